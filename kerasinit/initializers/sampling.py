@@ -1,0 +1,217 @@
+"""The only place that draws numbers.
+
+The values of a seed are for ever: a paper, a test or a saved experiment may name
+one. So the way from a seed to values is fixed here and held by a test of exact
+values:
+
+* A tensor is its elements in C order, cut into chunks of ``CHUNK``. Chunk ``i`` has
+  its own generator, ``SFC64(SeedSequence(entropy, spawn_key=(kind, i)))``, so chunks
+  can be filled in any order, by any number of threads, with the same result.
+* Numbers are drawn in float32 and then cast. A seed means the same weights in every
+  dtype, up to rounding, and bfloat16 keeps its tails.
+* NumPy draws them, on the CPU, whatever Keras' backend is.
+
+Memory: the tensor itself, plus one chunk for each thread.
+"""
+
+import enum
+import math
+import os
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+CHUNK = 2**17  # elements; never to be changed, see above
+_PARALLEL_FROM = 4 * CHUNK  # below this, starting threads costs more than it saves
+_TRUNCATION = np.float32(2)  # standard deviations
+
+Shape = tuple[int, ...]
+Fill = Callable[[np.random.Generator, np.ndarray], None]
+
+
+class Kind(enum.IntEnum):
+    """Where a stream's entropy comes from; keeps the sources apart.
+
+    Without it, the integer seed 5 and a fresh ``SeedGenerator(5)`` would be one stream.
+    """
+
+    INTEGER = 0
+    GENERATOR = 1
+    FRESH = 2
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream of random numbers, named by what it starts from.
+
+    Attributes:
+        entropy: The seed: a non-negative integer, or several.
+        kind: What the entropy is.
+    """
+
+    entropy: int | tuple[int, ...]
+    kind: Kind = Kind.INTEGER
+
+    def chunk(self, index: int) -> np.random.Generator:
+        """Return the generator of one chunk of a tensor, at its start."""
+        key = (int(self.kind), index)
+        return np.random.Generator(
+            np.random.SFC64(np.random.SeedSequence(self.entropy, spawn_key=key))
+        )
+
+
+def fresh_stream() -> Stream:
+    """Return a stream that was never used, drawn from Python's global random state.
+
+    That state is what ``set_random_seed`` of both Kerases sets, so a program that
+    calls it gets the same "fresh" streams in the same order each time.
+    """
+    return Stream(random.getrandbits(128), Kind.FRESH)
+
+
+def normal(
+    stream: Stream,
+    shape: Shape,
+    dtype: np.dtype,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Draw from the normal distribution.
+
+    Args:
+        stream: Where the numbers come from.
+        shape: Shape of the result.
+        dtype: Floating dtype of the result.
+        mean: Mean.
+        stddev: Standard deviation.
+        threads: How many threads fill the tensor; by default one for each core. It
+            changes the time and nothing else.
+    """
+
+    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
+        generator.standard_normal(dtype=np.float32, out=out)
+        _scale(out, mean, stddev)
+
+    return _filled(stream, shape, dtype, fill, threads)
+
+
+def truncated_normal(
+    stream: Stream,
+    shape: Shape,
+    dtype: np.dtype,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Draw from the normal distribution cut off at two standard deviations.
+
+    By rejection: what falls outside is drawn again. ``mean`` and ``stddev`` are those
+    of the normal distribution before the cut; the result's own standard deviation is
+    0.8796 times as large. For the arguments see `normal`.
+    """
+
+    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
+        generator.standard_normal(dtype=np.float32, out=out)
+        outside = np.flatnonzero(np.abs(out) > _TRUNCATION)
+        while outside.size:
+            again = generator.standard_normal(outside.size, dtype=np.float32)
+            out[outside] = again
+            outside = outside[np.abs(again) > _TRUNCATION]
+        _scale(out, mean, stddev)
+
+    return _filled(stream, shape, dtype, fill, threads)
+
+
+def uniform(
+    stream: Stream,
+    shape: Shape,
+    dtype: np.dtype,
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Draw uniformly from ``[minval, maxval)``.
+
+    ``maxval`` itself never comes in float32; a shorter dtype may round up to it. If the
+    two bounds are one number in float32, that number is the result. For the other
+    arguments see `normal`.
+    """
+    low, high = np.float32(minval), np.float32(maxval)
+    width, last = high - low, np.nextafter(high, low)
+
+    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
+        generator.random(dtype=np.float32, out=out)
+        out *= width
+        out += low
+        # A value just below the end may have been rounded up to it.
+        np.minimum(out, last, out=out)
+
+    return _filled(stream, shape, dtype, fill, threads)
+
+
+def orthogonal(
+    stream: Stream, shape: Shape, dtype: np.dtype, gain: float = 1.0, threads: int | None = None
+) -> np.ndarray:
+    """Draw a matrix with orthonormal columns or rows, uniformly among all of them.
+
+    The Q of a Gaussian matrix is uniform (Haar) only once the signs are settled, which
+    the QR decomposition leaves open: each column is multiplied by the sign of its
+    diagonal element in R (Mezzadri, 2007).
+
+    Args:
+        stream: Where the numbers come from.
+        shape: Shape of the result, rank 2 or more: all axes but the last are the rows.
+        dtype: Floating dtype of the result. The decomposition is in float32.
+        gain: Factor.
+        threads: See `normal`.
+    """
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    if not rows or not columns:
+        return np.zeros(shape, dtype)
+    tall = (max(rows, columns), min(rows, columns))
+    gaussian = normal(stream, tall, np.dtype(np.float32), threads=threads)
+    q, r = scipy.linalg.qr(gaussian, mode="economic", overwrite_a=True, check_finite=False)
+    q *= np.where(np.diagonal(r) < 0, np.float32(-gain), np.float32(gain))
+    if rows < columns:
+        q = q.T
+    return np.ascontiguousarray(q.reshape(shape), dtype=dtype)
+
+
+def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
+    out *= np.float32(stddev)
+    if mean:
+        out += np.float32(mean)
+
+
+def _filled(
+    stream: Stream, shape: Shape, dtype: np.dtype, fill: Fill, threads: int | None
+) -> np.ndarray:
+    """Return a new tensor, each chunk filled by ``fill(generator, float32 array)``."""
+    out = np.empty(shape, dtype)
+    flat = out.reshape(-1)
+
+    def one(index: int) -> None:
+        target = flat[index * CHUNK : (index + 1) * CHUNK]
+        if dtype == np.float32:
+            fill(stream.chunk(index), target)
+        else:
+            drawn = np.empty(target.size, np.float32)
+            fill(stream.chunk(index), drawn)
+            target[...] = drawn
+
+    chunks = range(-(-flat.size // CHUNK))
+    if threads is None:
+        threads = (os.cpu_count() or 1) if flat.size >= _PARALLEL_FROM else 1
+    if threads == 1 or len(chunks) < 2:
+        for index in chunks:
+            one(index)
+    else:
+        with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+            # list() so that an error in a thread comes out here.
+            list(pool.map(one, chunks))
+    return out

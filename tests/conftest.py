@@ -1,0 +1,20 @@
+"""What every test starts from: a quiet TensorFlow and its own random state."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+from hypothesis import settings
+
+# A shared two-core machine stalls now and then; a deadline would test the machine.
+settings.register_profile("kerasinit", deadline=None, derandomize=True)
+settings.load_profile("kerasinit")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_global_seed():
+    """Give every test the same global random state, whatever ran before it."""
+    import keras
+
+    keras.utils.set_random_seed(0)

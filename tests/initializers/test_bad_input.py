@@ -1,0 +1,162 @@
+"""A mistake is refused where it is made, with what came and what was expected."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasinit
+
+from .table import SEEDED, TABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("VarianceScaling", {"scale": 0}, "scale=0; expected a number above 0"),
+        ("VarianceScaling", {"scale": -1.0}, "scale=-1.0; expected a number above 0"),
+        ("VarianceScaling", {"scale": math.inf}, "scale=inf; expected a finite number"),
+        ("VarianceScaling", {"mode": "fan_inn"}, "Did you mean 'fan_in'\\? Choices: fan_avg, fan"),
+        ("VarianceScaling", {"mode": "FAN_OUT"}, "Did you mean 'fan_out'"),
+        ("VarianceScaling", {"distribution": "unifrom"}, "Did you mean 'uniform'"),
+        ("VarianceScaling", {"distribution": "cauchy"}, "Choices: truncated_normal, uniform"),
+        ("VarianceScaling", {"input_axes": [0]}, "give both or neither"),
+        ("HeNormal", {"output_axes": [0]}, "give both or neither"),
+        ("HeNormal", {"negative_slope": math.nan}, "negative_slope=nan; expected a finite"),
+        ("HeUniform", {"negative_slope": -math.inf}, "negative_slope=-inf; expected a finite"),
+        ("RandomNormal", {"stddev": -0.1}, "stddev=-0.1; expected a number that is at least 0"),
+        ("RandomNormal", {"mean": math.nan}, "mean=nan; expected a finite"),
+        ("RandomNormal", {"stddev": 1e39}, "stddev=1e\\+39; expected a finite number within float"),
+        ("RandomNormal", {"mean": 10**400}, "expected a finite number within float32's"),
+        ("TruncatedNormal", {"stddev": math.inf}, "stddev=inf; expected a finite"),
+        ("RandomUniform", {"minval": 1, "maxval": 0}, "minval=1 above maxval=0; swap them"),
+        ("RandomUniform", {"minval": -3e38, "maxval": 3e38}, "further apart"),
+        ("Orthogonal", {"gain": math.nan}, "gain=nan; expected a finite"),
+        ("Identity", {"gain": math.inf}, "gain=inf; expected a finite"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(kerasinit, name)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("VarianceScaling", {"scale": "2"}, "scale='2'; expected a number"),
+        ("VarianceScaling", {"scale": True}, "scale=True; expected a number"),
+        ("VarianceScaling", {"input_axes": 0, "output_axes": 1}, "expected a list of axes"),
+        ("HeNormal", {"input_axes": [0.5], "output_axes": [1]}, "expected whole numbers"),
+        ("RandomNormal", {"stddev": None}, "stddev=None; expected a number"),
+        ("Orthogonal", {"gain": [1]}, "gain=\\[1\\]; expected a number"),
+        ("Constant", {"value": [1, 2]}, "expected one number"),
+        ("Constant", {"value": "1"}, "expected one number"),
+        ("HeNormal", {"slope": 0.1}, "slope"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        getattr(kerasinit, name)(**arguments)
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        ((3, None), ValueError, "must be known"),
+        (tf.TensorShape(None), ValueError, "unknown rank"),
+        (tf.TensorShape([None, 3]), ValueError, "must be known"),
+        ((3, -1), ValueError, "may be negative"),
+        ((3, 2.5), TypeError, "whole numbers"),
+        (3, TypeError, "tuple of sizes"),
+        ("33", TypeError, "tuple of sizes"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(case, shape, error, message):
+    with pytest.raises(error, match=message):
+        case.make()(shape)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_orthogonal_refuses_a_shape_without_rows_and_columns(shape):
+    with pytest.raises(ValueError, match="of rank 2 or more"):
+        kerasinit.Orthogonal()(shape)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 3, 3)])
+def test_identity_refuses_what_is_not_a_matrix(shape):
+    with pytest.raises(ValueError, match="of rank 2"):
+        kerasinit.Identity()(shape)
+
+
+def test_axes_that_a_shape_does_not_have_are_refused_at_the_call():
+    with pytest.raises(ValueError, match="input_axes names axis 2"):
+        kerasinit.HeNormal(input_axes=[2], output_axes=[0])((3, 4))
+
+
+@pytest.mark.parametrize("case", SEEDED, ids=str)
+@pytest.mark.parametrize("dtype", ["int32", "bool", "complex64"])
+def test_numbers_are_drawn_only_in_floating_dtypes(case, dtype):
+    with pytest.raises(ValueError, match=f"a floating dtype.*got dtype='{dtype}'"):
+        case.make()((3, 3), dtype)
+
+
+def test_constants_come_in_integer_and_boolean_dtypes_too():
+    assert kerasinit.Zeros()((2,), "bool").tolist() == [False, False]
+    assert kerasinit.Ones()((2,), tf.int64).tolist() == [1, 1]
+    assert kerasinit.Constant(7.0)((2,), "uint8").tolist() == [7, 7]
+    assert kerasinit.Constant(True)((2,), "bool").tolist() == [True, True]
+    assert kerasinit.Identity()((2, 2), "int8").tolist() == [[1, 0], [0, 1]]
+    assert np.isneginf(kerasinit.Constant(-math.inf)((2,))).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(1.5, "int32"), (300, "uint8"), (-1, "uint8"), (2, "bool"), (math.nan, "int8"),
+     (math.inf, "int32"), (1e6, "float16")],
+)  # fmt: skip
+def test_a_constant_that_the_dtype_cannot_hold_is_refused(value, dtype):
+    with pytest.raises(ValueError, match=f"dtype '{dtype}' cannot hold"):
+        kerasinit.Constant(value)((2,), dtype)
+
+
+def test_an_identity_whose_gain_the_dtype_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match="dtype 'int32' cannot hold"):
+        kerasinit.Identity(0.5)((2, 2), "int32")
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(ValueError, match="float33"):
+        kerasinit.Zeros()((2,), "float33")
+    with pytest.raises(ValueError, match="floating, integer or boolean"):
+        kerasinit.Zeros()((2,), "string")
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_an_unknown_argument_of_the_call_is_refused(case):
+    with pytest.raises(TypeError, match="unknown argument 'partition'"):
+        case.make()((3, 3), partition=(1, 3))
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_a_layout_is_refused_and_none_is_not(case):
+    with pytest.raises(ValueError, match="does not make DTensors"):
+        case.make()((3, 3), layout="a layout")
+    assert case.make()((3, 3), layout=None).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("partition", "message"),
+    [
+        ({"partition_offset": (0, 0)}, "needs a partition_shape"),
+        ({"partition_shape": (4, 3)}, "not within the tensor"),
+        ({"partition_shape": (2, 3), "partition_offset": (2, 0)}, "not within the tensor"),
+        ({"partition_shape": (2,)}, "not within the tensor"),
+        ({"partition_shape": (2, 3), "partition_offset": (0,)}, "not within the tensor"),
+        ({"partition_shape": (2, 3), "partition_offset": (0, -1)}, "may be negative"),
+    ],
+)
+def test_a_partition_outside_the_tensor_is_refused(partition, message):
+    with pytest.raises(ValueError, match=message):
+        kerasinit.HeNormal()((3, 3), **partition)

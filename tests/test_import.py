@@ -1,0 +1,47 @@
+"""Importing the package touches nothing but itself."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import json, os
+before = dict(os.environ)
+import kerasinit
+kept = dict(os.environ) == before
+import sys
+loaded = sorted(name for name in sys.modules if "." not in name)
+import tensorflow as tf
+print(json.dumps({"kept": kept, "loaded": loaded, "keras": tf.keras.__version__}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Return what a fresh interpreter, in which warnings are errors, saw."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_it_imports_where_warnings_are_errors_and_leaves_the_environment_alone(seen):
+    assert seen["kept"]
+    assert "kerasinit" in seen["loaded"]
+
+
+def test_tf_keras_is_what_it_was(seen):
+    assert seen["keras"].startswith("3.")
+
+
+@pytest.mark.parametrize("name", ["tensorflow_model_optimization", "tyro"])
+def test_it_does_not_load_what_only_some_need(seen, name):
+    assert name not in seen["loaded"]

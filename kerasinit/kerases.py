@@ -1,0 +1,276 @@
+"""The two Kerases, and the only place that knows where they differ.
+
+"Keras 3" is what ``import keras`` gives, "tf_keras" the Keras 2 that TensorFlow
+shipped before and that ``import tf_keras`` still gives. Their layers, variables
+and optimizers are strangers to each other. The rest of the package asks here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+Kerase = Literal["keras", "tf_keras"]
+
+_LAYERS = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
+_MODELS = {"keras": keras.Model, "tf_keras": tf_keras.Model}
+
+
+def kerase_of(thing: Any) -> Kerase:
+    """Return which Keras a model or layer belongs to.
+
+    Args:
+        thing: A Keras model or layer.
+
+    Returns:
+        ``"keras"`` for Keras 3, ``"tf_keras"`` for Keras 2.
+
+    Raises:
+        TypeError: If ``thing`` is neither.
+
+    Example:
+    >>> import keras
+    >>> kerase_of(keras.layers.Dense(3))
+    'keras'
+    """
+    for name, layer in _LAYERS.items():
+        if isinstance(thing, layer):
+            return name
+    raise TypeError(
+        f"Expected a model or layer of Keras 3 (`import keras`) or of tf_keras "
+        f"(`import tf_keras`); got {thing!r} of type {type(thing).__module__}."
+        f"{type(thing).__qualname__}."
+    )
+
+
+def is_model(thing: Any) -> bool:
+    """Return whether ``thing`` is a model (not merely a layer) of either Keras."""
+    return isinstance(thing, tuple(_MODELS.values()))
+
+
+def is_built(model: Any) -> bool:
+    """Return whether every variable of a model exists."""
+    return bool(model.built) and (kerase_of(model) == "keras" or bool(model.weights))
+
+
+def walk(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each layer of a model once, with a path that survives rebuilding.
+
+    Keras numbers the names of layers by what the process made before
+    (``dense_3``), so a name or variable path of one build means nothing to the
+    next. The path here is the class in snake case, numbered within its model:
+    ``dense``, ``dense_1``, ``functional/conv2d``. It is the same for every build
+    of the same code, in either Keras. A layer that stands in several places comes
+    once, at the first.
+
+    Args:
+        model: A model of either Keras, or a single layer.
+
+    Yields:
+        ``(path, layer)`` in the order of ``model.layers``; nested models are
+        entered, not yielded. A single layer is yielded with its own path.
+    """
+    seen: set[int] = set()
+
+    def enter(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        counts: dict[str, int] = {}
+        for layer in map(unwrapped, container.layers):
+            stem = snake_case(type(layer).__name__)
+            number = counts.get(stem, 0)
+            counts[stem] = number + 1
+            path = prefix + (f"{stem}_{number}" if number else stem)
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            if is_model(layer):
+                yield from enter(layer, path + "/")
+            else:
+                yield path, layer
+
+    model = unwrapped(model)
+    if is_model(model):
+        yield from enter(model, "")
+    else:
+        yield snake_case(type(model).__name__), model
+
+
+def unwrapped(layer: Any) -> Any:
+    """Return the layer inside tfmot's pruning wrapper, or the layer itself.
+
+    With it a tf_keras model has the same paths before and after
+    ``prune_low_magnitude``. The wrapper is known by its public ``pruning_vars``, so
+    that tfmot need not be imported to ask.
+    """
+    if isinstance(layer, tf_keras.layers.Wrapper) and hasattr(layer, "pruning_vars"):
+        return layer.layer
+    return layer
+
+
+def snake_case(name: str) -> str:
+    """Return a class name as Keras writes it in layer names.
+
+    Example:
+    >>> snake_case("EinsumDense"), snake_case("Conv2D"), snake_case("LSTM")
+    ('einsum_dense', 'conv2d', 'lstm')
+    """
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def named_variables(model: Any, given: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """Return every variable of a model by a name that survives rebuilding.
+
+    The name is the layer's path (see `walk`) and the last part of the variable's
+    own name, numbered where a layer has several of one name: ``dense_1/kernel``,
+    ``lstm/bias``. Variables that no layer of ``model.layers`` owns, such as those made
+    by a subclassed model itself, come last, under the path ``model``.
+
+    Args:
+        model: A built model, or a built layer, of either Keras.
+        given: Names that some variables have already, by the variables' ``id``.
+
+    Returns:
+        Variables by name, in the order of the model. Weights and the states of
+        random layers; not the optimizer's.
+    """
+    given = given or {}
+    taken = set(given.values())
+    names: dict[str, Any] = {}
+    seen: set[int] = set()
+
+    def add(path: str, variables: Any) -> None:
+        for variable in variables:
+            if id(variable) in seen:
+                continue
+            seen.add(id(variable))
+            if id(variable) in given:
+                names[given[id(variable)]] = variable
+                continue
+            stem = f"{path}/{variable_name(variable)}"
+            name, number = stem, 0
+            while name in names or name in taken:
+                number += 1
+                name = f"{stem}_{number}"
+            names[name] = variable
+
+    for path, layer in walk(model):
+        add(path, _state(layer))
+    add("model", _state(model))
+    return names
+
+
+def _state(layer: Any) -> list[Any]:
+    # Keras 3 counts a model's metrics among its variables, tf_keras among its weights.
+    # They hold no state of the network.
+    variables = layer.variables if kerase_of(layer) == "keras" else layer.weights
+    metrics = {
+        id(variable)
+        for metric in getattr(layer, "metrics", None) or ()
+        for variable in metric.variables
+    }
+    return [variable for variable in variables if id(variable) not in metrics]
+
+
+def variable_name(variable: Any) -> str:
+    """Return the last part of a variable's name, ``kernel`` in both Kerases."""
+    return variable.name.rsplit("/", 1)[-1].split(":")[0]
+
+
+def variable_path(variable: Any) -> str:
+    """Return a variable's full path, ``multi_head_attention/query/kernel`` in both Kerases."""
+    return str(getattr(variable, "path", variable.name)).split(":")[0]
+
+
+def tensor(variable: Any) -> Any:
+    """Return the TensorFlow variable under a Keras 3 variable, or the variable itself."""
+    return getattr(variable, "value", variable) if _is_keras3(variable) else variable
+
+
+def read(variable: Any) -> np.ndarray:
+    """Return a copy of a variable's value as a NumPy array."""
+    return np.array(variable.numpy())
+
+
+def _is_keras3(variable: Any) -> bool:
+    return isinstance(variable, keras.Variable)
+
+
+def assign(variable: Any, value: Any) -> None:
+    """Give a variable of either Keras a new value of the same shape."""
+    tensor(variable).assign(value)
+
+
+def is_compiled(model: Any) -> bool:
+    """Return whether ``model.compile`` was called."""
+    if kerase_of(model) == "keras":
+        return bool(model.compiled)
+    return getattr(model, "optimizer", None) is not None
+
+
+def steps_per_execution(model: Any) -> int:
+    """Return how many steps a compiled model takes between two calls of its callbacks."""
+    steps = model.steps_per_execution
+    return int(steps.numpy() if isinstance(steps, tf.Variable) else steps)
+
+
+def has_own_train_step(model: Any) -> bool:
+    """Return whether a model's class replaces Keras' ``train_step``."""
+    kind = _MODELS[kerase_of(model)]
+    if kind is keras.Model:
+        kinds = (keras.Model, keras.Sequential)
+    else:
+        kinds = (tf_keras.Model, tf_keras.Sequential)
+    return all(type(model).train_step is not kind.train_step for kind in kinds)
+
+
+def optimizer_variables(model: Any) -> list[Any]:
+    """Return every variable of a compiled model's optimizer, made if they were not yet.
+
+    Raises:
+        TypeError: For an optimizer of ``tf_keras.optimizers.legacy``, which makes
+            its variables only as it goes, so that its state cannot be put back.
+    """
+    optimizer = model.optimizer
+    if kerase_of(model) == "tf_keras":
+        if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+            raise TypeError(
+                f"The model is compiled with the legacy optimizer "
+                f"{type(optimizer).__name__}, whose state cannot be put back. Compile with "
+                f"tf_keras.optimizers.{type(optimizer).__name__} instead."
+            )
+        optimizer.build(model.trainable_variables)
+        return list(optimizer.variables)
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    return list(optimizer.variables)
+
+
+def loss_of(model: Any, x: Any, y: Any, outputs: Any, *, training: bool) -> Any:
+    """Return the compiled loss of a batch, with the model's own penalties."""
+    if kerase_of(model) == "keras":
+        return model.compute_loss(x=x, y=y, y_pred=outputs, training=training)
+    return model.compute_loss(x=x, y=y, y_pred=outputs)
+
+
+def scaled_loss(model: Any, loss: Any) -> Any:
+    """Return the loss to differentiate: scaled where mixed precision asks for it."""
+    if kerase_of(model) == "keras":
+        return model.optimizer.scale_loss(loss)
+    if isinstance(model.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        return model.optimizer.get_scaled_loss(loss)
+    return loss
+
+
+def apply_gradients(model: Any, gradients: list[Any]) -> None:
+    """Take one optimizer step with gradients of `scaled_loss`, one per trainable variable."""
+    optimizer = model.optimizer
+    if kerase_of(model) == "keras":
+        optimizer.apply(gradients, model.trainable_variables)
+        return
+    if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))

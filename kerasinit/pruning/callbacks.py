@@ -1,0 +1,85 @@
+"""The callback that a pruned model is trained with, in both Kerases."""
+
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit import kerases
+from kerasinit.pruning import engine
+from kerasinit.pruning.tfmot_bridge import tfmot
+
+
+class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+    """Numbers the steps of pruning and leaves the weights masked.
+
+    Every training of a pruned model needs it, or raises an error. With a tf_keras model
+    it is tfmot's callback of the same name. With a Keras 3 model it
+
+    * numbers the first training step 1; a second training goes on counting;
+    * masks the weights at the end of each epoch and of the training, since the last
+      update of the optimizer moves removed weights too.
+
+    In a loop of your own call ``set_model`` and ``on_train_begin`` before it and
+    ``on_epoch_end`` after each epoch. A loop that does not go through
+    ``train_on_batch`` also calls ``on_train_batch_begin`` before each batch.
+
+    Raises:
+        ValueError: When a training begins of a Keras 3 model that is not pruned.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.5, 0, frequency=1))
+    >>> model.compile("sgd", "mse")
+    >>> callback = pruning.UpdatePruningStep()
+    >>> callback.set_model(model)
+    >>> callback.on_train_begin()
+    >>> _ = model.train_on_batch(keras.ops.ones((2, 8)), keras.ops.ones((2, 4)))
+    >>> callback.on_epoch_end(batch=0)
+    >>> float(keras.ops.mean(model.layers[0].kernel == 0))
+    0.5
+    """
+
+    # Both parents want to own it, one of them as a read-only property.
+    model: Any = None
+
+    def __init__(self) -> None:
+        keras.callbacks.Callback.__init__(self)
+        tf_keras.callbacks.Callback.__init__(self)
+        self._tfmot: Any = None
+
+    def set_model(self, model: Any) -> None:
+        """Remember the model that is trained; Keras calls this itself."""
+        self.model = model
+        self._tfmot = None
+        if kerases.kerase_of(model) == "tf_keras":
+            self._tfmot = tfmot().UpdatePruningStep()
+            self._tfmot.set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Number the steps from here, unless an earlier training has begun to."""
+        if self._tfmot is not None:
+            self._tfmot.on_train_begin(logs)
+        else:
+            engine.pruner_of(self.model).begin_training()
+
+    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
+        """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
+        if self._tfmot is None:
+            engine.pruner_of(self.model).count_ahead()
+
+    def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
+        """Mask the weights; the argument is called ``batch`` as in tfmot."""
+        if self._tfmot is not None:
+            self._tfmot.on_epoch_end(batch, logs)
+        else:
+            engine.pruner_of(self.model).apply_masks()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Mask the weights that an optimizer may have written after the last epoch."""
+        if self._tfmot is not None:
+            self._tfmot.on_train_end(logs)
+        else:
+            engine.pruner_of(self.model).end_training()

@@ -1,0 +1,249 @@
+"""The entry points: prune a model, and make it an ordinary one again."""
+
+import difflib
+from typing import Any
+
+import numpy as np
+
+from kerasinit import kerases
+from kerasinit.pruning import engine
+from kerasinit.pruning.blocks import make_pattern
+from kerasinit.pruning.registry import prunable_weights
+from kerasinit.pruning.tfmot_bridge import tfmot, wrappers
+
+_ARGUMENTS = (
+    "pruning_schedule",
+    "block_size",
+    "block_pooling_type",
+    "pruning_policy",
+    "sparsity_m_by_n",
+)
+
+
+def prune_low_magnitude(
+    to_prune: Any,
+    pruning_schedule: Any = None,
+    block_size: Any = (1, 1),
+    block_pooling_type: str = "AVG",
+    pruning_policy: Any = None,
+    sparsity_m_by_n: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """Make a model set its smallest weights to zero while it trains.
+
+    The function of tfmot by this name, for both Kerases. A tf_keras model, layer or list
+    is handed to tfmot. A Keras 3 model, which tfmot refuses, comes back as the same
+    object, its layers, weights, optimizer and compilation untouched; only its training
+    step is longer. Train it with the callback
+    :class:`~kerasinit.pruning.UpdatePruningStep`.
+
+    At each training step ``t`` at which the schedule fires, in each weight ``w`` with
+    ``n`` elements::
+
+        k = max(round(n * (1 - sparsity(t))), 1)
+        mask = |w| >= k-th largest |w|
+
+    and at every step, before the forward pass, ``w <- w * mask``.
+
+    A model that is already pruned keeps its masks and gets the new schedule, counted
+    from step 0. Nothing that was removed comes back to make up for a lower sparsity. In
+    a model that was trained before (its optimizer has counted steps), weights that are
+    exactly zero are taken for removed.
+
+    Args:
+        to_prune: A built Keras 3 model (Sequential, functional or subclassed), or what
+            tfmot accepts of tf_keras: a model, a layer, or a list of layers.
+        pruning_schedule: A :class:`~kerasinit.pruning.PruningSchedule`: called with the
+            step, it returns ``(whether to update the masks, sparsity)``. Default:
+            ``ConstantSparsity(0.5, 0)``.
+        block_size: ``(height, width)`` of blocks that are removed together; 2-D weights
+            only. Default ``(1, 1)``, single weights.
+        block_pooling_type: ``"AVG"`` (default) or ``"MAX"`` of the magnitudes in a block
+            stand for the block.
+        pruning_policy: Object with ``allow_pruning(layer)``, which says whether a layer
+            is pruned, and ``ensure_model_supports_pruning(model)``, which may raise.
+        sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
+            channels, chosen once at the first step. Default: ``None``.
+        **kwargs: For tfmot's wrapper around a tf_keras layer. Refused for Keras 3.
+
+    Returns:
+        The same Keras 3 model, or what tfmot returns.
+
+    Raises:
+        TypeError: If ``to_prune`` belongs to neither Keras, or an argument is unknown.
+        ValueError: If the model is not built or has nothing to prune, if a layer is of a
+            class it knows no rule for, if the pattern does not fit a weight, if a list
+            mixes the Kerases, or if a single Keras 3 layer is given.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.75, 0, frequency=1))
+    >>> model.compile("sgd", "mse")
+    >>> callback = pruning.UpdatePruningStep()
+    >>> history = model.fit(
+    ...     keras.ops.ones((4, 8)), keras.ops.ones((4, 4)), callbacks=[callback], verbose=0
+    ... )
+    >>> int(pruning.masks(model)["dense/kernel"].sum())
+    8
+
+    Reference:
+        [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
+    """
+    if _kerase(to_prune) == "tf_keras":
+        if pruning_schedule is not None:
+            kwargs["pruning_schedule"] = pruning_schedule
+        return tfmot().prune_low_magnitude(
+            to_prune,
+            block_size=block_size,
+            block_pooling_type=block_pooling_type,
+            pruning_policy=pruning_policy,
+            sparsity_m_by_n=sparsity_m_by_n,
+            **kwargs,
+        )
+
+    _refuse(kwargs)
+    if not kerases.is_model(to_prune):
+        raise ValueError(
+            "A single Keras 3 layer, or a list of them, cannot be pruned by itself: the masks "
+            "belong to a model. Give the whole model, and to prune some of its layers only, a "
+            "pruning_policy whose allow_pruning(layer) returns True for these."
+        )
+    pattern = make_pattern(block_size, block_pooling_type, sparsity_m_by_n)
+    schedule = _schedule(pruning_schedule)
+    allow = _allow(pruning_policy, to_prune)
+    weights = prunable_weights(to_prune, allow)
+    if not weights:
+        reason = "its layers have none" if allow is None else "the pruning_policy allows none"
+        raise ValueError(f"The model {to_prune.name!r} has no weights to prune: {reason}.")
+    engine.attach(to_prune, weights, schedule, pattern)
+    return to_prune
+
+
+def strip_pruning(model: Any) -> Any:
+    """Make a pruned model an ordinary one, with zeros where the masks were.
+
+    A tf_keras model goes to tfmot, which returns a copy without its wrapper layers. A
+    Keras 3 model has none: its masks are applied one last time, and its training step
+    is that of its class again. A Keras 3 model that is not pruned comes back unchanged.
+
+    Args:
+        model: A model of either Keras.
+
+    Returns:
+        The same Keras 3 model, or tfmot's copy of a tf_keras one.
+
+    Raises:
+        TypeError: If ``model`` is not a model.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> pruning.strip_pruning(pruning.prune_low_magnitude(model)) is model
+    True
+    """
+    kerase = kerases.kerase_of(model)
+    if not kerases.is_model(model):
+        raise TypeError(
+            f"Expected a model; got the layer {model.name!r} of class {type(model).__name__}."
+        )
+    if kerase == "tf_keras":
+        return tfmot().strip_pruning(model)
+    engine.detach(model)
+    return model
+
+
+def masks(model: Any) -> dict[str, np.ndarray]:
+    """Return which weights of a pruned model are kept at present.
+
+    Args:
+        model: A Keras 3 model after :func:`prune_low_magnitude`, or a tf_keras model
+            that tfmot has wrapped.
+
+    Returns:
+        Structural name of each pruned weight (``"dense_1/kernel"``) to a boolean array
+        of its shape, True where the weight is kept. The names of both Kerases agree.
+
+    Raises:
+        TypeError: If ``model`` is not a model or layer.
+        ValueError: If nothing in it is pruned.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> pruning.masks(pruning.prune_low_magnitude(model))["dense/kernel"].all()
+    np.True_
+    """
+    if kerases.kerase_of(model) == "keras":
+        found = engine.pruner_of(model).masks
+        return {name: mask.numpy() != 0 for name, mask in found.items()}
+    by_weight = {
+        id(weight): mask for layer in wrappers(model) for weight, mask, _ in layer.pruning_vars
+    }
+    if not by_weight:
+        raise ValueError(
+            f"The model {model.name!r} is not pruned: none of its layers is wrapped. Use the model "
+            "that `prune_low_magnitude(model)` returned."
+        )
+    return {
+        weight.name: by_weight[id(weight.variable)].numpy() != 0
+        for weight in prunable_weights(model)
+        if id(weight.variable) in by_weight
+    }
+
+
+def _kerase(to_prune: Any) -> kerases.Kerase:
+    if not isinstance(to_prune, list | tuple):
+        return kerases.kerase_of(to_prune)
+    found = {kerases.kerase_of(layer) for layer in to_prune}
+    if len(found) > 1:
+        raise ValueError(
+            "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "
+            "two; a model cannot hold both."
+        )
+    if not found:
+        raise ValueError("Expected a model, a layer, or a list of layers; got an empty list.")
+    return found.pop()
+
+
+def _refuse(kwargs: dict[str, Any]) -> None:
+    for name in kwargs:
+        near = difflib.get_close_matches(name, _ARGUMENTS, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(
+            f"prune_low_magnitude got an unknown argument {name!r}; it takes "
+            f"{', '.join(_ARGUMENTS)}.{hint}"
+        )
+
+
+def _schedule(schedule: Any) -> Any:
+    if schedule is None:
+        return tfmot().ConstantSparsity(0.5, 0)
+    if isinstance(schedule, type) or not callable(schedule):
+        raise TypeError(
+            "Expected pruning_schedule to be a PruningSchedule object such as "
+            f"ConstantSparsity(0.5, begin_step=0); got {schedule!r}."
+        )
+    return schedule
+
+
+def _allow(policy: Any, model: Any) -> Any:
+    if policy is None:
+        return None
+    for method in ("allow_pruning", "ensure_model_supports_pruning"):
+        if not callable(getattr(policy, method, None)):
+            raise TypeError(
+                f"Expected pruning_policy to be an object with the methods allow_pruning(layer) "
+                f"and ensure_model_supports_pruning(model); {policy!r} has no {method}."
+            )
+    if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
+        raise ValueError(
+            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. For a Keras 3 "
+            "model write a policy whose allow_pruning(layer) returns True for Conv2D layers with "
+            "kernel_size (1, 1)."
+        )
+    policy.ensure_model_supports_pruning(model)
+    return policy.allow_pruning

@@ -1,0 +1,261 @@
+"""Keras 3 with our engine against tf_keras with tfmot: the same masks, bit by bit."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerasinit import pruning
+
+SAMPLES, BATCH = 96, 8
+STEPS = SAMPLES // BATCH
+
+
+def mlp(library):
+    layers = library.layers
+    return library.Sequential(
+        [library.Input((13,)), layers.Dense(22, "relu"), layers.Dense(9, "relu"), layers.Dense(6)]
+    )
+
+
+def convolutions(library):
+    layers = library.layers
+    return library.Sequential(
+        [
+            library.Input((9, 9, 5)),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.SeparableConv2D(7, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(6),
+        ]
+    )
+
+
+class Record:
+    """What a training leaves behind: masks after each execution, all after each epoch."""
+
+    def __init__(self):
+        self.updates, self.masks, self.weights = [], [], []
+
+    def callback(self, library):
+        record = self
+
+        class Recorder(library.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                record.updates.append(pruning.masks(self.model))
+
+            def on_epoch_end(self, epoch, logs=None):
+                record.masks.append(pruning.masks(self.model))
+                # Layer by layer, for a wrapped model counts its masks among its weights.
+                layers = self.model.layers
+                record.weights.append([w for layer in layers for w in layer.get_weights()])
+
+        return Recorder()
+
+
+def start_and_data(build):
+    """Return the first weights and the batches of both twins."""
+    rng = np.random.default_rng(3)
+    model = build(tf_keras)
+    start = [rng.normal(size=w.shape, scale=0.15).astype("float32") for w in model.weights]
+    inputs = rng.normal(size=(SAMPLES, *model.input_shape[1:]))
+    # Large targets make large gradients, under which removed weights grow back.
+    targets = 6 * rng.normal(size=(SAMPLES, 6))
+    return start, (inputs.astype("float32"), targets.astype("float32"))
+
+
+def train(library, build, optimizer, schedule, trainings=(3,), compilation=None, **arguments):
+    """Train a pruned model of one library; return its record and validation losses."""
+    start, data = start_and_data(build)
+    model = build(library)
+    model.set_weights(start)
+    model = pruning.prune_low_magnitude(model, schedule(), **arguments)
+    model.compile(optimizer(library), "mse", **{"jit_compile": False, **(compilation or {})})
+    record, callback, losses = Record(), pruning.UpdatePruningStep(), []
+    for epochs in trainings:
+        history = model.fit(
+            *data,
+            batch_size=BATCH,
+            epochs=epochs,
+            shuffle=False,
+            verbose=0,
+            validation_data=data,
+            callbacks=[callback, record.callback(library)],
+        )
+        losses.extend(history.history["val_loss"])
+    return record, losses
+
+
+@functools.cache
+def tfmots(build, optimizer, schedule, **arguments):
+    """Train the tf_keras twin, once for all tests that compare with it."""
+    return train(tf_keras, build, optimizer, schedule, **arguments)
+
+
+def twins(build, optimizer, schedule, compilation=None, **arguments):
+    """Return the records of tf_keras with tfmot and of Keras 3 with ours."""
+    theirs, their_losses = tfmots(build, optimizer, schedule, **arguments)
+    ours, our_losses = train(
+        keras, build, optimizer, schedule, compilation=compilation, **arguments
+    )
+    # Validation comes before the end of an epoch, and must see masked weights as well.
+    np.testing.assert_allclose(our_losses, their_losses, rtol=1e-3)
+    return theirs, ours
+
+
+def assert_masks_equal(theirs, ours):
+    assert len(theirs.masks) == len(ours.masks) > 0
+    pairs = list(zip(theirs.masks, ours.masks, strict=True))
+    if len(ours.updates) == len(theirs.updates):
+        pairs.extend(zip(theirs.updates, ours.updates, strict=True))
+    for expected, got in pairs:
+        assert list(expected) == list(got)
+        for name, mask in expected.items():
+            np.testing.assert_array_equal(got[name], mask, err_msg=name)
+
+
+def assert_weights_equal(theirs, ours):
+    for expected, got in zip(theirs.weights, ours.weights, strict=True):
+        for one, other in zip(expected, got, strict=True):
+            # To the last bit, save the sign of a zero: the two optimizers differ in it.
+            np.testing.assert_array_equal(one, other)
+
+
+def pruned_fraction(masks):
+    return 1 - np.mean(np.concatenate([mask.ravel() for mask in masks.values()]))
+
+
+def regrown(record):
+    """Count weights that were removed after one step and kept after the next."""
+    pairs = itertools.pairwise(record.updates)
+    return sum(int((~a[name] & b[name]).sum()) for a, b in pairs for name in a)
+
+
+def sgd(library):
+    return library.optimizers.SGD(0.2)
+
+
+def momentum(library):
+    return library.optimizers.SGD(0.1, momentum=0.9)
+
+
+def adam(library):
+    return library.optimizers.Adam(0.05)
+
+
+def cubic():
+    return pruning.PolynomialDecay(0.5, 0.65, begin_step=1, end_step=34, frequency=3)
+
+
+def constant():
+    return pruning.ConstantSparsity(0.6, begin_step=1, frequency=3)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [(sgd, cubic), (sgd, constant), (momentum, cubic), (adam, constant)],
+)
+def test_an_mlp_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
+    theirs, ours = twins(mlp, optimizer, schedule)
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+    assert pruned_fraction(ours.masks[-1]) > 0.55
+    assert regrown(ours) > 0, "without weights growing back this proves little"
+
+
+@pytest.mark.parametrize("schedule", [cubic, constant])
+def test_convolutions_get_the_same_masks_and_weights_as_from_tfmot(schedule):
+    theirs, ours = twins(convolutions, sgd, schedule)
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+    assert list(ours.masks[-1]) == [
+        "conv2d/kernel",
+        "separable_conv2d/pointwise_kernel",
+        "dense/kernel",
+    ]
+    assert regrown(ours) > 0
+
+
+@pytest.mark.parametrize("pooling", ["AVG", "MAX"])
+def test_ragged_blocks_are_removed_as_by_tfmot(pooling):
+    theirs, ours = twins(mlp, sgd, constant, block_size=(4, 4), block_pooling_type=pooling)
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+    mask = ours.masks[-1]["dense/kernel"]
+    assert 0.5 < pruned_fraction({"": mask}) < 0.7
+    assert len({*mask[:4, :4].ravel()}) == len({*mask[12:, 20:].ravel()}) == 1
+
+
+@pytest.mark.parametrize("build", [mlp, convolutions])
+def test_two_of_four_are_removed_as_by_tfmot(build):
+    theirs, ours = twins(build, sgd, constant, sparsity_m_by_n=(2, 4), trainings=(2,))
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+    kernel = ours.masks[-1]["dense/kernel"]
+    groups = kernel[: len(kernel) // 4 * 4].T.reshape(-1, 4)
+    assert (groups.sum(axis=1) == 2).all()
+
+
+@pytest.mark.parametrize("schedule", [cubic, constant])
+def test_several_steps_in_one_execution_change_nothing(schedule):
+    theirs, ours = twins(mlp, sgd, schedule, compilation={"steps_per_execution": 7})
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+
+
+@pytest.mark.parametrize("compilation", [{}, {"steps_per_execution": 7}])
+def test_under_xla_masks_are_the_same_and_weights_nearly(compilation):
+    theirs, ours = twins(mlp, sgd, cubic, compilation={"jit_compile": True, **compilation})
+    assert_masks_equal(theirs, ours)
+    for expected, got in zip(theirs.weights[-1], ours.weights[-1], strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def late():
+    return pruning.PolynomialDecay(0.0, 0.8, begin_step=STEPS, end_step=2 * STEPS, frequency=4)
+
+
+def test_a_second_training_goes_on_counting():
+    theirs, ours = twins(mlp, sgd, late, trainings=(1, 2))
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+    assert pruned_fraction(ours.masks[0]) < 0.1
+    assert pruned_fraction(ours.masks[-1]) > 0.7
+
+
+def every_third():
+    class EveryThird(pruning.PruningSchedule):
+        def __call__(self, step):
+            return step % 3 == 0, 0.25
+
+        def get_config(self):
+            return {}
+
+    return EveryThird()
+
+
+def test_a_schedule_of_the_users_own_is_followed():
+    theirs, ours = twins(mlp, sgd, every_third)
+    assert_masks_equal(theirs, ours)
+    assert 0.2 < pruned_fraction(ours.masks[-1]) < 0.3
+
+
+def zero_headed(library):
+    model = mlp(library)
+    set_weights = model.set_weights
+    model.set_weights = lambda start: set_weights([*start[:4], 0 * start[4], start[5]])
+    return model
+
+
+def every_step():
+    return pruning.ConstantSparsity(0.6, begin_step=0, frequency=1)
+
+
+def test_a_kernel_that_starts_at_zero_can_be_trained_and_pruned():
+    theirs, ours = twins(zero_headed, sgd, every_step)
+    assert_masks_equal(theirs, ours)
+    kept = ours.masks[-1]["dense_2/kernel"]
+    assert 0 < kept.sum() < kept.size

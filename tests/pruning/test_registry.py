@@ -1,0 +1,197 @@
+"""Which weights are pruned, under which names, in both Kerases."""
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerasinit.pruning import prunable_weights
+
+BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+
+# (shape of the input, how to make the layer, names within it)
+LAYERS = {
+    "Dense": ((8,), lambda k: k.layers.Dense(3), ["kernel"]),
+    "Conv1D": ((8, 2), lambda k: k.layers.Conv1D(3, 2), ["kernel"]),
+    "Conv2D": ((8, 8, 2), lambda k: k.layers.Conv2D(3, 2), ["kernel"]),
+    "Conv3D": ((8, 8, 8, 2), lambda k: k.layers.Conv3D(3, 2), ["kernel"]),
+    "Conv2DTranspose": ((8, 8, 2), lambda k: k.layers.Conv2DTranspose(3, 2), ["kernel"]),
+    "Conv3DTranspose": ((4, 4, 4, 2), lambda k: k.layers.Conv3DTranspose(3, 2), ["kernel"]),
+    "SeparableConv1D": ((8, 2), lambda k: k.layers.SeparableConv1D(3, 2), ["pointwise_kernel"]),
+    "SeparableConv2D": (
+        (8, 8, 2),
+        lambda k: k.layers.SeparableConv2D(3, 2),
+        ["pointwise_kernel"],
+    ),
+    "DepthwiseConv2D": ((8, 8, 2), lambda k: k.layers.DepthwiseConv2D(3), []),
+    "Embedding": ((5,), lambda k: k.layers.Embedding(7, 3), ["embeddings"]),
+    "LSTM": ((5, 2), lambda k: k.layers.LSTM(3), ["kernel", "recurrent_kernel"]),
+    "GRU": ((5, 2), lambda k: k.layers.GRU(3), ["kernel", "recurrent_kernel"]),
+    "SimpleRNN": ((5, 2), lambda k: k.layers.SimpleRNN(3), ["kernel", "recurrent_kernel"]),
+    "stacked": (
+        (5, 2),
+        lambda k: k.layers.RNN([k.layers.LSTMCell(3), k.layers.LSTMCell(2)]),
+        [
+            "lstm_cell/kernel",
+            "lstm_cell/recurrent_kernel",
+            "lstm_cell_1/kernel",
+            "lstm_cell_1/recurrent_kernel",
+        ],
+    ),
+    "ConvLSTM2D": (
+        (3, 6, 6, 2),
+        lambda k: k.layers.ConvLSTM2D(3, 2),
+        ["kernel", "recurrent_kernel"],
+    ),
+    "Bidirectional": (
+        (5, 2),
+        lambda k: k.layers.Bidirectional(k.layers.SimpleRNN(3)),
+        [
+            "forward/kernel",
+            "forward/recurrent_kernel",
+            "backward/kernel",
+            "backward/recurrent_kernel",
+        ],
+    ),
+    "TimeDistributed": (
+        (5, 2),
+        lambda k: k.layers.TimeDistributed(k.layers.Dense(3)),
+        ["kernel"],
+    ),
+    "EinsumDense": ((5, 2), lambda k: k.layers.EinsumDense("abc,cd->abd", (5, 3)), ["kernel"]),
+    "BatchNormalization": ((8,), lambda k: k.layers.BatchNormalization(), []),
+    "LayerNormalization": ((8,), lambda k: k.layers.LayerNormalization(), []),
+    "PReLU": ((8,), lambda k: k.layers.PReLU(), []),
+    "Dropout": ((8,), lambda k: k.layers.Dropout(0.5), []),
+}
+
+
+def names(model):
+    return [weight.name for weight in prunable_weights(model)]
+
+
+@BOTH
+@pytest.mark.parametrize("case", LAYERS)
+def test_each_layer_gives_the_weights_that_multiply_activations(library, case):
+    shape, make, expected = LAYERS[case]
+    layer = make(library)
+    inputs = library.Input(shape)
+    model = library.Model(inputs, layer(inputs))
+    assert [name.split("/", 1)[1] for name in names(model)] == expected
+
+
+@BOTH
+def test_attention_gives_its_four_kernels_told_apart(library):
+    inputs = library.Input((5, 8))
+    model = library.Model(inputs, library.layers.MultiHeadAttention(2, 4)(inputs, inputs))
+    assert names(model) == [
+        f"multi_head_attention/{part}/kernel"
+        for part in ("query", "key", "value", "attention_output")
+    ]
+
+
+def nested(library):
+    layers = library.layers
+    inner = library.Sequential([layers.Dense(4), layers.Dense(4)])
+    return library.Sequential([library.Input((6,)), layers.Dense(4), inner, layers.Dense(2)])
+
+
+@BOTH
+def test_names_do_not_depend_on_what_was_built_before(library):
+    expected = ["dense/kernel", "sequential/dense/kernel", "sequential/dense_1/kernel"]
+    expected.append("dense_1/kernel")
+    assert names(nested(library)) == names(nested(library)) == expected
+
+
+@BOTH
+def test_a_layer_used_twice_comes_once(library):
+    shared = library.layers.Dense(4)
+    inputs = library.Input((4,))
+    model = library.Model(inputs, shared(shared(inputs)))
+    assert names(model) == ["dense/kernel"]
+
+
+@BOTH
+def test_a_single_built_layer_is_as_good_as_a_model(library):
+    layer = library.layers.Dense(3)
+    layer.build((None, 4))
+    (weight,) = prunable_weights(layer)
+    assert weight.name == "dense/kernel"
+    assert weight.layer is layer
+    assert weight.variable is layer.kernel
+
+
+@BOTH
+def test_an_unbuilt_model_is_refused_with_the_remedy(library):
+    with pytest.raises(ValueError, match=r"has no weights yet.*keras\.Input"):
+        prunable_weights(library.Sequential([library.layers.Dense(3)]))
+
+
+def scaling_layer(library):
+    class Scaling(library.layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+            self.shift = self.add_weight(shape=(shape[-1],), name="shift")
+            self.built = True
+
+        def call(self, inputs):
+            return inputs * self.scale + self.shift
+
+    return Scaling
+
+
+@BOTH
+def test_a_layer_without_a_rule_is_refused_by_name(library):
+    model = library.Sequential([library.Input((4,)), scaling_layer(library)(name="mine")])
+    with pytest.raises(ValueError, match=r"'mine' of class .*Scaling.*get_prunable_weights"):
+        prunable_weights(model)
+
+
+@BOTH
+def test_a_layer_may_say_itself_what_is_pruned(library):
+    class Prunable(scaling_layer(library)):
+        def get_prunable_weights(self):
+            return [self.scale]
+
+    model = library.Sequential([library.Input((4,)), Prunable()])
+    assert names(model) == ["prunable/scale"]
+
+
+@BOTH
+def test_layers_that_are_not_allowed_are_not_looked_at(library):
+    layers = [library.layers.Dense(4), scaling_layer(library)()]
+    model = library.Sequential([library.Input((4,)), *layers])
+    found = prunable_weights(model, allow=lambda layer: isinstance(layer, library.layers.Dense))
+    assert [weight.name for weight in found] == ["dense/kernel"]
+
+
+def subclassed(library, **methods):
+    class Own(library.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = library.layers.Dense(3)
+
+        def build(self, shape):
+            self.dense.build(shape)
+            self.token = self.add_weight(shape=(3,), name="token")
+            self.built = True
+
+        def call(self, inputs):
+            return self.dense(inputs) + self.token
+
+    model = type("Own", (Own,), methods)()
+    model(np.zeros((2, 4), "float32"))
+    return model
+
+
+@BOTH
+def test_weights_that_a_model_owns_itself_are_not_skipped_in_silence(library):
+    with pytest.raises(ValueError, match=r"\(token\).*get_prunable_weights"):
+        prunable_weights(subclassed(library))
+    choice = {"get_prunable_weights": lambda self: [self.token]}
+    assert names(subclassed(library, **choice)) == ["dense/kernel", "token"]
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(TypeError, match="Expected a model or layer"):
+        prunable_weights("model.keras")

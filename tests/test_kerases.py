@@ -1,0 +1,77 @@
+"""Names of layers and variables survive rebuilding, in both Kerases."""
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerasinit import kerases
+
+LIBRARIES = [keras, tf_keras]
+
+
+def _model(library):
+    inner = library.Sequential([library.layers.InputLayer((4,)), library.layers.Dense(4)])
+    inputs = library.Input((4,))
+    shared = library.layers.Dense(4, name="mine")
+    outputs = shared(inner(shared(inputs)))
+    outputs = library.layers.BatchNormalization()(outputs)
+    return library.Model(inputs, library.layers.Dense(2)(outputs))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_names_are_the_same_at_every_build(library):
+    first, second = _model(library), _model(library)
+
+    assert list(kerases.named_variables(first)) == list(kerases.named_variables(second))
+    assert first.layers[-1].name != second.layers[-1].name
+
+
+def test_names_are_the_same_in_both_kerases():
+    names = [
+        {name for name in kerases.named_variables(_model(library)) if "seed" not in name}
+        for library in LIBRARIES
+    ]
+
+    assert names[0] == names[1]
+    assert {"dense/kernel", "sequential/dense/kernel", "dense_1/bias"} <= names[0]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_weight_has_a_name_and_only_one(library):
+    model = _model(library)
+    named = kerases.named_variables(model)
+
+    assert {id(v) for v in named.values()} >= {id(v) for v in model.weights}
+    assert len(named) == len({id(v) for v in named.values()})
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_metrics_are_no_weights(library):
+    model = _model(library)
+    before = list(kerases.named_variables(model))
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.train_on_batch(np.ones((1, 4)), np.ones((1, 2)))
+
+    assert list(kerases.named_variables(model)) == before
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_each_keras_knows_its_own(library):
+    name = "keras" if library is keras else "tf_keras"
+
+    assert kerases.kerase_of(library.layers.Dense(1)) == name
+    with pytest.raises(TypeError, match="got 3"):
+        kerases.kerase_of(3)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_train_step_of_ones_own_is_noticed(library):
+    class Own(library.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    inputs = library.Input((4,))
+    assert kerases.has_own_train_step(Own(inputs, library.layers.Dense(1)(inputs)))
+    assert not kerases.has_own_train_step(_model(library))
+    assert not kerases.has_own_train_step(library.Sequential([library.layers.Dense(1)]))

@@ -1,0 +1,25 @@
+"""Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
+
+from kerasinit.lottery.data import Dataset
+from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.loop import Watch, prune, run
+from kerasinit.lottery.report import plot, rows, table
+from kerasinit.lottery.store import Row, Store
+from kerasinit.lottery.ticket import Ticket, load_ticket
+from kerasinit.lottery.trainer import DivergedError
+
+__all__ = [
+    "Dataset",
+    "DivergedError",
+    "Experiment",
+    "Row",
+    "Store",
+    "Ticket",
+    "Watch",
+    "load_ticket",
+    "plot",
+    "prune",
+    "rows",
+    "run",
+    "table",
+]

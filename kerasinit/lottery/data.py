@@ -1,0 +1,268 @@
+"""The examples a lottery trains on: read, checked, split and put in order."""
+
+import functools
+import hashlib
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasinit import streams, suggest
+
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_MOST_BYTES = 16 * 2**30
+_BUILT_IN = ("digits", "mnist")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test examples of a classification, in memory.
+
+    Args:
+        x_train: Inputs, examples first. ``uint8`` is divided by 255, floating
+            point is taken as it is.
+        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row of
+            ``num_classes`` values per example.
+        x_test: Inputs that are only ever used to measure accuracy.
+        y_test: Their labels.
+        name: What the report calls it.
+
+    Raises:
+        ValueError: If lengths differ, an array is empty, values are not finite or
+            not of a type named above.
+
+    Example:
+    >>> data = Dataset(np.zeros((6, 4), "float32"), np.arange(6) % 2,
+    ...                np.zeros((2, 4), "float32"), np.arange(2), name="toy")
+    >>> data.num_classes, data.input_shape
+    (2, (4,))
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    name: str = "arrays"
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            x, y = np.asarray(getattr(self, f"x_{part}")), np.asarray(getattr(self, f"y_{part}"))
+            if x.ndim < 2 or not x.size:
+                raise ValueError(
+                    f"{self.name}: x_{part} has shape {x.shape}; expected examples first and at "
+                    f"least one feature, as in (60000, 28, 28)."
+                )
+            if len(x) != len(y):
+                raise ValueError(
+                    f"{self.name}: x_{part} has {len(x)} examples and y_{part} {len(y)} labels; "
+                    f"they must be as many."
+                )
+            # A frozen data class sets its own fields through object.
+            object.__setattr__(self, f"x_{part}", _inputs(x, f"{self.name}: x_{part}"))
+            object.__setattr__(self, f"y_{part}", _labels(y, f"{self.name}: y_{part}"))
+        for what in ("x", "y"):
+            train, test = (getattr(self, f"{what}_{part}").shape[1:] for part in ("train", "test"))
+            if train != test:
+                raise ValueError(
+                    f"{self.name}: one example of {what}_train has shape {train}, one of "
+                    f"{what}_test {test}; they must be equal."
+                )
+        if len(self.x_train) < 10:
+            raise ValueError(f"{self.name}: {len(self.x_train)} training examples are too few.")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.x_train.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that the labels speak of."""
+        if self.y_train.ndim == 2:
+            return self.y_train.shape[1]
+        return int(max(self.y_train.max(), self.y_test.max())) + 1
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of every value, so that a run knows its data again."""
+        sha = hashlib.sha256()
+        for name in _ARRAYS:
+            array = np.ascontiguousarray(getattr(self, name))
+            sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            sha.update(array.data)
+        return sha.hexdigest()
+
+    @property
+    def num_validation(self) -> int:
+        """How many training examples are set aside: a sixth, at most 5,000 as in the paper."""
+        return min(5000, len(self.x_train) // 6)
+
+    def split(self, seed: int, trial: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions to train on and those to validate on, in one trial."""
+        order = streams.generator(seed, "split", trial).permutation(len(self.x_train))
+        return np.sort(order[self.num_validation :]), np.sort(order[: self.num_validation])
+
+
+class Order:
+    """The order in which a trial sees its examples: permutations, end to end.
+
+    A batch may begin in one epoch and end in the next, so every batch is full and
+    every example comes equally often. The order depends on the seed, the trial and
+    the epoch, not on what was asked for before; every level and every control of a
+    trial sees the same one, so that they differ only in what is compared.
+
+    Args:
+        positions: Where the training examples are.
+        batch_size: Examples per iteration.
+        seed: The run's seed.
+        trial: The trial's number.
+    """
+
+    def __init__(self, positions: np.ndarray, batch_size: int, seed: int, trial: int) -> None:
+        self._positions = positions.astype(np.int32)
+        self._batch_size, self._seed, self._trial = batch_size, seed, trial
+        self._epoch = functools.lru_cache(maxsize=2)(self._draw)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return streams.generator(self._seed, "order", self._trial, epoch).permutation(
+            self._positions
+        )
+
+    def batches(self, start: int, stop: int) -> np.ndarray:
+        """Return the positions seen in iterations ``start`` to ``stop`` (exclusive).
+
+        Returns:
+            int32 of shape ``(stop - start, batch_size)``.
+        """
+        first, last = start * self._batch_size, stop * self._batch_size
+        size = len(self._positions)
+        pieces = []
+        for epoch in range(first // size, math.ceil(last / size)):
+            begin = epoch * size
+            pieces.append(self._epoch(epoch)[max(first - begin, 0) : last - begin])
+        return np.concatenate(pieces).reshape(stop - start, self._batch_size)
+
+
+def load(name: str) -> Dataset:
+    """Return a data set by name, or from an ``.npz`` file.
+
+    Args:
+        name: ``"digits"`` (8 x 8 pixels, 1,797 images; comes with scikit-learn,
+            needs no network), ``"mnist"`` (28 x 28, 70,000 images; Keras downloads
+            it once), or the path of an ``.npz`` file with the arrays ``x_train``,
+            ``y_train``, ``x_test`` and ``y_test``.
+
+    Raises:
+        ValueError: If there is no such data set or file, or the file is not what
+            it should be.
+    """
+    if name == "digits":
+        return _digits()
+    if name == "mnist":
+        return _mnist()
+    path = Path(name)
+    if path.suffix != ".npz" and not path.exists():
+        raise suggest.unknown("data set", name, _BUILT_IN, "Or give the path of an .npz file.")
+    return _npz(path)
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "The data set 'digits' comes with scikit-learn, which is not installed: "
+            "pip install 'kerasinit[examples]'."
+        ) from error
+    pixels, labels = load_digits(return_X_y=True)
+    # The split is part of what "digits" means, whatever a run's seed.
+    order = np.random.Generator(np.random.SFC64(0)).permutation(len(labels))
+    pixels, labels = (pixels[order] / 16).astype("float32"), labels[order]
+    test = len(labels) // 5
+    return Dataset(pixels[test:], labels[test:], pixels[:test], labels[:test], name="digits")
+
+
+def _mnist() -> Dataset:
+    import keras
+
+    (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    return Dataset(x_train, y_train, x_test, y_test, name="mnist")
+
+
+def _npz(path: Path) -> Dataset:
+    if not path.exists():
+        raise ValueError(f"No such file: {path}.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_headers(archive, path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in _ARRAYS}
+    except (zipfile.BadZipFile, IsADirectoryError) as error:
+        raise ValueError(
+            f"{path} is not an .npz file ({error}). Make one with numpy.savez(path, "
+            f"x_train=..., y_train=..., x_test=..., y_test=...)."
+        ) from error
+    return Dataset(**arrays, name=path.stem)
+
+
+def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise unless the four arrays are there, plain, and of a size that was announced."""
+    there = [name.removesuffix(".npy") for name in archive.namelist()]
+    missing = [name for name in _ARRAYS if name not in there]
+    if missing:
+        raise ValueError(
+            f"{path} has no array {', '.join(missing)}; it has "
+            f"{', '.join(sorted(there)) or 'none'}. Expected {', '.join(_ARRAYS)}."
+        )
+    total = 0
+    for name in _ARRAYS:
+        info = archive.getinfo(f"{name}.npy")
+        with archive.open(info) as stream:
+            try:
+                version = np.lib.format.read_magic(stream)
+                if version == (1, 0):
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                else:
+                    shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+            except ValueError as error:
+                raise ValueError(f"{path}: {name} is not an array of NumPy ({error}).") from error
+        if dtype.hasobject:
+            raise ValueError(
+                f"{path}: {name} holds Python objects, which would have to be unpickled; "
+                f"save it as numbers."
+            )
+        announced = math.prod(shape) * dtype.itemsize
+        total += announced
+        if total > _MOST_BYTES or info.file_size < announced:
+            raise ValueError(
+                f"{path}: {name} announces {announced} bytes; at most {_MOST_BYTES} are read "
+                f"in all, and the file must hold what it announces."
+            )
+
+
+def _inputs(x: np.ndarray, what: str) -> np.ndarray:
+    if x.dtype == np.uint8:
+        return (x / np.float32(255)).astype(np.float32)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(
+            f"{what} has dtype {x.dtype}; expected uint8 (divided by 255 here) or floating "
+            f"point. Scale it, then use .astype('float32')."
+        )
+    if not np.isfinite(x).all():
+        raise ValueError(f"{what} has values that are not finite (NaN or infinity).")
+    return x.astype(np.float32)
+
+
+def _labels(y: np.ndarray, what: str) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and np.isfinite(y).all():
+        return y.astype(np.float32)
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
+        raise ValueError(
+            f"{what} has dtype {y.dtype} and shape {y.shape}; expected class numbers from 0 on, "
+            f"integers of shape (n,), or one row of class values per example."
+        )
+    return y.astype(np.int32)

@@ -1,0 +1,301 @@
+"""The lottery: train, prune, rewind, again.
+
+Every training is a stage with a folder of its own. A stage whose folder is there is
+not run again, and no stage depends on anything but finished stages and the seed; so
+to repeat a command is to resume it.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasinit import kerases, streams
+from kerasinit.lottery import models
+from kerasinit.lottery.controls import CONTROLS
+from kerasinit.lottery.data import Dataset, Order, load
+from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.ticket import Ticket
+from kerasinit.lottery.trainer import DivergedError, Point, State, Trainer
+from kerasinit.masks import Masks
+from kerasinit.pruning.registry import named_variables
+from kerasinit.pruning.selection import keep_largest
+
+_COMPUTES = ("kerasinit", "tensorflow", "keras", "tf_keras", "numpy")
+
+
+class Watch:
+    """What `run` tells while it runs; every method may be overridden."""
+
+    def began(self, store: Store, missing: list[Place]) -> None:
+        """Hear that a run begins or goes on, and which trainings are to come."""
+
+    def training(self, place: Place, density: float) -> None:
+        """Hear that a training begins."""
+
+    def point(self, place: Place, point: Point) -> None:
+        """Hear a measurement."""
+
+    def finished(self, row: Row) -> None:
+        """Hear that a training is finished and on disk."""
+
+
+def run(
+    experiment: Experiment | None = None,
+    *,
+    out: str | Path | None = None,
+    build: models.Build | None = None,
+    data: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Store:
+    """Find lottery tickets: train, prune by magnitude, rewind the survivors, again.
+
+    Draws from global random state (Python, NumPy, TensorFlow, Keras) are made from
+    the experiment's seed while models are built.
+
+    Args:
+        experiment: What to run; ``Experiment()`` by default.
+        out: The folder for the results, by default one named after the experiment
+            in the working directory. If it holds the same run, that is gone on with.
+        build: A function that returns a compiled model, in place of
+            ``experiment.model``. It may take ``input_shape``, ``num_classes`` and
+            ``initializer`` by name.
+        data: Examples, in place of ``experiment.dataset``.
+        watch: Told what happens.
+
+    Returns:
+        The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
+
+    Raises:
+        ValueError: Before any training, if something does not fit.
+        DivergedError: If a training's loss is not finite. What was finished is kept.
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
+    """
+    experiment = experiment or Experiment()
+    watch = watch or Watch()
+    if build is None:
+        build = models.find(experiment.model)
+    else:
+        experiment = replace(experiment, model=f"{build.__module__}:{build.__qualname__}")
+    if data is None:
+        data = load(experiment.dataset)
+    else:
+        experiment = replace(experiment, dataset=data.name)
+    about = {
+        "data": data.digest,
+        "versions": {name: metadata.version(name) for name in _COMPUTES},
+    }
+    trial = _Trial(experiment, build, data, 0)
+    trial.rehearse()
+    folder = Path(out) if out is not None else Path(f"lottery-{data.name}-{experiment.digest}")
+    store = Store.open(folder, experiment, about)
+    missing = store.missing()
+    watch.began(store, missing)
+    for number in sorted({place.trial for place in missing}):
+        if number != trial.number:
+            trial = _Trial(experiment, build, data, number)
+            trial.rehearse()
+        _run_trial(trial, store, watch)
+    return store
+
+
+def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
+    """Train, prune, rewind, again."""
+    masks = Masks.dense(trial.trainer.shapes)
+    for level in range(trial.experiment.levels + 1):
+        place = Place(trial.number, level, "ticket")
+        if level:
+            trained = store.stage(replace(place, level=level - 1)).state("trained")
+            masks = prune(trained, masks, trial.rates)
+        if not store.has(place):
+            _train(trial, store, watch, place, masks, trial.rewound(store))
+        elif store.stage(place).ticket().masks != masks:
+            raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
+        for control in trial.experiment.controls if level else ():
+            place = replace(place, branch=control)
+            if not store.has(place):
+                fresh = trial.fresh(level)
+                changed, start = CONTROLS[control](masks, trial.rewound(store), fresh)
+                _train(trial, store, watch, place, changed, start)
+
+
+def _train(
+    trial: "_Trial", store: Store, watch: Watch, place: Place, masks: Masks, start: State
+) -> None:
+    """Run one stage and put it on disk."""
+    experiment = trial.experiment
+    dense = place.level == 0
+    first = experiment.rewind_step if not dense and place.branch == "ticket" else 0
+    trainer = trial.restart()
+    start = trainer.mask_state(start, masks)
+    trainer.restore(start)
+    watch.training(place, masks.density)
+    try:
+        trained = trainer.train(
+            masks,
+            trial.order,
+            iterations=experiment.iterations,
+            start=first,
+            evaluate_every=experiment.evaluate_every,
+            keep=experiment.rewind_step if dense else None,
+            watch=lambda point: watch.point(place, point),
+        )
+    except DivergedError as error:
+        raise DivergedError(f"{place}: {error} What was finished is in {store.folder}.") from error
+    row = Row(
+        place.trial,
+        place.level,
+        place.branch,
+        masks.density,
+        trained.best_iteration,
+        trained.best_validation_loss,
+        trained.test_accuracy,
+        trained.final_test_accuracy,
+    )
+    about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
+    with store.new(place) as stage:
+        stage.write(row, trained, Ticket(masks, _weights(start), about))
+        if place.branch == "ticket":
+            stage.write_state("trained", _weights(trained.final))
+            trainer.model.save(stage.model_path)
+        if dense:
+            stage.write_state("rewind", trained.kept)
+    watch.finished(row)
+
+
+def prune(weights: Mapping[str, np.ndarray], masks: Masks, rates: Mapping[str, float]) -> Masks:
+    """Remove the weights of least magnitude among each layer's survivors.
+
+    Of ``n`` survivors, ``round(n * (1 - rate))`` stay, at least one. Of weights that
+    are equally large, those that come first in memory stay.
+
+    Args:
+        weights: Trained values, by name.
+        masks: Which weights live so far.
+        rates: The fraction of survivors to remove, by name.
+
+    Example:
+    >>> masks = Masks({"kernel": np.array([True, True, True, False])})
+    >>> prune({"kernel": np.array([-3.0, 0.1, 2.0, 0.0])}, masks, {"kernel": 0.3})["kernel"]
+    array([ True, False,  True, False])
+    """
+    return Masks(
+        {
+            name: keep_largest(
+                np.abs(weights[name]),
+                max(1, round(int(np.count_nonzero(mask)) * (1 - rates[name]))),
+                among=mask,
+            )
+            for name, mask in masks.items()
+        }
+    )
+
+
+class _Trial:
+    """One independent repetition: its model, its first state, its order of the data."""
+
+    def __init__(
+        self, experiment: Experiment, build: models.Build, data: Dataset, number: int
+    ) -> None:
+        self.experiment, self.number = experiment, number
+        self._build, self._data = build, data
+        train, self._validation = data.split(experiment.seed, number)
+        self.order = Order(train, experiment.batch_size, experiment.seed, number)
+        self.trainer = self._new_trainer()
+        self.first = self.trainer.state()
+        self._started = False
+
+    def _make(self, purpose: str, *place: int) -> Any:
+        return models.make(
+            self._build,
+            self._data,
+            self.experiment.initializer,
+            self.experiment.seed,
+            purpose,
+            self.number,
+            *place,
+        )
+
+    def _new_trainer(self) -> Trainer:
+        seed = streams.derive(self.experiment.seed, "layers", self.number)
+        return Trainer(
+            self._make("weights"),
+            self._data,
+            self._validation,
+            seed=seed,
+            xla=self.experiment.xla,
+        )
+
+    def restart(self) -> Trainer:
+        """Return a trainer in the state of a process that has trained nothing yet."""
+        if self._started and not self.trainer.repeatable:
+            self.trainer = self._new_trainer()
+        self._started = True
+        self.trainer.restore(self.first)
+        return self.trainer
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The fraction that a level removes of each weight's survivors."""
+        names = list(self.trainer.shapes)
+        output = names[-1].rpartition("/")[0]
+        return {
+            name: self.experiment.output_rate
+            if name.rpartition("/")[0] == output
+            else self.experiment.rate
+            for name in names
+        }
+
+    def rewound(self, store: Store) -> State:
+        """Return the state that survivors go back to; the first one for the dense network."""
+        dense = Place(self.number, 0, "ticket")
+        if not store.has(dense):
+            return self.first
+        stage = store.stage(dense)
+        weights = _weights(self.first)
+        there = stage.ticket().weights
+        if set(there) != set(weights) or any(
+            not np.array_equal(there[name], weights[name]) for name in weights
+        ):
+            raise ValueError(
+                f"{store.folder} was begun with other first weights than {self.experiment.model} "
+                f"gives now: the function that builds the model has changed. Name another folder."
+            )
+        return stage.state("rewind")
+
+    def fresh(self, level: int) -> State:
+        """Return a first state drawn from other random numbers."""
+        variables = named_variables(self._make("reinit", level))
+        state = {**self.first, **{name: kerases.read(v) for name, v in variables.items()}}
+        for name in self.trainer.shapes:
+            if np.array_equal(state[name], self.first[name]):
+                raise ValueError(
+                    f"{self.experiment.model} gives {name!r} the same first values whatever the "
+                    f"seed, so the control `reinit` would compare the ticket with itself. Leave "
+                    f"the seed of its initializers out (seed=None), or use --controls none."
+                )
+        return state
+
+    def rehearse(self) -> None:
+        """Do all that can fail for the user's model once, before any training."""
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
+                f"KERAS_BACKEND=tensorflow."
+            )
+        if self.experiment.levels and "reinit" in self.experiment.controls:
+            self.fresh(1)
+        with tempfile.TemporaryDirectory() as folder:
+            self.trainer.model.save(Path(folder) / "model.keras")
+
+
+def _weights(state: Mapping[str, np.ndarray]) -> State:
+    return {name: value for name, value in state.items() if not name.startswith("optimizer/")}

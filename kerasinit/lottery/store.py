@@ -1,0 +1,233 @@
+"""A run's folder: what is finished has its name, what has its name is finished.
+
+::
+
+    RUN/experiment.json               the experiment, its data, what ran it
+    RUN/trial-0/level-02/ticket/      one training
+        ticket.safetensors            the masks, and the weights it started from
+        trained.safetensors           the weights it ended with (tickets only)
+        model.keras                   the same as a model (tickets only)
+        rewind.safetensors            where survivors go back to (level 0 only)
+        curve.csv                     validation loss and accuracy while it trained
+        result.json                   its row of the report
+"""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasinit.lottery import files
+from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.ticket import Ticket, load_ticket, read_tensors, write_tensors
+from kerasinit.lottery.trainer import Trained
+
+_FORMAT = "kerasinit-lottery-1"
+_MOST_JSON = 2**20
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """One training of a run."""
+
+    trial: int
+    level: int
+    branch: str
+
+    def __str__(self) -> str:
+        return f"trial {self.trial}, level {self.level}, {self.branch}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one training came to; accuracies and density are fractions."""
+
+    trial: int
+    level: int
+    branch: str
+    density: float
+    best_iteration: int
+    best_validation_loss: float
+    test_accuracy: float
+    final_test_accuracy: float
+
+
+class Store:
+    """The folder of a run.
+
+    Args:
+        folder: Where it is, or will be.
+        experiment: What is run there.
+        about: What else must be the same when a run goes on: the data's digest and
+            the versions of what computes.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment, about: dict[str, Any]) -> None:
+        self.folder, self.experiment, self.about = folder, experiment, about
+
+    @classmethod
+    def open(cls, folder: Path, experiment: Experiment, about: dict[str, Any]) -> "Store":
+        """Begin a run in a folder, or go on with the one that is there.
+
+        Raises:
+            ValueError: If the folder holds something else; nothing is changed then.
+            OSError: If the folder cannot be written to.
+        """
+        store = cls(folder, experiment, about)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file; --out must name a folder.")
+        if (folder / "experiment.json").exists():
+            store._require_same(cls.read(folder))
+        else:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise ValueError(
+                    f"{folder} is not empty and holds no lottery run. Name another folder."
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
+            files.write_new(folder / "experiment.json", json.dumps(content, indent=2).encode())
+        # Fail before hours of training, not after.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        return store
+
+    @classmethod
+    def read(cls, folder: Path) -> "Store":
+        """Return the run that a folder holds.
+
+        Raises:
+            ValueError: If it holds none, or one of a later format.
+        """
+        path = folder / "experiment.json"
+        if not path.is_file():
+            raise ValueError(f"{folder} holds no lottery run: there is no {path.name} in it.")
+        content = _read_json(path)
+        found = content.pop("format", None)
+        if found != _FORMAT:
+            raise ValueError(f"{path} has format {found!r}; this kerasinit reads {_FORMAT!r}.")
+        fields = content.pop("experiment", None)
+        if not isinstance(fields, dict):
+            raise ValueError(f"{path} is damaged: it describes no experiment.")
+        return cls(folder, Experiment.from_dict(fields), content)
+
+    def _require_same(self, there: "Store") -> None:
+        different = self.experiment.differences(there.experiment)
+        if self.about["data"] != there.about.get("data"):
+            different.append("the examples in the data set are others")
+        if self.missing():
+            mine, theirs = self.about["versions"], there.about.get("versions", {})
+            different += [
+                f"{name} is {theirs.get(name)} there and {mine[name]} here"
+                for name in mine
+                if mine[name] != theirs.get(name)
+            ]
+        if different:
+            raise ValueError(
+                f"{self.folder} holds a run of other settings: {'; '.join(different)}. Name "
+                f"another folder, or repeat the command with the settings of that run."
+            )
+
+    def places(self) -> list[Place]:
+        """Return every training of the run, in the order in which they are made."""
+        return [
+            Place(trial, level, branch)
+            for trial in range(self.experiment.trials)
+            for level in range(self.experiment.levels + 1)
+            for branch in (self.experiment.branches if level else ("ticket",))
+        ]
+
+    def missing(self) -> list[Place]:
+        """Return the trainings that are not finished."""
+        return [place for place in self.places() if not self.has(place)]
+
+    def path(self, place: Place) -> Path:
+        """Return the folder of a training, there or not."""
+        return self.folder / f"trial-{place.trial}" / f"level-{place.level:02d}" / place.branch
+
+    def has(self, place: Place) -> bool:
+        """Return whether a training is finished."""
+        return self.path(place).is_dir()
+
+    @contextmanager
+    def new(self, place: Place) -> Iterator["Stage"]:
+        """Give a stage to fill; it is finished when the block ends without an error."""
+        with files.new_folder(self.path(place)) as folder:
+            yield Stage(folder)
+
+    def stage(self, place: Place) -> "Stage":
+        """Return a finished stage."""
+        return Stage(self.path(place))
+
+    def rows(self) -> list[Row]:
+        """Return the rows of all finished trainings, in order."""
+        return [self.stage(place).row() for place in self.places() if self.has(place)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The folder of one training."""
+
+    folder: Path
+
+    @property
+    def model_path(self) -> Path:
+        """Where the trained model is."""
+        return self.folder / "model.keras"
+
+    @property
+    def ticket_path(self) -> Path:
+        """Where the masks and first weights are."""
+        return self.folder / "ticket.safetensors"
+
+    def write(self, row: Row, trained: Trained, ticket: Ticket) -> None:
+        """Write what every training leaves behind."""
+        ticket.save(self.ticket_path)
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(asdict(trained.curve[0])), lineterminator="\n")
+        table.writeheader()
+        table.writerows(asdict(point) for point in trained.curve)
+        (self.folder / "curve.csv").write_text(text.getvalue())
+        content = {**asdict(row), "seconds": round(trained.seconds, 3)}
+        (self.folder / "result.json").write_text(json.dumps(content, indent=2))
+
+    def write_state(self, name: str, state: dict[str, np.ndarray]) -> None:
+        """Write variables under ``name.safetensors``."""
+        write_tensors(self.folder / f"{name}.safetensors", state)
+
+    def state(self, name: str) -> dict[str, np.ndarray]:
+        """Return the variables that `write_state` wrote."""
+        return read_tensors(self.folder / f"{name}.safetensors")[0]
+
+    def ticket(self) -> Ticket:
+        """Return the masks and first weights."""
+        return load_ticket(self.ticket_path)
+
+    def row(self) -> Row:
+        """Return the training's row of the report."""
+        path = self.folder / "result.json"
+        content = _read_json(path)
+        content.pop("seconds", None)
+        try:
+            return Row(**content)
+        except TypeError as error:
+            raise ValueError(f"{path} is damaged: {error}.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MOST_JSON:
+        raise ValueError(f"{path} has {os.path.getsize(path)} bytes; it was not written by us.")
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, not an object.")
+    return content

@@ -1,0 +1,173 @@
+"""A ticket: which weights live, and the values they start from.
+
+It is kept as safetensors, which is plain numbers behind a JSON header: nothing in it
+is ever executed. Masks are packed, eight to a byte.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from kerasinit import kerases
+from kerasinit.lottery import files
+from kerasinit.masks import Masks
+from kerasinit.pruning.registry import named_variables, prunable_weights
+
+_FORMAT = {"format": "kerasinit-ticket", "version": "1"}
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A sparse network before it is trained: masks and first (or rewound) weights.
+
+    Args:
+        masks: Which weights live, by structural name.
+        weights: The values of all the model's variables, by structural name; what
+            the masks remove is zero.
+        about: Where the ticket comes from, as words; kept in the file.
+
+    Raises:
+        ValueError: If a mask has no weights of its shape, or a weight that the mask
+            removes is not zero.
+
+    Example:
+    >>> ticket = Ticket(Masks({"dense/kernel": np.array([[True, False]])}),
+    ...                 {"dense/kernel": np.array([[0.5, 0.0]], "float32")})
+    >>> ticket.density
+    0.5
+    """
+
+    masks: Masks
+    weights: Mapping[str, np.ndarray]
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, mask in self.masks.items():
+            if name not in self.weights or self.weights[name].shape != mask.shape:
+                raise ValueError(
+                    f"The ticket has a mask for {name!r} of shape {mask.shape}, but no weights "
+                    f"of that name and shape."
+                )
+            if np.any(self.weights[name][~mask]):
+                raise ValueError(f"The ticket's mask removes weights of {name!r} that are not 0.")
+
+    @property
+    def density(self) -> float:
+        """The fraction of prunable weights that live."""
+        return self.masks.density
+
+    def apply(self, model: Any) -> Any:
+        """Give a freshly built model the ticket's weights; the removed ones are zero.
+
+        The zeros stay as long as nothing trains them. To train the sparse network, give
+        ``fit`` the callback ``kerasinit.pruning.HoldMasks(ticket.masks)``.
+
+        Args:
+            model: A built model of either Keras, of the ticket's architecture.
+
+        Returns:
+            The same model.
+
+        Raises:
+            ValueError: If the model has other weights; nothing is changed then.
+        """
+        there = named_variables(model)
+        wrong = [f"it has no {name!r}" for name in self.weights if name not in there]
+        wrong += [f"the ticket has no {name!r}" for name in there if name not in self.weights]
+        wrong += [
+            f"{name!r} has shape {tuple(there[name].shape)}, the ticket's {value.shape}"
+            for name, value in self.weights.items()
+            if name in there and tuple(there[name].shape) != value.shape
+        ]
+        if wrong:
+            raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
+        self.masks.require_fit(
+            {weight.name: tuple(weight.variable.shape) for weight in prunable_weights(model)},
+            "the model",
+        )
+        for name, value in self.weights.items():
+            kerases.assign(there[name], value)
+        return model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ticket to a new file.
+
+        Raises:
+            FileExistsError: If there is such a file; nothing is overwritten.
+        """
+        tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
+        tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
+        files.write_new(Path(path), _serialized(tensors, {**self.about, **_FORMAT}))
+
+
+def load_ticket(path: str | os.PathLike[str]) -> Ticket:
+    """Read a ticket from a file.
+
+    Args:
+        path: A file that `Ticket.save` or a lottery run wrote.
+
+    Raises:
+        ValueError: If the file is no ticket, or of a later format.
+        FileNotFoundError: If there is no such file.
+    """
+    tensors, about = read_tensors(path)
+    if about.pop("format", None) != _FORMAT["format"]:
+        raise ValueError(f"{path} is a safetensors file, but not a ticket of kerasinit.")
+    version = about.pop("version", "?")
+    if version != _FORMAT["version"]:
+        raise ValueError(
+            f"{path} has ticket format {version}; this kerasinit reads {_FORMAT['version']}. "
+            f"A newer kerasinit will read it."
+        )
+    weights = {
+        name.removeprefix("weight/"): value
+        for name, value in tensors.items()
+        if name.startswith("weight/")
+    }
+    masks = {}
+    # The header of safetensors is sorted by type; the model's order is that of the weights'
+    # names as they were written, which the masks must follow.
+    for name in about.pop("order", "").split("\n"):
+        packed = tensors.get(f"mask/{name}")
+        if packed is None or name not in weights or packed.size != -(-weights[name].size // 8):
+            raise ValueError(f"{path} is damaged: no mask of the right size for {name!r}.")
+        bits = np.unpackbits(packed, count=weights[name].size).astype(bool)
+        masks[name] = bits.reshape(weights[name].shape)
+    return Ticket(Masks(masks), weights, about)
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, np.ndarray], about: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays to a new safetensors file."""
+    files.write_new(path, _serialized(tensors, about or {}))
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the arrays and the words of a safetensors file.
+
+    Raises:
+        ValueError: If it is not one.
+        FileNotFoundError: If there is no such file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            about = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}.") from error
+
+
+def _serialized(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
+    # safetensors writes memory as it lies, so an array must lie in C order.
+    contiguous = {name: np.array(value, order="C") for name, value in tensors.items()}
+    order = "\n".join(name.removeprefix("mask/") for name in tensors if name.startswith("mask/"))
+    return safetensors.numpy.save(
+        contiguous, metadata={**about, **({"order": order} if order else {})}
+    )

@@ -1,0 +1,43 @@
+"""A small problem that trains in a blink, and builders for it in both Kerases."""
+
+import keras
+import numpy as np
+import tf_keras
+
+import kerasinit
+from kerasinit.lottery import Dataset
+
+KERASES = {"keras": keras, "tf_keras": tf_keras}
+
+
+def blobs(examples=240, features=8, classes=3):
+    """Linearly separable classes, so that a few steps learn something."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((examples, features)).astype("float32")
+    y = (x @ rng.standard_normal((features, classes))).argmax(1)
+    test = examples // 4
+    return Dataset(x[test:], y[test:], x[:test], y[:test], name="blobs")
+
+
+def builder(kerase="keras", *, learning_rate=0.01, layers=(), seed=None):
+    """Return a function that builds and compiles a network for `blobs`."""
+    library = KERASES[kerase]
+
+    def build():
+        model = library.Sequential(
+            [
+                library.layers.InputLayer((8,)),
+                library.layers.Dense(16, "relu", kernel_initializer=kerasinit.HeNormal(seed=seed)),
+                *(getattr(library.layers, name)(*args) for name, *args in layers),
+                library.layers.Dense(3, kernel_initializer="kerasinit>GlorotUniform"),
+            ]
+        )
+        model.compile(
+            library.optimizers.Adam(learning_rate),
+            library.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        return model
+
+    # What the run calls it must not depend on the Keras, so that twins can be compared.
+    build.__qualname__ = "build"
+    return build

@@ -1,0 +1,141 @@
+"""Models are found, built from a stream, and checked before anything is trained."""
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerasinit.lottery import Dataset, models
+from tests.lottery.blobs import blobs, builder
+
+DATA = blobs()
+IMAGES = Dataset(
+    np.zeros((20, 4, 2), "float32"), np.arange(20) % 3, np.zeros((5, 4, 2), "float32"), np.arange(5)
+)
+
+
+def _make(build, initializer=None, data=DATA, seed=0):
+    return models.make(build, data, initializer, seed, "weights", 0)
+
+
+def test_lenet_has_the_weights_of_the_paper():
+    data = Dataset(
+        np.zeros((12, 28, 28), "float32"),
+        np.arange(12) % 10,
+        np.zeros((10, 28, 28), "float32"),
+        np.arange(10),
+    )
+    model = _make(models.find("lenet-300-100"), data=data)
+    kernels = [layer.kernel.numpy() for layer in model.layers]
+
+    assert sum(kernel.size for kernel in kernels) == 266_200
+    assert model.optimizer.learning_rate.numpy() == np.float32(1.2e-3)
+    for kernel in kernels:
+        assert kernel.std() == pytest.approx(np.sqrt(2 / sum(kernel.shape)), rel=0.05)
+
+
+def test_the_stream_decides_the_weights():
+    first, again, other = (_make(builder(), seed=seed) for seed in (0, 0, 1))
+
+    np.testing.assert_array_equal(first.get_weights()[0], again.get_weights()[0])
+    assert not np.any(first.get_weights()[0] == other.get_weights()[0])
+
+
+def test_the_initializer_reaches_the_kernels():
+    model = _make(models.lenet_300_100, "RandomNormal:stddev=0.5")
+
+    assert model.layers[0].kernel.numpy().std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_function_gets_what_it_asks_for_and_nothing_else():
+    asked = {}
+
+    def build(num_classes, input_shape, depth=2):
+        asked.update(num_classes=num_classes, input_shape=input_shape, depth=depth)
+        return builder()()
+
+    _make(build)
+    assert asked == {"num_classes": 3, "input_shape": (8,), "depth": 2}
+
+
+def test_inputs_are_given_in_the_shape_the_model_asks_for():
+    x = np.arange(16, dtype="float32").reshape(2, 4, 2)
+
+    for shape in ((8,), (4, 2), (4, 2, 1), (2, 2, 2)):
+        model = keras.Sequential([keras.Input(shape), keras.layers.Flatten()])
+        fitted = models.fit_shape(model, x, "it")
+        np.testing.assert_array_equal(fitted.reshape(2, -1), x.reshape(2, -1))
+        assert fitted.shape == (2, *shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("lenet-300", "Unknown model 'lenet-300'. Did you mean 'lenet-300-100'"),
+        ("no_such_module_here:build", "Cannot import the module of model"),
+        ("tests.lottery.blobs:bulider", "Did you mean 'builder'"),
+        ("tests.lottery.blobs:KERASES", "expected a function"),
+    ],
+)
+def test_a_model_that_cannot_be_found_says_so(name, match):
+    with pytest.raises(ValueError, match=match):
+        models.find(name)
+
+
+def test_a_function_of_ones_own_is_found_by_its_name():
+    assert models.find("tests.lottery.blobs:builder") is builder
+
+
+def _compiled(library, layers, loss="sparse_categorical_crossentropy"):
+    model = library.Sequential(layers)
+    model.compile("sgd", loss)
+    return model
+
+
+def _bad_models(library):
+    layers = library.layers
+
+    class Own(library.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    inputs = library.Input((8,))
+    own = Own(inputs, layers.Dense(3)(inputs))
+    own.compile("sgd", "mse")
+    return {
+        "returned int": 3,
+        "is not built": _compiled(library, [layers.Dense(3)]),
+        "is not compiled": library.Sequential([layers.InputLayer((8,)), layers.Dense(3)]),
+        "a train_step of its own": own,
+        r"inputs of shape \(5,\)": _compiled(library, [layers.InputLayer((5,)), layers.Dense(3)]),
+        r"outputs of shape \(2,\); the labels have 3 classes": _compiled(
+            library, [layers.InputLayer((8,)), layers.Dense(2)]
+        ),
+        r"outputs of shape \(2, 3\)": _compiled(
+            library, [layers.InputLayer((8,)), layers.Reshape((2, 4)), layers.Dense(3)]
+        ),
+        "loss does not fit": _compiled(
+            library,
+            [layers.InputLayer((8,)), layers.Dense(3, "softmax")],
+            "categorical_crossentropy",
+        ),
+    }
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras])
+def test_a_model_that_cannot_be_trained_says_what_to_do(library):
+    for match, model in _bad_models(library).items():
+        with pytest.raises(ValueError, match=match):
+            _make(lambda model=model: model)
+
+
+def test_an_argument_nobody_can_give_is_refused():
+    with pytest.raises(ValueError, match="needs width"):
+        _make(lambda width: None)
+
+
+def test_an_initializer_that_the_function_does_not_take_is_refused():
+    with pytest.raises(ValueError, match="takes no argument `initializer`"):
+        _make(builder(), "HeNormal")
+    with pytest.raises(ValueError, match="Did you mean 'HeNormal'"):
+        _make(models.lenet_300_100, "HeNromal")

@@ -1,6 +1,6 @@
 """Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
 
-from kerasinit.lottery.data import Dataset
+from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.loop import Watch, prune, run
 from kerasinit.lottery.report import plot, rows, table
@@ -16,6 +16,7 @@ __all__ = [
     "Store",
     "Ticket",
     "Watch",
+    "load",
     "load_ticket",
     "plot",
     "prune",

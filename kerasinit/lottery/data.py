@@ -157,6 +157,8 @@ def load(name: str) -> Dataset:
     Raises:
         ValueError: If there is no such data set or file, or the file is not what
             it should be.
+        OSError: If MNIST has to be downloaded and cannot be.
+        ImportError: If scikit-learn, which the digits come with, is not installed.
     """
     if name == "digits":
         return _digits()
@@ -187,7 +189,14 @@ def _digits() -> Dataset:
 def _mnist() -> Dataset:
     import keras
 
-    (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    try:
+        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    except Exception as error:
+        # Keras raises a bare Exception when a download fails.
+        raise OSError(
+            f"MNIST is not on this machine and could not be downloaded: {error}. Give a file that "
+            f"is here as FILE.npz, or use 'digits', which needs no network."
+        ) from error
     return Dataset(x_train, y_train, x_test, y_test, name="mnist")
 
 

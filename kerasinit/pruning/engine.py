@@ -82,12 +82,8 @@ class Pruner:
     def begin_step(self) -> None:
         """Count one training step, update the masks if it is time, and apply them."""
         step = self.step.assign_add(1)
-        fires, sparsity = self._schedule(step)
-        if self._pattern.once:
-            fires = tf.equal(step, 1)
-        tf.cond(
-            tf.convert_to_tensor(fires), lambda: self._update_masks(sparsity), lambda: tf.no_op()
-        )
+        fires = tf.equal(step, 1) if self._pattern.once else self._schedule(step)[0]
+        tf.cond(tf.convert_to_tensor(fires), lambda: self._update_masks(step), lambda: tf.no_op())
         self.apply_masks()
 
     def apply_masks(self) -> None:
@@ -95,9 +91,13 @@ class Pruner:
         for name, weight in self.weights.items():
             weight.assign(weight * self.masks[name])
 
-    def _update_masks(self, sparsity: Any) -> tf.Operation:
+    def _update_masks(self, step: tf.Tensor) -> tf.Operation:
         assigned = []
         for name, weight in self.weights.items():
+            # Asked for here, inside the branch and for each weight, as tfmot does:
+            # TensorFlow simplifies arithmetic within a branch, and where a count lies
+            # halfway between two numbers, the last bit of the sparsity decides.
+            sparsity = self._schedule(step)[1]
             mask, threshold = self._pattern.update(
                 tf.convert_to_tensor(weight), self.masks[name] != 0, sparsity
             )

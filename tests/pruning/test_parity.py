@@ -63,7 +63,7 @@ def start_and_data(build):
     start = [rng.normal(size=w.shape, scale=0.15).astype("float32") for w in model.weights]
     inputs = rng.normal(size=(SAMPLES, *model.input_shape[1:]))
     # Large targets make large gradients, under which removed weights grow back.
-    targets = 6 * rng.normal(size=(SAMPLES, 6))
+    targets = 6 * rng.normal(size=(SAMPLES, model.output_shape[-1]))
     return start, (inputs.astype("float32"), targets.astype("float32"))
 
 
@@ -224,6 +224,22 @@ def test_a_second_training_goes_on_counting():
     assert_weights_equal(theirs, ours)
     assert pruned_fraction(ours.masks[0]) < 0.1
     assert pruned_fraction(ours.masks[-1]) > 0.7
+
+
+def halfway():
+    # At step 22 it asks for 27 * (1 - 0.7963) = 5.5 of the last kernel's weights.
+    return pruning.PolynomialDecay(0.0, 0.8, begin_step=12, end_step=24, frequency=5)
+
+
+def three_headed(library):
+    layers = library.layers
+    return library.Sequential([library.Input((13,)), layers.Dense(9, "relu"), layers.Dense(3)])
+
+
+def test_a_count_halfway_between_two_numbers_is_rounded_alike():
+    theirs, ours = twins(three_headed, sgd, halfway)
+    assert_masks_equal(theirs, ours)
+    assert ours.masks[-1]["dense_1/kernel"].size == 27
 
 
 def every_third():

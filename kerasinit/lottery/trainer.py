@@ -178,13 +178,17 @@ class Trainer:
         return masked
 
     def _owner(self, moment: Any) -> str | None:
-        """Return the prunable weight that an optimizer's variable belongs to."""
-        path = getattr(moment, "path", moment.name).replace("/", "_")
-        for name, variable in self._prunable.items():
-            weight = getattr(variable, "path", variable.name).split(":")[0].replace("/", "_")
+        """Return the prunable weight that an optimizer's variable belongs to, if it is one."""
+        prunable = {id(variable): name for name, variable in self._prunable.items()}
+        path = kerases.variable_path(moment).replace("/", "_")
+        matches: dict[int, list[str | None]] = {}
+        for variable in self.model.trainable_variables:
+            weight = kerases.variable_path(variable).replace("/", "_")
             if weight in path and tuple(moment.shape) == tuple(variable.shape):
-                return name
-        return None
+                matches.setdefault(len(weight), []).append(prunable.get(id(variable)))
+        # The longest name: "dense/kernel" is found within "my_dense/kernel" as well.
+        owners = matches[max(matches)] if matches else []
+        return owners[0] if len(owners) == 1 else None
 
     def train(
         self,

@@ -192,6 +192,33 @@ def test_a_masked_state_has_zeros_in_the_moments_too():
         np.testing.assert_array_equal(masked[name], np.where(mask, state[name], 0))
 
 
+@pytest.mark.parametrize("kerase", KERASES)
+def test_moments_are_told_apart_by_names_that_contain_each_other(kerase):
+    layers = KERASES[kerase].layers
+    model = KERASES[kerase].Sequential(
+        [
+            layers.InputLayer((8,)),
+            layers.Dense(8, name="a"),
+            layers.Dense(8, name="aa"),
+            layers.Dense(3),
+        ]
+    )
+    model.compile(
+        KERASES[kerase].optimizers.SGD(0.1, momentum=0.9),
+        KERASES[kerase].losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    trainer = Trainer(model, DATA, VALIDATION, xla=False)
+    state = trainer.train(Masks.dense(trainer.shapes), ORDER, iterations=3, keep=3).kept
+    masks = Masks.dense(trainer.shapes)
+    only_second = Masks({**masks, "dense_1/kernel": np.zeros((8, 8), bool)})
+    masked = trainer.mask_state(state, only_second)
+    changed = [name for name in state if not np.array_equal(state[name], masked[name])]
+    moments = [name for name in state if name.startswith("optimizer/") and state[name].ndim == 2]
+
+    # The kernel and its own momentum, which is the second of the three.
+    assert changed == ["dense_1/kernel", moments[1]]
+
+
 def test_weight_decay_cannot_move_what_is_pruned():
     model = builder()()
     model.compile(

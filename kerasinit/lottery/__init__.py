@@ -3,7 +3,7 @@
 from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.loop import Watch, prune, run
-from kerasinit.lottery.report import plot, rows, table
+from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.trainer import DivergedError
@@ -16,6 +16,7 @@ __all__ = [
     "Store",
     "Ticket",
     "Watch",
+    "figure",
     "load",
     "load_ticket",
     "plot",

@@ -16,7 +16,7 @@ _MOST_BYTES = 16 * 2**30
 _BUILT_IN = ("digits", "mnist")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Training and test examples of a classification, in memory.
 
@@ -34,10 +34,10 @@ class Dataset:
             not of a type named above.
 
     Example:
-    >>> data = Dataset(np.zeros((6, 4), "float32"), np.arange(6) % 2,
+    >>> data = Dataset(np.zeros((12, 4), "float32"), np.arange(12) % 2,
     ...                np.zeros((2, 4), "float32"), np.arange(2), name="toy")
-    >>> data.num_classes, data.input_shape
-    (2, (4,))
+    >>> data
+    <Dataset toy: 12 and 2 examples of shape (4,), 2 classes>
     """
 
     x_train: np.ndarray
@@ -71,6 +71,12 @@ class Dataset:
                 )
         if len(self.x_train) < 10:
             raise ValueError(f"{self.name}: {len(self.x_train)} training examples are too few.")
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {len(self.x_train)} and {len(self.x_test)} examples of shape "
+            f"{self.input_shape}, {self.num_classes} classes>"
+        )
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -4,10 +4,14 @@ import dataclasses
 import statistics
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from kerasinit.lottery.store import Row, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def rows(folder: str | Path) -> list[dict[str, object]]:
@@ -64,13 +68,33 @@ def _cells(group: list[Row]) -> tuple[str, str]:
     return accuracy, f"{statistics.mean(row.best_iteration for row in group):.0f}"
 
 
-def plot(store: Store, path: Path) -> None:
-    """Draw accuracy and early stop against density, a line for each branch.
+def plot(store: Store, path: str | Path) -> None:
+    """Write the picture of a run to a file.
 
     Args:
         store: The run.
         path: A ``.png``, ``.svg`` or ``.pdf`` file; a picture of an earlier call is
             replaced, as it shows less of the same run.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.partial{path.suffix}")
+    figure(store).savefig(beside, dpi=120)
+    beside.replace(path)
+
+
+def figure(store: Store) -> "Figure":
+    """Draw accuracy and early stop against density, a line for each branch.
+
+    Lines are means over the trials, bands reach from the least to the greatest.
+
+    Args:
+        store: The run.
+
+    Returns:
+        A matplotlib figure with two axes.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -83,8 +107,8 @@ def plot(store: Store, path: Path) -> None:
             "A picture needs matplotlib, which is not installed: pip install 'kerasinit[examples]'."
         ) from error
     found = store.rows()
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    accuracy, stop = figure.subplots(1, 2)
+    drawn = Figure(figsize=(10, 4.2), layout="constrained")
+    accuracy, stop = drawn.subplots(1, 2)
     dense = [row for row in found if row.level == 0]
     for color, branch in enumerate(store.experiment.branches):
         groups: dict[float, list[Row]] = defaultdict(list)
@@ -108,12 +132,11 @@ def plot(store: Store, path: Path) -> None:
                 linewidth=0,
             )
     if dense:
-        accuracy.axhline(
-            statistics.mean(100 * row.test_accuracy for row in dense), color="0.6", dashes=(4, 3)
-        )
-        stop.axhline(
-            statistics.mean(row.best_iteration for row in dense), color="0.6", dashes=(4, 3)
-        )
+        for axes, value in (
+            (accuracy, statistics.mean(100 * row.test_accuracy for row in dense)),
+            (stop, statistics.mean(row.best_iteration for row in dense)),
+        ):
+            axes.axhline(value, color="0.6", dashes=(4, 3), label="dense", zorder=0)
     ticks = sorted({100 * row.density for row in found}, reverse=True)
     for axes, title in (
         (accuracy, "test accuracy at the early stop (%)"),
@@ -129,6 +152,4 @@ def plot(store: Store, path: Path) -> None:
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
-    beside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure.savefig(beside, dpi=120)
-    beside.replace(path)
+    return drawn

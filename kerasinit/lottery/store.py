@@ -78,25 +78,30 @@ class Store:
         """Begin a run in a folder, or go on with the one that is there.
 
         Raises:
-            ValueError: If the folder holds something else; nothing is changed then.
-            OSError: If the folder cannot be written to.
+            ValueError: If the folder holds something else (nothing is changed then), or
+                cannot be written to.
         """
         store = cls(folder, experiment, about)
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; --out must name a folder.")
         if (folder / "experiment.json").exists():
             store._require_same(cls.read(folder))
-        else:
-            if folder.is_dir() and any(folder.iterdir()):
-                raise ValueError(
-                    f"{folder} is not empty and holds no lottery run. Name another folder."
-                )
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} is not empty and holds no lottery run. Name another folder."
+            )
+        content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
+        try:
             folder.mkdir(parents=True, exist_ok=True)
-            content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
-            files.write_new(folder / "experiment.json", json.dumps(content, indent=2).encode())
-        # Fail before hours of training, not after.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+            # Fail before hours of training, not after.
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+            if not (folder / "experiment.json").exists():
+                files.write_new(folder / "experiment.json", json.dumps(content, indent=2).encode())
+        except OSError as error:
+            raise ValueError(
+                f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
+            ) from error
         return store
 
     @classmethod

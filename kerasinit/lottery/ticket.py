@@ -22,7 +22,7 @@ from kerasinit.pruning.registry import named_variables, prunable_weights
 _FORMAT = {"format": "kerasinit-ticket", "version": "1"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
     """A sparse network before it is trained: masks and first (or rewound) weights.
 
@@ -39,8 +39,8 @@ class Ticket:
     Example:
     >>> ticket = Ticket(Masks({"dense/kernel": np.array([[True, False]])}),
     ...                 {"dense/kernel": np.array([[0.5, 0.0]], "float32")})
-    >>> ticket.density
-    0.5
+    >>> ticket
+    <Ticket, 1 of 2 weights live (50.00 %)>
     """
 
     masks: Masks
@@ -56,6 +56,10 @@ class Ticket:
                 )
             if np.any(self.weights[name][~mask]):
                 raise ValueError(f"The ticket's mask removes weights of {name!r} that are not 0.")
+
+    def __repr__(self) -> str:
+        masks = self.masks
+        return f"<Ticket, {masks.kept} of {masks.size} weights live ({100 * self.density:.2f} %)>"
 
     @property
     def density(self) -> float:

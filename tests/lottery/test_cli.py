@@ -78,7 +78,10 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
         ("--dataset mine.npz --rate 2", "--rate must lie between 0 and 1"),
         ("--dataset mine.npz --rewind step:x", "Choices: init, step:K"),
         ("--dataset mine.npz --out mine.npz", "mine.npz is a file"),
-        ("--dataset mine.npz --out mine.npz/run", "Not a directory"),
+        (
+            "--dataset mine.npz --out mine.npz/run",
+            "Cannot write to mine.npz/run: Not a directory. Name another folder",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line_before_training(data, words, match, capsys):

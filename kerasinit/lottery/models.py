@@ -12,14 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases, streams, suggest
-from kerasinit.initializers import identifiers
+from kerasinit.initializers import GlorotNormal, identifiers
 from kerasinit.lottery.data import Dataset
 
 Build = Callable[..., Any]
 
 
 def lenet_300_100(
-    input_shape: tuple[int, ...], num_classes: int, initializer: str | None = None
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None = None,
 ) -> keras.Model:
     """Build and compile LeNet-300-100 with the settings of the lottery paper.
 
@@ -29,15 +31,14 @@ def lenet_300_100(
     Args:
         input_shape: The shape of one example; it is flattened.
         num_classes: The number of outputs (logits).
-        initializer: The kernels' initializer, as `identifiers.parse` reads it;
-            ``GlorotNormal`` by default.
+        initializer: The kernels' initializer; ``GlorotNormal`` by default.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
     """
-    kernel = initializer or "GlorotNormal"
+    kernel = initializer or GlorotNormal()
     layers = [
-        keras.layers.Dense(units, activation, kernel_initializer=identifiers.parse(kernel))
+        keras.layers.Dense(units, activation, kernel_initializer=kernel)
         for units, activation in ((300, "relu"), (100, "relu"), (num_classes, None))
     ]
     model = keras.Sequential(
@@ -96,8 +97,9 @@ def make(
 ) -> Any:
     """Call a build function with what it asks for, its numbers drawn from one stream.
 
-    The function may take any of ``input_shape``, ``num_classes`` and
-    ``initializer`` by name; one without arguments is as good.
+    The function may take any of ``input_shape``, ``num_classes`` and ``initializer``
+    (an object for ``kernel_initializer=``, only passed where one was asked for) by name;
+    one without arguments is as good.
 
     Raises:
         ValueError: If it needs an argument that we do not have, does not take the
@@ -113,8 +115,7 @@ def make(
                 f"An initializer was asked for ({initializer}), but {_label(build)} takes no "
                 f"argument `initializer`. Add one, or leave the option out."
             )
-        identifiers.parse(initializer)
-        offered["initializer"] = initializer
+        offered["initializer"] = identifiers.parse(initializer)
     needed = [
         name
         for name, p in parameters.items()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tf_keras
 
+import kerasinit
 from kerasinit.lottery import Dataset, models
 from tests.lottery.blobs import blobs, builder
 
@@ -45,6 +46,20 @@ def test_the_initializer_reaches_the_kernels():
     model = _make(models.lenet_300_100, "RandomNormal:stddev=0.5")
 
     assert model.layers[0].kernel.numpy().std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_function_of_ones_own_gets_the_initializer_as_an_object():
+    def build(initializer="zeros"):
+        model = keras.Sequential(
+            [keras.Input((8,)), keras.layers.Dense(3, kernel_initializer=initializer)]
+        )
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    assert not _make(build).get_weights()[0].any()
+    model = _make(build, "HeNormal")
+    assert model.get_weights()[0].all()
+    assert type(model.layers[0].kernel_initializer) is kerasinit.HeNormal
 
 
 def test_a_function_gets_what_it_asks_for_and_nothing_else():

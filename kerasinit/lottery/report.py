@@ -43,15 +43,15 @@ def table(store: Store) -> Table:
         caption="Early stop: the iteration of least validation loss; test accuracy is taken there.",
     )
     shown.add_column("level", justify="right")
-    shown.add_column("weights left", justify="right")
+    shown.add_column("weights\nleft (%)", justify="right")
     for branch in store.experiment.branches:
-        shown.add_column(f"{branch}:\ntest accuracy{spread}", justify="right")
+        shown.add_column(f"{branch}: test\naccuracy (%){spread}", justify="right", no_wrap=True)
         shown.add_column("\nearly stop", justify="right")
     groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in found:
         groups[row.level, row.branch].append(row)
     for level in sorted({row.level for row in found}):
-        cells = [str(level), f"{100 * groups[level, 'ticket'][0].density:.2f} %"]
+        cells = [str(level), f"{100 * groups[level, 'ticket'][0].density:.2f}"]
         for branch in store.experiment.branches:
             cells += _cells(groups.get((level, branch), []))
         shown.add_row(*cells)
@@ -62,7 +62,7 @@ def _cells(group: list[Row]) -> tuple[str, str]:
     if not group:
         return "", ""
     accuracies = [100 * row.test_accuracy for row in group]
-    accuracy = f"{statistics.mean(accuracies):.2f} %"
+    accuracy = f"{statistics.mean(accuracies):.2f}"
     if len(group) > 1:
         accuracy += f" ± {statistics.stdev(accuracies):.2f}"
     return accuracy, f"{statistics.mean(row.best_iteration for row in group):.0f}"

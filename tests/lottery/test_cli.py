@@ -60,7 +60,7 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
 
     code, table, _ = _kerasinit("lottery report run", capsys)
     assert code == 0
-    assert f"{100 * np.mean([r['test_accuracy'] for r in rows if not r['level']]):.2f} %" in table
+    assert f"{100 * np.mean([r['test_accuracy'] for r in rows if not r['level']]):.2f}" in table
 
     code, _, err = _kerasinit(f"lottery run --dataset {data} {SMALL} --out run --seed 5", capsys)
     assert code == 2

@@ -46,8 +46,8 @@ def test_the_table_has_means_over_the_trials_that_are_there(store):
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
 
     assert cells == [
-        ["0", "100.00 %", "92.00 % ± 2.83", "400", "", ""],
-        ["1", "80.04 %", "94.00 % ± 2.83", "200", "80.00 %", "500"],
+        ["0", "100.00", "92.00 ± 2.83", "400", "", ""],
+        ["1", "80.04", "94.00 ± 2.83", "200", "80.00", "500"],
     ]
 
 

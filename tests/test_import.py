@@ -10,19 +10,25 @@ import pytest
 SCRIPT = """
 import json, os
 before = dict(os.environ)
+import tensorflow as tf, keras
+theirs = dict(os.environ)
 import kerasinit
-kept = dict(os.environ) == before
+changed = sorted(set(os.environ.items()) ^ set(theirs.items()))
 import sys
 loaded = sorted(name for name in sys.modules if "." not in name)
-import tensorflow as tf
-print(json.dumps({"kept": kept, "loaded": loaded, "keras": tf.keras.__version__}))
+print(json.dumps({
+    "fresh": before != theirs, "changed": changed, "loaded": loaded,
+    "legacy": os.environ.get("TF_USE_LEGACY_KERAS"), "keras": tf.keras.__version__,
+}))
 """
 
 
 @pytest.fixture(scope="module")
 def seen():
     """Return what a fresh interpreter, in which warnings are errors, saw."""
-    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    # TensorFlow and Keras set variables when they are imported. This process has them
+    # already, so a child that inherited them would show nothing.
+    environment = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         capture_output=True,
@@ -34,7 +40,9 @@ def seen():
 
 
 def test_it_imports_where_warnings_are_errors_and_leaves_the_environment_alone(seen):
-    assert seen["kept"]
+    assert seen["fresh"], "the child's environment was not fresh"
+    assert seen["changed"] == []
+    assert seen["legacy"] is None
     assert "kerasinit" in seen["loaded"]
 
 

@@ -29,26 +29,33 @@ def draws_hidden_numbers(function: Any) -> bool:
     return any(node.op in _HIDDEN_DRAWS for node in nodes)
 
 
-def compiled(make: Callable[..., Any], signature: tuple[Any, ...], *, jit: bool) -> Any:
-    """Return a compiled function: by XLA if asked for, without it where XLA cannot."""
-    if not jit:
-        return make(jit=False).get_concrete_function(*signature)
+def by_xla(
+    make: Callable[..., Any], signature: tuple[Any, ...], refused: Callable[[], None]
+) -> Callable[..., Any]:
+    """Return a function that XLA compiles, or TensorFlow alone where XLA cannot.
+
+    Args:
+        make: Called with ``jit=True`` or ``False``, returns a ``tf.function``.
+        signature: The ``tf.TensorSpec`` of each of its arguments.
+        refused: Called if XLA cannot compile it.
+    """
     chosen = [make(jit=True).get_concrete_function(*signature)]
 
     def call(*arguments: tf.Tensor) -> Any:
         try:
-            return chosen[0](*arguments)
+            return chosen[-1](*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             if len(chosen) > 1 or "XLA" not in str(error).upper():
                 raise
-            # XLA refuses while it compiles, before a step is taken, so the same
-            # arguments can be tried again.
             warnings.warn(
                 f"XLA cannot compile this model, so it trains more slowly: "
                 f"{str(error).splitlines()[0]}",
                 stacklevel=2,
             )
-            chosen.insert(0, make(jit=False).get_concrete_function(*signature))
-            return chosen[0](*arguments)
+            refused()
+            # XLA refuses while it compiles, before a step is taken, so the same
+            # arguments can be tried again.
+            chosen.append(make(jit=False).get_concrete_function(*signature))
+            return chosen[-1](*arguments)
 
     return call

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases, streams
-from kerasinit.lottery.compilation import compiled, draws_hidden_numbers
+from kerasinit.lottery.compilation import by_xla, draws_hidden_numbers
 from kerasinit.lottery.data import Dataset, Order
 from kerasinit.lottery.models import fit_shape
 from kerasinit.masks import Masks
@@ -61,7 +61,7 @@ class Trained:
         final_test_accuracy: The accuracy on the test examples at the end.
         final: Every variable at the end.
         kept: Every variable, and the optimizer's, at the iteration that was asked for.
-        seconds: The time that training took, without compilation.
+        seconds: The time that its steps took; a trainer's first training compiles them too.
     """
 
     curve: tuple[Point, ...]
@@ -320,8 +320,15 @@ class Trainer:
         if signature not in self._functions:
             # A random layer of tf_keras gets its seed when it is traced.
             with streams.global_stream(self._seed, "layers"):
-                self._functions[signature] = compiled(make, signature, jit=self._xla)
+                self._functions[signature] = (
+                    by_xla(make, signature, refused=self._leave_xla)
+                    if self._xla
+                    else make(jit=False).get_concrete_function(*signature)
+                )
         return self._functions[signature]
+
+    def _leave_xla(self) -> None:
+        self._xla = False
 
     def _loop(self, *, jit: bool) -> Any:
         """Return the function that takes ``count`` steps, its batches gathered inside."""

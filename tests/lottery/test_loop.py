@@ -166,6 +166,31 @@ def test_another_seed_gives_other_numbers(tmp_path, finished, seed):
     ]
 
 
+def test_the_initializer_the_batches_and_the_length_are_those_of_the_experiment(tmp_path, finished):
+    def build(initializer):
+        model = keras.Sequential(
+            [
+                keras.Input((8,)),
+                keras.layers.Dense(16, "relu", kernel_initializer=initializer),
+                keras.layers.Dense(3, kernel_initializer=initializer),
+            ]
+        )
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    small = replace(SMALL, levels=0, controls=(), initializer="RandomNormal:stddev=3")
+    dense = Place(0, 0, "ticket")
+    stage = _run(tmp_path / "a", small, build).stage(dense)
+    larger = _run(tmp_path / "b", replace(small, batch_size=50), build).stage(dense)
+    longer = _run(tmp_path / "c", replace(small, iterations=31), build).stage(dense)
+
+    assert stage.ticket().weights["dense/kernel"].std() == pytest.approx(3, rel=0.2)
+    assert larger.row().best_validation_loss != stage.row().best_validation_loss
+    curves = [(s.folder / "curve.csv").read_text().splitlines() for s in (stage, longer)]
+    assert curves[1][:-1] == curves[0]
+    assert curves[1][-1].startswith("31,")
+
+
 def test_trials_differ_and_do_not_depend_on_how_many_there_are(tmp_path, finished):
     rows = _run(tmp_path / "run", replace(SMALL, trials=2)).rows()
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from kerasinit import streams
@@ -163,6 +164,32 @@ def test_xla_changes_only_the_rounding():
 
     for name in slow.final:
         np.testing.assert_allclose(fast.final[name], slow.final[name], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("default:XLA cannot compile this model:UserWarning")
+def test_what_xla_cannot_compile_is_said_once_and_trains_without_it(recwarn):
+    class Python(keras.layers.Layer):
+        """Passes its inputs through Python, where no compiler can follow."""
+
+        def call(self, inputs):
+            outputs = tf.py_function(lambda x: x + 0, [inputs], tf.float32)
+            return tf.ensure_shape(outputs, inputs.shape)
+
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(Python()(inputs)))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    trainer = Trainer(model, DATA, VALIDATION, xla=True)
+    first = trainer.state()
+    slow = trainer.train(Masks.dense(trainer.shapes), ORDER, iterations=10, evaluate_every=5)
+
+    said = [str(w.message) for w in recwarn if "XLA cannot compile" in str(w.message)]
+    assert len(said) == 1
+    assert len(slow.curve) == 2
+    # No step was taken twice: the same without the detour.
+    plain = Trainer(model, DATA, VALIDATION, xla=False)
+    plain.restore(first)
+    again = plain.train(Masks.dense(plain.shapes), ORDER, iterations=10, evaluate_every=5)
+    np.testing.assert_array_equal(again.final["dense/kernel"], slow.final["dense/kernel"])
 
 
 def test_a_state_that_was_kept_on_the_way_leads_to_the_same_end():

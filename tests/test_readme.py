@@ -1,0 +1,41 @@
+"""The README's first lines do what it says, and its set-up lines are there."""
+
+import re
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tf_keras
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_same_lines_give_the_same_weights_in_both_kerases():
+    code = re.search(r"```python\n(import keras, kerasinit\n.*?)```", README, re.DOTALL)[1]
+    models = []
+    for lines in (code, code.replace("import keras,", "import tf_keras as keras,")):
+        names = {}
+        exec(compile(lines, "README.md", "exec"), names)
+        models.append(names["model"])
+
+    assert isinstance(models[0], keras.Model)
+    assert isinstance(models[1], tf_keras.Model)
+    # The first layer has a seed; the second is fresh every time.
+    first, second = ([np.array(w) for w in model.get_weights()] for model in models)
+    np.testing.assert_array_equal(first[0], second[0])
+    assert first[0].shape == (784, 300)
+    assert not np.array_equal(first[2], second[2])
+
+
+def test_there_are_two_set_up_lines_each_complete():
+    lines = re.findall(r"^pip install .*$", README, re.MULTILINE)
+
+    assert lines == [
+        "pip install -e '.[examples]' && kerasinit lottery run",
+        "pip install -e '.[test]' && pytest",
+    ]
+
+
+def test_the_python_that_runs_this_is_one_that_the_readme_names():
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in README

@@ -48,7 +48,7 @@ def _run(experiment: Annotated[Experiment, tyro.conf.arg(name="")], out: Path | 
         experiment: What to run.
         out: the folder for the results; if not given, one named after the options
     """
-    console = Console(stderr=False)
+    console = Console()
     with ConsoleWatch(console) as watch:
         store = run(experiment, out=out, watch=watch)
     console.print(report.table(store))

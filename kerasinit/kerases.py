@@ -187,16 +187,12 @@ def variable_path(variable: Any) -> str:
 
 def tensor(variable: Any) -> Any:
     """Return the TensorFlow variable under a Keras 3 variable, or the variable itself."""
-    return getattr(variable, "value", variable) if _is_keras3(variable) else variable
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def read(variable: Any) -> np.ndarray:
     """Return a copy of a variable's value as a NumPy array."""
     return np.array(variable.numpy())
-
-
-def _is_keras3(variable: Any) -> bool:
-    return isinstance(variable, keras.Variable)
 
 
 def assign(variable: Any, value: Any) -> None:

@@ -84,7 +84,7 @@ def run(
     if build is None:
         build = models.find(experiment.model)
     else:
-        experiment = replace(experiment, model=f"{build.__module__}:{build.__qualname__}")
+        experiment = replace(experiment, model=models.name_of(build))
     if data is None:
         data = load(experiment.dataset)
     else:

@@ -112,7 +112,7 @@ def make(
     if initializer is not None:
         if "initializer" not in parameters and not takes_any:
             raise ValueError(
-                f"An initializer was asked for ({initializer}), but {_label(build)} takes no "
+                f"An initializer was asked for ({initializer}), but {name_of(build)} takes no "
                 f"argument `initializer`. Add one, or leave the option out."
             )
         offered["initializer"] = identifiers.parse(initializer)
@@ -125,14 +125,14 @@ def make(
     ]
     if needed:
         raise ValueError(
-            f"{_label(build)} needs {', '.join(needed)}; a build function may take "
+            f"{name_of(build)} needs {', '.join(needed)}; a build function may take "
             f"input_shape, num_classes and initializer, all else needs a default."
         )
     if not takes_any:
         offered = {name: value for name, value in offered.items() if name in parameters}
     with streams.global_stream(seed, purpose, *place):
         model = build(**offered)
-    require_trainable(model, data, _label(build))
+    require_trainable(model, data, name_of(build))
     return model
 
 
@@ -208,6 +208,7 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
         ) from error
 
 
-def _label(build: Build) -> str:
+def name_of(build: Build) -> str:
+    """Return what messages and records call a build function, ``module:function``."""
     name = getattr(build, "__qualname__", type(build).__qualname__)
     return f"{getattr(build, '__module__', '?')}:{name}"

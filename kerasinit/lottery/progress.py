@@ -30,7 +30,7 @@ class ConsoleWatch(Watch):
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None, speed="")
-        self._iterations = self._since = 0.0
+        self._at = self._since = 0.0
 
     def __enter__(self) -> "ConsoleWatch":
         self._bar.start()
@@ -61,7 +61,7 @@ class ConsoleWatch(Watch):
 
     def training(self, place: Place, density: float) -> None:
         """Name the training in the bar."""
-        self._iterations, self._since = 0, time.monotonic()
+        self._since = time.monotonic()
         self._at = self._bar.tasks[0].completed
         self._bar.update(self._task, description=f"{place} ({100 * density:.1f} %)")
 

@@ -77,12 +77,8 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         """Set the removed weights back to zero."""
         self._apply()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Do so again: an optimizer may write its averaged weights at the end of an epoch."""
-        self._apply()
-
     def on_train_end(self, logs: Any = None) -> None:
-        """Do so a last time."""
+        """Do so again: an optimizer may have written its averaged weights since."""
         self._apply()
 
     def _apply(self) -> None:

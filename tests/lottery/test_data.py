@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,6 +85,18 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
         load(str(tmp_path / "missing.npz"))
     with pytest.raises(ValueError, match=r"'mnsit'\. Did you mean 'mnist'\? Choices: dig"):
         load("mnsit")
+
+
+def test_mnist_is_kerases_own_and_a_failed_download_says_what_else_there_is(monkeypatch, arrays):
+    def fails():
+        raise Exception("URL fetch failure")  # as Keras does
+
+    mnist = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: mnist)
+    np.testing.assert_array_equal(load("mnist").y_test, arrays["y_test"])
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", fails)
+    with pytest.raises(OSError, match=r"URL fetch failure.*use 'digits', which needs no network"):
+        load("mnist")
 
 
 def test_an_array_that_promises_more_than_the_file_holds_is_refused(tmp_path, arrays):

@@ -259,6 +259,37 @@ def test_weight_decay_cannot_move_what_is_pruned():
     assert all(not trained.final[name][~mask].any() for name, mask in masks.items())
 
 
+@pytest.mark.parametrize("kerase", KERASES)
+def test_mixed_precision_scales_the_loss_and_trains_the_same_network(kerase):
+    library = KERASES[kerase]
+    ends = []
+    for policy in ("float32", "mixed_float16"):
+        layers = library.layers
+        model = library.Sequential(
+            [
+                layers.InputLayer((8,)),
+                layers.Dense(16, "relu", dtype=policy),
+                layers.Dense(3, dtype=policy),
+                layers.Activation("linear", dtype="float32"),
+            ]
+        )
+        optimizer = library.optimizers.SGD(0.1)
+        if policy == "mixed_float16":
+            wrap = library.optimizers if kerase == "keras" else library.mixed_precision
+            optimizer = wrap.LossScaleOptimizer(optimizer)
+        model.compile(optimizer, library.losses.SparseCategoricalCrossentropy(from_logits=True))
+        trainer = Trainer(model, DATA, VALIDATION, xla=False)
+        start = np.random.default_rng(5)
+        trainer.restore({n: 0.3 * start.standard_normal(s) for n, s in trainer.shapes.items()})
+        first, masks = trainer.state(), _half(trainer)
+        ends.append(trainer.train(masks, ORDER, iterations=40).final)
+        assert all(not ends[-1][name][~mask].any() for name, mask in masks.items())
+
+    for name in trainer.shapes:
+        np.testing.assert_allclose(*(end[name] for end in ends), atol=0.01)
+        assert np.abs(ends[0][name] - first[name])[masks[name]].max() > 0.1
+
+
 def test_rows_of_class_values_are_labels_as_well():
     onehot = blobs()
     rows = np.eye(3, dtype="float32")

@@ -48,6 +48,15 @@ def test_removed_weights_are_zero_at_every_look_and_the_others_train(library):
     assert np.all(model.layers[1].kernel.numpy() != before[2])
 
 
+@LIBRARIES
+def test_averaged_weights_that_the_optimizer_writes_at_the_end_are_masked_too(library):
+    model = _model(library)
+    model.compile(library.optimizers.Adam(0.05, use_ema=True), "mse")
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[HoldMasks({"dense/kernel": MASK})])
+
+    assert not model.layers[0].kernel.numpy()[~MASK].any()
+
+
 def test_both_kerases_train_the_same_sparse_network():
     kernels = []
     for library in (keras, tf_keras):

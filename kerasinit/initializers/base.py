@@ -119,6 +119,9 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
 class RandomInitializer(Initializer):
     """Base class of the initializers that draw their values.
 
+    To make one of your own, write `_draw`, and a `get_config` if the constructor takes
+    more arguments than the seed.
+
     Args:
         seed: Where the values come from.
 
@@ -152,6 +155,13 @@ class RandomInitializer(Initializer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
         return {"seed": keras.saving.serialize_keras_object(self.seed)}
+
+    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return self._draw(self._stream(), shape, dtype)
+
+    @abc.abstractmethod
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return the values of a whole tensor, drawn from a stream and from nothing else."""
 
     def _stream(self) -> Stream:
         """Return the stream of this call."""

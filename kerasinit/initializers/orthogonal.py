@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasinit.initializers import sampling
 from kerasinit.initializers.base import RandomInitializer, Seed, checked_number, registered
+from kerasinit.initializers.sampling import Stream
 
 
 @registered
@@ -53,10 +54,10 @@ class Orthogonal(RandomInitializer):
         """Return the constructor's arguments as plain JSON."""
         return {"gain": self.gain, **super().get_config()}
 
-    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if len(shape) < 2:
             raise ValueError(
                 f"Orthogonal makes matrices, of rank 2 or more; got the shape {shape}, of rank "
                 f"{len(shape)}. For a vector use another initializer, such as RandomNormal."
             )
-        return sampling.orthogonal(self._stream(), shape, dtype, self.gain)
+        return sampling.orthogonal(stream, shape, dtype, self.gain)

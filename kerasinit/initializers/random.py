@@ -12,6 +12,7 @@ from kerasinit.initializers.base import (
     checked_number,
     registered,
 )
+from kerasinit.initializers.sampling import Stream
 
 
 class _Normal(RandomInitializer):
@@ -51,8 +52,8 @@ class RandomNormal(_Normal):
     (2, 2)
     """
 
-    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return sampling.normal(self._stream(), shape, dtype, self.mean, self.stddev)
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return sampling.normal(stream, shape, dtype, self.mean, self.stddev)
 
 
 @registered
@@ -81,8 +82,8 @@ class TruncatedNormal(_Normal):
     True
     """
 
-    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return sampling.truncated_normal(self._stream(), shape, dtype, self.mean, self.stddev)
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return sampling.truncated_normal(stream, shape, dtype, self.mean, self.stddev)
 
 
 @registered
@@ -129,5 +130,5 @@ class RandomUniform(RandomInitializer):
         """Return the constructor's arguments as plain JSON."""
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
-    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return sampling.uniform(self._stream(), shape, dtype, self.minval, self.maxval)
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return sampling.uniform(stream, shape, dtype, self.minval, self.maxval)

@@ -20,7 +20,7 @@ import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -51,14 +51,23 @@ class Stream:
     Attributes:
         entropy: The seed: a non-negative integer, or several.
         kind: What the entropy is.
+        path: Which child of a stream this is, see `child`.
     """
 
     entropy: int | tuple[int, ...]
     kind: Kind = Kind.INTEGER
+    path: tuple[int, ...] = ()
+
+    def child(self, index: int) -> "Stream":
+        """Return a stream of its own for one part of a tensor that has several.
+
+        The numbers of a child are independent of its siblings' and of the parent's.
+        """
+        return replace(self, path=(*self.path, index))
 
     def chunk(self, index: int) -> np.random.Generator:
         """Return the generator of one chunk of a tensor, at its start."""
-        key = (int(self.kind), index)
+        key = (int(self.kind), *self.path, index)
         return np.random.Generator(
             np.random.SFC64(np.random.SeedSequence(self.entropy, spawn_key=key))
         )

@@ -15,6 +15,7 @@ from kerasinit import suggest
 from kerasinit.fans import compute_fans
 from kerasinit.initializers import sampling
 from kerasinit.initializers.base import RandomInitializer, Seed, checked_number, registered
+from kerasinit.initializers.sampling import Stream
 
 MODES = ("fan_avg", "fan_in", "fan_out")
 DISTRIBUTIONS = ("truncated_normal", "uniform", "untruncated_normal")
@@ -117,17 +118,17 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             "output_axes": self.output_axes,
         }
 
-    def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         variance = self.scale / max(1, fans[self.mode])
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
-            return sampling.uniform(self._stream(), shape, dtype, -limit, limit)
+            return sampling.uniform(stream, shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
-            return sampling.normal(self._stream(), shape, dtype, stddev=math.sqrt(variance))
+            return sampling.normal(stream, shape, dtype, stddev=math.sqrt(variance))
         stddev = math.sqrt(variance) / _TRUNCATED_STDDEV
-        return sampling.truncated_normal(self._stream(), shape, dtype, stddev=stddev)
+        return sampling.truncated_normal(stream, shape, dtype, stddev=stddev)
 
 
 class _Named(VarianceScaling):

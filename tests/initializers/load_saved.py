@@ -15,19 +15,31 @@ import tf_keras
 
 import kerasinit  # noqa: F401  (registers the classes; the one line that a user needs)
 
+VARIABLES = {
+    "kernel_initializer": "kernel",
+    "recurrent_initializer": "recurrent_kernel",
+    "bias_initializer": "bias",
+}
+
 
 def described(model):
-    """Return what a loaded model's layers were initialized with, and their weights."""
-    return {
-        layer.name: {
-            "class": type(layer.kernel_initializer).__qualname__,
-            "module": type(layer.kernel_initializer).__module__,
-            "config": layer.kernel_initializer.get_config(),
-            "kernel": layer.kernel.numpy().tolist(),
-        }
-        for layer in model.layers
-        if hasattr(layer, "kernel")
-    }
+    """Return what our classes initialized in a model's layers, and the values there now."""
+    found = {}
+    for layer in model.layers:
+        for attribute, variable in VARIABLES.items():
+            made = getattr(layer, attribute, None)
+            if type(made).__module__.startswith("kerasinit."):
+                (values,) = [
+                    weight.numpy().tolist()
+                    for weight in layer.weights
+                    if weight.name.split("/")[-1].split(":")[0] == variable
+                ]
+                found[layer.name] = {
+                    "class": type(made).__qualname__,
+                    "config": made.get_config(),
+                    "values": values,
+                }
+    return found
 
 
 def main():

@@ -3,6 +3,7 @@
 The tests of this folder run each promise over this table; a new class is one line.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,15 +17,62 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
+class Place:
+    """A kind of variable, the layer that has one, and shapes that it may have.
+
+    The layer takes images of 5 x 5 pixels and 4 channels, or what `prepare` makes of
+    them, and its variable has the first of the shapes.
+    """
+
+    layer: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...]
+    prepare: Callable[[Any, Any], Any] = lambda module, images: images
+    variable: Callable[[Any], Any] = lambda layer: layer.kernel
+
+
+IMAGES = (5, 5, 4)
+
+
+def _pooled(module, images):
+    return module.layers.GlobalAveragePooling2D()(images)
+
+
+PLACES = {
+    "matrix": Place(
+        lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
+        ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)),
+        _pooled,
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Case:
-    """A class and arguments for it; ``seeded`` if it draws numbers."""
+    """A class and arguments for it, and the kind of variable that it is for.
+
+    ``seeded`` if it draws numbers.
+    """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     seeded: bool = True
+    kind: str = "matrix"
 
     def make(self, **more: Any) -> Any:
         return getattr(kerasinit, self.name)(**self.arguments, **more)
+
+    def fixed(self, seed: int = 1) -> Any:
+        """Return an initializer that gives the same values at every call."""
+        return self.make(seed=seed) if self.seeded else self.make()
+
+    @property
+    def place(self) -> Place:
+        return PLACES[self.kind]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """A shape that suits it, that of the variable of its place's layer."""
+        return self.place.shapes[0]
 
     def __str__(self) -> str:
         return self.name

@@ -99,7 +99,7 @@ def test_axes_that_a_shape_does_not_have_are_refused_at_the_call():
 @pytest.mark.parametrize("dtype", ["int32", "bool", "complex64"])
 def test_numbers_are_drawn_only_in_floating_dtypes(case, dtype):
     with pytest.raises(ValueError, match=f"a floating dtype.*got dtype='{dtype}'"):
-        case.make()((3, 3), dtype)
+        case.make()(case.shape, dtype)
 
 
 def test_constants_come_in_integer_and_boolean_dtypes_too():
@@ -136,14 +136,14 @@ def test_an_unknown_dtype_is_refused():
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_an_unknown_argument_of_the_call_is_refused(case):
     with pytest.raises(TypeError, match="unknown argument 'partition'"):
-        case.make()((3, 3), partition=(1, 3))
+        case.make()(case.shape, partition=(1, 3))
 
 
 @pytest.mark.parametrize("case", TABLE, ids=str)
 def test_a_layout_is_refused_and_none_is_not(case):
     with pytest.raises(ValueError, match="does not make DTensors"):
-        case.make()((3, 3), layout="a layout")
-    assert case.make()((3, 3), layout=None).shape == (3, 3)
+        case.make()(case.shape, layout="a layout")
+    assert case.make()(case.shape, layout=None).shape == case.shape
 
 
 @pytest.mark.parametrize(

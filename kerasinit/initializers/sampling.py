@@ -188,27 +188,57 @@ def orthogonal(
 ) -> np.ndarray:
     """Draw a matrix with orthonormal columns or rows, uniformly among all of them.
 
-    The Q of a Gaussian matrix is uniform (Haar) only once the signs are settled, which
-    the QR decomposition leaves open: each column is multiplied by the sign of its
-    diagonal element in R (Mezzadri, 2007).
-
     Args:
         stream: Where the numbers come from.
         shape: Shape of the result, rank 2 or more: all axes but the last are the rows.
-        dtype: Floating dtype of the result. The decomposition is in float32.
+        dtype: Floating dtype of the result. The product of reflections is in float32.
         gain: Factor.
         threads: See `normal`.
     """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     if not rows or not columns:
         return np.zeros(shape, dtype)
-    tall = (max(rows, columns), min(rows, columns))
-    gaussian = normal(stream, tall, np.dtype(np.float32), threads=threads)
-    q, r = scipy.linalg.qr(gaussian, mode="economic", overwrite_a=True, check_finite=False)
-    q *= np.where(np.diagonal(r) < 0, np.float32(-gain), np.float32(gain))
-    if rows < columns:
+    many, few = max(rows, columns), min(rows, columns)
+    q = _orthonormal_columns(stream, many, few, np.dtype(np.float32), gain, threads)
+    if rows <= columns:
+        # The transpose of a square matrix is just as uniform, and in C order already.
         q = q.T
-    return np.ascontiguousarray(q.reshape(shape), dtype=dtype)
+    return np.ascontiguousarray(q, dtype=dtype).reshape(shape)
+
+
+def _orthonormal_columns(
+    stream: Stream,
+    rows: int,
+    columns: int,
+    dtype: np.dtype,
+    gain: float = 1.0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Draw a uniform (Haar) matrix with orthonormal columns, in Fortran order.
+
+    It is the product of one Householder reflection for each column, of vectors ``x_k`` of
+    ``rows - k`` Gaussian numbers (Stewart, 1980). The QR decomposition of a Gaussian
+    matrix meets vectors of this very distribution, so the product is the same as its Q,
+    without the decomposition. Reflection k sends ``x_k`` to ``-sign(x_k[0]) |x_k| e_0``;
+    column k times that sign makes up for the choice (Mezzadri, 2007).
+    """
+    # Row k of the draw is column k as LAPACK reads it, which takes from it what is below
+    # the diagonal: (1, v) such that the reflection is I - factor (1, v)^T (1, v).
+    drawn = normal(stream, (columns, rows), dtype, threads=threads)
+    factors, signs = np.full(columns, 2, dtype), np.empty(columns, dtype)
+    for k, row in enumerate(drawn):
+        x = row[k:].astype(np.float64)
+        first, length = float(x[0]), math.sqrt(x @ x)
+        sign = math.copysign(1.0, first)
+        signs[k] = -sign * gain
+        if length:  # else any reflection will do, such as the one of (1, 0, ..., 0)
+            row[k:] /= first + sign * length
+            factors[k] = 1 + abs(first) / length
+    multiply = scipy.linalg.get_lapack_funcs("orgqr", dtype=dtype)
+    # LAPACK works on blocks of columns, of 32 as a rule, and needs room for one of them.
+    q, _, _ = multiply(drawn.T, factors, lwork=64 * columns, overwrite_a=True)
+    q *= signs
+    return q
 
 
 def _scale(out: np.ndarray, mean: float, stddev: float) -> None:

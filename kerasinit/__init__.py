@@ -1,5 +1,6 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
+from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     Constant,
     GlorotNormal,
@@ -37,9 +38,12 @@ __all__ = [
     "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "Stability",
     "TruncatedNormal",
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
     "Zeros",
+    "gain",
+    "stability",
 ]

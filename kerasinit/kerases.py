@@ -250,6 +250,34 @@ def optimizer_variables(model: Any) -> list[Any]:
     return list(optimizer.variables)
 
 
+def require_resettable_optimizer(model: Any) -> None:
+    """Raise if `reset_optimizer` could not start a model's optimizer anew.
+
+    Raises:
+        TypeError: For a used optimizer of ``tf_keras.optimizers.legacy``.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer) and optimizer.weights:
+        optimizer_variables(model)  # which says why not
+
+
+def reset_optimizer(model: Any) -> None:
+    """Give the variables of a compiled model's optimizer the values that they begin with.
+
+    Its settings stay, and so does a learning rate that was changed since. A model
+    without an optimizer, or one that was not used yet, is left as it is.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+        return
+    # A second one of the same settings: public, and right for whatever it holds.
+    fresh = type(optimizer).from_config(optimizer.get_config())
+    if len(optimizer.variables) > len(fresh.variables):
+        fresh.build(model.trainable_variables)
+    for variable, first in zip(optimizer.variables, fresh.variables, strict=True):
+        variable.assign(first.numpy())
+
+
 def loss_of(model: Any, x: Any, y: Any, outputs: Any, *, training: bool) -> Any:
     """Return the compiled loss of a batch, with the model's own penalties."""
     if kerase_of(model) == "keras":

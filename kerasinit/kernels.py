@@ -65,16 +65,22 @@ class Part:
             ``"multi_head_attention/query/kernel"``: the same for every build of the same
             code, in either Keras.
         variable: The variable.
-        layer: The innermost layer that owns it, or the model itself.
+        layers: The layers that it is in, from the outermost to the one that owns it; the
+            model itself where no layer owns it.
         role: One of `ROLES`.
         reading: How the layer reads it, for kernels; None for the rest.
     """
 
     name: str
     variable: Any
-    layer: Any
+    layers: tuple[Any, ...]
     role: str
     reading: Reading | None = None
+
+    @property
+    def layer(self) -> Any:
+        """The layer that owns the variable."""
+        return self.layers[-1]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -116,7 +122,7 @@ def parts(model: Any) -> list[Part]:
     entered: set[int] = set()
     taken: set[str] = set()
 
-    def note(path: str, layer: Any, variable: Any, outer: Any = None) -> None:
+    def note(path: str, layers: tuple[Any, ...], variable: Any) -> None:
         # A layer may hold others for reference, whose weights are not the model's.
         if id(variable) in seen or id(variable) not in order:
             return
@@ -127,22 +133,23 @@ def parts(model: Any) -> list[Part]:
             number += 1
             name = f"{stem}_{number}"
         taken.add(name)
-        found.append(Part(name, variable, layer, *_described(layer, variable, outer)))
+        found.append(Part(name, variable, layers, *_described(layers, variable)))
 
-    def enter(path: str, layer: Any, outer: Any = None) -> None:
+    def enter(path: str, layers: tuple[Any, ...]) -> None:
+        layer = layers[-1]
         if id(layer) in entered:
             return
         entered.add(id(layer))
         # Inner layers first: a variable belongs to the innermost layer that has it.
         for name, inner in inner_layers(layer):
-            enter(f"{path}/{name}" if name else path, inner, layer)
+            enter(f"{path}/{name}" if name else path, (*layers, inner))
         for variable in layer.weights:
-            note(path, layer, variable, outer)
+            note(path, layers, variable)
 
     for path, layer in kerases.walk(model):
-        enter(path, layer)
+        enter(path, (layer,))
     for variable in model.weights:
-        note("model", model, variable)
+        note("model", (model,), variable)
     return sorted(found, key=lambda part: order[id(part.variable)])
 
 
@@ -208,10 +215,12 @@ def _numbered(layers: Any) -> Iterator[tuple[str, Any]]:
         yield (f"{stem}_{number}" if number else stem), layer
 
 
-def _described(layer: Any, variable: Any, outer: Any) -> tuple[str, Reading | None]:
+def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | None]:
     """Return the role of a variable and, for a kernel, how its layer reads it."""
-    name, shape = kerases.variable_name(variable), tuple(variable.shape)
-    if isinstance(outer, _CONVOLUTIONAL_LSTM) and name in _recurrent(4):
+    layer, name, shape = layers[-1], kerases.variable_name(variable), tuple(variable.shape)
+    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in _recurrent(
+        4
+    ):
         # Neither Keras makes the class of their cells public.
         role, reader = _recurrent(4)[name]
         return role, reader(layer, shape)

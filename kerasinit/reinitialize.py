@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 
-from kerasinit import initializers, kerases, streams, suggest
+from kerasinit import kerases, placement, streams, suggest
+from kerasinit.initializers import identifiers
 from kerasinit.initializers.base import Initializer, RandomInitializer
-from kerasinit.initializers.gates import PerGate
 from kerasinit.kernels import ROLES, Part, parts
-
-OWN = "own"
+from kerasinit.placement import OWN
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ class Report:
         table = Table("variable", "shape", "role", "fan in", "fan out", "new values")
         for change in self.changes:
             fans = ["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]
-            new = "kept" if change.initializer is None else _without_seed(change.initializer)
+            new = placement.described(change.initializer)
             shape = " x ".join(map(str, change.shape)) or "scalar"
             table.add_row(change.name, shape, change.role, *fans, new)
         console = Console(width=160, color_system=None)
@@ -243,11 +241,11 @@ def reinitialize(
     for part in found:
         rule = next((rule for rule in rules if rule.fits(part)), None)
         initializer = None if rule is None else rule.initializer
-        if isinstance(initializer, str):  # OWN
-            initializer = _own(part)
         if initializer is not None:
-            initializer = _placed(initializer, part, streams.derive(seed, "reinitialize", part.name))
-            values.append((part.variable, _made(initializer, part)))
+            stream = streams.derive(seed, "reinitialize", part.name)
+            initializer = placement.fitted(initializer, part, stream)
+        if initializer is not None:
+            values.append((part.variable, placement.values(initializer, part)))
         fans = part.reading and (part.reading.fan_in, part.reading.fan_out)
         layer = type(part.layer).__name__
         changes.append(Change(part.name, part.role, layer, part.shape, initializer, fans, rule))
@@ -272,7 +270,7 @@ def _checked_initializer(given: Any) -> Any:
     if given is None or given == OWN:
         return given
     if isinstance(given, str):
-        given = initializers.parse(given)
+        given = identifiers.parse(given)
     if isinstance(given, type) and issubclass(given, Initializer):
         given = given()
     if isinstance(given, RandomInitializer) and given.seed is not None:
@@ -336,71 +334,3 @@ def _require_use(rules: list[Rule], found: list[Part]) -> None:
                 kinds | set(ROLES),
                 f"No variable of the model fits {rule!r}.",
             )
-
-
-def _placed(initializer: Any, part: Part, seed: int) -> Any:
-    """Return an initializer for one variable: with its stream, fans, axes and gates."""
-    if not isinstance(initializer, Initializer):
-        return _seeded_foreigner(initializer, seed)
-    config, reading = initializer.get_config(), part.reading
-    if "seed" in config:
-        config["seed"] = seed
-    gates = 1
-    if reading is not None and not reading.by_shape:
-        if "fans" in config:
-            if config["fans"] is None and config["input_axes"] is None:
-                config["fans"] = [reading.fan_in, reading.fan_out]
-        else:
-            plain = reading.input_axes == tuple(range(len(part.shape) - 1))
-            if "input_axes" in config and config["input_axes"] is None and not plain:
-                config["input_axes"] = list(reading.input_axes)
-                config["output_axes"] = list(reading.output_axes)
-            if "seed" in config and not isinstance(initializer, PerGate):
-                gates = reading.gates
-    if gates > 1:
-        return PerGate({"class_name": type(initializer).__name__, "config": {**config, "seed": None}}, gates, seed)
-    return type(initializer).from_config(config)
-
-
-def _seeded_foreigner(initializer: Any, seed: int) -> Any:
-    """Return an initializer that is not ours with a seed, if it takes one."""
-    config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-    if "seed" not in config:
-        return initializer
-    # The Kerases' own take a seed of 31 bits.
-    return type(initializer).from_config({**config, "seed": seed % 2**31})
-
-
-def _made(initializer: Any, part: Part) -> np.ndarray:
-    """Return the values for a variable, or raise what is wrong with them."""
-    dtype = keras.utils.standardize_dtype(part.variable.dtype)
-    try:
-        value = keras.ops.convert_to_numpy(initializer(part.shape, dtype=dtype))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{part.name} {part.shape}: {error}") from error
-    if value.shape != part.shape:
-        raise ValueError(f"{initializer!r} made {value.shape} for {part.name} of {part.shape}.")
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise ValueError(f"{initializer!r} made values for {part.name} that are not finite.")
-    return value
-
-
-_OWN_ATTRIBUTES = {
-    "recurrent_kernel": ("recurrent_initializer",),
-    "depthwise_kernel": ("depthwise_initializer",),
-    "pointwise_kernel": ("pointwise_initializer",),
-    # The kernel of a depthwise convolution has no initializer of the plain name.
-    "kernel": ("depthwise_initializer", "kernel_initializer"),
-}
-
-
-def _own(part: Part) -> Any:
-    """Return what a variable's layer initialized it with; None if that cannot be said."""
-    name = kerases.variable_name(part.variable)
-    for attribute in _OWN_ATTRIBUTES.get(name, (f"{name}_initializer",)):
-        initializer = getattr(part.layer, attribute, None)
-        if initializer is not None:
-            if name == "bias" and getattr(part.layer, "unit_forget_bias", False):
-                return _UnitForgetBias(initializer)
-            return initializer
-    return None

@@ -2,7 +2,7 @@
 
 One class serves both Kerases: it inherits from the initializers of Keras 3 and of
 tf_keras, is registered with both under one name, takes the arguments that either of
-them passes, and returns a NumPy array, which both take for a variable of any backend.
+them passes, and returns a NumPy array, which a variable of any backend takes.
 """
 
 import abc
@@ -60,7 +60,7 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
            [0.5, 0.5, 0.5]], dtype=float32)
     """
 
-    def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> np.ndarray:
+    def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Return the values of a new tensor.
 
         Args:
@@ -74,8 +74,9 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
                 is not supported, unless it is None.
 
         Returns:
-            A NumPy array, which layers, variables and operations of both Kerases take
-            on every backend, in ``tf.function`` too.
+            A NumPy array, which layers, variables and operations of Keras 3 take on every
+            backend, in ``tf.function`` too. If the dtype is an object of TensorFlow, as
+            tf_keras passes it, a tensor of TensorFlow: tf_keras computes with it.
 
         Raises:
             ValueError: If the shape has an unknown or negative size or does not suit
@@ -88,8 +89,10 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
         shape = _checked_shape("shape", shape)
         piece = _piece(self, shape, kwargs)
         values = self._values(shape, self._checked_dtype(dtype))
-        # A copy, so that a small piece does not keep the whole alive.
-        return values if piece is None else values[piece].copy()
+        if piece is not None:
+            # A copy, so that a small piece does not keep the whole alive.
+            values = values[piece].copy()
+        return tf.convert_to_tensor(values) if isinstance(dtype, tf.DType) else values
 
     @abc.abstractmethod
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -217,6 +220,37 @@ def checked_number(
     if above is not None and value <= above:
         raise ValueError(f"{what}; expected a number above {above}.")
     return value
+
+
+def checked_axes(
+    owner: object, input_axes: Any, output_axes: Any
+) -> tuple[list[int] | None, list[int] | None]:
+    """Return both arguments as lists of plain integers, as JSON has them, or both as None."""
+    if (input_axes is None) != (output_axes is None):
+        raise ValueError(
+            f"{type(owner).__qualname__} got input_axes={input_axes!r} and "
+            f"output_axes={output_axes!r}; give both or neither."
+        )
+    if input_axes is None:
+        return None, None
+    return (
+        _checked_axis_list(owner, "input_axes", input_axes),
+        _checked_axis_list(owner, "output_axes", output_axes),
+    )
+
+
+def _checked_axis_list(owner: object, name: str, axes: Any) -> list[int]:
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise TypeError(
+            f"{type(owner).__qualname__} got {name}={axes!r}; expected a list of axes, such as [0]."
+        )
+    axes = list(axes)
+    for axis in axes:
+        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+            raise TypeError(
+                f"{type(owner).__qualname__} got {name}={axes!r}; expected whole numbers."
+            )
+    return [operator.index(axis) for axis in axes]
 
 
 def _checked_seed(seed: Any) -> Seed:

@@ -1,5 +1,7 @@
 """Initializers that draw from a distribution given by its numbers, not by the fans."""
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -60,30 +62,75 @@ class RandomNormal(_Normal):
 class TruncatedNormal(_Normal):
     """Values from the normal distribution without its tails.
 
-    Values more than two standard deviations from the mean are drawn again, so that no
-    unit starts far from the others.
+    Values beyond the bounds do not come, so that no unit starts far from the others.
 
-    Formula: ``w ~ N(mean, stddev^2)`` given ``|w - mean| <= 2 stddev``. The standard
-    deviation of the result is ``0.8796 stddev``.
+    Formula: ``w ~ N(mean, stddev^2)`` given ``mean + low stddev <= w <= mean + high
+    stddev``, where ``bounds = (low, high)``; given ``low <= w <= high`` if they are
+    absolute. With the default bounds the standard deviation of the result is ``0.8796
+    stddev``.
 
     Args:
-        mean: Mean of the values; 0 by default.
+        mean: Mean before the tails are cut; 0 by default.
         stddev: Standard deviation before the tails are cut, at least 0; 0.05 by default.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
+        bounds: Where the tails are cut: two numbers, the first below the second; in
+            standard deviations from the mean, by default (-2, 2), as in Keras. None for a
+            bound that is not there.
+        absolute: Whether the bounds are values of the weights themselves, as in PyTorch's
+            ``trunc_normal_``.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If a number is not finite, or ``stddev`` or the seed negative.
+        ValueError: If a number is not finite, ``stddev`` or the seed negative, or the
+            bounds are the wrong way round or have next to nothing between them.
 
     Example:
     >>> import numpy as np
     >>> bool(np.abs(TruncatedNormal(stddev=0.5, seed=1)((100, 100))).max() <= 1.0)
     True
+    >>> positive = TruncatedNormal(stddev=0.02, seed=1, bounds=(0, None))
+    >>> bool(positive((100, 100)).min() >= 0)
+    True
     """
 
+    def __init__(
+        self,
+        mean: float = 0.0,
+        stddev: float = 0.05,
+        seed: Seed = None,
+        *,
+        bounds: Iterable[float | None] = (-2.0, 2.0),
+        absolute: bool = False,
+    ):
+        super().__init__(mean, stddev, seed)
+        if not isinstance(absolute, bool):
+            raise TypeError(f"TruncatedNormal got absolute={absolute!r}; expected True or False.")
+        self.bounds = _checked_bounds(self, bounds)
+        self.absolute = absolute
+        if self.stddev or not absolute:
+            sampling.require_mass(*self._relative())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain JSON."""
+        return {**super().get_config(), "bounds": self.bounds, "absolute": self.absolute}
+
+    def _relative(self) -> tuple[float, float]:
+        """Return the bounds in standard deviations from the mean."""
+        ends = (-math.inf, math.inf)
+        low, high = (
+            end if bound is None else bound for bound, end in zip(self.bounds, ends, strict=True)
+        )
+        if not self.absolute:
+            return low, high
+        if not self.stddev:  # all values are the mean, wherever the bounds are
+            return ends
+        return (low - self.mean) / self.stddev, (high - self.mean) / self.stddev
+
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return sampling.truncated_normal(stream, shape, dtype, self.mean, self.stddev)
+        return sampling.truncated_normal(
+            stream, shape, dtype, self.mean, self.stddev, self._relative()
+        )
 
 
 @registered
@@ -132,3 +179,22 @@ class RandomUniform(RandomInitializer):
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return sampling.uniform(stream, shape, dtype, self.minval, self.maxval)
+
+
+def _checked_bounds(owner: object, bounds: Any) -> list[float | None]:
+    if isinstance(bounds, str) or not isinstance(bounds, Iterable):
+        raise TypeError(
+            f"TruncatedNormal got bounds={bounds!r}; expected two numbers, such as (-2, 2)."
+        )
+    bounds = list(bounds)
+    if len(bounds) != 2:
+        raise ValueError(f"TruncatedNormal got bounds={bounds!r}; expected two, low and high.")
+    low, high = (
+        None if bound is None else checked_number(owner, "bounds", bound) for bound in bounds
+    )
+    if low is not None and high is not None and low >= high:
+        raise ValueError(
+            f"TruncatedNormal got bounds={bounds!r}; expected the lower one first, and two that "
+            f"differ."
+        )
+    return [low, high]

@@ -140,10 +140,10 @@ def truncated_normal(
         threads: See `normal`.
 
     Raises:
-        ValueError: If next to nothing of the distribution is between the bounds.
+        ValueError: See `require_mass`.
     """
     quantiles = _quantiles(*map(float, bounds))
-    ends = [np.float32(mean + stddev * bound) for bound in bounds]
+    ends = [np.float32(mean + stddev * bound if stddev else mean) for bound in bounds]
 
     def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
         quantiles.fill(bits, out, workspace)
@@ -241,6 +241,23 @@ def _orthonormal_columns(
     return q
 
 
+def require_mass(low: float, high: float) -> None:
+    """Raise unless a part of the normal distribution is between two bounds.
+
+    Args:
+        low: Lower bound in standard deviations from the mean; may be infinite.
+        high: Upper bound.
+
+    Raises:
+        ValueError: If float64 cannot tell the part from nothing.
+    """
+    if max(ndtr(high) - ndtr(low), ndtr(-low) - ndtr(-high)) < 1e-280:
+        raise ValueError(
+            f"Next to nothing of the normal distribution is between {low:g} and {high:g} standard "
+            f"deviations from its mean. Give bounds nearer to the mean, or further apart."
+        )
+
+
 def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
     out *= np.float32(stddev)
     if mean:
@@ -268,13 +285,9 @@ class _Quantiles:
     def __init__(self, low: float, high: float):
         self.low, self.high = low, high
         # From below and from above, so that neither tail is a difference from 1.
+        require_mass(low, high)
         self._below = ndtr(low), ndtr(high)
         self._above = ndtr(-high), ndtr(-low)
-        if max(self._below[1] - self._below[0], self._above[1] - self._above[0]) < 1e-280:
-            raise ValueError(
-                f"Next to nothing of the normal distribution is between {low} and {high} standard "
-                f"deviations from its mean. Give bounds nearer to the mean."
-            )
         edges = self.at(np.arange(_CELLS + 1), np.zeros(_CELLS + 1))
         with np.errstate(invalid="ignore"):
             width = np.diff(edges)

@@ -13,11 +13,18 @@ import numpy as np
 
 from kerasinit import suggest
 from kerasinit.fans import compute_fans
+from kerasinit.gains import gain as gain_of
 from kerasinit.initializers import sampling
-from kerasinit.initializers.base import RandomInitializer, Seed, checked_number, registered
+from kerasinit.initializers.base import (
+    RandomInitializer,
+    Seed,
+    checked_axes,
+    checked_number,
+    registered,
+)
 from kerasinit.initializers.sampling import Stream
 
-MODES = ("fan_avg", "fan_in", "fan_out")
+MODES = ("fan_avg", "fan_geo", "fan_in", "fan_out")
 DISTRIBUTIONS = ("truncated_normal", "uniform", "untruncated_normal")
 
 # Standard deviation of the unit normal distribution cut off at -2 and 2.
@@ -29,50 +36,61 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
     """Values whose variance is set by how many inputs or outputs a unit has.
 
     A unit that sums ``fan_in`` signals has an output of their variance if its weights
-    have the variance ``1 / fan_in``; ``scale`` makes good for what the activation takes
-    away.
+    have the variance ``1 / fan_in``; scale and gain make good for what the activation
+    takes away.
 
-    Formula: ``Var(w) = scale / n``, where ``n`` is ``fan_in``, ``fan_out`` or their mean
-    (at least 1). ``truncated_normal``: the normal distribution cut off at two standard
-    deviations, ``stddev = sqrt(scale / n) / 0.8796``, so that the variance after the cut
-    is the right one; ``untruncated_normal``: ``stddev = sqrt(scale / n)``; ``uniform``:
-    between ``-limit`` and ``limit = sqrt(3 scale / n)``.
+    Formula: ``Var(w) = scale gain^2 g^2 / n``, where ``g`` is the gain of the
+    ``nonlinearity`` (`kerasinit.gain`; 1 without one) and ``n`` is ``fan_in``, ``fan_out``,
+    their arithmetic mean or their geometric mean (at least 1). ``truncated_normal``: the
+    normal distribution cut off at two standard deviations, with ``stddev = sqrt(Var(w)) /
+    0.8796``, so that the variance after the cut is the right one; ``untruncated_normal``:
+    ``stddev = sqrt(Var(w))``; ``uniform``: between ``-limit`` and ``limit = sqrt(3 Var(w))``.
 
-    In Keras 3, ``EinsumDense`` and ``MultiHeadAttention`` tell the initializer which axes
-    of their kernels are inputs and outputs, and the fans are right. In tf_keras an
-    initializer sees a shape and nothing else, and takes any kernel of rank 3 for a
-    convolution: there, give ``EinsumDense`` an initializer with ``input_axes`` and
-    ``output_axes``. ``tf_keras.layers.MultiHeadAttention`` has one initializer for kernels
-    of different layouts (query, key and value sum over axis 0, the output kernel over 0
-    and 1), so no axes are right for all of them.
+    A layer shows its initializer a shape, and the shape decides the fans (see
+    `kerasinit.fans.compute_fans`). That is right for dense layers and plain convolutions,
+    and in Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which tell their axes as
+    well. For depthwise, transposed and grouped convolutions, for the gates of an LSTM or
+    GRU, for embeddings and for attention in tf_keras it is not: there give the ``fans``, or
+    let `kerasinit.reinitialize` ask the layer.
 
     Args:
         scale: Factor of the variance, above 0; 1 by default.
         mode: ``"fan_in"`` (default, keeps the variance of the signal), ``"fan_out"`` (that
-            of the gradient) or ``"fan_avg"``.
+            of the gradient), ``"fan_avg"`` or ``"fan_geo"``.
         distribution: ``"truncated_normal"`` (default; ``"normal"`` is the same, as in
             Keras), ``"untruncated_normal"`` or ``"uniform"``.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
         input_axes: Axes of the kernel that the layer sums over; with ``output_axes``, or
-            not at all. By default the shape decides; see `kerasinit.fans.compute_fans`.
+            not at all. By default the shape decides.
         output_axes: Axes of the kernel that its result keeps.
+        gain: Factor of the standard deviation, above 0; 1 by default.
+        nonlinearity: The activation whose gain is to be made good for: what
+            `kerasinit.gain` takes (a function must be registered with Keras, to be saved).
+        negative_slope: Slope of the activation for negative inputs, where it is a leaky
+            relu; given alone it stands for ``nonlinearity="leaky_relu"``.
+        fans: ``(fan_in, fan_out)``, if neither the shape nor axes tell them. Counts before
+            the axes.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If ``scale`` is not above 0 and finite, ``mode`` or ``distribution``
-            unknown, the seed negative, only one of the two lists of axes given or, at a
-            call, an axis not one of the shape's.
+        ValueError: If ``scale`` or ``gain`` is not above 0 and finite, ``mode``,
+            ``distribution`` or ``nonlinearity`` unknown, the seed negative, only one of the
+            two lists of axes given or, at a call, an axis not one of the shape's.
 
     Example:
     >>> initializer = VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=1)
     >>> float(round(initializer((64, 1024)).var() * 1024, 1))
     2.0
+    >>> initializer = VarianceScaling(nonlinearity="tanh", seed=1)
+    >>> round(float(initializer((512, 512)).std()) * 512**0.5, 2)
+    1.59
 
     Reference:
         Glorot and Bengio, 2010, "Understanding the difficulty of training deep
         feedforward neural networks"; He, Zhang, Ren and Sun, 2015, "Delving deep into
-        rectifiers".
+        rectifiers"; Defazio and Bottou, 2022, "A scaling calculus for the design and
+        initialization of ReLU networks" (geometric mean).
     """
 
     def __init__(
@@ -83,6 +101,11 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         seed: Seed = None,
         input_axes: Iterable[int] | None = None,
         output_axes: Iterable[int] | None = None,
+        *,
+        gain: float = 1.0,
+        nonlinearity: Any = None,
+        negative_slope: float | None = None,
+        fans: Iterable[float] | None = None,
     ):
         # RandomInitializer's own __init__ only: that of Keras would put a number in the
         # place of seed=None, and the values would no longer be fresh at every call.
@@ -93,13 +116,21 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         if distribution == "normal":
             distribution = "truncated_normal"
         self.distribution = _chosen("distribution", distribution, DISTRIBUTIONS)
-        self.input_axes = _checked_axes(self, "input_axes", input_axes)
-        self.output_axes = _checked_axes(self, "output_axes", output_axes)
-        if (self.input_axes is None) != (self.output_axes is None):
-            raise ValueError(
-                f"{type(self).__qualname__} got input_axes={input_axes!r} and "
-                f"output_axes={output_axes!r}; give both or neither."
-            )
+        self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
+        self.gain = checked_number(self, "gain", gain, above=0)
+        self.nonlinearity = _activation(nonlinearity)
+        self.negative_slope = negative_slope
+        if negative_slope is not None:
+            self.negative_slope = checked_number(self, "negative_slope", negative_slope)
+        self.fans = _checked_fans(self, fans)
+        # Now rather than at the first call, so that what has no gain is refused here.
+        self._variance = self.scale * self.gain**2 * self._scale_of_nonlinearity()
+
+    def _scale_of_nonlinearity(self) -> float:
+        if self.nonlinearity is None and self.negative_slope is None:
+            return 1.0
+        nonlinearity = "leaky_relu" if self.nonlinearity is None else self.nonlinearity
+        return gain_of(nonlinearity, negative_slope=self.negative_slope) ** 2
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
@@ -116,12 +147,24 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             **RandomInitializer.get_config(self),
             "input_axes": self.input_axes,
             "output_axes": self.output_axes,
+            "gain": self.gain,
+            "nonlinearity": keras.saving.serialize_keras_object(self.nonlinearity),
+            "negative_slope": self.negative_slope,
+            "fans": self.fans,
         }
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
-        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-        variance = self.scale / max(1, fans[self.mode])
+        if self.fans is None:
+            fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
+        else:
+            fan_in, fan_out = self.fans
+        fans = {
+            "fan_in": fan_in,
+            "fan_out": fan_out,
+            "fan_avg": (fan_in + fan_out) / 2,
+            "fan_geo": math.sqrt(fan_in * fan_out),
+        }
+        variance = self._variance / max(1, fans[self.mode])
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
             return sampling.uniform(stream, shape, dtype, -limit, limit)
@@ -132,7 +175,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
 
 
 class _Named(VarianceScaling):
-    """What the named subclasses share: all but the seed and the axes is settled."""
+    """What the named subclasses share: scale, mode and distribution are settled."""
 
     _scale = 1.0
     _mode = "fan_in"
@@ -143,8 +186,24 @@ class _Named(VarianceScaling):
         seed: Seed = None,
         input_axes: Iterable[int] | None = None,
         output_axes: Iterable[int] | None = None,
+        *,
+        gain: float = 1.0,
+        nonlinearity: Any = None,
+        negative_slope: float | None = None,
+        fans: Iterable[float] | None = None,
     ):
-        super().__init__(self._scale, self._mode, self._distribution, seed, input_axes, output_axes)
+        super().__init__(
+            self._scale,
+            self._mode,
+            self._distribution,
+            seed,
+            input_axes,
+            output_axes,
+            gain=gain,
+            nonlinearity=nonlinearity,
+            negative_slope=negative_slope,
+            fans=fans,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
@@ -164,6 +223,10 @@ class GlorotNormal(_Named):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
+        gain: See `VarianceScaling`.
+        nonlinearity: See `VarianceScaling`; the linear activation by default.
+        negative_slope: See `VarianceScaling`.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> float(round(GlorotNormal(seed=1)((300, 100)).var() * 200, 1))
@@ -188,6 +251,10 @@ class GlorotUniform(_Named):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
+        gain: See `VarianceScaling`.
+        nonlinearity: See `VarianceScaling`; the linear activation by default.
+        negative_slope: See `VarianceScaling`.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -215,6 +282,10 @@ class LecunNormal(_Named):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
+        gain: See `VarianceScaling`.
+        nonlinearity: See `VarianceScaling`; the linear activation by default.
+        negative_slope: See `VarianceScaling`.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> float(round(LecunNormal(seed=1)((300, 300)).var() * 300, 1))
@@ -236,6 +307,10 @@ class LecunUniform(_Named):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
+        gain: See `VarianceScaling`.
+        nonlinearity: See `VarianceScaling`; the linear activation by default.
+        negative_slope: See `VarianceScaling`.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -250,27 +325,12 @@ class LecunUniform(_Named):
 
 
 class _He(_Named):
-    """What He's two share: the slope of the activation sets the scale."""
+    """What He's two share: without another nonlinearity, they are for (leaky) relu."""
 
-    def __init__(
-        self,
-        seed: Seed = None,
-        input_axes: Iterable[int] | None = None,
-        output_axes: Iterable[int] | None = None,
-        *,
-        negative_slope: float = 0.0,
-    ):
-        # Before super().__init__, which asks for the scale.
-        self.negative_slope = checked_number(self, "negative_slope", negative_slope)
-        super().__init__(seed, input_axes, output_axes)
-
-    @property
-    def _scale(self) -> float:
-        return 2.0 / (1.0 + float(self.negative_slope) ** 2)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {**super().get_config(), "negative_slope": self.negative_slope}
+    def _scale_of_nonlinearity(self) -> float:
+        if self.nonlinearity is None:
+            return 2.0 / (1.0 + float(self.negative_slope or 0.0) ** 2)
+        return super()._scale_of_nonlinearity()
 
 
 @registered
@@ -287,9 +347,12 @@ class HeNormal(_He):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
-        negative_slope: Slope of the activation for negative inputs: 0 (default) for relu,
-            1 for a linear layer, otherwise the ``negative_slope`` of
+        gain: See `VarianceScaling`.
+        nonlinearity: Another activation than relu; see `VarianceScaling`.
+        negative_slope: Slope of the activation for negative inputs: None (default) or 0 for
+            relu, 1 for a linear layer, otherwise the ``negative_slope`` of
             ``keras.layers.LeakyReLU``.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> import keras
@@ -313,7 +376,10 @@ class HeUniform(_He):
         seed: See `VarianceScaling`, also for what is raised.
         input_axes: See `VarianceScaling`.
         output_axes: See `VarianceScaling`.
+        gain: See `VarianceScaling`.
+        nonlinearity: Another activation than relu; see `VarianceScaling`.
         negative_slope: Slope of the activation for negative inputs; see `HeNormal`.
+        fans: See `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -339,18 +405,33 @@ def _chosen(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _checked_axes(owner: object, name: str, axes: Any) -> list[int] | None:
-    """Return axes as a list of plain integers, as JSON has them."""
-    if axes is None:
+def _activation(given: Any) -> Any:
+    """Return an activation in the form that is kept: a name, or a registered function."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, dict):  # as it stands in a saved configuration
+        return keras.saving.deserialize_keras_object(given)
+    for name in dir(keras.activations):
+        if getattr(keras.activations, name) is given:
+            return name
+    name = keras.saving.get_registered_name(given)
+    if isinstance(name, str) and keras.saving.get_registered_object(name) is given:
+        return given
+    raise ValueError(
+        f"nonlinearity={given!r} could not be saved. Give the name of an activation of Keras, or "
+        f"register the function: @keras.saving.register_keras_serializable()."
+    )
+
+
+def _checked_fans(owner: object, fans: Any) -> list[float] | None:
+    if fans is None:
         return None
-    if isinstance(axes, str) or not isinstance(axes, Iterable):
+    if isinstance(fans, str) or not isinstance(fans, Iterable) or len(fans := list(fans)) != 2:
         raise TypeError(
-            f"{type(owner).__qualname__} got {name}={axes!r}; expected a list of axes, such as [0]."
+            f"{type(owner).__qualname__} got fans={fans!r}; expected two numbers, fan_in and "
+            f"fan_out, or None for those of the shape."
         )
-    axes = list(axes)
-    for axis in axes:
-        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-            raise TypeError(
-                f"{type(owner).__qualname__} got {name}={axes!r}; expected whole numbers."
-            )
-    return [int(axis) for axis in axes]
+    names = ("fans[0], fan_in,", "fans[1], fan_out,")
+    return [
+        checked_number(owner, name, fan, above=0) for name, fan in zip(names, fans, strict=True)
+    ]

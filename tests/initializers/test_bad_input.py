@@ -23,6 +23,23 @@ from .table import SEEDED, TABLE
         ("VarianceScaling", {"distribution": "cauchy"}, "Choices: truncated_normal, uniform"),
         ("VarianceScaling", {"input_axes": [0]}, "give both or neither"),
         ("HeNormal", {"output_axes": [0]}, "give both or neither"),
+        ("HeNormal", {"gain": 0}, "gain=0; expected a number above 0"),
+        ("LecunNormal", {"gain": math.nan}, "gain=nan; expected a finite"),
+        ("LecunNormal", {"negative_slope": math.nan}, "negative_slope=nan; expected a finite"),
+        ("HeUniform", {"nonlinearity": "rellu"}, "Did you mean 'relu'"),
+        ("GlorotNormal", {"nonlinearity": "softmax"}, "softmax"),
+        ("GlorotNormal", {"nonlinearity": math.sin}, "could not be saved"),
+        ("HeNormal", {"nonlinearity": "gelu", "negative_slope": 0.1}, "goes with the activation"),
+        ("HeNormal", {"fans": (0, 3)}, "fan_in,=0; expected a number above 0"),
+        ("TruncatedNormal", {"bounds": (1, -1)}, "the lower one first"),
+        ("TruncatedNormal", {"bounds": (1, 1)}, "two that differ"),
+        ("TruncatedNormal", {"bounds": (1, 2, 3)}, "expected two, low and high"),
+        ("TruncatedNormal", {"bounds": (50, 60)}, "Next to nothing .* between 50 and 60"),
+        (
+            "TruncatedNormal",
+            {"stddev": 0.01, "bounds": (2, 3), "absolute": True},
+            "Next to nothing .* between 200 and 300",
+        ),
         ("HeNormal", {"negative_slope": math.nan}, "negative_slope=nan; expected a finite"),
         ("HeUniform", {"negative_slope": -math.inf}, "negative_slope=-inf; expected a finite"),
         ("RandomNormal", {"stddev": -0.1}, "stddev=-0.1; expected a number that is at least 0"),
@@ -48,6 +65,12 @@ def test_a_value_that_cannot_be_is_refused(name, arguments, message):
         ("VarianceScaling", {"scale": True}, "scale=True; expected a number"),
         ("VarianceScaling", {"input_axes": 0, "output_axes": 1}, "expected a list of axes"),
         ("HeNormal", {"input_axes": [0.5], "output_axes": [1]}, "expected whole numbers"),
+        ("HeNormal", {"fans": 3}, "expected two numbers, fan_in and"),
+        ("HeNormal", {"fans": (3, 4, 5)}, "expected two numbers, fan_in and"),
+        ("HeNormal", {"fans": ("3", 4)}, "fan_in,='3'; expected a number"),
+        ("TruncatedNormal", {"bounds": 2}, "expected two numbers, such as"),
+        ("TruncatedNormal", {"bounds": ("-2", 2)}, "bounds='-2'; expected a number"),
+        ("TruncatedNormal", {"absolute": 1}, "absolute=1; expected True or False"),
         ("RandomNormal", {"stddev": None}, "stddev=None; expected a number"),
         ("Orthogonal", {"gain": [1]}, "gain=\\[1\\]; expected a number"),
         ("Constant", {"value": [1, 2]}, "expected one number"),
@@ -104,7 +127,7 @@ def test_numbers_are_drawn_only_in_floating_dtypes(case, dtype):
 
 def test_constants_come_in_integer_and_boolean_dtypes_too():
     assert kerasinit.Zeros()((2,), "bool").tolist() == [False, False]
-    assert kerasinit.Ones()((2,), tf.int64).tolist() == [1, 1]
+    assert kerasinit.Ones()((2,), tf.int64).numpy().tolist() == [1, 1]
     assert kerasinit.Constant(7.0)((2,), "uint8").tolist() == [7, 7]
     assert kerasinit.Constant(True)((2,), "bool").tolist() == [True, True]
     assert kerasinit.Identity()((2, 2), "int8").tolist() == [[1, 0], [0, 1]]

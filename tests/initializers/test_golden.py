@@ -32,7 +32,15 @@ NAMES = {
     "kerasinit>Zeros",
 }
 
-_FAN_FREE = {"seed": 1, "input_axes": None, "output_axes": None}
+_FAN_FREE = {
+    "seed": 1,
+    "input_axes": None,
+    "output_axes": None,
+    "gain": 1.0,
+    "nonlinearity": None,
+    "negative_slope": None,
+    "fans": None,
+}
 CONFIGS = {
     "Constant": {"value": 0.75},
     "GlorotNormal": _FAN_FREE,
@@ -46,7 +54,13 @@ CONFIGS = {
     "Orthogonal": {"gain": 1.5, "seed": 1},
     "RandomNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "RandomUniform": {"minval": -0.5, "maxval": 0.25, "seed": 1},
-    "TruncatedNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
+    "TruncatedNormal": {
+        "mean": 0.5,
+        "stddev": 0.25,
+        "seed": 1,
+        "bounds": [-2.0, 2.0],
+        "absolute": False,
+    },
     "VarianceScaling": {
         "scale": 3.0,
         "mode": "fan_out",

@@ -1,5 +1,6 @@
 """The sampler: distributions as distributions, and values that threads cannot change."""
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -59,6 +60,32 @@ def test_normal_values_have_tails():
 def test_bfloat16_keeps_the_tails():
     values = sampling.normal(Stream(1), (2**20,), np.dtype("bfloat16"))
     assert (np.abs(values.astype(np.float32)) > 4).sum() > 30
+
+
+@settings(max_examples=40)
+@given(
+    st.floats(-12, 12) | st.just(-math.inf),
+    st.floats(0.01, 8) | st.none(),
+    st.integers(0, 2**40),
+)
+def test_values_follow_a_normal_distribution_cut_anywhere(low, width, seed):
+    high = math.inf if width is None else max(low, -12) + width
+    values = draw(sampling.truncated_normal, 2**15, seed=seed, bounds=(low, high))
+    low, high = np.float32(low), np.float32(high)
+    assert low <= values.min()
+    assert values.max() <= high
+    cut = scipy.stats.truncnorm(low, high)
+    # Forty of these: a fluke of one in a million would be seen every tenth year.
+    assert scipy.stats.kstest(values.astype(np.float64), cut.cdf).pvalue > 1e-6
+
+
+def test_the_tails_beyond_the_table_are_those_of_the_distribution():
+    values = np.abs(draw(sampling.normal, 2**23).astype(np.float64))
+    for bound in (3.0, 3.5, 4.0, 4.5):
+        expected = values.size * 2 * UNIT.sf(bound)
+        assert abs((values > bound).sum() - expected) < 5 * np.sqrt(expected)
+    tail = values[values > 3]
+    assert scipy.stats.kstest(tail, scipy.stats.truncnorm(3, math.inf).cdf).pvalue > 1e-4
 
 
 def test_no_truncated_value_is_beyond_two_standard_deviations():

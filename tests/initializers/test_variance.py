@@ -1,5 +1,7 @@
 """The variance that the fans ask for, on arrays and through real layers."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ NAMED = {
     "LecunNormal": ("fan_in", 1, "truncated_normal"),
     "LecunUniform": ("fan_in", 1, "uniform"),
 }
-FANS = {"fan_in": 500.0, "fan_out": 400.0, "fan_avg": 450.0}
+FANS = {"fan_in": 500.0, "fan_out": 400.0, "fan_avg": 450.0, "fan_geo": 200000**0.5}
 UNITS = {
     "truncated_normal": scipy.stats.truncnorm(-2, 2, scale=1 / 0.87962566103423978),
     "untruncated_normal": scipy.stats.norm(),
@@ -48,7 +50,7 @@ def test_a_named_class_is_variance_scaling_with_its_settings(name):
     named = getattr(kerasinit, name)(seed=1)
     core = kerasinit.VarianceScaling(scale, mode, distribution, seed=1)
     np.testing.assert_array_equal(named((50, 40)), core((50, 40)))
-    assert (named.scale, named.mode, named.distribution) == (scale, mode, distribution)
+    assert (named.mode, named.distribution) == (mode, distribution)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -66,13 +68,56 @@ def test_a_convolution_holds_the_distribution(name, kerase):
 @pytest.mark.parametrize("slope", [0.0, 0.3, 1.0, -1.0, 2.0])
 def test_he_makes_good_for_the_slope(slope):
     made = kerasinit.HeNormal(seed=1, negative_slope=slope)
-    assert made.scale == pytest.approx(2 / (1 + slope**2))
     values = made((400, 500))
     assert_distributed(values, 2 / (1 + slope**2) / 400, "truncated_normal")
     # The output of the activation has the second moment that its input had.
     signal = kerasinit.RandomNormal(stddev=1, seed=2)((500, 400)) @ values
     active = np.where(signal > 0, signal, np.float32(slope) * signal)
     assert (active**2).mean() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "selu", keras.activations.silu])
+def test_every_named_class_makes_good_for_the_activation(name, activation):
+    mode, _, distribution = NAMED[name]
+    made = getattr(kerasinit, name)(seed=1, nonlinearity=activation, gain=0.5)
+    scale = 0.25 * kerasinit.gain(activation) ** 2
+    assert_distributed(made((500, 400)), scale / FANS[mode], distribution)
+
+
+@pytest.mark.parametrize("name", ["GlorotNormal", "LecunUniform", "VarianceScaling"])
+def test_a_slope_alone_means_a_leaky_relu(name):
+    alone = getattr(kerasinit, name)(seed=1, negative_slope=0.3)
+    named = getattr(kerasinit, name)(seed=1, nonlinearity="leaky_relu", negative_slope=0.3)
+    np.testing.assert_array_equal(alone((50, 40)), named((50, 40)))
+    he = kerasinit.VarianceScaling(2 / 1.09, alone.mode, alone.distribution, seed=1)
+    np.testing.assert_allclose(alone((50, 40)), he((50, 40)), rtol=1e-6)
+
+
+def test_he_for_relu_is_lecun_with_its_gain():
+    he = kerasinit.HeNormal(seed=1)((50, 40))
+    lecun = kerasinit.LecunNormal(seed=1, nonlinearity="relu")((50, 40))
+    np.testing.assert_allclose(he, lecun, rtol=1e-6)
+
+
+def test_the_activation_may_be_a_function_of_ones_own_once_it_is_registered():
+    @keras.saving.register_keras_serializable("test_variance")
+    def doubled(inputs):
+        return 2 * inputs
+
+    made = kerasinit.LecunNormal(seed=1, nonlinearity=doubled)
+    assert_distributed(made((400, 500)), 1 / 4 / 400, "truncated_normal")
+    again = kerasinit.LecunNormal.from_config(json.loads(json.dumps(made.get_config())))
+    assert again.nonlinearity is doubled
+    np.testing.assert_array_equal(again((4, 5)), made((4, 5)))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_fans_that_are_given_count_before_shape_and_axes(name):
+    mode, scale, distribution = NAMED[name]
+    made = getattr(kerasinit, name)(seed=1, fans=(9, 25), input_axes=[0], output_axes=[1])
+    fan = {"fan_in": 9, "fan_avg": 17}[mode]
+    assert_distributed(made((500, 400)), scale / fan, distribution)
 
 
 def test_normal_is_the_truncated_normal_in_any_case():
@@ -132,3 +177,25 @@ def test_without_axes_tf_keras_takes_an_einsum_kernel_for_a_convolution():
     )
     layer.build((None, 6, 256))
     assert_distributed(layer.kernel.numpy(), 1 / (256 * 8), "truncated_normal")
+
+
+@pytest.mark.parametrize("bounds", [(-2, 2), (-1, 0.5), (0, None), (None, -1), (3, None)])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_bounds_of_the_truncated_normal_are_relative_or_absolute(bounds, absolute):
+    mean, stddev = 0.25, 0.5
+    made = kerasinit.TruncatedNormal(mean, stddev, seed=1, bounds=bounds, absolute=absolute)
+    values = made((100, 1000)).astype(np.float64)
+    ends = [
+        end if bound is None else bound
+        for bound, end in zip(bounds, (-np.inf, np.inf), strict=True)
+    ]
+    if absolute:
+        ends = [(end - mean) / stddev for end in ends]
+    cut = scipy.stats.truncnorm(*ends, loc=mean, scale=stddev)
+    assert scipy.stats.kstest(values.ravel(), cut.cdf).pvalue > 1e-4
+
+
+def test_without_a_spread_the_truncated_normal_is_its_mean():
+    for absolute in (False, True):
+        made = kerasinit.TruncatedNormal(0.5, 0.0, seed=1, bounds=(-1, 1), absolute=absolute)
+        assert (made((3, 4)) == 0.5).all()

@@ -2,6 +2,8 @@
 
 from kerasinit.initializers import (
     Constant,
+    ConvolutionAware,
+    Dirac,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -19,11 +21,14 @@ from kerasinit.initializers import (
     VarianceScaling,
     XavierNormal,
     XavierUniform,
+    ZerO,
     Zeros,
 )
 
 __all__ = [
     "Constant",
+    "ConvolutionAware",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -41,5 +46,6 @@ __all__ = [
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
+    "ZerO",
     "Zeros",
 ]

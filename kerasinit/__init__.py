@@ -1,6 +1,8 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit.initializers import (
+    ICNR,
+    Bilinear,
     Constant,
     ConvolutionAware,
     Dirac,
@@ -26,6 +28,8 @@ from kerasinit.initializers import (
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
     "ConvolutionAware",
     "Dirac",

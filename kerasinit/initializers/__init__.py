@@ -4,6 +4,7 @@ from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
+from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
     GlorotUniform,
@@ -19,6 +20,8 @@ from kerasinit.initializers.variance_scaling import (
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
     "ConvolutionAware",
     "Dirac",

@@ -36,6 +36,8 @@ from .table import SEEDED, TABLE
         ("Identity", {"gain": math.inf}, "gain=inf; expected a finite"),
         ("Dirac", {"gain": math.nan}, "gain=nan; expected a finite"),
         ("Dirac", {"groups": 0}, "groups=0; expected a number that is at least 1"),
+        ("ICNR", {"scale": 0}, "scale=0; expected a number that is at least 1"),
+        ("ICNR", {"initializer": "he_normal"}, "Did you mean 'HeNormal'"),
         ("ConvolutionAware", {"eps_std": -0.1}, "eps_std=-0.1; expected a number that is at least"),
     ],
 )
@@ -58,6 +60,7 @@ def test_a_value_that_cannot_be_is_refused(name, arguments, message):
         ("HeNormal", {"slope": 0.1}, "slope"),
         ("Dirac", {"groups": 2.0}, "groups=2.0; expected a whole number"),
         ("Dirac", {"groups": True}, "groups=True; expected a number"),
+        ("ICNR", {"scale": 1.5}, "scale=1.5; expected a whole number"),
         ("ConvolutionAware", {"eps_std": None}, "eps_std=None; expected a number"),
     ],
 )
@@ -97,14 +100,20 @@ def test_what_is_neither_a_matrix_nor_a_convolution_is_refused(name, shape):
         getattr(kerasinit, name)()(shape)
 
 
-@pytest.mark.parametrize("name", ["ConvolutionAware"])
+@pytest.mark.parametrize("name", ["Bilinear", "ConvolutionAware"])
 @pytest.mark.parametrize("shape", [(), (3,), (3, 3), (1,) * 6])
 def test_what_is_not_a_convolution_is_refused(name, shape):
     with pytest.raises(ValueError, match="of rank 3 to 5; got the shape"):
         getattr(kerasinit, name)()(shape)
 
 
-@pytest.mark.parametrize("name", ["ConvolutionAware", "Dirac", "Identity", "ZerO"])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4), (3, 3, 3, 4, 4)])
+def test_sub_pixels_are_of_two_dimensional_convolutions(shape):
+    with pytest.raises(ValueError, match="of rank 4; got the shape"):
+        kerasinit.ICNR()(shape)
+
+
+@pytest.mark.parametrize("name", ["Bilinear", "ConvolutionAware", "Dirac", "Identity", "ZerO"])
 def test_a_window_without_taps_is_refused(name):
     with pytest.raises(ValueError, match="at least one tap"):
         getattr(kerasinit, name)()((3, 0, 4, 4))
@@ -114,6 +123,11 @@ def test_a_window_without_taps_is_refused(name):
 def test_identity_refuses_unequal_channels_and_names_what_takes_them(shape):
     with pytest.raises(ValueError, match=f"with {shape[-2]} inputs and .*Dirac passes on"):
         kerasinit.Identity()(shape)
+
+
+def test_bilinear_refuses_unequal_channels():
+    with pytest.raises(ValueError, match=r"with 3 outputs and 4 inputs .*convolution of window 1"):
+        kerasinit.Bilinear()((4, 4, 3, 4))
 
 
 def test_groups_that_the_outputs_cannot_be_shared_out_to_are_refused():
@@ -126,7 +140,12 @@ def test_groups_of_a_dense_layer_are_refused():
         kerasinit.Dirac(2)((4, 4))
 
 
-@pytest.mark.parametrize("name", ["ZerO"])
+def test_filters_that_do_not_make_whole_pixels_are_refused():
+    with pytest.raises(ValueError, match=r"scale\*\*2 = 9 filters .*with 12 filters"):
+        kerasinit.ICNR(scale=3)((3, 3, 4, 12))
+
+
+@pytest.mark.parametrize("name", ["Bilinear", "ZerO"])
 def test_fractions_are_made_only_in_floating_dtypes(name):
     with pytest.raises(ValueError, match=r"a floating dtype.*got dtype='int32'"):
         getattr(kerasinit, name)()((3, 2, 2), "int32")

@@ -15,6 +15,7 @@ from kerasinit import initializers
 from .table import ALIASES, TABLE
 
 NAMES = {
+    "kerasinit>Bilinear",
     "kerasinit>Constant",
     "kerasinit>ConvolutionAware",
     "kerasinit>Dirac",
@@ -22,6 +23,7 @@ NAMES = {
     "kerasinit>GlorotUniform",
     "kerasinit>HeNormal",
     "kerasinit>HeUniform",
+    "kerasinit>ICNR",
     "kerasinit>Identity",
     "kerasinit>LecunNormal",
     "kerasinit>LecunUniform",
@@ -37,6 +39,7 @@ NAMES = {
 
 _FAN_FREE = {"seed": 1, "input_axes": None, "output_axes": None}
 CONFIGS = {
+    "Bilinear": {},
     "Constant": {"value": 0.75},
     "ConvolutionAware": {"eps_std": 0.25, "seed": 1},
     "Dirac": {"groups": 2, "gain": 2.0},
@@ -44,6 +47,15 @@ CONFIGS = {
     "GlorotUniform": _FAN_FREE,
     "HeNormal": {**_FAN_FREE, "negative_slope": 0.25},
     "HeUniform": {**_FAN_FREE, "negative_slope": 0.25},
+    "ICNR": {
+        "initializer": {
+            "class_name": "kerasinit>RandomNormal",
+            "config": {"mean": 0.0, "stddev": 0.25, "seed": None},
+            "registered_name": "kerasinit>RandomNormal",
+        },
+        "scale": 3,
+        "seed": 1,
+    },
     "Identity": {"gain": 2.0},
     "LecunNormal": _FAN_FREE,
     "LecunUniform": _FAN_FREE,
@@ -63,8 +75,9 @@ CONFIGS = {
 }
 
 # The first values from seed 1 of a tensor of this shape, or else of the table's.
-SHAPES = {"convolution": (2, 2, 4), "matrix": (4, 5)}
+SHAPES = {"convolution": (2, 2, 4), "matrix": (4, 5), "upsampling": (4, 4, 2, 2)}
 VALUES = {
+    "Bilinear": [0.0625, 0, 0, 0.0625],
     "Constant": [0.75, 0.75, 0.75, 0.75],
     "Dirac": [2, 0, 2, 0],
     "GlorotNormal": [0.49742001, 0.065555617, -0.9793008, -0.62613958],

@@ -6,40 +6,84 @@ that it sends back (Glorot and Bengio, 2010). Both are counted here, and only he
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+from kerasinit import kerases
+from kerasinit.kernels import parts
+
+Fans = tuple[float, float]
 
 
+@overload
 def compute_fans(
-    shape: Sequence[int],
+    kernel: Sequence[int],
     input_axes: Iterable[int] | None = None,
     output_axes: Iterable[int] | None = None,
     batch_axes: Iterable[int] | None = None,
-) -> tuple[int, int]:
-    """Return ``(fan_in, fan_out)`` of a kernel of the given shape.
+    groups: int = 1,
+) -> Fans: ...
+@overload
+def compute_fans(kernel: Any) -> dict[str, Fans]: ...
+def compute_fans(
+    kernel: Any,
+    input_axes: Iterable[int] | None = None,
+    output_axes: Iterable[int] | None = None,
+    batch_axes: Iterable[int] | None = None,
+    groups: int = 1,
+) -> Fans | dict[str, Fans]:
+    """Return ``(fan_in, fan_out)`` of a kernel's shape, or of each kernel of a layer.
 
-    Without axes the shape is read as Keras does: ``()`` has fans of 1, ``(n,)`` of
-    ``n``, ``(fan_in, fan_out)`` is a matrix, and anything longer is a convolution,
-    ``(*window, inputs, outputs)``, whose fans are multiplied by the size of the
-    window. A shape alone cannot tell a convolution from the kernel of an attention
-    head; a layer that knows better says which axes are which.
+    Without axes a shape is read as Keras does: ``()`` has fans of 1, ``(n,)`` of ``n``,
+    ``(fan_in, fan_out)`` is a matrix, and anything longer is a convolution,
+    ``(*window, inputs, outputs)``, whose fans are multiplied by the size of the window.
+    A shape alone cannot tell a convolution from the kernel of an attention head, a plain
+    convolution from a depthwise or transposed one, or four gates from one matrix. The
+    layer can: give the layer, once it is built.
 
     Formula: with axes, ``fan_in = prod(shape[a] for a in input_axes)`` and
-    ``fan_out = prod(shape[a] for a in output_axes)``.
+    ``fan_out = prod(shape[a] for a in output_axes)``. For layers, with ``k`` positions in
+    the window and ``s`` the product of the strides:
+
+    ==========================  =========================  =========================
+    layer                       fan_in                     fan_out
+    ==========================  =========================  =========================
+    Dense                       inputs                     units
+    EinsumDense, attention      product of the axes that   product of the axes that
+                                are summed over            only the output has
+    Conv, ``groups``            k inputs / groups          k outputs / (groups s)
+    DepthwiseConv               k                          k multiplier / s
+    SeparableConv               as DepthwiseConv, then as a convolution of window 1
+    ConvTranspose               k inputs / s               k outputs
+    Embedding                   1                          dimension
+    SimpleRNN, GRU, LSTM        inputs (units)             units: gate by gate
+    ConvLSTM                    k inputs (k filters)       k filters: gate by gate
+    ==========================  =========================  =========================
+
+    Outputs at the border, which see less, are not counted apart. A layer of a class of
+    your own is read by the layers that it holds, and its own variables by their shapes.
 
     Args:
-        shape: The kernel's shape.
+        kernel: The kernel's shape; or a built layer or model of either Keras, and then
+            nothing else.
         input_axes: Axes that are summed over; negative ones count from the end.
             Given together with ``output_axes`` or not at all.
         output_axes: Axes that the result keeps.
         batch_axes: Axes that number kernels which do not meet, such as experts. They
             count in neither fan; without the other axes they are left out and the
             rest is read as above.
+        groups: Into how many groups a convolution divides its channels. The shape
+            ``(*window, inputs / groups, outputs)`` has the inputs divided already.
 
     Returns:
-        Two integers; 0 where an axis is empty.
+        For a shape two numbers; 0 where an axis is empty. For a layer or model a
+        dictionary of them, by the kernel's name (``"kernel"``, ``"query/kernel"``,
+        ``"forward/recurrent_kernel"``); whole numbers unless strides divide them.
 
     Raises:
-        ValueError: If only one of ``input_axes`` and ``output_axes`` is given, an
-            axis is out of range, or one is named twice.
+        TypeError: If a layer comes with axes.
+        ValueError: If only one of ``input_axes`` and ``output_axes`` is given, an axis is
+            out of range or named twice, the outputs are not a multiple of ``groups``, or a
+            layer is not built.
 
     Example:
     >>> compute_fans((3, 3, 64, 128))
@@ -48,12 +92,29 @@ def compute_fans(
     (512, 512)
     >>> compute_fans((4, 512, 256), batch_axes=[0])
     (512, 256)
+    >>> import keras
+    >>> layer = keras.layers.Conv2DTranspose(64, 4, strides=2)
+    >>> layer.build((None, 8, 8, 256))
+    >>> compute_fans(layer)
+    {'kernel': (1024, 1024)}
 
     Reference:
         Glorot and Bengio, 2010, "Understanding the difficulty of training deep
         feedforward neural networks", section 4.2.
     """
-    shape = tuple(int(size) for size in shape)
+    if kerases.is_layer(kernel):
+        if (input_axes, output_axes, batch_axes, groups) != (None, None, None, 1):
+            raise TypeError(
+                f"{kernel.name!r} is a layer and knows its axes and groups; give it alone, or give "
+                f"the shape of a kernel with axes and groups."
+            )
+        prefix = "" if kerases.is_model(kernel) else f"{next(kerases.walk(kernel))[0]}/"
+        return {
+            part.name.removeprefix(prefix): (part.reading.fan_in, part.reading.fan_out)
+            for part in parts(kernel)
+            if part.reading is not None
+        }
+    shape = tuple(int(size) for size in kernel)
     if (input_axes is None) != (output_axes is None):
         raise ValueError(
             f"input_axes and output_axes belong together: give both or neither; got "
@@ -64,7 +125,9 @@ def compute_fans(
     outputs = _positions(shape, "output_axes", output_axes, seen)
     batch = _positions(shape, "batch_axes", batch_axes, seen)
     if input_axes is not None:
-        return math.prod(shape[a] for a in inputs), math.prod(shape[a] for a in outputs)
+        fan_in = math.prod(shape[axis] for axis in inputs)
+        fan_out = math.prod(shape[axis] for axis in outputs)
+        return fan_in, _divided(fan_out, groups)
 
     shape = tuple(size for axis, size in enumerate(shape) if axis not in batch)
     if not shape:
@@ -72,7 +135,16 @@ def compute_fans(
     if len(shape) == 1:
         return shape[0], shape[0]
     window = math.prod(shape[:-2])
-    return window * shape[-2], window * shape[-1]
+    return window * shape[-2], window * _divided(shape[-1], groups)
+
+
+def _divided(outputs: int, groups: int) -> int:
+    if groups < 1 or outputs % groups:
+        raise ValueError(
+            f"groups divides the outputs of a kernel into equal parts; got groups={groups} for "
+            f"{outputs} outputs."
+        )
+    return outputs // groups
 
 
 def _positions(

@@ -52,6 +52,11 @@ def is_model(thing: Any) -> bool:
     return isinstance(thing, tuple(_MODELS.values()))
 
 
+def is_layer(thing: Any) -> bool:
+    """Return whether ``thing`` is a layer (or model) of either Keras."""
+    return isinstance(thing, tuple(_LAYERS.values()))
+
+
 def is_built(model: Any) -> bool:
     """Return whether every variable of a model exists."""
     return bool(model.built) and (kerase_of(model) == "keras" or bool(model.weights))

@@ -21,8 +21,8 @@ class Orthogonal(RandomInitializer):
     ``Q^T Q = I`` (rows >= columns) or ``Q Q^T = I``. A tensor of rank above 2 is taken
     as the matrix whose rows are all axes but the last, as in Keras.
 
-    The values come out of LAPACK: from one version of it to the next they may differ in
-    the last digits of float32.
+    ``Q`` is a product of random reflections, multiplied by LAPACK: from one version of it to
+    the next the values may differ in the last digits of float32.
 
     Args:
         gain: Factor; 1 by default.
@@ -42,8 +42,9 @@ class Orthogonal(RandomInitializer):
 
     Reference:
         Saxe, McClelland and Ganguli, 2014, "Exact solutions to the nonlinear dynamics of
-        learning in deep linear neural networks"; Mezzadri, 2007, "How to generate random
-        matrices from the classical compact groups".
+        learning in deep linear neural networks"; Stewart, 1980, "The efficient generation of
+        random orthogonal matrices with an application to condition estimators"; Mezzadri,
+        2007, "How to generate random matrices from the classical compact groups".
     """
 
     def __init__(self, gain: float = 1.0, seed: Seed = None):

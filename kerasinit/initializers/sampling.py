@@ -5,16 +5,24 @@ one. So the way from a seed to values is fixed here and held by a test of exact
 values:
 
 * A tensor is its elements in C order, cut into chunks of ``CHUNK``. Chunk ``i`` has
-  its own generator, ``SFC64(SeedSequence(entropy, spawn_key=(kind, i)))``, so chunks
-  can be filled in any order, by any number of threads, with the same result.
+  its own generator, ``SFC64(SeedSequence(entropy, spawn_key=(kind, *path, i)))``, so
+  chunks can be filled in any order, by any number of threads, with the same result.
+* Of a generator only the raw bits are used, which NumPy promises never to change. What
+  becomes of them is IEEE arithmetic, one operation after another, the same everywhere.
 * Numbers are drawn in float32 and then cast. A seed means the same weights in every
   dtype, up to rounding, and bfloat16 keeps its tails.
 * NumPy draws them, on the CPU, whatever Keras' backend is.
 
-Memory: the tensor itself, plus one chunk for each thread.
+Normal numbers come by inversion, 32 bits each: the quantile function is cut into 65,536
+cells of equal probability; 16 bits choose the cell and 16 the place in it. A cell is
+narrow enough to be taken for flat; where it is not, in the tails, the quantile function
+itself is evaluated (see `_Quantiles`).
+
+Memory: the tensor itself, plus about 2 MB for each thread.
 """
 
 import enum
+import functools
 import math
 import os
 import random
@@ -24,13 +32,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
+from scipy.special import ndtr, ndtri
 
 CHUNK = 2**17  # elements; never to be changed, see above
 _PARALLEL_FROM = 4 * CHUNK  # below this, starting threads costs more than it saves
-_TRUNCATION = np.float32(2)  # standard deviations
+_CELLS = 2**16
 
 Shape = tuple[int, ...]
-Fill = Callable[[np.random.Generator, np.ndarray], None]
+Fill = Callable[[np.random.SFC64, np.ndarray, "_Workspace"], None]
 
 
 class Kind(enum.IntEnum):
@@ -65,12 +74,10 @@ class Stream:
         """
         return replace(self, path=(*self.path, index))
 
-    def chunk(self, index: int) -> np.random.Generator:
-        """Return the generator of one chunk of a tensor, at its start."""
+    def chunk(self, index: int) -> np.random.SFC64:
+        """Return the source of bits of one chunk of a tensor, at its start."""
         key = (int(self.kind), *self.path, index)
-        return np.random.Generator(
-            np.random.SFC64(np.random.SeedSequence(self.entropy, spawn_key=key))
-        )
+        return np.random.SFC64(np.random.SeedSequence(self.entropy, spawn_key=key))
 
 
 def fresh_stream() -> Stream:
@@ -101,9 +108,10 @@ def normal(
         threads: How many threads fill the tensor; by default one for each core. It
             changes the time and nothing else.
     """
+    quantiles = _quantiles(-math.inf, math.inf)
 
-    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
-        generator.standard_normal(dtype=np.float32, out=out)
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
+        quantiles.fill(bits, out, workspace)
         _scale(out, mean, stddev)
 
     return _filled(stream, shape, dtype, fill, threads)
@@ -115,23 +123,32 @@ def truncated_normal(
     dtype: np.dtype,
     mean: float = 0.0,
     stddev: float = 1.0,
+    bounds: tuple[float, float] = (-2.0, 2.0),
     threads: int | None = None,
 ) -> np.ndarray:
-    """Draw from the normal distribution cut off at two standard deviations.
+    """Draw from the normal distribution cut off at two bounds.
 
-    By rejection: what falls outside is drawn again. ``mean`` and ``stddev`` are those
-    of the normal distribution before the cut; the result's own standard deviation is
-    0.8796 times as large. For the arguments see `normal`.
+    Args:
+        stream: Where the numbers come from.
+        shape: Shape of the result.
+        dtype: Floating dtype of the result.
+        mean: Mean of the normal distribution before the cut.
+        stddev: Its standard deviation; with the default bounds, that of the result is
+            0.8796 times as large.
+        bounds: Where to cut, in standard deviations from the mean. No value is beyond
+            them, rounded to float32; a shorter dtype rounds once more.
+        threads: See `normal`.
+
+    Raises:
+        ValueError: If next to nothing of the distribution is between the bounds.
     """
+    quantiles = _quantiles(*map(float, bounds))
+    ends = [np.float32(mean + stddev * bound) for bound in bounds]
 
-    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
-        generator.standard_normal(dtype=np.float32, out=out)
-        outside = np.flatnonzero(np.abs(out) > _TRUNCATION)
-        while outside.size:
-            again = generator.standard_normal(outside.size, dtype=np.float32)
-            out[outside] = again
-            outside = outside[np.abs(again) > _TRUNCATION]
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
+        quantiles.fill(bits, out, workspace)
         _scale(out, mean, stddev)
+        np.clip(out, *ends, out=out)  # rounding may have gone past an end
 
     return _filled(stream, shape, dtype, fill, threads)
 
@@ -151,11 +168,14 @@ def uniform(
     arguments see `normal`.
     """
     low, high = np.float32(minval), np.float32(maxval)
-    width, last = high - low, np.nextafter(high, low)
+    # Of 32 bits the first 24 are used, which float32 holds exactly.
+    step, last = (high - low) * np.float32(2**-24), np.nextafter(high, low)
 
-    def fill(generator: np.random.Generator, out: np.ndarray) -> None:
-        generator.random(dtype=np.float32, out=out)
-        out *= width
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
+        drawn = bits.random_raw(-(-out.size // 2)).view(np.uint32)[: out.size]
+        drawn >>= 8
+        np.copyto(out, drawn)
+        out *= step
         out += low
         # A value just below the end may have been rounded up to it.
         np.minimum(out, last, out=out)
@@ -168,27 +188,57 @@ def orthogonal(
 ) -> np.ndarray:
     """Draw a matrix with orthonormal columns or rows, uniformly among all of them.
 
-    The Q of a Gaussian matrix is uniform (Haar) only once the signs are settled, which
-    the QR decomposition leaves open: each column is multiplied by the sign of its
-    diagonal element in R (Mezzadri, 2007).
-
     Args:
         stream: Where the numbers come from.
         shape: Shape of the result, rank 2 or more: all axes but the last are the rows.
-        dtype: Floating dtype of the result. The decomposition is in float32.
+        dtype: Floating dtype of the result. The product of reflections is in float32.
         gain: Factor.
         threads: See `normal`.
     """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     if not rows or not columns:
         return np.zeros(shape, dtype)
-    tall = (max(rows, columns), min(rows, columns))
-    gaussian = normal(stream, tall, np.dtype(np.float32), threads=threads)
-    q, r = scipy.linalg.qr(gaussian, mode="economic", overwrite_a=True, check_finite=False)
-    q *= np.where(np.diagonal(r) < 0, np.float32(-gain), np.float32(gain))
-    if rows < columns:
+    many, few = max(rows, columns), min(rows, columns)
+    q = _orthonormal_columns(stream, many, few, np.dtype(np.float32), gain, threads)
+    if rows <= columns:
+        # The transpose of a square matrix is just as uniform, and in C order already.
         q = q.T
-    return np.ascontiguousarray(q.reshape(shape), dtype=dtype)
+    return np.ascontiguousarray(q, dtype=dtype).reshape(shape)
+
+
+def _orthonormal_columns(
+    stream: Stream,
+    rows: int,
+    columns: int,
+    dtype: np.dtype,
+    gain: float = 1.0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Draw a uniform (Haar) matrix with orthonormal columns, in Fortran order.
+
+    It is the product of one Householder reflection for each column, of vectors ``x_k`` of
+    ``rows - k`` Gaussian numbers (Stewart, 1980). The QR decomposition of a Gaussian
+    matrix meets vectors of this very distribution, so the product is the same as its Q,
+    without the decomposition. Reflection k sends ``x_k`` to ``-sign(x_k[0]) |x_k| e_0``;
+    column k times that sign makes up for the choice (Mezzadri, 2007).
+    """
+    # Row k of the draw is column k as LAPACK reads it, which takes from it what is below
+    # the diagonal: (1, v) such that the reflection is I - factor (1, v)^T (1, v).
+    drawn = normal(stream, (columns, rows), dtype, threads=threads)
+    factors, signs = np.full(columns, 2, dtype), np.empty(columns, dtype)
+    for k, row in enumerate(drawn):
+        x = row[k:].astype(np.float64)
+        first, length = float(x[0]), math.sqrt(x @ x)
+        sign = math.copysign(1.0, first)
+        signs[k] = -sign * gain
+        if length:  # else any reflection will do, such as the one of (1, 0, ..., 0)
+            row[k:] /= first + sign * length
+            factors[k] = 1 + abs(first) / length
+    multiply = scipy.linalg.get_lapack_funcs("orgqr", dtype=dtype)
+    # LAPACK works on blocks of columns, of 32 as a rule, and needs room for one of them.
+    q, _, _ = multiply(drawn.T, factors, lwork=64 * columns, overwrite_a=True)
+    q *= signs
+    return q
 
 
 def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
@@ -197,30 +247,110 @@ def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
         out += np.float32(mean)
 
 
+class _Workspace:
+    """What a thread needs to fill one chunk after another without new memory."""
+
+    def __init__(self, size: int):
+        self.cells = np.empty(size, np.intp)
+        self.edges_and_steps = np.empty(size, np.complex64)
+
+
+class _Quantiles:
+    """The quantile function of a normal distribution cut off at two bounds, as a table.
+
+    Within a cell of width ``w`` at ``x`` the density changes by a factor of about
+    ``exp(x w)``, and the table takes it for constant. That displaces the distribution
+    function by at most ``x w / 8`` of the cell's probability: with the bounds -2 and 2, by
+    less than 1e-9. Cells with ``|x| w`` above ``1/64``, in the tails, are left to the exact
+    function.
+    """
+
+    def __init__(self, low: float, high: float):
+        self.low, self.high = low, high
+        # From below and from above, so that neither tail is a difference from 1.
+        self._below = ndtr(low), ndtr(high)
+        self._above = ndtr(-high), ndtr(-low)
+        if max(self._below[1] - self._below[0], self._above[1] - self._above[0]) < 1e-280:
+            raise ValueError(
+                f"Next to nothing of the normal distribution is between {low} and {high} standard "
+                f"deviations from its mean. Give bounds nearer to the mean."
+            )
+        edges = self.at(np.arange(_CELLS + 1), np.zeros(_CELLS + 1))
+        with np.errstate(invalid="ignore"):
+            width = np.diff(edges)
+            curved = ~(np.abs(edges[:-1]) * width <= 1 / 64)
+            curved |= ~(np.abs(edges[1:]) * width <= 1 / 64)
+        # The first cell that is straight and the last; what is beyond them is exact.
+        straight = np.flatnonzero(~curved)
+        self._first, self._last = int(straight[0]), int(straight[-1])
+        table = np.zeros((_CELLS, 2), np.float32)
+        inner = slice(self._first, self._last + 1)
+        # The middle of the first of a cell's 65,536 steps, and the size of a step.
+        table[inner, 0] = edges[:-1][inner] + width[inner] / (2 * _CELLS)
+        table[inner, 1] = width[inner] / _CELLS
+        # One complex number, so that one look-up finds both.
+        self._table = table.view(np.complex64)[:, 0]
+
+    def at(self, cells: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Return exact quantiles, in float64: of ``(cell + place) / 65536``."""
+        below = (cells + places) / _CELLS
+        above = (_CELLS - cells - places) / _CELLS
+        from_below = self._below[0] + below * (self._below[1] - self._below[0])
+        from_above = self._above[0] + above * (self._above[1] - self._above[0])
+        found = np.where(from_below < 0.5, ndtri(from_below), -ndtri(from_above))
+        return np.clip(found, self.low, self.high)
+
+    def fill(self, bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
+        """Fill a float32 array of one dimension."""
+        size = out.size
+        drawn = bits.random_raw(-(-size // 2)).view(np.uint16)
+        cells, steps = drawn[:size], drawn[size : 2 * size]
+        wide, pairs = workspace.cells[:size], workspace.edges_and_steps[:size]
+        np.copyto(wide, cells)
+        np.take(self._table, wide, out=pairs, mode="clip")
+        np.copyto(out, steps)
+        out *= pairs.imag
+        out += pairs.real
+        if self._last - self._first < _CELLS - 1:
+            # In unsigned numbers what is below the first is far above the last.
+            outside = (cells - np.uint16(self._first)) > np.uint16(self._last - self._first)
+            outer = np.flatnonzero(outside)
+            if outer.size:
+                places = (bits.random_raw(outer.size) >> 11) * 2.0**-53
+                out[outer] = self.at(wide[outer], np.maximum(places, 2.0**-54))
+
+
+@functools.lru_cache(maxsize=16)
+def _quantiles(low: float, high: float) -> _Quantiles:
+    return _Quantiles(low, high)
+
+
 def _filled(
     stream: Stream, shape: Shape, dtype: np.dtype, fill: Fill, threads: int | None
 ) -> np.ndarray:
-    """Return a new tensor, each chunk filled by ``fill(generator, float32 array)``."""
+    """Return a new tensor, each chunk filled by ``fill(bits, float32 array, workspace)``."""
     out = np.empty(shape, dtype)
     flat = out.reshape(-1)
-
-    def one(index: int) -> None:
-        target = flat[index * CHUNK : (index + 1) * CHUNK]
-        if dtype == np.float32:
-            fill(stream.chunk(index), target)
-        else:
-            drawn = np.empty(target.size, np.float32)
-            fill(stream.chunk(index), drawn)
-            target[...] = drawn
-
-    chunks = range(-(-flat.size // CHUNK))
+    number = -(-flat.size // CHUNK)
     if threads is None:
         threads = (os.cpu_count() or 1) if flat.size >= _PARALLEL_FROM else 1
-    if threads == 1 or len(chunks) < 2:
-        for index in chunks:
-            one(index)
+    threads = max(1, min(threads, number))
+
+    def some(thread: int) -> None:
+        workspace = _Workspace(min(CHUNK, flat.size))
+        for index in range(thread, number, threads):
+            target = flat[index * CHUNK : (index + 1) * CHUNK]
+            if dtype == np.float32:
+                fill(stream.chunk(index), target, workspace)
+            else:
+                drawn = np.empty(target.size, np.float32)
+                fill(stream.chunk(index), drawn, workspace)
+                target[...] = drawn
+
+    if threads == 1:
+        some(0)
     else:
-        with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             # list() so that an error in a thread comes out here.
-            list(pool.map(one, chunks))
+            list(pool.map(some, range(threads)))
     return out

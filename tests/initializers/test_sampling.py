@@ -111,7 +111,7 @@ def test_a_shape_only_arranges_the_values():
 
 def test_chunks_and_kinds_of_seed_are_streams_of_their_own():
     streams = [Stream(5), Stream(5, Kind.FRESH), Stream((5, 0), Kind.GENERATOR), Stream(6)]
-    firsts = {stream.chunk(index).random() for stream in streams for index in range(100)}
+    firsts = {stream.chunk(index).random_raw() for stream in streams for index in range(100)}
     assert len(firsts) == 400
 
 
@@ -132,24 +132,117 @@ def test_memory_stays_below_twice_the_tensor(dtype):
     assert values.nbytes <= peak < 2 * values.nbytes
 
 
-@pytest.mark.parametrize("shape", [(200, 200), (200, 50), (50, 200), (3, 3, 16, 32), (2, 3, 100)])
-def test_orthogonal_columns_or_rows_are_orthonormal(shape):
-    values = sampling.orthogonal(Stream(1), shape, FLOAT32).astype(np.float64)
-    matrix = values.reshape(-1, shape[-1])
+ORTHOGONAL_SHAPES = [
+    *((1, 1), (2, 1), (7, 1), (1024, 1), (1, 7), (1, 1024), (2, 2), (3, 2), (2, 3)),
+    *((200, 200), (200, 50), (50, 200), (3, 3, 16, 32), (2, 3, 100), (1024, 1024), (4608, 64)),
+]
+
+
+def orthonormal_error(values):
+    """Return how far the columns of a matrix, or its rows if fewer, are from orthonormal."""
+    matrix = values.reshape(-1, values.shape[-1]).astype(np.float64)
     if matrix.shape[0] < matrix.shape[1]:
         matrix = matrix.T
-    assert np.abs(matrix.T @ matrix - np.eye(matrix.shape[1])).max() < 1e-5
+    return np.abs(matrix.T @ matrix - np.eye(matrix.shape[1])).max()
 
 
-def test_orthogonal_matrices_are_uniform_among_all():
-    # For the Haar measure the trace has mean 0 and variance 1, and the determinant's
-    # sign is a fair coin. Without the correction of signs the trace's mean is far off.
-    matrices = [sampling.orthogonal(Stream(seed), (6, 6), FLOAT32) for seed in range(2000)]
-    traces = np.array([np.trace(matrix) for matrix in matrices], np.float64)
-    assert abs(traces.mean()) < 5 / np.sqrt(2000)
-    assert abs(traces.var() - 1) < 5 * np.sqrt(2 / 2000)
-    positive = sum(np.linalg.det(matrix) > 0 for matrix in matrices)
-    assert abs(positive - 1000) < 5 * np.sqrt(500)
-    # An entry of a uniform unit vector in 6 dimensions: (x + 1) / 2 is Beta(5/2, 5/2).
-    corners = [(matrix[0, 0] + 1) / 2 for matrix in matrices]
-    assert scipy.stats.kstest(corners, scipy.stats.beta(2.5, 2.5).cdf).pvalue > 1e-4
+@pytest.mark.parametrize("shape", ORTHOGONAL_SHAPES)
+def test_orthogonal_columns_or_rows_are_orthonormal(shape):
+    values = sampling.orthogonal(Stream(1), shape, FLOAT32)
+    assert values.shape == shape
+    assert values.flags.c_contiguous
+    assert orthonormal_error(values) < 1e-5
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**64))
+def test_orthogonal_matrices_of_any_size_are_orthonormal(rows, columns, seed):
+    values = sampling.orthogonal(Stream(seed), (rows, columns), FLOAT32)
+    assert orthonormal_error(values) < 2e-6
+
+
+@pytest.mark.parametrize("gain", [2.5, -1.5, 0.0])
+def test_a_gain_only_multiplies_an_orthogonal_matrix(gain):
+    for shape in ((5, 5), (7, 3), (3, 7)):
+        unit = sampling.orthogonal(Stream(1), shape, FLOAT32)
+        values = sampling.orthogonal(Stream(1), shape, FLOAT32, gain)
+        np.testing.assert_allclose(values, gain * unit, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 2), (2, 5), (1, 1)])
+def test_an_orthogonal_matrix_without_any_length_to_start_from_is_still_one(shape, monkeypatch):
+    def zeros(stream, shape, dtype, **more):
+        return np.zeros(shape, dtype)
+
+    monkeypatch.setattr(sampling, "normal", zeros)
+    assert orthonormal_error(sampling.orthogonal(Stream(1), shape, FLOAT32)) < 1e-6
+
+
+def assert_moment(samples, expected):
+    """Assert that the mean of independent samples is within 5 standard errors of this."""
+    error = samples.std(axis=0) / np.sqrt(len(samples))
+    assert (np.abs(samples.mean(axis=0) - expected) < 5 * error).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 3), (3, 6), (6, 1), (2, 2)])
+def test_orthogonal_matrices_are_uniform_among_all(shape):
+    # What integrals over the orthogonal group give for an entry q of a matrix whose longer
+    # side is n: E q^2 = 1/n, E q^4 = 3/(n(n+2)); and for two in a row or column that is a
+    # unit vector: E q^2 p^2 = 1/(n(n+2)). Odd moments are 0: without the correction of
+    # signs, the diagonal has a mean far from 0.
+    n = max(shape)
+    drawn = [sampling.orthogonal(Stream(seed), shape, FLOAT32) for seed in range(4000)]
+    q = np.array(drawn, np.float64)
+    assert_moment(q, 0)
+    assert_moment(q**2, 1 / n)
+    assert_moment(q**3, 0)
+    assert_moment(q**4, 3 / (n * (n + 2)))
+    whole = q if shape[0] == n else q.transpose(0, 2, 1)
+    assert_moment(whole[:, 0, :] ** 2 * whole[:, 1, :] ** 2, 1 / (n * (n + 2)))
+    # An entry of a uniform unit vector in n dimensions: (x + 1) / 2 is a Beta variable.
+    beta = scipy.stats.beta((n - 1) / 2, (n - 1) / 2).cdf
+    for row in {0, shape[0] - 1}:
+        for column in {0, shape[1] - 1}:
+            assert scipy.stats.kstest((q[:, row, column] + 1) / 2, beta).pvalue > 1e-4
+
+
+def test_the_trace_and_determinant_of_orthogonal_matrices_are_those_of_uniform_ones():
+    # The first powers of the trace of a Haar matrix have the moments of the unit normal
+    # distribution; the trace of its square has mean 1 and variance 2 (Diaconis and
+    # Shahshahani, 1994); the sign of its determinant is a fair coin.
+    drawn = [sampling.orthogonal(Stream(seed), (8, 8), FLOAT32) for seed in range(4000)]
+    matrices = np.array(drawn, np.float64)
+    trace = np.trace(matrices, axis1=1, axis2=2)
+    for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3)):
+        assert_moment(trace**power, moment)
+    squared = np.trace(matrices @ matrices, axis1=1, axis2=2)
+    assert_moment(squared, 1)
+    assert_moment((squared - 1) ** 2, 2)
+    assert_moment(np.sign(np.linalg.det(matrices)), 0)
+
+
+def test_a_turned_orthogonal_matrix_has_the_same_distribution():
+    # Haar means that a fixed rotation, from either side, changes nothing that one can see.
+    turn = scipy.linalg.qr(np.random.default_rng(5).standard_normal((5, 5)))[0]
+    drawn = [sampling.orthogonal(Stream(seed), (5, 5), FLOAT32) for seed in range(3000)]
+    first, second = np.array(drawn[:1500]), np.array(drawn[1500:])
+    for turned in (turn @ second, second @ turn):
+        for row, column in ((0, 0), (4, 0), (0, 4), (2, 3), (4, 4)):
+            compared = scipy.stats.ks_2samp(first[:, row, column], turned[:, row, column])
+            assert compared.pvalue > 1e-4
+
+
+@pytest.mark.parametrize("shape", [(700, 600), (600, 700), (640, 640)])
+def test_threads_change_nothing_in_an_orthogonal_matrix(shape):
+    one = sampling.orthogonal(Stream(3), shape, FLOAT32, threads=1)
+    np.testing.assert_array_equal(sampling.orthogonal(Stream(3), shape, FLOAT32, threads=5), one)
+
+
+@pytest.mark.parametrize("shape", [(1500, 1500), (3000, 500), (500, 3000)])
+def test_memory_stays_near_two_orthogonal_matrices(shape):
+    tracemalloc.start()
+    try:
+        values = sampling.orthogonal(Stream(1), shape, FLOAT32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert values.nbytes <= peak < 2.2 * values.nbytes

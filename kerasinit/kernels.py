@@ -1,0 +1,385 @@
+"""What each variable of a model is for, and how a layer reads its kernels.
+
+A shape does not say which of its axes a layer sums over, which only number kernels that
+never meet, and how many gates lie side by side. The layer does. It is asked here, and
+only here; `kerasinit.fans` counts, rules and diagnosis build on it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit import kerases
+
+# What a variable does: kernels multiply signals; a scale, an offset and statistics belong
+# to normalizations; "other" is what has no rule.
+ROLES = (
+    "bias",
+    "embeddings",
+    "kernel",
+    "offset",
+    "other",
+    "recurrent_kernel",
+    "scale",
+    "statistic",
+)
+KERNELS = ("embeddings", "kernel", "recurrent_kernel")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a layer reads one of its kernels.
+
+    Attributes:
+        fan_in: How many inputs feed an output, on average over the outputs.
+        fan_out: How many outputs an input feeds, on average over the inputs.
+        input_axes: Axes that are summed over, windows among them.
+        output_axes: Axes that the result keeps.
+        batch_axes: Axes that number kernels which do not meet.
+        gates: How many kernels lie side by side on the last axis.
+        groups: Into how many parts the channels of a convolution are divided.
+        by_shape: Whether the layer is unknown and only the shape was read, as Keras
+            reads it.
+    """
+
+    fan_in: float
+    fan_out: float
+    input_axes: tuple[int, ...]
+    output_axes: tuple[int, ...]
+    batch_axes: tuple[int, ...] = ()
+    gates: int = 1
+    groups: int = 1
+    by_shape: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A variable of a model and its place.
+
+    Attributes:
+        name: Structural name, such as ``"dense_1/kernel"`` or
+            ``"multi_head_attention/query/kernel"``: the same for every build of the same
+            code, in either Keras.
+        variable: The variable.
+        layer: The innermost layer that owns it, or the model itself.
+        role: One of `ROLES`.
+        reading: How the layer reads it, for kernels; None for the rest.
+    """
+
+    name: str
+    variable: Any
+    layer: Any
+    role: str
+    reading: Reading | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The variable's shape."""
+        return tuple(self.variable.shape)
+
+
+def parts(model: Any) -> list[Part]:
+    """Return the weights of a model or layer, each once, in the order of the model.
+
+    Layers inside layers are entered: cells, wrapped layers, the dense layers of an
+    attention, the layers that a layer of your own holds in its attributes.
+
+    Args:
+        model: A built model or layer of either Keras.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If it is not built.
+
+    Example:
+    >>> import keras
+    >>> layer = keras.layers.Bidirectional(keras.layers.GRU(3))
+    >>> layer.build((None, 5, 2))
+    >>> [part.name for part in parts(layer)][:2]
+    ['bidirectional/forward/kernel', 'bidirectional/forward/recurrent_kernel']
+    """
+    kerases.kerase_of(model)
+    if not (kerases.is_built(model) if kerases.is_model(model) else model.built):
+        raise ValueError(
+            f"{model.name!r} has no weights yet. Build it first: give a model a keras.Input or "
+            f"call it on a batch; call a layer's build(input_shape)."
+        )
+    found: list[Part] = []
+    # tf_keras counts a model's metrics among its weights. They are no part of the network.
+    metrics = getattr(model, "metrics", None) or []
+    order = {id(variable): place for place, variable in enumerate(model.weights)}
+    seen = {id(variable) for metric in metrics for variable in metric.variables}
+    entered: set[int] = set()
+    taken: set[str] = set()
+
+    def note(path: str, layer: Any, variable: Any, outer: Any = None) -> None:
+        # A layer may hold others for reference, whose weights are not the model's.
+        if id(variable) in seen or id(variable) not in order:
+            return
+        seen.add(id(variable))
+        stem = name = f"{path}/{kerases.variable_name(variable)}"
+        number = 0
+        while name in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name)
+        found.append(Part(name, variable, layer, *_described(layer, variable, outer)))
+
+    def enter(path: str, layer: Any, outer: Any = None) -> None:
+        if id(layer) in entered:
+            return
+        entered.add(id(layer))
+        # Inner layers first: a variable belongs to the innermost layer that has it.
+        for name, inner in inner_layers(layer):
+            enter(f"{path}/{name}" if name else path, inner, layer)
+        for variable in layer.weights:
+            note(path, layer, variable, outer)
+
+    for path, layer in kerases.walk(model):
+        enter(path, layer)
+    for variable in model.weights:
+        note("model", model, variable)
+    return sorted(found, key=lambda part: order[id(part.variable)])
+
+
+def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the layers directly inside a layer, by names that survive rebuilding.
+
+    The name is empty for a layer that is only wrapped, such as the cell of an LSTM.
+    """
+    if kerases.is_model(layer):
+        yield from kerases.walk(layer)
+    elif isinstance(layer, _BIDIRECTIONAL):
+        yield "forward", layer.forward_layer
+        yield "backward", layer.backward_layer
+    elif isinstance(layer, _STACKED):
+        yield from _numbered(layer.cells)
+    elif isinstance(layer, _RNN):
+        yield "", layer.cell
+    elif isinstance(layer, _TIME_DISTRIBUTED):
+        yield "", layer.layer
+    elif isinstance(layer, _ATTENTION):
+        # Their dense layers have fixed names of their own: query, key, value, ...
+        yield from ((inner.name, inner) for _, inner in _held(layer))
+    else:
+        yield from _held(layer)
+
+
+def _held(layer: Any) -> list[tuple[str, Any]]:
+    """Return the layers that an object holds in its attributes, by the attributes' names."""
+    named: dict[int, tuple[str, Any]] = {}
+    # What Keras notes down for itself holds the same layers again, under worse names.
+    attributes = sorted(vars(layer).items(), key=lambda item: item[0] in _BOOKKEEPING)
+    for attribute, value in attributes:
+        attribute = attribute.lstrip("_")
+        for suffix, inner in _elements(value):
+            if isinstance(inner, _LAYERS) and inner is not layer:
+                named.setdefault(id(inner), (f"{attribute}{suffix}", inner))
+    return list(named.values())
+
+
+_BOOKKEEPING = (
+    "_layers",
+    "_self_tracked_trackables",
+    "_self_unconditional_dependency_names",
+    "_self_unconditional_checkpoint_dependencies",
+)
+
+
+def _elements(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list | tuple):
+        yield from ((f"_{number}", element) for number, element in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((f"_{key}", element) for key, element in value.items())
+    else:
+        yield "", value
+
+
+def _numbered(layers: Any) -> Iterator[tuple[str, Any]]:
+    counts: dict[str, int] = {}
+    for layer in layers:
+        stem = kerases.snake_case(type(layer).__name__)
+        number = counts.get(stem, 0)
+        counts[stem] = number + 1
+        yield (f"{stem}_{number}" if number else stem), layer
+
+
+def _described(layer: Any, variable: Any, outer: Any) -> tuple[str, Reading | None]:
+    """Return the role of a variable and, for a kernel, how its layer reads it."""
+    name, shape = kerases.variable_name(variable), tuple(variable.shape)
+    if isinstance(outer, _CONVOLUTIONAL_LSTM) and name in _recurrent(4):
+        # Neither Keras makes the class of their cells public.
+        role, reader = _recurrent(4)[name]
+        return role, reader(layer, shape)
+    for classes, readers in _READERS:
+        if isinstance(layer, classes) and name in readers:
+            role, reader = readers[name]
+            return role, reader(layer, shape)
+    role = _ROLE_BY_NAME.get(name)
+    if role is None and layer.trainable and not variable.trainable:
+        role = "statistic"
+    if role is None and len(shape) >= 2:
+        return "kernel", _by_shape(shape)
+    return role or "other", None
+
+
+_ROLE_BY_NAME = {
+    "bias": "bias",
+    "gamma": "scale",
+    "scale": "scale",
+    "beta": "offset",
+    "moving_mean": "statistic",
+    "moving_variance": "statistic",
+    "alpha": "other",
+}
+
+
+def _by_shape(shape: tuple[int, ...]) -> Reading:
+    window = math.prod(shape[:-2])
+    last = len(shape) - 1
+    return Reading(
+        window * shape[-2], window * shape[-1], tuple(range(last)), (last,), by_shape=True
+    )
+
+
+def _matrix(layer: Any, shape: tuple[int, ...]) -> Reading:
+    return Reading(shape[0], shape[1], (0,), (1,))
+
+
+def _gated(gates: int) -> Callable[..., Reading]:
+    def read(layer: Any, shape: tuple[int, ...]) -> Reading:
+        last = len(shape) - 1
+        window = math.prod(shape[:-2])
+        return Reading(
+            window * shape[-2],
+            window * shape[-1] // gates,
+            tuple(range(last)),
+            (last,),
+            gates=gates,
+        )
+
+    return read
+
+
+def _embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # A look-up takes one row: one input feeds each output.
+    return Reading(1, shape[1], (0,), (1,))
+
+
+def _convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # The kernel's input axis counts the channels of one group. With strides, an input is
+    # under fewer positions of the window, which the gradient feels.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    groups = getattr(layer, "groups", 1)
+    fan_out = _ratio(window * shape[-1], groups * _area(layer))
+    return Reading(window * shape[-2], fan_out, tuple(range(last)), (last,), groups=groups)
+
+
+def _transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # Inputs lie `strides` apart, so an output is under that many fewer of them.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    inputs = (*range(last - 1), last)
+    return Reading(
+        _ratio(window * shape[-1], _area(layer)), window * shape[-2], inputs, (last - 1,)
+    )
+
+
+def _depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # Each channel has kernels of its own, which see that channel alone.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    fan_out = _ratio(window * shape[-1], _area(layer))
+    return Reading(window, fan_out, tuple(range(last - 1)), (last,), (last - 1,))
+
+
+def _pointwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    last = len(shape) - 1
+    return Reading(shape[-2], shape[-1], tuple(range(last)), (last,))
+
+
+def _local(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # (positions, window * inputs, outputs), the default layout of tf_keras.
+    if len(shape) != 3 or layer.implementation != 1:
+        return _by_shape(shape)
+    return Reading(shape[1], shape[2], (1,), (2,), (0,))
+
+
+def _einsum(layer: Any, shape: tuple[int, ...]) -> Reading:
+    inputs, _, rest = layer.equation.replace(" ", "").partition(",")
+    weights, _, outputs = rest.partition("->")
+    axes = range(len(shape))
+    batch = tuple(axis for axis in axes if weights[axis] in inputs and weights[axis] in outputs)
+    kept = tuple(axis for axis in axes if weights[axis] in outputs and axis not in batch)
+    summed = tuple(axis for axis in axes if axis not in batch and axis not in kept)
+    return Reading(
+        math.prod(shape[axis] for axis in summed),
+        math.prod(shape[axis] for axis in kept),
+        summed,
+        kept,
+        batch,
+    )
+
+
+def _area(layer: Any) -> int:
+    strides = getattr(layer, "strides", 1)
+    return math.prod(strides) if isinstance(strides, list | tuple) else int(strides)
+
+
+def _ratio(over: int, under: int) -> float:
+    return over // under if over % under == 0 else over / under
+
+
+def _classes(*names: str) -> tuple[type, ...]:
+    return tuple(
+        getattr(library.layers, name)
+        for library in (keras, tf_keras)
+        for name in names
+        if hasattr(library.layers, name)
+    )
+
+
+_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
+_BIDIRECTIONAL = _classes("Bidirectional")
+_STACKED = _classes("StackedRNNCells")
+_RNN = _classes("RNN")
+_TIME_DISTRIBUTED = _classes("TimeDistributed")
+_ATTENTION = _classes("MultiHeadAttention", "GroupQueryAttention")
+_CONVOLUTIONAL_LSTM = _classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+
+
+def _recurrent(gates: int) -> dict[str, tuple[str, Callable[..., Reading]]]:
+    return {
+        "kernel": ("kernel", _gated(gates)),
+        "recurrent_kernel": ("recurrent_kernel", _gated(gates)),
+    }
+
+
+_SEPARABLE = {
+    "depthwise_kernel": ("kernel", _depthwise),
+    "pointwise_kernel": ("kernel", _pointwise),
+}
+# Of two classes that fit, the first counts: in tf_keras transposed, depthwise and separable
+# convolutions are subclasses of the plain ones, and one variable name may differ.
+_READERS = (
+    (_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
+    (_classes("Dense"), {"kernel": ("kernel", _matrix)}),
+    (_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
+    (
+        _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+        {"kernel": ("kernel", _transposed)},
+    ),
+    (
+        _classes("DepthwiseConv1D", "DepthwiseConv2D"),
+        # tf_keras says depthwise_kernel, Keras 3 kernel.
+        {"kernel": ("kernel", _depthwise), "depthwise_kernel": ("kernel", _depthwise)},
+    ),
+    (_classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
+    (_classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
+    (_classes("LocallyConnected1D", "LocallyConnected2D"), {"kernel": ("kernel", _local)}),
+    (_classes("SimpleRNNCell"), _recurrent(1)),
+    (_classes("GRUCell"), _recurrent(3)),
+    (_classes("LSTMCell"), _recurrent(4)),
+)

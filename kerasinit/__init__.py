@@ -2,7 +2,11 @@
 
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
+    ICNR,
+    Bilinear,
     Constant,
+    ConvolutionAware,
+    Dirac,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -20,11 +24,16 @@ from kerasinit.initializers import (
     VarianceScaling,
     XavierNormal,
     XavierUniform,
+    ZerO,
     Zeros,
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
+    "ConvolutionAware",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -43,6 +52,7 @@ __all__ = [
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
+    "ZerO",
     "Zeros",
     "gain",
     "stability",

@@ -3,6 +3,8 @@
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
+from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
     GlorotUniform,
@@ -18,7 +20,11 @@ from kerasinit.initializers.variance_scaling import (
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
+    "ConvolutionAware",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -36,5 +42,6 @@ __all__ = [
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
+    "ZerO",
     "Zeros",
 ]

@@ -9,13 +9,14 @@ from kerasinit import kerases
 from kerasinit.initializers.base import Initializer, RandomInitializer
 from kerasinit.initializers.constant import Identity
 from kerasinit.initializers.gates import PerGate
+from kerasinit.initializers.structured import Dirac, ZerO
 from kerasinit.kernels import Part, Reading
 
 OWN = "own"
 
 # Of these each gate gets a matrix of its own. What is one value everywhere, or comes from
 # a file, fills a variable as it is.
-_ONE_PER_GATE = (RandomInitializer, Identity)
+_ONE_PER_GATE = (RandomInitializer, Identity, Dirac, ZerO)
 
 
 def fitted(initializer: Any, part: Part, seed: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasinit.initializers.base import Initializer, checked_number, registered
-from kerasinit.initializers.kernels import centre_tap, checked_kernel
+from kerasinit.initializers.taps import centre_tap, checked_kernel
 
 
 @registered

@@ -15,7 +15,7 @@ from kerasinit.initializers.base import (
     registered,
 )
 from kerasinit.initializers.constant import held
-from kerasinit.initializers.kernels import centre_tap, checked_kernel
+from kerasinit.initializers.taps import centre_tap, checked_kernel
 from kerasinit.initializers.sampling import Stream
 
 

@@ -18,7 +18,7 @@ cells of equal probability; 16 bits choose the cell and 16 the place in it. A ce
 narrow enough to be taken for flat; where it is not, in the tails, the quantile function
 itself is evaluated (see `_Quantiles`).
 
-Memory: the tensor itself, plus about 2 MB for each thread.
+Memory: the tensor itself, plus less than 2 MB for each thread.
 """
 
 import enum
@@ -35,7 +35,8 @@ import scipy.linalg
 from scipy.special import ndtr, ndtri
 
 CHUNK = 2**17  # elements; never to be changed, see above
-_PARALLEL_FROM = 4 * CHUNK  # below this, starting threads costs more than it saves
+_CHUNKS_PER_THREAD = 4
+_BLOCK = 2**16  # elements that are looked up at once; the values do not depend on it
 _CELLS = 2**16
 
 Shape = tuple[int, ...]
@@ -265,11 +266,15 @@ def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
 
 
 class _Workspace:
-    """What a thread needs to fill one chunk after another without new memory."""
+    """What a thread needs to look up one block after another without new memory."""
 
-    def __init__(self, size: int):
-        self.cells = np.empty(size, np.intp)
-        self.edges_and_steps = np.empty(size, np.complex64)
+    @functools.cached_property
+    def cells(self) -> np.ndarray:
+        return np.empty(_BLOCK, np.intp)
+
+    @functools.cached_property
+    def edges_and_steps(self) -> np.ndarray:
+        return np.empty(_BLOCK, np.complex64)
 
 
 class _Quantiles:
@@ -318,19 +323,22 @@ class _Quantiles:
         size = out.size
         drawn = bits.random_raw(-(-size // 2)).view(np.uint16)
         cells, steps = drawn[:size], drawn[size : 2 * size]
-        wide, pairs = workspace.cells[:size], workspace.edges_and_steps[:size]
-        np.copyto(wide, cells)
-        np.take(self._table, wide, out=pairs, mode="clip")
-        np.copyto(out, steps)
-        out *= pairs.imag
-        out += pairs.real
+        for start in range(0, size, _BLOCK):
+            block = out[start : start + _BLOCK]
+            wide = workspace.cells[: block.size]
+            pairs = workspace.edges_and_steps[: block.size]
+            np.copyto(wide, cells[start : start + _BLOCK])
+            np.take(self._table, wide, out=pairs, mode="clip")
+            np.copyto(block, steps[start : start + _BLOCK])
+            block *= pairs.imag
+            block += pairs.real
         if self._last - self._first < _CELLS - 1:
             # In unsigned numbers what is below the first is far above the last.
             outside = (cells - np.uint16(self._first)) > np.uint16(self._last - self._first)
             outer = np.flatnonzero(outside)
             if outer.size:
                 places = (bits.random_raw(outer.size) >> 11) * 2.0**-53
-                out[outer] = self.at(wide[outer], np.maximum(places, 2.0**-54))
+                out[outer] = self.at(cells[outer].astype(np.intp), np.maximum(places, 2.0**-54))
 
 
 @functools.lru_cache(maxsize=16)
@@ -346,11 +354,13 @@ def _filled(
     flat = out.reshape(-1)
     number = -(-flat.size // CHUNK)
     if threads is None:
-        threads = (os.cpu_count() or 1) if flat.size >= _PARALLEL_FROM else 1
+        # A thread takes the memory of four chunks, and starting it some of the time that it
+        # saves: each has more than that to do.
+        threads = min(os.cpu_count() or 1, number // _CHUNKS_PER_THREAD)
     threads = max(1, min(threads, number))
 
     def some(thread: int) -> None:
-        workspace = _Workspace(min(CHUNK, flat.size))
+        workspace = _Workspace()
         for index in range(thread, number, threads):
             target = flat[index * CHUNK : (index + 1) * CHUNK]
             if dtype == np.float32:

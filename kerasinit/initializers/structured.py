@@ -15,8 +15,8 @@ from kerasinit.initializers.base import (
     registered,
 )
 from kerasinit.initializers.constant import held
-from kerasinit.initializers.taps import centre_tap, checked_kernel
 from kerasinit.initializers.sampling import Stream
+from kerasinit.initializers.taps import centre_tap, checked_kernel
 
 
 @registered

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from kerasinit.initializers.base import Initializer, Seed, checked_whole, registered
-from kerasinit.initializers.taps import checked_kernel
 from kerasinit.initializers.sampling import Stream
+from kerasinit.initializers.taps import checked_kernel
 from kerasinit.initializers.wrapping import Wrapper
 
 

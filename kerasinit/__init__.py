@@ -2,6 +2,8 @@
 
 from kerasinit.initializers import (
     Constant,
+    ConvOrthogonal,
+    DeltaOrthogonal,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -24,6 +26,8 @@ from kerasinit.initializers import (
 
 __all__ = [
     "Constant",
+    "ConvOrthogonal",
+    "DeltaOrthogonal",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",

@@ -1,7 +1,7 @@
 """Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
-from kerasinit.initializers.orthogonal import Orthogonal
+from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
@@ -19,6 +19,8 @@ from kerasinit.initializers.variance_scaling import (
 
 __all__ = [
     "Constant",
+    "ConvOrthogonal",
+    "DeltaOrthogonal",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",

@@ -14,7 +14,13 @@ import numpy as np
 from kerasinit import suggest
 from kerasinit.fans import compute_fans
 from kerasinit.initializers import sampling
-from kerasinit.initializers.base import RandomInitializer, Seed, checked_number, registered
+from kerasinit.initializers.base import (
+    RandomInitializer,
+    Seed,
+    checked_axes,
+    checked_number,
+    registered,
+)
 from kerasinit.initializers.sampling import Stream
 
 MODES = ("fan_avg", "fan_in", "fan_out")
@@ -93,13 +99,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         if distribution == "normal":
             distribution = "truncated_normal"
         self.distribution = _chosen("distribution", distribution, DISTRIBUTIONS)
-        self.input_axes = _checked_axes(self, "input_axes", input_axes)
-        self.output_axes = _checked_axes(self, "output_axes", output_axes)
-        if (self.input_axes is None) != (self.output_axes is None):
-            raise ValueError(
-                f"{type(self).__qualname__} got input_axes={input_axes!r} and "
-                f"output_axes={output_axes!r}; give both or neither."
-            )
+        self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
@@ -337,20 +337,3 @@ def _chosen(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise suggest.unknown(name, value, choices)
     return value
-
-
-def _checked_axes(owner: object, name: str, axes: Any) -> list[int] | None:
-    """Return axes as a list of plain integers, as JSON has them."""
-    if axes is None:
-        return None
-    if isinstance(axes, str) or not isinstance(axes, Iterable):
-        raise TypeError(
-            f"{type(owner).__qualname__} got {name}={axes!r}; expected a list of axes, such as [0]."
-        )
-    axes = list(axes)
-    for axis in axes:
-        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-            raise TypeError(
-                f"{type(owner).__qualname__} got {name}={axes!r}; expected whole numbers."
-            )
-    return [int(axis) for axis in axes]

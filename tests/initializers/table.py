@@ -43,6 +43,18 @@ PLACES = {
         ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)),
         _pooled,
     ),
+    "widening convolution": Place(
+        lambda module, made, **more: module.layers.Conv2D(8, 3, kernel_initializer=made, **more),
+        (
+            (3, 3, 4, 8),
+            (2, 4, 4),
+            (4, 1, 3),
+            (1, 2, 5, 5),
+            (2, 3, 2, 2, 3),
+            (3, 0, 4),
+            (0, 2, 1, 1),
+        ),
+    ),
 }
 
 
@@ -80,6 +92,8 @@ class Case:
 
 TABLE = (
     Case("Constant", {"value": 0.75}, seeded=False),
+    Case("ConvOrthogonal", {"gain": 1.5}, kind="widening convolution"),
+    Case("DeltaOrthogonal", {"gain": 1.5}, kind="widening convolution"),
     Case("GlorotNormal"),
     Case("GlorotUniform"),
     Case("HeNormal", {"negative_slope": 0.25}),

@@ -33,6 +33,9 @@ from .table import SEEDED, TABLE
         ("RandomUniform", {"minval": 1, "maxval": 0}, "minval=1 above maxval=0; swap them"),
         ("RandomUniform", {"minval": -3e38, "maxval": 3e38}, "further apart"),
         ("Orthogonal", {"gain": math.nan}, "gain=nan; expected a finite"),
+        ("Orthogonal", {"input_axes": [0]}, "give both or neither"),
+        ("ConvOrthogonal", {"gain": math.inf}, "gain=inf; expected a finite"),
+        ("DeltaOrthogonal", {"gain": -math.inf}, "gain=-inf; expected a finite"),
         ("Identity", {"gain": math.inf}, "gain=inf; expected a finite"),
     ],
 )
@@ -50,6 +53,7 @@ def test_a_value_that_cannot_be_is_refused(name, arguments, message):
         ("HeNormal", {"input_axes": [0.5], "output_axes": [1]}, "expected whole numbers"),
         ("RandomNormal", {"stddev": None}, "stddev=None; expected a number"),
         ("Orthogonal", {"gain": [1]}, "gain=\\[1\\]; expected a number"),
+        ("Orthogonal", {"input_axes": "0", "output_axes": [1]}, "expected a list of axes"),
         ("Constant", {"value": [1, 2]}, "expected one number"),
         ("Constant", {"value": "1"}, "expected one number"),
         ("HeNormal", {"slope": 0.1}, "slope"),

@@ -16,6 +16,8 @@ from .table import ALIASES, TABLE
 
 NAMES = {
     "kerasinit>Constant",
+    "kerasinit>ConvOrthogonal",
+    "kerasinit>DeltaOrthogonal",
     "kerasinit>GlorotNormal",
     "kerasinit>GlorotUniform",
     "kerasinit>HeNormal",
@@ -35,6 +37,8 @@ NAMES = {
 _FAN_FREE = {"seed": 1, "input_axes": None, "output_axes": None}
 CONFIGS = {
     "Constant": {"value": 0.75},
+    "ConvOrthogonal": {"gain": 1.5, "seed": 1},
+    "DeltaOrthogonal": {"gain": 1.5, "seed": 1},
     "GlorotNormal": _FAN_FREE,
     "GlorotUniform": _FAN_FREE,
     "HeNormal": {**_FAN_FREE, "negative_slope": 0.25},
@@ -43,7 +47,7 @@ CONFIGS = {
     "LecunNormal": _FAN_FREE,
     "LecunUniform": _FAN_FREE,
     "Ones": {},
-    "Orthogonal": {"gain": 1.5, "seed": 1},
+    "Orthogonal": {"gain": 1.5, **_FAN_FREE},
     "RandomNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "RandomUniform": {"minval": -0.5, "maxval": 0.25, "seed": 1},
     "TruncatedNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},

@@ -84,6 +84,10 @@ def test_its_registered_string_names_it(case, kerase):
 @pytest.mark.parametrize("kerase", KERASES)
 def test_the_bare_name_still_names_the_built_in(case, kerase):
     module = KERASES[kerase]
+    if not hasattr(module.initializers, case.name):
+        with pytest.raises(ValueError, match=case.name):
+            module.initializers.get(case.name)
+        return
     config = getattr(module.initializers, case.name)().get_config()
     built_in = module.initializers.get({"class_name": case.name, "config": config})
     assert type(built_in) is getattr(module.initializers, case.name)

@@ -1,6 +1,7 @@
 """Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
+from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.variance_scaling import (
@@ -32,6 +33,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "PerGate",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",

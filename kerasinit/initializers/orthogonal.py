@@ -36,7 +36,8 @@ class Orthogonal(_Gained):
 
     It keeps the length of every signal, not only the average length, so a deep linear
     network learns in a time that does not grow with its depth; much used for the
-    recurrent kernels of RNNs. The kernel of a convolution
+    recurrent kernels of RNNs. In the kernel of an LSTM or GRU several matrices stand side
+    by side: `kerasinit.PerGate` makes each of them orthogonal. The kernel of a convolution
     is made a matrix with orthonormal columns, which does not keep the length of an image;
     `ConvOrthogonal` does.
 

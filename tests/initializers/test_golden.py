@@ -27,6 +27,7 @@ NAMES = {
     "kerasinit>LecunUniform",
     "kerasinit>Ones",
     "kerasinit>Orthogonal",
+    "kerasinit>PerGate",
     "kerasinit>RandomNormal",
     "kerasinit>RandomUniform",
     "kerasinit>TruncatedNormal",
@@ -48,6 +49,15 @@ CONFIGS = {
     "LecunUniform": _FAN_FREE,
     "Ones": {},
     "Orthogonal": {"gain": 1.5, **_FAN_FREE},
+    "PerGate": {
+        "initializer": {
+            "class_name": "kerasinit>Orthogonal",
+            "config": {"gain": 1.0, "seed": None, "input_axes": None, "output_axes": None},
+            "registered_name": "kerasinit>Orthogonal",
+        },
+        "gates": 4,
+        "seed": 1,
+    },
     "RandomNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "RandomUniform": {"minval": -0.5, "maxval": 0.25, "seed": 1},
     "TruncatedNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},

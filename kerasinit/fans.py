@@ -147,6 +147,33 @@ def _divided(outputs: int, groups: int) -> int:
     return outputs // groups
 
 
+def axes_by_role(
+    shape: Sequence[int], input_axes: Iterable[int], output_axes: Iterable[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Return which axes are inputs, which are outputs, and which of the rest number kernels.
+
+    Args:
+        shape: The kernel's shape.
+        input_axes: Axes that are summed over; negative ones count from the end.
+        output_axes: Axes that the result keeps.
+
+    Returns:
+        Three lists of positions from the front: inputs and outputs in the order given,
+        and the batch axes, those that are in neither.
+
+    Raises:
+        ValueError: If an axis is out of range, or one is named twice.
+
+    Example:
+    >>> axes_by_role((4, 512, 8, 64), [1], [-2, -1])
+    ([1], [2, 3], [0])
+    """
+    seen: dict[int, str] = {}
+    inputs = _positions(shape, "input_axes", input_axes, seen)
+    outputs = _positions(shape, "output_axes", output_axes, seen)
+    return inputs, outputs, [axis for axis in range(len(shape)) if axis not in seen]
+
+
 def _positions(
     shape: tuple[int, ...], name: str, axes: Iterable[int] | None, seen: dict[int, str]
 ) -> list[int]:

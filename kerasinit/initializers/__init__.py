@@ -1,7 +1,8 @@
 """Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
-from kerasinit.initializers.orthogonal import Orthogonal
+from kerasinit.initializers.gates import PerGate
+from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
 from kerasinit.initializers.upsampling import ICNR, Bilinear
@@ -23,7 +24,9 @@ __all__ = [
     "ICNR",
     "Bilinear",
     "Constant",
+    "ConvOrthogonal",
     "ConvolutionAware",
+    "DeltaOrthogonal",
     "Dirac",
     "GlorotNormal",
     "GlorotUniform",
@@ -36,6 +39,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "PerGate",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",

@@ -23,8 +23,8 @@ class PerGate(Wrapper):
     Formula: ``w[..., g * n : (g + 1) * n] = initializer((..., n))``, ``n = size of the last
     axis / gates``, each block drawn independently.
 
-    A plain RNN has one gate and needs no blocks: the network of Le, Jaitly and Hinton (2015)
-    is ``SimpleRNN(units, "relu", recurrent_initializer=kerasinit.Identity())``.
+    A plain RNN has one matrix and needs no blocks; the last line of the example is the network
+    of relus that starts as the identity, of Le, Jaitly and Hinton (2015).
 
     Args:
         initializer: What makes a block: an initializer of this package without a seed of its
@@ -43,6 +43,7 @@ class PerGate(Wrapper):
 
     Example:
     >>> import keras
+    >>> import kerasinit
     >>> import numpy as np
     >>> layer = keras.layers.LSTM(
     ...     16,
@@ -53,6 +54,7 @@ class PerGate(Wrapper):
     >>> forget = layer.cell.recurrent_kernel.numpy()[:, 16:32]
     >>> bool(np.abs(forget.T @ forget - np.eye(16)).max() < 1e-5)
     True
+    >>> irnn = keras.layers.SimpleRNN(16, "relu", recurrent_initializer=kerasinit.Identity())
 
     Reference:
         Saxe, McClelland and Ganguli, 2014, "Exact solutions to the nonlinear dynamics of

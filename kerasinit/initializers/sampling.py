@@ -207,6 +207,30 @@ def orthogonal(
     return np.ascontiguousarray(q, dtype=dtype).reshape(shape)
 
 
+def subspace(stream: Stream, size: int, dimension: int | None = None) -> np.ndarray:
+    """Draw an orthonormal basis of a subspace, uniformly among all of its dimension.
+
+    With the basis as the columns of ``b``, ``b @ b.T`` is a random symmetric projection.
+
+    Args:
+        stream: Where the numbers come from.
+        size: Dimension of the whole space.
+        dimension: That of the subspace, at most ``size``. By default each direction of a
+            random orthonormal basis is in it with probability 1/2.
+
+    Returns:
+        An array of shape ``(size, dimension)``, computed in float64 and left in it, so that
+        products of several do not add up the rounding of each.
+    """
+    if dimension is None:
+        coins = stream.child(0).chunk(0).random_raw(-(-size // 64)).view(np.uint8)
+        dimension = int(np.unpackbits(coins, count=size).sum())
+        stream = stream.child(1)
+    if not dimension:
+        return np.zeros((size, 0))
+    return _orthonormal_columns(stream, size, dimension, np.dtype(np.float64))
+
+
 def _orthonormal_columns(
     stream: Stream,
     rows: int,

@@ -273,3 +273,23 @@ def test_memory_stays_near_two_orthogonal_matrices(shape):
     finally:
         tracemalloc.stop()
     assert values.nbytes <= peak < 2.2 * values.nbytes
+
+
+@given(st.integers(1, 30), st.data())
+def test_a_subspace_has_an_orthonormal_basis_in_float64(size, data):
+    dimension = data.draw(st.one_of(st.none(), st.integers(0, size)))
+    basis = sampling.subspace(Stream(data.draw(st.integers(0, 2**64))), size, dimension)
+    assert basis.shape[0] == size
+    assert dimension is None or basis.shape[1] == dimension
+    assert np.abs(basis.T @ basis - np.eye(basis.shape[1])).max(initial=0) < 1e-13
+
+
+def test_a_random_subspace_has_each_direction_with_probability_one_half():
+    bases = [sampling.subspace(Stream(seed), 5) for seed in range(3000)]
+    dimensions = np.array([basis.shape[1] for basis in bases], np.float64)
+    assert_moment(dimensions, 2.5)
+    assert_moment((dimensions - 2.5) ** 2, 1.25)
+    assert set(dimensions) == {0, 1, 2, 3, 4, 5}
+    projections = np.array([basis @ basis.T for basis in bases])
+    # Each of the 3000 is 0 or the identity now and then, so none of the spreads is 0.
+    assert_moment(projections, np.eye(5) / 2)

@@ -1,9 +1,13 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit.initializers import (
+    ICNR,
+    Bilinear,
     Constant,
+    ConvolutionAware,
     ConvOrthogonal,
     DeltaOrthogonal,
+    Dirac,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -22,13 +26,18 @@ from kerasinit.initializers import (
     VarianceScaling,
     XavierNormal,
     XavierUniform,
+    ZerO,
     Zeros,
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
     "ConvOrthogonal",
+    "ConvolutionAware",
     "DeltaOrthogonal",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -47,5 +56,6 @@ __all__ = [
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
+    "ZerO",
     "Zeros",
 ]

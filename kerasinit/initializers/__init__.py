@@ -4,6 +4,8 @@ from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
+from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
     GlorotUniform,
@@ -19,9 +21,13 @@ from kerasinit.initializers.variance_scaling import (
 )
 
 __all__ = [
+    "ICNR",
+    "Bilinear",
     "Constant",
     "ConvOrthogonal",
+    "ConvolutionAware",
     "DeltaOrthogonal",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -40,5 +46,6 @@ __all__ = [
     "VarianceScaling",
     "XavierNormal",
     "XavierUniform",
+    "ZerO",
     "Zeros",
 ]

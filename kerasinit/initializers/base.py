@@ -60,6 +60,9 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
            [0.5, 0.5, 0.5]], dtype=float32)
     """
 
+    # Whether the values have fractions, which integer and boolean dtypes would drop.
+    _floating_only = False
+
     def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> np.ndarray:
         """Return the values of a new tensor.
 
@@ -99,6 +102,11 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
         """Return the NumPy dtype, if it is a number's or a boolean's."""
         name = keras.utils.standardize_dtype(dtype)
         known = tf.as_dtype(name)
+        if self._floating_only and not known.is_floating:
+            raise ValueError(
+                f"{type(self).__qualname__} makes tensors of a floating dtype, such as "
+                f"'float32' or 'bfloat16'; got dtype={name!r}."
+            )
         if not (known.is_floating or known.is_integer or known.is_bool):
             raise ValueError(
                 f"{type(self).__qualname__} makes tensors of a floating, integer or boolean "
@@ -149,6 +157,8 @@ class RandomInitializer(Initializer):
     False
     """
 
+    _floating_only = True
+
     def __init__(self, seed: Seed | dict[str, Any] = None):
         self.seed = _checked_seed(seed)
 
@@ -174,15 +184,6 @@ class RandomInitializer(Initializer):
             state = keras.ops.convert_to_numpy(self.seed.next())
         # Backends hold the state as int32, uint32 or int64: these bits are the same.
         return Stream(tuple(int(part) & 0xFFFFFFFF for part in state), Kind.GENERATOR)
-
-    def _checked_dtype(self, dtype: Any) -> np.dtype:
-        name = keras.utils.standardize_dtype(dtype)
-        if not tf.as_dtype(name).is_floating:
-            raise ValueError(
-                f"{type(self).__qualname__} makes tensors of a floating dtype, such as "
-                f"'float32' or 'bfloat16'; got dtype={name!r}."
-            )
-        return super()._checked_dtype(name)
 
 
 def checked_number(
@@ -217,6 +218,16 @@ def checked_number(
     if above is not None and value <= above:
         raise ValueError(f"{what}; expected a number above {above}.")
     return value
+
+
+def checked_whole(owner: object, name: str, value: Any, *, minimum: int = 0) -> int:
+    """Return an argument that is a whole number; see `checked_number`."""
+    checked = checked_number(owner, name, value, minimum=minimum)
+    if not isinstance(checked, int):
+        raise TypeError(
+            f"{type(owner).__qualname__} got {name}={value!r}; expected a whole number."
+        )
+    return checked
 
 
 def checked_axes(

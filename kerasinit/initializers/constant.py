@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasinit.initializers.base import Initializer, checked_number, registered
+from kerasinit.initializers.kernels import centre_tap, checked_kernel
 
 
 @registered
@@ -79,30 +80,39 @@ class Constant(Initializer):
         return {"value": self.value}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return np.full(shape, _held(self, self.value, dtype), dtype)
+        return np.full(shape, held(self, self.value, dtype), dtype)
 
 
 @registered
 class Identity(Initializer):
-    """The identity matrix, times a gain.
+    """A layer that starts by passing its input on, times a gain.
 
-    A layer that starts by passing its input on. A matrix that is not square has ones
-    on its main diagonal and zeros elsewhere.
+    For the recurrent kernel of a relu RNN, for the square layers of a deep network, and
+    for convolutions: ``Conv1D``, ``Conv2D`` and ``Conv3D`` with as many filters as input
+    channels, ``strides=1`` and ``padding="same"`` return their input, whatever the size
+    of the window. Where the numbers of channels differ, and in grouped convolutions,
+    use `Dirac`.
 
-    Formula: ``w[i, j] = gain`` where ``i == j``, else 0.
+    Formula: ``w[i, j] = gain`` where ``i == j``, else 0; in a convolution at the centre
+    tap of the window, else 0. The centre of ``k`` taps is ``(k - 1) // 2``, counted from
+    0, where the padding puts it also if ``k`` is even.
 
     Args:
         gain: Factor; 1 by default.
 
     Raises:
         TypeError: If the gain is not a number.
-        ValueError: If the gain is not finite or, at a call, the shape is not of rank 2 or
-            the dtype cannot hold the gain.
+        ValueError: If the gain is not finite or, at a call, the shape is not
+            ``(*window, n, n)`` of rank 2 to 5 or the dtype cannot hold the gain.
 
     Example:
-    >>> Identity(2.0)((2, 3))
-    array([[2., 0., 0.],
-           [0., 2., 0.]], dtype=float32)
+    >>> Identity(2.0)((2, 2))
+    array([[2., 0.],
+           [0., 2.]], dtype=float32)
+    >>> Identity()((3, 1, 1)).ravel()
+    array([0., 1., 0.], dtype=float32)
+    >>> import keras
+    >>> layer = keras.layers.SimpleRNN(4, "relu", recurrent_initializer=Identity())
 
     Reference:
         Le, Jaitly and Hinton, 2015, "A simple way to initialize recurrent networks of
@@ -117,16 +127,20 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        if len(shape) != 2:
+        checked_kernel(self, shape, range(2, 6))
+        inputs, outputs = shape[-2:]
+        if inputs != outputs:
             raise ValueError(
-                f"Identity makes matrices, of rank 2; got the shape {shape}, of rank {len(shape)}."
+                f"Identity needs as many outputs as inputs; got the shape {shape}, with {inputs} "
+                f"inputs and {outputs} outputs. Dirac passes on as many channels as both have, "
+                f"and takes the groups of a grouped convolution."
             )
         values = np.zeros(shape, dtype)
-        np.fill_diagonal(values, _held(self, self.gain, dtype))
+        np.fill_diagonal(centre_tap(values), held(self, self.gain, dtype))
         return values
 
 
-def _held(owner: Initializer, value: float, dtype: np.dtype) -> np.ndarray:
+def held(owner: Initializer, value: float, dtype: np.dtype) -> np.ndarray:
     """Return a value in a dtype, or raise that the dtype cannot hold it."""
     held = np.zeros((), dtype)
     exact = dtype.kind in "iub"

@@ -36,10 +36,15 @@ from .table import SEEDED, TABLE
         ("Orthogonal", {"input_axes": [0]}, "give both or neither"),
         ("ConvOrthogonal", {"gain": math.inf}, "gain=inf; expected a finite"),
         ("DeltaOrthogonal", {"gain": -math.inf}, "gain=-inf; expected a finite"),
-        ("PerGate", {"gates": 0}, "gates=0; expected 1 or more"),
+        ("PerGate", {"gates": 0}, "gates=0; expected a number that is at least 1"),
         ("PerGate", {"initializer": "HeNrmal"}, "Did you mean 'HeNormal'"),
         ("PerGate", {"initializer": "HeNormal:seed=1"}, "Give the seed to PerGate instead"),
         ("Identity", {"gain": math.inf}, "gain=inf; expected a finite"),
+        ("Dirac", {"gain": math.nan}, "gain=nan; expected a finite"),
+        ("Dirac", {"groups": 0}, "groups=0; expected a number that is at least 1"),
+        ("ICNR", {"scale": 0}, "scale=0; expected a number that is at least 1"),
+        ("ICNR", {"initializer": "he_normal"}, "Did you mean 'HeNormal'"),
+        ("ConvolutionAware", {"eps_std": -0.1}, "eps_std=-0.1; expected a number that is at least"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(name, arguments, message):
@@ -58,11 +63,15 @@ def test_a_value_that_cannot_be_is_refused(name, arguments, message):
         ("Orthogonal", {"gain": [1]}, "gain=\\[1\\]; expected a number"),
         ("Orthogonal", {"input_axes": "0", "output_axes": [1]}, "expected a list of axes"),
         ("PerGate", {"gates": 4.0}, "gates=4.0; expected a whole number"),
-        ("PerGate", {"gates": True}, "gates=True; expected a whole number"),
+        ("PerGate", {"gates": True}, "gates=True; expected a number"),
         ("PerGate", {"initializer": 3}, "expected an initializer of this package"),
         ("Constant", {"value": [1, 2]}, "expected one number"),
         ("Constant", {"value": "1"}, "expected one number"),
         ("HeNormal", {"slope": 0.1}, "slope"),
+        ("Dirac", {"groups": 2.0}, "groups=2.0; expected a whole number"),
+        ("Dirac", {"groups": True}, "groups=True; expected a number"),
+        ("ICNR", {"scale": 1.5}, "scale=1.5; expected a whole number"),
+        ("ConvolutionAware", {"eps_std": None}, "eps_std=None; expected a number"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name, arguments, message):
@@ -94,10 +103,62 @@ def test_orthogonal_refuses_a_shape_without_rows_and_columns(shape):
         kerasinit.Orthogonal()(shape)
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (3, 3, 3)])
-def test_identity_refuses_what_is_not_a_matrix(shape):
-    with pytest.raises(ValueError, match="of rank 2"):
+@pytest.mark.parametrize("name", ["Identity", "Dirac", "ZerO"])
+@pytest.mark.parametrize("shape", [(), (3,), (1,) * 6])
+def test_what_is_neither_a_matrix_nor_a_convolution_is_refused(name, shape):
+    with pytest.raises(ValueError, match="of rank 2 to 5; got the shape"):
+        getattr(kerasinit, name)()(shape)
+
+
+@pytest.mark.parametrize("name", ["Bilinear", "ConvolutionAware"])
+@pytest.mark.parametrize("shape", [(), (3,), (3, 3), (1,) * 6])
+def test_what_is_not_a_convolution_is_refused(name, shape):
+    with pytest.raises(ValueError, match="of rank 3 to 5; got the shape"):
+        getattr(kerasinit, name)()(shape)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4), (3, 3, 3, 4, 4)])
+def test_sub_pixels_are_of_two_dimensional_convolutions(shape):
+    with pytest.raises(ValueError, match="of rank 4; got the shape"):
+        kerasinit.ICNR()(shape)
+
+
+@pytest.mark.parametrize("name", ["Bilinear", "ConvolutionAware", "Dirac", "Identity", "ZerO"])
+def test_a_window_without_taps_is_refused(name):
+    with pytest.raises(ValueError, match="at least one tap"):
+        getattr(kerasinit, name)()((3, 0, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5), (3, 3, 2, 4)])
+def test_identity_refuses_unequal_channels_and_names_what_takes_them(shape):
+    with pytest.raises(ValueError, match=f"with {shape[-2]} inputs and .*Dirac passes on"):
         kerasinit.Identity()(shape)
+
+
+def test_bilinear_refuses_unequal_channels():
+    with pytest.raises(ValueError, match=r"with 3 outputs and 4 inputs .*convolution of window 1"):
+        kerasinit.Bilinear()((4, 4, 3, 4))
+
+
+def test_groups_that_the_outputs_cannot_be_shared_out_to_are_refused():
+    with pytest.raises(ValueError, match=r"multiple of groups=3.*with 4 outputs"):
+        kerasinit.Dirac(3)((3, 3, 2, 4))
+
+
+def test_groups_of_a_dense_layer_are_refused():
+    with pytest.raises(ValueError, match="A dense layer has no groups"):
+        kerasinit.Dirac(2)((4, 4))
+
+
+def test_filters_that_do_not_make_whole_pixels_are_refused():
+    with pytest.raises(ValueError, match=r"scale\*\*2 = 9 filters .*with 12 filters"):
+        kerasinit.ICNR(scale=3)((3, 3, 4, 12))
+
+
+@pytest.mark.parametrize("name", ["Bilinear", "ZerO"])
+def test_fractions_are_made_only_in_floating_dtypes(name):
+    with pytest.raises(ValueError, match=r"a floating dtype.*got dtype='int32'"):
+        getattr(kerasinit, name)()((3, 2, 2), "int32")
 
 
 def test_axes_that_a_shape_does_not_have_are_refused_at_the_call():
@@ -118,6 +179,7 @@ def test_constants_come_in_integer_and_boolean_dtypes_too():
     assert kerasinit.Constant(7.0)((2,), "uint8").tolist() == [7, 7]
     assert kerasinit.Constant(True)((2,), "bool").tolist() == [True, True]
     assert kerasinit.Identity()((2, 2), "int8").tolist() == [[1, 0], [0, 1]]
+    assert kerasinit.Dirac(gain=3)((1, 2, 3), "int8").tolist() == [[[3, 0, 0], [0, 3, 0]]]
     assert np.isneginf(kerasinit.Constant(-math.inf)((2,))).all()
 
 
@@ -131,9 +193,10 @@ def test_a_constant_that_the_dtype_cannot_hold_is_refused(value, dtype):
         kerasinit.Constant(value)((2,), dtype)
 
 
-def test_an_identity_whose_gain_the_dtype_cannot_hold_is_refused():
+@pytest.mark.parametrize("name", ["Dirac", "Identity"])
+def test_a_gain_that_the_dtype_cannot_hold_is_refused(name):
     with pytest.raises(ValueError, match="dtype 'int32' cannot hold"):
-        kerasinit.Identity(0.5)((2, 2), "int32")
+        getattr(kerasinit, name)(gain=0.5)((2, 2), "int32")
 
 
 def test_an_unknown_dtype_is_refused():

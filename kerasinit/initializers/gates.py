@@ -1,11 +1,10 @@
 """An initializer for kernels in which the matrices of several gates stand side by side."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 
-from kerasinit.initializers.base import Initializer, Seed, registered
+from kerasinit.initializers.base import Initializer, Seed, checked_whole, registered
 from kerasinit.initializers.sampling import Stream
 from kerasinit.initializers.wrapping import Wrapper
 
@@ -69,17 +68,7 @@ class PerGate(Wrapper):
         seed: Seed = None,
     ):
         super().__init__(initializer, seed)
-        if isinstance(gates, bool) or not isinstance(gates, numbers.Integral):
-            raise TypeError(
-                f"{type(self).__qualname__} got gates={gates!r}; expected a whole number, such "
-                f"as 4 for LSTM and 3 for GRU."
-            )
-        if gates < 1:
-            raise ValueError(
-                f"{type(self).__qualname__} got gates={gates!r}; expected 1 or more, such as 4 "
-                f"for LSTM and 3 for GRU."
-            )
-        self.gates = int(gates)
+        self.gates = checked_whole(self, "gates", gates, minimum=1)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""

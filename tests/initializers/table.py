@@ -43,25 +43,6 @@ PLACES = {
         ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)),
         _pooled,
     ),
-    "square": Place(
-        lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
-        ((4, 4), (1, 1), (0, 0), (30, 30), (3, 4, 4), (2, 3, 4, 4), (3, 2, 1, 5, 5)),
-        _pooled,
-    ),
-    "convolution": Place(
-        lambda module, made, **more: module.layers.Conv2D(4, 3, kernel_initializer=made, **more),
-        ((3, 3, 4, 4), (3, 4, 6), (2, 5, 3, 8), (3, 2, 3, 12, 4), (1, 1, 3, 2), (3, 0, 4)),
-    ),
-    "upsampling": Place(
-        lambda module, made, **more: module.layers.Conv2DTranspose(
-            4, 4, strides=2, padding="same", kernel_initializer=made, **more
-        ),
-        ((4, 4, 4, 4), (5, 1, 1), (3, 6, 2, 2), (2, 3, 7, 3, 3), (4, 0, 0)),
-    ),
-    "subpixel": Place(
-        lambda module, made, **more: module.layers.Conv2D(9, 3, kernel_initializer=made, **more),
-        ((3, 3, 4, 9), (1, 1, 1, 18), (2, 5, 3, 27), (3, 3, 0, 9)),
-    ),
     "widening convolution": Place(
         lambda module, made, **more: module.layers.Conv2D(8, 3, kernel_initializer=made, **more),
         (
@@ -82,6 +63,25 @@ PLACES = {
         ((4, 16), (3, 8), (5, 4), (1, 4), (0, 4), (4, 0), (2, 3, 2, 8)),
         lambda module, images: module.layers.Reshape((25, 4))(images),
         lambda layer: layer.cell.recurrent_kernel,
+    ),
+    "square": Place(
+        lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
+        ((4, 4), (1, 1), (0, 0), (30, 30), (3, 4, 4), (2, 3, 4, 4), (3, 2, 1, 5, 5)),
+        _pooled,
+    ),
+    "convolution": Place(
+        lambda module, made, **more: module.layers.Conv2D(4, 3, kernel_initializer=made, **more),
+        ((3, 3, 4, 4), (3, 4, 6), (2, 5, 3, 8), (3, 2, 3, 12, 4), (1, 1, 3, 2), (3, 0, 4)),
+    ),
+    "upsampling": Place(
+        lambda module, made, **more: module.layers.Conv2DTranspose(
+            4, 4, strides=2, padding="same", kernel_initializer=made, **more
+        ),
+        ((4, 4, 4, 4), (5, 1, 1), (3, 6, 2, 2), (2, 3, 7, 3, 3), (4, 0, 0)),
+    ),
+    "subpixel": Place(
+        lambda module, made, **more: module.layers.Conv2D(9, 3, kernel_initializer=made, **more),
+        ((3, 3, 4, 9), (1, 1, 1, 18), (2, 5, 3, 27), (3, 3, 0, 9)),
     ),
 }
 
@@ -121,10 +121,10 @@ class Case:
 TABLE = (
     Case("Bilinear", seeded=False, kind="upsampling"),
     Case("Constant", {"value": 0.75}, seeded=False),
-    Case("ConvolutionAware", {"eps_std": 0.25}, kind="convolution"),
-    Case("Dirac", {"groups": 2, "gain": 2.0}, seeded=False, kind="convolution"),
     Case("ConvOrthogonal", {"gain": 1.5}, kind="widening convolution"),
+    Case("ConvolutionAware", {"eps_std": 0.25}, kind="convolution"),
     Case("DeltaOrthogonal", {"gain": 1.5}, kind="widening convolution"),
+    Case("Dirac", {"groups": 2, "gain": 2.0}, seeded=False, kind="convolution"),
     Case("GlorotNormal"),
     Case("GlorotUniform"),
     Case("HeNormal", {"negative_slope": 0.25}),

@@ -30,6 +30,7 @@ from kerasinit.initializers import (
     ZerO,
     Zeros,
 )
+from kerasinit.reinitialize import Rule, reinitialize
 
 __all__ = [
     "ICNR",
@@ -53,6 +54,7 @@ __all__ = [
     "PerGate",
     "RandomNormal",
     "RandomUniform",
+    "Rule",
     "Stability",
     "TruncatedNormal",
     "VarianceScaling",
@@ -61,5 +63,6 @@ __all__ = [
     "ZerO",
     "Zeros",
     "gain",
+    "reinitialize",
     "stability",
 ]

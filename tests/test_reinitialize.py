@@ -102,8 +102,6 @@ KINDS = [
 @both
 @pytest.mark.parametrize("kind", KINDS)
 def test_lecun_scaling_keeps_the_variance_through_every_layer(module, kind):
-    if module is tf_keras and kind == "Conv2D in groups":
-        pytest.skip("TensorFlow's grouped convolution runs on the CPU only when compiled")
     layer, inputs = through(module, kind)
     layer(inputs[:1])
     reinitialize(layer, {"kernel": "LecunNormal", "embeddings": "LecunNormal"}, seed=1)

@@ -3,6 +3,7 @@
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit.initializers.sparse import Sparse
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
 from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
@@ -38,6 +39,7 @@ __all__ = [
     "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "Sparse",
     "TruncatedNormal",
     "VarianceScaling",
     "XavierNormal",

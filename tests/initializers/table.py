@@ -62,6 +62,10 @@ PLACES = {
         lambda module, made, **more: module.layers.Conv2D(9, 3, kernel_initializer=made, **more),
         ((3, 3, 4, 9), (1, 1, 1, 18), (2, 5, 3, 27), (3, 3, 0, 9)),
     ),
+    "three inputs or more": Place(
+        lambda module, made, **more: module.layers.Conv2D(4, 3, kernel_initializer=made, **more),
+        ((3, 3, 4, 4), (3, 5), (40, 30), (3, 1, 2), (2, 1, 3, 3, 4), (3, 0)),
+    ),
 }
 
 
@@ -114,6 +118,7 @@ TABLE = (
     Case("Orthogonal", {"gain": 1.5}),
     Case("RandomNormal", {"mean": 0.5, "stddev": 0.25}),
     Case("RandomUniform", {"minval": -0.5, "maxval": 0.25}),
+    Case("Sparse", {"num_nonzero": 3, "stddev": 0.5}, kind="three inputs or more"),
     Case("TruncatedNormal", {"mean": 0.5, "stddev": 0.25}),
     Case(
         "VarianceScaling",

@@ -31,6 +31,7 @@ NAMES = {
     "kerasinit>Orthogonal",
     "kerasinit>RandomNormal",
     "kerasinit>RandomUniform",
+    "kerasinit>Sparse",
     "kerasinit>TruncatedNormal",
     "kerasinit>VarianceScaling",
     "kerasinit>ZerO",
@@ -63,6 +64,7 @@ CONFIGS = {
     "Orthogonal": {"gain": 1.5, "seed": 1},
     "RandomNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "RandomUniform": {"minval": -0.5, "maxval": 0.25, "seed": 1},
+    "Sparse": {"num_nonzero": 3, "stddev": 0.5, "seed": 1},
     "TruncatedNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "VarianceScaling": {
         "scale": 3.0,
@@ -140,7 +142,7 @@ def test_a_configuration_is_what_it_was(case):
 def test_a_seed_gives_the_values_that_it_gave(case):
     # The matrix product behind Orthogonal is LAPACK's, whose last digits may differ.
     tolerance = 1e-4 if case.name == "Orthogonal" else 1e-6
-    values = case.fixed()(SHAPES.get(case.kind, case.shape)).ravel()[:4]
+    values = case.fixed()(SHAPES.get(case.kind, case.shape)).ravel()[: len(VALUES[case.name])]
     np.testing.assert_allclose(values, VALUES[case.name], rtol=0, atol=tolerance)
 
 

@@ -1,5 +1,6 @@
 """Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
 
+from kerasinit.initializers.bias import Chrono, ForgetBias, PriorProbability
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
@@ -23,9 +24,11 @@ from kerasinit.initializers.variance_scaling import (
 __all__ = [
     "ICNR",
     "Bilinear",
+    "Chrono",
     "Constant",
     "ConvolutionAware",
     "Dirac",
+    "ForgetBias",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -37,6 +40,7 @@ __all__ = [
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "PriorProbability",
     "RandomNormal",
     "RandomUniform",
     "Sparse",

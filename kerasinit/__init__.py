@@ -3,6 +3,7 @@
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     ICNR,
+    AlexNet,
     Bilinear,
     Chrono,
     Constant,
@@ -23,6 +24,7 @@ from kerasinit.initializers import (
     PriorProbability,
     RandomNormal,
     RandomUniform,
+    Siren,
     Sparse,
     TruncatedNormal,
     VarianceScaling,
@@ -34,6 +36,7 @@ from kerasinit.initializers import (
 
 __all__ = [
     "ICNR",
+    "AlexNet",
     "Bilinear",
     "Chrono",
     "Constant",
@@ -54,6 +57,7 @@ __all__ = [
     "PriorProbability",
     "RandomNormal",
     "RandomUniform",
+    "Siren",
     "Sparse",
     "Stability",
     "TruncatedNormal",

@@ -2,6 +2,7 @@
 
 from kerasinit.initializers.bias import Chrono, ForgetBias, PriorProbability
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
+from kerasinit.initializers.networks import AlexNet, Siren
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.sparse import Sparse
@@ -23,6 +24,7 @@ from kerasinit.initializers.variance_scaling import (
 
 __all__ = [
     "ICNR",
+    "AlexNet",
     "Bilinear",
     "Chrono",
     "Constant",
@@ -43,6 +45,7 @@ __all__ = [
     "PriorProbability",
     "RandomNormal",
     "RandomUniform",
+    "Siren",
     "Sparse",
     "TruncatedNormal",
     "VarianceScaling",

@@ -220,6 +220,37 @@ def checked_number(
     return value
 
 
+def checked_axes(
+    owner: object, input_axes: Any, output_axes: Any
+) -> tuple[list[int] | None, list[int] | None]:
+    """Return both arguments as lists of plain integers, as JSON has them, or both as None."""
+    if (input_axes is None) != (output_axes is None):
+        raise ValueError(
+            f"{type(owner).__qualname__} got input_axes={input_axes!r} and "
+            f"output_axes={output_axes!r}; give both or neither."
+        )
+    if input_axes is None:
+        return None, None
+    return (
+        _checked_axis_list(owner, "input_axes", input_axes),
+        _checked_axis_list(owner, "output_axes", output_axes),
+    )
+
+
+def _checked_axis_list(owner: object, name: str, axes: Any) -> list[int]:
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise TypeError(
+            f"{type(owner).__qualname__} got {name}={axes!r}; expected a list of axes, such as [0]."
+        )
+    axes = list(axes)
+    for axis in axes:
+        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+            raise TypeError(
+                f"{type(owner).__qualname__} got {name}={axes!r}; expected whole numbers."
+            )
+    return [operator.index(axis) for axis in axes]
+
+
 def checked_whole(owner: object, name: str, value: Any, *, minimum: int = 0) -> int:
     """Return an argument that is a whole number; see `checked_number`."""
     checked = checked_number(owner, name, value, minimum=minimum)

@@ -136,6 +136,7 @@ class Case:
 
 
 TABLE = (
+    Case("AlexNet"),
     Case("Bilinear", seeded=False, kind="upsampling"),
     Case("Chrono", {"units": 4, "max_time": 50, "cell": "gru"}, kind="bias of a GRU"),
     Case("Constant", {"value": 0.75}, seeded=False),
@@ -155,6 +156,7 @@ TABLE = (
     Case("PriorProbability", {"probability": 0.05}, seeded=False, kind="bias"),
     Case("RandomNormal", {"mean": 0.5, "stddev": 0.25}),
     Case("RandomUniform", {"minval": -0.5, "maxval": 0.25}),
+    Case("Siren", {"omega": 20.0, "first": True}),
     Case("Sparse", {"num_nonzero": 3, "stddev": 0.5}, kind="three inputs or more"),
     Case("TruncatedNormal", {"mean": 0.5, "stddev": 0.25}),
     Case(

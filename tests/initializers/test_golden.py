@@ -15,6 +15,7 @@ from kerasinit import initializers
 from .table import ALIASES, TABLE
 
 NAMES = {
+    "kerasinit>AlexNet",
     "kerasinit>Bilinear",
     "kerasinit>Chrono",
     "kerasinit>Constant",
@@ -34,6 +35,7 @@ NAMES = {
     "kerasinit>PriorProbability",
     "kerasinit>RandomNormal",
     "kerasinit>RandomUniform",
+    "kerasinit>Siren",
     "kerasinit>Sparse",
     "kerasinit>TruncatedNormal",
     "kerasinit>VarianceScaling",
@@ -43,6 +45,7 @@ NAMES = {
 
 _FAN_FREE = {"seed": 1, "input_axes": None, "output_axes": None}
 CONFIGS = {
+    "AlexNet": {"seed": 1},
     "Bilinear": {},
     "Chrono": {"units": 4, "max_time": 50, "cell": "gru", "seed": 1},
     "Constant": {"value": 0.75},
@@ -70,6 +73,7 @@ CONFIGS = {
     "PriorProbability": {"probability": 0.05},
     "RandomNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "RandomUniform": {"minval": -0.5, "maxval": 0.25, "seed": 1},
+    "Siren": {"omega": 20.0, "first": True, **_FAN_FREE},
     "Sparse": {"num_nonzero": 3, "stddev": 0.5, "seed": 1},
     "TruncatedNormal": {"mean": 0.5, "stddev": 0.25, "seed": 1},
     "VarianceScaling": {

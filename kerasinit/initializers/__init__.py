@@ -1,9 +1,12 @@
 """Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
 
+from kerasinit.initializers.bias import Chrono, ForgetBias, PriorProbability
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.gates import PerGate
+from kerasinit.initializers.networks import AlexNet, Siren
 from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit.initializers.sparse import Sparse
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
 from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
@@ -22,12 +25,15 @@ from kerasinit.initializers.variance_scaling import (
 
 __all__ = [
     "ICNR",
+    "AlexNet",
     "Bilinear",
+    "Chrono",
     "Constant",
     "ConvOrthogonal",
     "ConvolutionAware",
     "DeltaOrthogonal",
     "Dirac",
+    "ForgetBias",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -40,8 +46,11 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "PerGate",
+    "PriorProbability",
     "RandomNormal",
     "RandomUniform",
+    "Siren",
+    "Sparse",
     "TruncatedNormal",
     "VarianceScaling",
     "XavierNormal",

@@ -264,6 +264,21 @@ def checked_whole(owner: object, name: str, value: Any, *, minimum: int = 0) -> 
     return checked
 
 
+def checked_fans(owner: object, fans: Any) -> list[float] | None:
+    """Return an argument that is ``(fan_in, fan_out)`` or None, as JSON has it."""
+    if fans is None:
+        return None
+    if isinstance(fans, str) or not isinstance(fans, Iterable) or len(fans := list(fans)) != 2:
+        raise TypeError(
+            f"{type(owner).__qualname__} got fans={fans!r}; expected two numbers, fan_in and "
+            f"fan_out, or None for those of the shape."
+        )
+    names = ("fans[0], fan_in,", "fans[1], fan_out,")
+    return [
+        checked_number(owner, name, fan, above=0) for name, fan in zip(names, fans, strict=True)
+    ]
+
+
 def _checked_seed(seed: Any) -> Seed:
     """Return a seed as it is used, or raise what is wrong with it."""
     expected = (

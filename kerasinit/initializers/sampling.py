@@ -401,3 +401,34 @@ def _filled(
             # list() so that an error in a thread comes out here.
             list(pool.map(some, range(threads)))
     return out
+
+
+def choices(stream: Stream, count: int, rows: int, columns: int) -> np.ndarray:
+    """Draw, for each column of a matrix, some of its rows, each set of rows as likely.
+
+    By the first ``count`` steps of Fisher's and Yates' shuffle, all columns at once. A
+    number of 32 bits chooses among what is left; with ``n`` rows no choice is likelier
+    than another by more than ``n / 2^32``.
+
+    Args:
+        stream: Where the numbers come from.
+        count: How many rows, at most ``rows``.
+        rows: How many there are, less than ``2^32``.
+        columns: How many columns.
+
+    Returns:
+        Indices of shape ``(count, columns)``, in an integer dtype; none twice in a column.
+        Which stands first in a column is drawn, too.
+    """
+    drawn = stream.chunk(0).random_raw(-(-count * columns // 2)).view(np.uint32)
+    drawn = drawn[: count * columns].reshape(count, columns)
+    # The narrowest dtype: this is the largest array here, and one of the tensor's shape.
+    order = np.empty((rows, columns), np.min_scalar_type(max(rows - 1, 0)))
+    order[...] = np.arange(rows)[:, None]
+    every = np.arange(columns)
+    for step in range(count):
+        other = (drawn[step] * np.uint64(rows - step) >> np.uint64(32)).astype(np.intp) + step
+        here = order[step].copy()
+        order[step] = order[other, every]
+        order[other, every] = here
+    return order[:count].astype(np.intp)

@@ -19,6 +19,7 @@ from kerasinit.initializers.base import (
     RandomInitializer,
     Seed,
     checked_axes,
+    checked_fans,
     checked_number,
     registered,
 )
@@ -122,7 +123,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         self.negative_slope = negative_slope
         if negative_slope is not None:
             self.negative_slope = checked_number(self, "negative_slope", negative_slope)
-        self.fans = _checked_fans(self, fans)
+        self.fans = checked_fans(self, fans)
         # Now rather than at the first call, so that what has no gain is refused here.
         self._variance = self.scale * self.gain**2 * self._scale_of_nonlinearity()
 
@@ -421,17 +422,3 @@ def _activation(given: Any) -> Any:
         f"nonlinearity={given!r} could not be saved. Give the name of an activation of Keras, or "
         f"register the function: @keras.saving.register_keras_serializable()."
     )
-
-
-def _checked_fans(owner: object, fans: Any) -> list[float] | None:
-    if fans is None:
-        return None
-    if isinstance(fans, str) or not isinstance(fans, Iterable) or len(fans := list(fans)) != 2:
-        raise TypeError(
-            f"{type(owner).__qualname__} got fans={fans!r}; expected two numbers, fan_in and "
-            f"fan_out, or None for those of the shape."
-        )
-    names = ("fans[0], fan_in,", "fans[1], fan_out,")
-    return [
-        checked_number(owner, name, fan, above=0) for name, fan in zip(names, fans, strict=True)
-    ]

@@ -37,6 +37,10 @@ def _pooled(module, images):
     return module.layers.GlobalAveragePooling2D()(images)
 
 
+def _sequence(module, images):
+    return module.layers.Reshape((25, 4))(images)
+
+
 PLACES = {
     "matrix": Place(
         lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
@@ -83,6 +87,40 @@ PLACES = {
         lambda module, made, **more: module.layers.Conv2D(9, 3, kernel_initializer=made, **more),
         ((3, 3, 4, 9), (1, 1, 1, 18), (2, 5, 3, 27), (3, 3, 0, 9)),
     ),
+    "three inputs or more": Place(
+        lambda module, made, **more: module.layers.Conv2D(4, 3, kernel_initializer=made, **more),
+        ((3, 3, 4, 4), (3, 5), (40, 30), (3, 1, 2), (2, 1, 3, 3, 4), (3, 0)),
+    ),
+    "bias": Place(
+        lambda module, made, **more: module.layers.Dense(4, bias_initializer=made, **more),
+        ((4,), (), (1,), (0,), (7, 4)),
+        _pooled,
+        lambda layer: layer.bias,
+    ),
+    # Orthogonal, which these layers have by default, Keras cannot make in bfloat16.
+    "bias of an LSTM": Place(
+        lambda module, made, **more: module.layers.LSTM(
+            4,
+            recurrent_initializer="glorot_uniform",
+            bias_initializer=made,
+            unit_forget_bias=False,
+            **more,
+        ),
+        ((16,),),
+        _sequence,
+        lambda layer: layer.cell.bias,
+    ),
+    "bias of a GRU": Place(
+        lambda module, made, **more: module.layers.GRU(
+            4,
+            recurrent_initializer="glorot_uniform",
+            bias_initializer=made,
+            **more,
+        ),
+        ((2, 12), (12,)),
+        _sequence,
+        lambda layer: layer.cell.bias,
+    ),
 }
 
 
@@ -119,12 +157,15 @@ class Case:
 
 
 TABLE = (
+    Case("AlexNet"),
     Case("Bilinear", seeded=False, kind="upsampling"),
+    Case("Chrono", {"units": 4, "max_time": 50, "cell": "gru"}, kind="bias of a GRU"),
     Case("Constant", {"value": 0.75}, seeded=False),
     Case("ConvOrthogonal", {"gain": 1.5}, kind="widening convolution"),
     Case("ConvolutionAware", {"eps_std": 0.25}, kind="convolution"),
     Case("DeltaOrthogonal", {"gain": 1.5}, kind="widening convolution"),
     Case("Dirac", {"groups": 2, "gain": 2.0}, seeded=False, kind="convolution"),
+    Case("ForgetBias", {"units": 4, "value": 2.5}, seeded=False, kind="bias of an LSTM"),
     Case("GlorotNormal"),
     Case("GlorotUniform"),
     Case("HeNormal", {"negative_slope": 0.25}),
@@ -136,8 +177,11 @@ TABLE = (
     Case("Ones", seeded=False),
     Case("Orthogonal", {"gain": 1.5}),
     Case("PerGate", {"initializer": "Orthogonal", "gates": 4}, kind="gates"),
+    Case("PriorProbability", {"probability": 0.05}, seeded=False, kind="bias"),
     Case("RandomNormal", {"mean": 0.5, "stddev": 0.25}),
     Case("RandomUniform", {"minval": -0.5, "maxval": 0.25}),
+    Case("Siren", {"omega": 20.0, "first": True}),
+    Case("Sparse", {"num_nonzero": 3, "stddev": 0.5}, kind="three inputs or more"),
     Case("TruncatedNormal", {"mean": 0.5, "stddev": 0.25}),
     Case(
         "VarianceScaling",

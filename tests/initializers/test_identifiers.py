@@ -5,11 +5,15 @@ import pytest
 from kerasinit import initializers
 from kerasinit.initializers.identifiers import parse
 
+# What some cannot do without.
+ARGUMENTS = {"Chrono": ":units=4,max_time=50", "ForgetBias": ":units=4"}
+
 
 @pytest.mark.parametrize("name", initializers.__all__)
 def test_every_initializer_has_a_name(name):
-    assert type(parse(name)) is getattr(initializers, name)
-    assert type(parse(f"kerasinit>{name}")) is getattr(initializers, name)
+    text = name + ARGUMENTS.get(name, "")
+    assert type(parse(text)) is getattr(initializers, name)
+    assert type(parse(f"kerasinit>{text}")) is getattr(initializers, name)
 
 
 def test_arguments_follow_a_colon():

@@ -1,5 +1,6 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
+from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     ICNR,
@@ -74,6 +75,7 @@ __all__ = [
     "XavierUniform",
     "ZerO",
     "Zeros",
+    "compute_fans",
     "gain",
     "reinitialize",
     "stability",

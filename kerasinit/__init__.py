@@ -2,6 +2,7 @@
 
 from kerasinit.initializers import (
     Constant,
+    FromModel,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -17,13 +18,16 @@ from kerasinit.initializers import (
     RandomUniform,
     TruncatedNormal,
     VarianceScaling,
+    WinningTicket,
     XavierNormal,
     XavierUniform,
     Zeros,
 )
+from kerasinit.saved_variables import variables_in
 
 __all__ = [
     "Constant",
+    "FromModel",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -39,7 +43,9 @@ __all__ = [
     "RandomUniform",
     "TruncatedNormal",
     "VarianceScaling",
+    "WinningTicket",
     "XavierNormal",
     "XavierUniform",
     "Zeros",
+    "variables_in",
 ]

@@ -76,7 +76,7 @@ def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
             shapes = {n: tuple(file.get_slice(f"weight/{n}").get_shape()) for n in names}
             raise suggest.unknown(f"weight of the ticket {path}", name, names, notes=shapes)
         weight = file.get_tensor(f"weight/{name}")
-        if name not in masked:
+        if name not in masked and f"mask/{name}" not in file.keys():  # noqa: SIM118
             return weight, np.ones(weight.shape, bool)
         mask = _mask(path, file, name, weight)
     if np.any(weight[~mask]):

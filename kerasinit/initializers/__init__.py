@@ -1,8 +1,9 @@
-"""Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
+"""Initializers, under Keras' own names where it has them, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit.initializers.transfer import FromModel, WinningTicket
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
     GlorotUniform,
@@ -19,6 +20,7 @@ from kerasinit.initializers.variance_scaling import (
 
 __all__ = [
     "Constant",
+    "FromModel",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -34,6 +36,7 @@ __all__ = [
     "RandomUniform",
     "TruncatedNormal",
     "VarianceScaling",
+    "WinningTicket",
     "XavierNormal",
     "XavierUniform",
     "Zeros",

@@ -5,6 +5,7 @@ The tests of this folder run each promise over this table; a new class is one li
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,8 @@ import kerasinit
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+# Written by kerasinit 0.1, and never written anew: every later one must read them.
+FILES = Path(__file__).with_name("files")
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ def _pooled(module, images):
     return module.layers.GlobalAveragePooling2D()(images)
 
 
+def _dense(module, made, **more):
+    return module.layers.Dense(4, kernel_initializer=made, **more)
+
+
 PLACES = {
-    "matrix": Place(
-        lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
-        ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)),
-        _pooled,
-    ),
+    "matrix": Place(_dense, ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)), _pooled),
+    # A file's matrix has one shape, not any.
+    "stored matrix": Place(_dense, ((4, 4),), _pooled),
 }
 
 
@@ -80,6 +85,12 @@ class Case:
 
 TABLE = (
     Case("Constant", {"value": 0.75}, seeded=False),
+    Case(
+        "FromModel",
+        {"path": str(FILES / "model-0.1.keras"), "variable": "dense/kernel"},
+        seeded=False,
+        kind="stored matrix",
+    ),
     Case("GlorotNormal"),
     Case("GlorotUniform"),
     Case("HeNormal", {"negative_slope": 0.25}),
@@ -95,6 +106,12 @@ TABLE = (
     Case(
         "VarianceScaling",
         {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+    ),
+    Case(
+        "WinningTicket",
+        {"path": str(FILES / "ticket-0.1.safetensors"), "variable": "dense/kernel"},
+        seeded=False,
+        kind="stored matrix",
     ),
     Case("Zeros", seeded=False),
 )

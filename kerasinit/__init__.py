@@ -13,6 +13,7 @@ from kerasinit.initializers import (
     DeltaOrthogonal,
     Dirac,
     ForgetBias,
+    FromModel,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -32,12 +33,14 @@ from kerasinit.initializers import (
     Sparse,
     TruncatedNormal,
     VarianceScaling,
+    WinningTicket,
     XavierNormal,
     XavierUniform,
     ZerO,
     Zeros,
 )
 from kerasinit.reinitialize import Rule, reinitialize
+from kerasinit.saved_variables import variables_in
 
 __all__ = [
     "ICNR",
@@ -50,6 +53,7 @@ __all__ = [
     "DeltaOrthogonal",
     "Dirac",
     "ForgetBias",
+    "FromModel",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -71,6 +75,7 @@ __all__ = [
     "Stability",
     "TruncatedNormal",
     "VarianceScaling",
+    "WinningTicket",
     "XavierNormal",
     "XavierUniform",
     "ZerO",
@@ -79,4 +84,5 @@ __all__ = [
     "gain",
     "reinitialize",
     "stability",
+    "variables_in",
 ]

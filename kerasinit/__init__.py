@@ -39,6 +39,7 @@ from kerasinit.initializers import (
     ZerO,
     Zeros,
 )
+from kerasinit.portable import portable
 from kerasinit.reinitialize import Rule, reinitialize
 from kerasinit.saved_variables import variables_in
 
@@ -82,6 +83,7 @@ __all__ = [
     "Zeros",
     "compute_fans",
     "gain",
+    "portable",
     "reinitialize",
     "stability",
     "variables_in",

@@ -170,14 +170,19 @@ def named_variables(model: Any, given: Mapping[int, str] | None = None) -> dict[
 
 def _state(layer: Any) -> list[Any]:
     # Keras 3 counts a model's metrics among its variables, tf_keras among its weights.
-    # They hold no state of the network.
+    # They hold no state of the network. Nor do the words of a lookup layer, which tf_keras
+    # puts there too, though they are no variable.
     variables = layer.variables if kerase_of(layer) == "keras" else layer.weights
     metrics = {
         id(variable)
         for metric in getattr(layer, "metrics", None) or ()
         for variable in metric.variables
     }
-    return [variable for variable in variables if id(variable) not in metrics]
+    return [
+        variable
+        for variable in variables
+        if id(variable) not in metrics and hasattr(variable, "numpy")
+    ]
 
 
 def variable_name(variable: Any) -> str:

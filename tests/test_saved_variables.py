@@ -33,17 +33,19 @@ pytestmark = [
 
 
 def model_of(module):
-    """Return a trained model of many layers, whose names are not those of a first build."""
+    """Return a model of many layers, some of them named as in a later build of a program."""
     layers = module.layers
-    layers.Dense(3)
     flat, steps = module.Input((6,)), module.Input((4, 3))
     images = layers.Reshape((4, 3, 1))(steps)
-    inner = module.Sequential([module.Input((6,)), layers.Dense(5), layers.Dense(4, name="own")])
+    inner = module.Sequential(
+        [module.Input((6,)), layers.Dense(5, name="dense_1"), layers.Dense(4, name="own")],
+        name="sequential",
+    )
     outputs = [
         layers.BatchNormalization(scale=False)(inner(flat)),
-        layers.LayerNormalization()(layers.Dense(4, use_bias=False)(flat)),
+        layers.LayerNormalization()(layers.Dense(4, use_bias=False, name="dense_2")(flat)),
         layers.Bidirectional(layers.LSTM(2))(steps),
-        layers.TimeDistributed(layers.Dense(2))(steps),
+        layers.TimeDistributed(layers.Dense(2, name="part"))(steps),
         layers.GRU(3)(layers.MultiHeadAttention(2, 2)(steps, steps)),
         layers.SeparableConv2D(2, 2)(layers.Conv2D(3, 2, padding="same")(images)),
         layers.DepthwiseConv2D(2)(images),
@@ -53,7 +55,7 @@ def model_of(module):
         layers.PReLU()(flat),
     ]
     merged = layers.Concatenate()([layers.Flatten()(output) for output in outputs])
-    model = module.Model([flat, steps], layers.Dense(1)(merged))
+    model = module.Model([flat, steps], layers.Dense(1, name="dense_3")(merged))
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
     rng = np.random.default_rng(0)
@@ -86,8 +88,6 @@ def saved(tmp_path_factory):
     """Return a model and where it is saved, by Keras and form."""
     found = {}
     for kerase, module in KERASES.items():
-        # Which names are taken twice depends on the numbers that Keras gives its layers.
-        module.backend.clear_session()
         folder, model = tmp_path_factory.mktemp(kerase), model_of(module)
         for form in ("m.keras", "m.h5"):
             model.save(folder / form)

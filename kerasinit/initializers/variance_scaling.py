@@ -154,7 +154,8 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             "fans": self.fans,
         }
 
-    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def variance(self, shape: tuple[int, ...]) -> float:
+        """Return the variance of the values of a tensor of this shape."""
         if self.fans is None:
             fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         else:
@@ -165,7 +166,10 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             "fan_avg": (fan_in + fan_out) / 2,
             "fan_geo": math.sqrt(fan_in * fan_out),
         }
-        variance = self._variance / max(1, fans[self.mode])
+        return self._variance / max(1, fans[self.mode])
+
+    def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        variance = self.variance(shape)
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
             return sampling.uniform(stream, shape, dtype, -limit, limit)

@@ -1,0 +1,554 @@
+"""A portable copy is the same model, and its files load where kerasinit is not installed."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+import scipy.stats
+import tf_keras
+
+import kerasinit
+from kerasinit import kerases, portable, pruning
+
+from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
+
+FORMS = [
+    *[("keras", form) for form in ("model.keras", "model.h5", "json")],
+    *[("tf_keras", form) for form in ("model.keras", "model.h5", "json", "saved_model")],
+]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
+]
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
+
+
+def initializers():
+    """Return an initializer for each layer, by the layer's name."""
+    made = {case.name: case.fixed(seed=3) for case in TABLE}
+    made["with_generator"] = kerasinit.HeNormal(seed=keras.random.SeedGenerator(4))
+    made["without_seed"] = kerasinit.GlorotUniform()
+    made["with_axes"] = kerasinit.VarianceScaling(
+        2.0, "fan_avg", "uniform", 3, input_axes=[1], output_axes=(0,)
+    )
+    made["by_name"] = "kerasinit>LecunNormal"
+    return made
+
+
+def model_of(module):
+    """Return a trained model with a layer for every initializer, side by side."""
+    images = module.Input(IMAGES)
+    kinds = {case.name: case.place for case in TABLE}
+    outputs = []
+    for name, made in initializers().items():
+        place = kinds.get(name, PLACES["matrix"])
+        layer = place.layer(module, made, name=name)
+        outputs.append(module.layers.Flatten()(layer(place.prepare(module, images))))
+    merged = module.layers.Concatenate()(outputs)
+    model = module.Model(images, module.layers.Dense(2)(merged))
+    # Keras 3.15 cannot read back the words "mse" and "mae" from an .h5 file.
+    loss, metric = module.losses.MeanSquaredError(), module.metrics.MeanAbsoluteError()
+    model.compile(module.optimizers.Adam(0.01), loss, metrics=[metric])
+    model.train_on_batch(*batch(IMAGES))
+    return model
+
+
+def batch(shape):
+    """Return inputs and targets."""
+    inputs = np.linspace(-1, 1, 3 * math.prod(shape), dtype="float32").reshape(3, *shape)
+    return inputs, np.ones((3, 2), "float32")
+
+
+def dense_of(module, initializer, units=4, **arguments):
+    """Return a model of one dense layer."""
+    layer = module.layers.Dense(units, kernel_initializer=initializer, **arguments)
+    return module.Sequential([module.Input((6,)), layer])
+
+
+def initializer_of(model):
+    return model.layers[-1].kernel_initializer
+
+
+def remade(model):
+    """Return a model made from another's JSON, so with new weights."""
+    module = KERASES[kerases.kerase_of(model)]
+    return module.models.model_from_json(model.to_json())
+
+
+def bits(model):
+    return [np.asarray(value).tobytes() for value in model.get_weights()]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return, for each Kerase, a model, its portable copy, and what another process found."""
+
+    def save(name, folder):
+        module = KERASES[name]
+        original = model_of(module)
+        original.save(folder / "original.keras")
+        copy = portable(original)
+        np.save(folder / "inputs.npy", batch(IMAGES)[0])
+        copy.save(folder / "model.keras")
+        copy.save(folder / "model.h5")
+        copy.save_weights(folder / "model.weights.h5")
+        (folder / "model.json").write_text(copy.to_json())
+        if module is keras:
+            copy.export(folder / "exported", verbose=False)
+        else:
+            copy.export(str(folder / "exported"))
+            copy.save(folder / "saved_model", save_format="tf")
+        return original, copy
+
+    def load(name, folder):
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        run = subprocess.run(
+            [sys.executable, Path(__file__).with_name("load_without_kerasinit.py"), name, folder],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        assert run.returncode == 0, run.stderr
+        return json.loads((folder / "found.json").read_text())
+
+    folders = {name: tmp_path_factory.mktemp(name) for name in KERASES}
+    models = {name: save(name, folder) for name, folder in folders.items()}
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(KERASES, pool.map(load, KERASES, folders.values()), strict=True))
+    return {name: (*models[name], found[name]) for name in KERASES}
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_the_original_does_not_load_without_kerasinit(saved, kerase):
+    # Else the tests below would show nothing.
+    assert "kerasinit" in saved[kerase][2]["original"]
+
+
+@pytest.mark.parametrize(("kerase", "form"), FORMS)
+def test_the_copys_files_load_without_kerasinit_with_the_same_weights(saved, kerase, form):
+    original, _, found = saved[kerase]
+    assert [bytes.fromhex(value) for value in found[form]["weights"]] == bits(original)
+
+
+@pytest.mark.parametrize(
+    ("kerase", "form"), [*FORMS, ("keras", "exported"), ("tf_keras", "exported")]
+)
+def test_the_copys_files_compute_the_same_without_kerasinit(saved, kerase, form):
+    original, _, found = saved[kerase]
+    expected = np.asarray(original(batch(IMAGES)[0]))
+    np.testing.assert_allclose(found[form]["outputs"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_what_draws_nothing_starts_from_the_same_values_without_kerasinit(saved, kerase):
+    _, copy, found = saved[kerase]
+    anew = [bytes.fromhex(value) for value in found["json, made anew"]["weights"]]
+    places = {id(weight): place for place, weight in enumerate(copy.weights)}
+    cases = [case for case in TABLE if not case.seeded]
+
+    assert {"FromModel", "WinningTicket", "Zeros"} <= {case.name for case in cases}
+    for case in cases:
+        variable = case.place.variable(copy.get_layer(case.name))
+        assert anew[places[id(variable)]] == case.fixed()(case.shape).tobytes(), case.name
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_the_copy_has_the_same_bits_names_and_compilation(saved, kerase):
+    original, copy, _ = saved[kerase]
+
+    assert type(copy) is type(original)
+    assert copy.name == original.name
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in original.layers]
+    assert list(kerases.named_variables(copy)) == list(kerases.named_variables(original))
+    assert bits(copy) == bits(original)
+    assert type(copy.optimizer) is type(original.optimizer)
+    assert [v.numpy().tobytes() for v in kerases.optimizer_variables(copy)] == [
+        v.numpy().tobytes() for v in kerases.optimizer_variables(original)
+    ]
+    assert type(copy.loss) is type(original.loss)
+    assert copy.evaluate(*batch(IMAGES), verbose=0) == original.evaluate(*batch(IMAGES), verbose=0)
+
+
+def small_of(module):
+    """Return a trained model of two layers."""
+    model = dense_of(module, kerasinit.HeNormal(negative_slope=0.5), units=2)
+    model.compile(module.optimizers.Adam(0.01), "mse")
+    model.train_on_batch(*batch((6,)))
+    return model
+
+
+@both
+def test_the_copy_goes_on_as_the_original_does(module):
+    original = small_of(module)
+    copy = portable(original)
+    for _ in range(3):
+        original.train_on_batch(*batch((6,)))
+    assert bits(copy) != bits(original)
+    for _ in range(3):
+        copy.train_on_batch(*batch((6,)))
+    assert bits(copy) == bits(original)
+
+
+@both
+def test_the_original_is_not_changed(module):
+    original = small_of(module)
+    before = bits(original), original.to_json()
+    portable(original).set_weights([np.zeros_like(w) for w in original.get_weights()])
+    assert (bits(original), original.to_json()) == before
+
+
+@both
+def test_a_model_that_is_not_compiled_is_not_compiled_after(module):
+    copy = portable(dense_of(module, kerasinit.HeNormal()))
+    assert not kerases.is_compiled(copy)
+
+
+@both
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_no_class_of_ours_is_left_and_every_class_is_known(module, case):
+    images = module.Input(IMAGES)
+    layer = case.place.layer(module, case.fixed())
+    model = module.Model(images, layer(case.place.prepare(module, images)))
+    copy = portable(model)
+
+    assert "kerasinit" in model.to_json()
+    assert "kerasinit" not in copy.to_json()
+    assert bits(copy) == bits(model)
+
+
+DISTRIBUTIONS = [
+    kerasinit.GlorotNormal(seed=1),
+    kerasinit.GlorotUniform(seed=1),
+    kerasinit.HeNormal(seed=1),
+    kerasinit.HeNormal(seed=1, negative_slope=0.5),
+    kerasinit.HeUniform(seed=1, negative_slope=0.5),
+    kerasinit.LecunNormal(seed=1),
+    kerasinit.LecunUniform(seed=1),
+    kerasinit.RandomNormal(0.5, 0.25, seed=1),
+    kerasinit.RandomUniform(-0.5, 0.25, seed=1),
+    kerasinit.TruncatedNormal(0.5, 0.25, seed=1),
+    kerasinit.VarianceScaling(3.0, "fan_out", "untruncated_normal", seed=1),
+    kerasinit.VarianceScaling(3.0, "fan_geo", "uniform", seed=1),
+    kerasinit.GlorotNormal(seed=1, nonlinearity="tanh", gain=0.5),
+    kerasinit.LecunUniform(seed=1, fans=(40, 3)),
+    kerasinit.AlexNet(seed=1),
+    kerasinit.VarianceScaling(3.0, "fan_avg", "uniform", 1, input_axes=[1], output_axes=[0]),
+    kerasinit.HeNormal(1, [0, 1], [], negative_slope=0.5),
+]
+
+
+@both
+@pytest.mark.parametrize("made", DISTRIBUTIONS, ids=repr)
+def test_what_keras_makes_instead_has_the_same_distribution(module, made):
+    layer = module.layers.Dense(300, kernel_initializer=made)
+    model = module.Sequential([module.Input((200,)), layer])
+    instead = initializer_of(portable(model))
+    theirs, ours = np.asarray(instead((200, 300))), made((200, 300))
+
+    assert type(instead).__module__.startswith(module.__name__)
+    assert type(instead).__name__ != "Constant"
+    assert scipy.stats.ks_2samp(theirs.ravel(), ours.ravel()).pvalue > 1e-3
+    # Within five standard errors, of which that of a variance is at most sqrt(2 / n) of it.
+    assert theirs.var() == pytest.approx(ours.var(), rel=2 * 5 * math.sqrt(2 / theirs.size))
+
+
+@both
+def test_what_keras_makes_instead_has_the_same_name_where_there_is_one(module):
+    for made, name, config in (
+        (kerasinit.HeNormal(seed=7), "HeNormal", {"seed": 7}),
+        ("kerasinit>GlorotNormal", "GlorotNormal", {"seed": None}),
+        (kerasinit.HeUniform(negative_slope=1), "VarianceScaling", {"scale": 1.0}),
+        (kerasinit.Orthogonal(0.5, seed=7), "Orthogonal", {"gain": 0.5, "seed": 7}),
+        (kerasinit.Constant(0.5), "Constant", {"value": 0.5}),
+        (kerasinit.Zeros(), "Zeros", {}),
+    ):
+        instead = initializer_of(portable(dense_of(module, made)))
+        assert type(instead) is getattr(module.initializers, name)
+        assert config.items() <= instead.get_config().items()
+
+
+@both
+@pytest.mark.parametrize(("seed", "theirs"), [(5, 5), (2**31 + 5, 5), (2**70 + 5, 5), (None, None)])
+def test_a_seed_is_one_that_keras_can_take(module, seed, theirs):
+    instead = initializer_of(portable(dense_of(module, kerasinit.HeNormal(seed=seed))))
+    assert instead.get_config()["seed"] == theirs
+
+
+@both
+@pytest.mark.parametrize("shared", ["initializer", "generator"])
+def test_two_layers_do_not_start_alike_because_they_shared_something(module, shared):
+    if shared == "initializer":
+        first = second = kerasinit.HeNormal()
+    else:
+        generator = keras.random.SeedGenerator(1)
+        first, second = kerasinit.HeNormal(generator), kerasinit.HeNormal(generator)
+    layers = [module.layers.Dense(6, kernel_initializer=made) for made in (first, second)]
+    copy = remade(portable(module.Sequential([module.Input((6,)), *layers])))
+
+    one, other = (layer.kernel.numpy() for layer in copy.layers[-2:])
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_constants_are_the_first_values_of_a_seed_or_else_the_weights(seed):
+    # Keras' Orthogonal cannot be called for bfloat16.
+    model = dense_of(keras, kerasinit.Orthogonal(seed=seed), dtype="bfloat16")
+    first = np.asarray(model.layers[0].kernel)
+    model.set_weights([np.ones((6, 4)), np.zeros(4)])
+    copy = portable(model)
+    expected = np.ones((6, 4)) if seed is None else first
+
+    assert type(initializer_of(copy)) is keras.initializers.Constant
+    np.testing.assert_array_equal(copy.layers[0].kernel, np.ones((6, 4)))
+    np.testing.assert_array_equal(np.asarray(remade(copy).layers[0].kernel), expected)
+
+
+def test_one_initializer_of_several_tensors_that_keras_cannot_make_is_refused():
+    steps = keras.Input((4, 6), dtype="bfloat16")
+    layer = keras.layers.MultiHeadAttention(
+        2, 3, kernel_initializer=kerasinit.Orthogonal(), dtype="bfloat16", name="heads"
+    )
+    with pytest.raises(ValueError, match=r"'heads' asks Orthogonal\(\), .* several tensors, of"):
+        portable(keras.Model(steps, layer(steps, steps)))
+
+
+def test_weights_that_are_not_one_variable_are_refused():
+    @keras.saving.register_keras_serializable("test_portable")
+    class Halved(keras.layers.Layer):
+        def __init__(self, initializer=None, **more):
+            super().__init__(**more)
+            self.initializer = keras.initializers.get(initializer)
+
+        def get_config(self):
+            made = keras.initializers.serialize(self.initializer)
+            return {**super().get_config(), "initializer": made}
+
+        def build(self, shape):
+            def half(shape, dtype=None):
+                return self.initializer(shape, dtype) / 2
+
+            self.kernel = self.add_weight(shape=(6, 6), initializer=half)
+
+        def call(self, x):
+            return x @ self.kernel
+
+    def model(seed):
+        layer = Halved(kerasinit.Orthogonal(seed=seed), dtype="bfloat16", name="halved")
+        return keras.Sequential([keras.Input((6,), dtype="bfloat16"), layer])
+
+    with pytest.raises(ValueError, match="does not become one variable"):
+        portable(model(None))
+    seeded = model(1)
+    assert bits(remade(portable(seeded))) == bits(seeded)
+
+
+@both
+def test_an_initializer_that_is_never_called_becomes_zeros(module):
+    path = FILES / "model-0.1.keras"
+    unused = kerasinit.FromModel(path, "dense/kernel")
+    model = dense_of(module, kerasinit.HeNormal(), use_bias=False, bias_initializer=unused)
+    copy = portable(model)
+    assert type(copy.layers[-1].bias_initializer) is module.initializers.Zeros
+
+
+@both
+def test_layers_with_parts_of_their_own_are_rewritten_too(module):
+    layers, made = module.layers, kerasinit.HeUniform(seed=1, negative_slope=0.5)
+    # With axes, what Keras makes instead depends on the shape that it is asked for.
+    turned = kerasinit.HeNormal(seed=1, input_axes=[1], output_axes=[0])
+    steps = module.Input((4, 6))
+    inner = module.Sequential(
+        [module.Input((4, 6)), layers.Dense(6, kernel_initializer=made), layers.Dropout(0.5)]
+    )
+    values = inner(layers.MultiHeadAttention(2, 3, kernel_initializer=made)(steps, steps))
+    cells = [
+        layers.LSTMCell(3, kernel_initializer=made),
+        layers.GRUCell(3, recurrent_initializer=turned),
+    ]
+    outputs = [
+        layers.Bidirectional(layers.LSTM(3, kernel_initializer=turned))(values),
+        layers.Flatten()(layers.TimeDistributed(layers.Dense(3, kernel_initializer=made))(values)),
+        layers.RNN(cells)(values),
+        layers.Flatten()(
+            layers.EinsumDense("abc,cd->abd", (4, 3), kernel_initializer=made)(values)
+        ),
+    ]
+    model = module.Model(steps, layers.Concatenate()(outputs))
+    copy = portable(model)
+    inputs = batch((4, 6))[0]
+
+    assert "kerasinit" not in copy.to_json()
+    assert bits(copy) == bits(model)
+    np.testing.assert_array_equal(np.asarray(copy(inputs)), np.asarray(model(inputs)))
+
+
+def test_a_layer_of_keras_3_that_knows_its_axes_tells_what_stands_there_instead():
+    made = kerasinit.HeNormal(seed=1, negative_slope=1.0)
+    steps = keras.Input((4, 64))
+    layer = keras.layers.MultiHeadAttention(8, 32, kernel_initializer=made)
+    copy = remade(portable(keras.Model(steps, layer(steps, steps))))
+
+    # Query, key and value sum over 64 inputs, the output over 8 heads of 32.
+    for kernel, fan_in in zip(copy.get_weights()[::2], (64, 64, 64, 256), strict=True):
+        assert kernel.var() * fan_in == pytest.approx(1, rel=5 * math.sqrt(2 / kernel.size))
+
+
+@both
+def test_a_layer_that_stands_in_several_places_is_one_in_the_copy(module):
+    shared = module.layers.Dense(6, kernel_initializer=kerasinit.HeNormal())
+    inner = module.Sequential([module.Input((6,)), shared])
+    inputs = module.Input((6,))
+    model = module.Model(inputs, inner(inner(inputs)))
+    copy = portable(model)
+
+    assert len(copy.weights) == len(model.weights) == 2
+    values = batch((6,))[0]
+    np.testing.assert_array_equal(np.asarray(copy(values)), np.asarray(model(values)))
+    # Keras saves two layers if it is in two models.
+    with pytest.raises(ValueError, match=rf"{shared.name!r} stands in several models"):
+        portable(module.Model(inputs, shared(inner(inputs))))
+
+
+@both
+def test_the_random_state_of_dropout_goes_on(module):
+    layers = [
+        module.layers.Dense(9, kernel_initializer="kerasinit>HeNormal"),
+        module.layers.Dropout(0.5, seed=1),
+    ]
+    model = module.Sequential([module.Input((6,)), *layers])
+    inputs = batch((6,))[0]
+    model(inputs, training=True)
+    copy = portable(model)
+    if module is keras:
+        after = np.asarray(copy(inputs, training=True))
+        np.testing.assert_array_equal(after, np.asarray(model(inputs, training=True)))
+    else:
+        assert bits(copy) == bits(model)
+
+
+@both
+def test_a_vocabulary_is_kept(module):
+    lookup = module.layers.StringLookup(output_mode="int")
+    lookup.adapt(np.array(["a", "b", "b", "c"]))
+    words = module.Input((1,), dtype="string")
+    embedding = module.layers.Embedding(9, 3, embeddings_initializer="kerasinit>RandomNormal")
+    model = module.Model(words, embedding(lookup(words)))
+    copy = portable(model)
+    inputs = np.array([["c"], ["b"], ["none"]])
+
+    found = [layer for layer in copy.layers if hasattr(layer, "get_vocabulary")]
+    assert found[0].get_vocabulary() == lookup.get_vocabulary()
+    if module is tf_keras:
+        np.testing.assert_array_equal(copy(inputs), model(inputs))
+
+
+def test_a_trained_copy_is_frozen_where_the_model_is():
+    model = dense_of(keras, kerasinit.HeNormal())
+    model.layers[-1].trainable = False
+    assert portable(model).trainable_weights == []
+
+
+@both
+def test_a_model_of_a_class_of_its_own_is_refused(module):
+    class Own(module.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = module.layers.Dense(3, kernel_initializer=kerasinit.HeNormal())
+
+        def call(self, x):
+            return self.dense(x)
+
+    own = Own()
+    own(np.ones((1, 6)))
+    with pytest.raises(TypeError, match=r"is of the class .*Own.*save_weights"):
+        portable(own)
+    inputs = module.Input((6,))
+    with pytest.raises(TypeError, match=r"is of the class .*Own"):
+        portable(module.Model(inputs, own(inputs)))
+
+
+def test_a_class_of_your_own_that_extends_ours_is_refused():
+    @keras.saving.register_keras_serializable("test_portable")
+    class Doubled(kerasinit.HeNormal):
+        def _values(self, shape, dtype):
+            return 2 * super()._values(shape, dtype)
+
+    with pytest.raises(TypeError, match=r"does not know what it is among Keras' own"):
+        portable(dense_of(keras, Doubled()))
+
+
+def test_a_layer_that_makes_ours_in_its_own_code_is_refused():
+    @keras.saving.register_keras_serializable("test_portable")
+    class Stubborn(keras.layers.Dense):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **{**more, "kernel_initializer": kerasinit.HeNormal()})
+
+    model = keras.Sequential([keras.Input((6,)), Stubborn(3, name="stubborn")])
+    with pytest.raises(TypeError, match=r"'stubborn' makes HeNormal\(\) in its own code"):
+        portable(model)
+
+
+def test_what_cannot_be_saved_whole_is_refused():
+    with pytest.raises(TypeError, match="Expected a model; got the layer"):
+        portable(keras.layers.Dense(3))
+    with pytest.raises(TypeError, match="Expected a model or layer"):
+        portable("model.keras")
+    for module in KERASES.values():
+        with pytest.raises(ValueError, match="is not built"):
+            portable(module.Sequential([module.layers.Dense(3)]))
+    with pytest.raises(TypeError, match="mixed_bfloat16"):
+        portable(dense_of(tf_keras, kerasinit.HeNormal(), dtype="bfloat16"))
+    model = pruning.prune_low_magnitude(dense_of(tf_keras, kerasinit.HeNormal()))
+    with pytest.raises(TypeError, match=r"strip_pruning\(model\)"):
+        portable(model)
+    assert "kerasinit" not in portable(pruning.strip_pruning(model)).to_json()
+    model = dense_of(tf_keras, kerasinit.HeNormal())
+    model.compile(tf_keras.optimizers.legacy.Adam(), "mse")
+    with pytest.raises(TypeError, match=r"Compile with tf_keras\.optimizers\.Adam"):
+        portable(model)
+
+
+def test_a_missing_file_is_said_and_the_copy_needs_none(tmp_path):
+    path = tmp_path / "source.keras"
+    path.write_bytes((FILES / "model-0.1.keras").read_bytes())
+    layer = keras.layers.Dense(4, kernel_initializer=kerasinit.FromModel(path, "dense/kernel"))
+    model = keras.Sequential([keras.Input((4,)), layer])
+    copy = portable(model)
+    path.unlink()
+
+    np.testing.assert_array_equal(remade(copy).layers[0].kernel, layer.kernel)
+    with pytest.raises(FileNotFoundError, match=r"source\.keras"):
+        portable(model)
+
+
+@both
+@pytest.mark.parametrize("form", ["m.keras", "m.h5"])
+def test_a_constant_of_many_values_is_kept_by_files(module, tmp_path, form):
+    values = np.random.default_rng(0).standard_normal((6, 3000)).astype("float32")
+    safetensors.numpy.save_file({"a": values}, tmp_path / "f.safetensors")
+    made = kerasinit.FromModel(tmp_path / "f.safetensors", "a")
+    portable(dense_of(module, made, 3000)).save(tmp_path / form)
+    loaded = module.models.load_model(tmp_path / form)
+
+    instead = initializer_of(loaded)
+    assert type(instead) is module.initializers.Constant
+    np.testing.assert_array_equal(np.asarray(instead((6, 3000))), values)
+
+
+@both
+def test_a_constant_of_a_float64_variable_is_kept_whole(module, tmp_path):
+    values = np.random.default_rng(0).standard_normal((6, 4))
+    safetensors.numpy.save_file({"a": values}, tmp_path / "f.safetensors")
+    made = kerasinit.FromModel(tmp_path / "f.safetensors", "a")
+    copy = remade(portable(dense_of(module, made, dtype="float64")))
+
+    np.testing.assert_array_equal(copy.layers[-1].kernel.numpy(), values)

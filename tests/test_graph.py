@@ -282,6 +282,15 @@ def test_sums_that_are_not_residual_are_left_out(module):
 
 
 @both
+def test_a_sum_with_an_embedding_is_no_branch(module):
+    tokens = module.Input((8,))
+    features = module.layers.Dense(8)(module.layers.Embedding(20, 8)(tokens))
+    model = module.Model(tokens, features + module.layers.Embedding(20, 8)(tokens))
+
+    assert residual_branches(model) == []
+
+
+@both
 def test_a_layer_of_position_embeddings_is_no_branch(module):
     @module.saving.register_keras_serializable("test_graph")
     class Positions(module.layers.Layer):
@@ -373,6 +382,25 @@ def test_nothing_ends_a_branch_whose_activation_is_not_zero_at_zero(module, acti
 
 
 @both
+def test_nothing_ends_a_branch_to_which_a_constant_is_added(module):
+    inputs = module.Input((8,))
+    (branch,) = residual_branches(module.Model(inputs, inputs + (block(module, inputs, "a") + 1)))
+
+    assert branch.last_kernels == branch.last_weights == ()
+
+
+def test_what_only_gives_a_shape_does_not_matter_to_where_a_branch_ends():
+    import tensorflow as tf
+
+    inputs = tf_keras.Input((4, 8))
+    x = tf_keras.layers.Reshape((32,))(block(tf_keras, inputs, "a"))
+    x = tf.reshape(x, tf.shape(inputs))
+    (branch,) = residual_branches(tf_keras.Model(inputs, inputs + x))
+
+    assert names(branch.last_kernels) == ["a_down"]
+
+
+@both
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_an_activation_that_is_zero_at_zero_may_follow(module, activation):
     inputs = module.Input((8,))
@@ -380,6 +408,24 @@ def test_an_activation_that_is_zero_at_zero_may_follow(module, activation):
     (branch,) = residual_branches(module.Model(inputs, outputs))
 
     assert names(branch.last_kernels) == ["a_down"]
+
+
+@both
+def test_an_activation_may_be_a_layer_with_weights(module):
+    inputs = module.Input((8,))
+    for activation, ends in ((module.layers.PReLU(), ["a_down"]), (module.layers.Softmax(), [])):
+        outputs = inputs + block(module, inputs, "a", activation=activation)
+        (branch,) = residual_branches(module.Model(inputs, outputs))
+        assert names(branch.last_kernels) == ends
+
+
+def test_an_attention_with_grouped_queries_is_one():
+    inputs = keras.Input((5, 8))
+    attention = keras.layers.GroupQueryAttention(4, 4, 2)
+    (branch,) = residual_branches(keras.Model(inputs, inputs + attention(inputs, inputs)))
+
+    assert names(branch.last_kernels) == ["attention_output"]
+    assert (branch.depth, branch.crosses) == (2, False)
 
 
 @both

@@ -20,7 +20,7 @@ from kerasinit.graph.nodes import (
     keeps_zero,
     members,
 )
-from kerasinit.graph.units import Weights
+from kerasinit.graph.units import Weights, is_scale
 
 # What takes one of its inputs for the values and the others for how to lay them out.
 _FIRST_DECIDES = ("broadcastto", "pad", "reshape", "resize", "stridedslice", "tile")
@@ -325,7 +325,7 @@ class _Search:
         units = [
             unit
             for unit in self.weights.units(layer)
-            if self.weights.kernels(unit) or (scales and self.weights.scales(unit))
+            if self.weights.kernels(unit) or (scales and any(map(is_scale, self.weights.own(unit))))
         ]
         return [units[-1]] if keeps_zero(units[-1]) else None
 

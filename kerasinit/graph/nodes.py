@@ -249,14 +249,21 @@ def keeps_zero(node_or_layer: Any) -> bool:
     layer = node_or_layer
     if isinstance(node_or_layer, Node):
         # The names of both Kerases: operations of Keras 3, functions of TensorFlow.
-        if node_or_layer.operation.lower().replace("_", "") in _NOT_ZERO_AT_ZERO:
+        if _is_not_zero_at_zero(node_or_layer.operation):
             return False
         layer = node_or_layer.layer
     activation = getattr(layer, "activation", None)
     if not callable(activation):
         return True
+    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        # Not called: it may have weights, for one shape.
+        return not _is_not_zero_at_zero(_name(activation)) and keeps_zero(activation)
     zero = tf.zeros((1, 2)) if kerases.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))
     return not np.any(keras.ops.convert_to_numpy(activation(zero)))
+
+
+def _is_not_zero_at_zero(operation: str) -> bool:
+    return operation.lower().replace("_", "") in _NOT_ZERO_AT_ZERO
 
 
 _NOT_ZERO_AT_ZERO = {

@@ -1,5 +1,6 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
+from kerasinit import rules
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     ICNR,
@@ -76,5 +77,6 @@ __all__ = [
     "Zeros",
     "gain",
     "reinitialize",
+    "rules",
     "stability",
 ]

@@ -1,6 +1,7 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
+from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     ICNR,
@@ -13,6 +14,7 @@ from kerasinit.initializers import (
     DeltaOrthogonal,
     Dirac,
     ForgetBias,
+    FromModel,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -32,12 +34,14 @@ from kerasinit.initializers import (
     Sparse,
     TruncatedNormal,
     VarianceScaling,
+    WinningTicket,
     XavierNormal,
     XavierUniform,
     ZerO,
     Zeros,
 )
 from kerasinit.reinitialize import Rule, reinitialize
+from kerasinit.saved_variables import variables_in
 
 __all__ = [
     "ICNR",
@@ -50,6 +54,7 @@ __all__ = [
     "DeltaOrthogonal",
     "Dirac",
     "ForgetBias",
+    "FromModel",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -71,12 +76,15 @@ __all__ = [
     "Stability",
     "TruncatedNormal",
     "VarianceScaling",
+    "WinningTicket",
     "XavierNormal",
     "XavierUniform",
     "ZerO",
     "Zeros",
+    "compute_fans",
     "gain",
     "reinitialize",
     "rules",
     "stability",
+    "variables_in",
 ]

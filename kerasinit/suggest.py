@@ -1,10 +1,16 @@
 """Errors for a word that is not one of the choices: they name the nearest one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
-def unknown(what: str, came: object, choices: Iterable[str], hint: str = "") -> ValueError:
+def unknown(
+    what: str,
+    came: object,
+    choices: Iterable[str],
+    hint: str = "",
+    notes: Mapping[str, object] | None = None,
+) -> ValueError:
     """Return the error for an unknown choice, to be raised by the caller.
 
     Args:
@@ -12,16 +18,21 @@ def unknown(what: str, came: object, choices: Iterable[str], hint: str = "") -> 
         came: What came.
         choices: The valid ones.
         hint: A sentence on what else is possible.
+        notes: What to say of each choice, such as its shape.
 
     Example:
     >>> print(unknown("mode", "fan_inn", ["fan_out", "fan_in"]))
     Unknown mode 'fan_inn'. Did you mean 'fan_in'? Choices: fan_in, fan_out.
+    >>> shapes = {"kernel": (4, 3), "bias": (3,)}
+    >>> print(unknown("weight", "kernle", shapes, notes=shapes))
+    Unknown weight 'kernle'. Did you mean 'kernel'? Choices: bias (3,), kernel (4, 3).
     """
     choices = sorted(choices)
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(str(came).lower(), folded, n=1, cutoff=0.5)
     guess = f" Did you mean {folded[near[0]]!r}?" if near else ""
+    listed = [f"{choice} {notes[choice]}" for choice in choices] if notes else choices
     return ValueError(
-        f"Unknown {what} {came!r}.{guess} Choices: {', '.join(choices)}."
+        f"Unknown {what} {came!r}.{guess} Choices: {', '.join(listed)}."
         + (f" {hint}" if hint else "")
     )

@@ -18,6 +18,7 @@ import sys
 loaded = sorted(name for name in sys.modules if "." not in name)
 print(json.dumps({
     "fresh": before != theirs, "changed": changed, "loaded": loaded,
+    "rooms": sorted(name for name in sys.modules if name.startswith("kerasinit.")),
     "legacy": os.environ.get("TF_USE_LEGACY_KERAS"), "keras": tf.keras.__version__,
 }))
 """
@@ -53,3 +54,8 @@ def test_tf_keras_is_what_it_was(seen):
 @pytest.mark.parametrize("name", ["tensorflow_model_optimization", "tyro"])
 def test_it_does_not_load_what_only_some_need(seen, name):
     assert name not in seen["loaded"]
+
+
+def test_initializers_do_not_load_what_is_built_upon_them(seen):
+    assert "kerasinit.initializers" in seen["rooms"]
+    assert not [name for name in seen["rooms"] if name.split(".")[1] in ("lottery", "pruning")]

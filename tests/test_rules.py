@@ -11,6 +11,7 @@ import tf_keras
 import kerasinit
 from kerasinit import reinitialize, rules
 from kerasinit.graph import residual_branches
+from kerasinit.kernels import parts
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)
@@ -19,8 +20,6 @@ BRANCH_RULES = [rules.fixup, rules.gpt2, rules.zero_last]
 
 def values(model):
     """Return every weight by its structural name."""
-    from kerasinit.kernels import parts
-
     return {part.name: part.variable.numpy() for part in parts(model)}
 
 
@@ -666,8 +665,6 @@ def test_after_training_all_starts_anew(module, rule):
     fresh = reinitialize(model, rule, seed=7)
     start = values(model)
     trained = {part: value + 1 for part, value in start.items()}
-    from kerasinit.kernels import parts
-
     for part in parts(model):
         part.variable.assign(trained[part.name])
     reinitialize(model, rule, seed=7)

@@ -1,4 +1,4 @@
-"""Initializers under Keras' own names, for Keras 3 and tf_keras alike."""
+"""Initializers, under Keras' own names where it has them, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.bias import Chrono, ForgetBias, PriorProbability
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
@@ -8,6 +8,7 @@ from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, O
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.sparse import Sparse
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
+from kerasinit.initializers.transfer import FromModel, WinningTicket
 from kerasinit.initializers.upsampling import ICNR, Bilinear
 from kerasinit.initializers.variance_scaling import (
     GlorotNormal,
@@ -34,6 +35,7 @@ __all__ = [
     "DeltaOrthogonal",
     "Dirac",
     "ForgetBias",
+    "FromModel",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -53,6 +55,7 @@ __all__ = [
     "Sparse",
     "TruncatedNormal",
     "VarianceScaling",
+    "WinningTicket",
     "XavierNormal",
     "XavierUniform",
     "ZerO",

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from kerasinit import kerases
 from kerasinit.lottery import files
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
-
-_FORMAT = {"format": "kerasinit-ticket", "version": "1"}
+from kerasinit.tensor_files import TICKET, read_ticket
+from kerasinit.tensor_files import read_tensors as read_tensors  # the other half of write_tensors
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +106,7 @@ class Ticket:
         """
         tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
         tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
-        files.write_new(Path(path), _serialized(tensors, {**self.about, **_FORMAT}))
+        files.write_new(Path(path), _serialized(tensors, {**self.about, **TICKET}))
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
@@ -120,29 +119,7 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
         ValueError: If the file is no ticket, or of a later format.
         FileNotFoundError: If there is no such file.
     """
-    tensors, about = read_tensors(path)
-    if about.pop("format", None) != _FORMAT["format"]:
-        raise ValueError(f"{path} is a safetensors file, but not a ticket of kerasinit.")
-    version = about.pop("version", "?")
-    if version != _FORMAT["version"]:
-        raise ValueError(
-            f"{path} has ticket format {version}; this kerasinit reads {_FORMAT['version']}. "
-            f"A newer kerasinit will read it."
-        )
-    weights = {
-        name.removeprefix("weight/"): value
-        for name, value in tensors.items()
-        if name.startswith("weight/")
-    }
-    masks = {}
-    # The header of safetensors is sorted by type; the model's order is that of the weights'
-    # names as they were written, which the masks must follow.
-    for name in about.pop("order", "").split("\n"):
-        packed = tensors.get(f"mask/{name}")
-        if packed is None or name not in weights or packed.size != -(-weights[name].size // 8):
-            raise ValueError(f"{path} is damaged: no mask of the right size for {name!r}.")
-        bits = np.unpackbits(packed, count=weights[name].size).astype(bool)
-        masks[name] = bits.reshape(weights[name].shape)
+    masks, weights, about = read_ticket(path)
     return Ticket(Masks(masks), weights, about)
 
 
@@ -151,21 +128,6 @@ def write_tensors(
 ) -> None:
     """Write arrays to a new safetensors file."""
     files.write_new(path, _serialized(tensors, about or {}))
-
-
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays and the words of a safetensors file.
-
-    Raises:
-        ValueError: If it is not one.
-        FileNotFoundError: If there is no such file.
-    """
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            about = dict(file.metadata() or {})
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}.") from error
 
 
 def _serialized(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:

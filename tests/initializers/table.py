@@ -5,6 +5,7 @@ The tests of this folder run each promise over this table; a new class is one li
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,8 @@ import kerasinit
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+# Written by kerasinit 0.1, and never written anew: every later one must read them.
+FILES = Path(__file__).with_name("files")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ PLACES = {
     "matrix": Place(
         lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
         ((4, 4), (3, 4), (4, 3), (1, 1), (0, 3), (40, 30)),
+        _pooled,
+    ),
+    # A file's matrix has one shape, not any.
+    "stored matrix": Place(
+        lambda module, made, **more: module.layers.Dense(4, kernel_initializer=made, **more),
+        ((4, 4),),
         _pooled,
     ),
     "widening convolution": Place(
@@ -166,6 +175,12 @@ TABLE = (
     Case("DeltaOrthogonal", {"gain": 1.5}, kind="widening convolution"),
     Case("Dirac", {"groups": 2, "gain": 2.0}, seeded=False, kind="convolution"),
     Case("ForgetBias", {"units": 4, "value": 2.5}, seeded=False, kind="bias of an LSTM"),
+    Case(
+        "FromModel",
+        {"path": str(FILES / "model-0.1.keras"), "variable": "dense/kernel"},
+        seeded=False,
+        kind="stored matrix",
+    ),
     Case("GlorotNormal"),
     Case("GlorotUniform"),
     Case("HeNormal", {"negative_slope": 0.25}),
@@ -188,6 +203,12 @@ TABLE = (
         {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"},
     ),
     Case("ZerO", seeded=False),
+    Case(
+        "WinningTicket",
+        {"path": str(FILES / "ticket-0.1.safetensors"), "variable": "dense/kernel"},
+        seeded=False,
+        kind="stored matrix",
+    ),
     Case("Zeros", seeded=False),
 )
 SEEDED = tuple(case for case in TABLE if case.seeded)

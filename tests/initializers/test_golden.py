@@ -10,9 +10,9 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import initializers
+from kerasinit import initializers, lottery
 
-from .table import ALIASES, TABLE
+from .table import ALIASES, FILES, TABLE
 
 NAMES = {
     "kerasinit>AlexNet",
@@ -24,6 +24,7 @@ NAMES = {
     "kerasinit>DeltaOrthogonal",
     "kerasinit>Dirac",
     "kerasinit>ForgetBias",
+    "kerasinit>FromModel",
     "kerasinit>GlorotNormal",
     "kerasinit>GlorotUniform",
     "kerasinit>HeNormal",
@@ -43,6 +44,7 @@ NAMES = {
     "kerasinit>TruncatedNormal",
     "kerasinit>VarianceScaling",
     "kerasinit>ZerO",
+    "kerasinit>WinningTicket",
     "kerasinit>Zeros",
 }
 
@@ -65,6 +67,11 @@ CONFIGS = {
     "DeltaOrthogonal": {"gain": 1.5, "seed": 1},
     "Dirac": {"groups": 2, "gain": 2.0},
     "ForgetBias": {"units": 4, "value": 2.5},
+    "FromModel": {
+        "path": str(FILES / "model-0.1.keras"),
+        "variable": "dense/kernel",
+        "digest": "sha256:dae77a871c7640d29409f56b6d98ff97b8a5b702c7a5091c0b48cd08d6e0a0ba",
+    },
     "GlorotNormal": _FAN_FREE,
     "GlorotUniform": _FAN_FREE,
     "HeNormal": {**_FAN_FREE, "negative_slope": 0.25},
@@ -118,6 +125,11 @@ CONFIGS = {
         **_FAN_FREE,
     },
     "ZerO": {},
+    "WinningTicket": {
+        "path": str(FILES / "ticket-0.1.safetensors"),
+        "variable": "dense/kernel",
+        "digest": "sha256:877a05fb36789b08e521df1fbdaf288a017d77a6b10dedc82d3ea8ebb31d6a4e",
+    },
     "Zeros": {},
 }
 
@@ -129,7 +141,7 @@ VALUES = {
     "Dirac": [2, 0, 2, 0],
     "ForgetBias": [0, 0, 0, 0, 2.5, 2.5, 2.5, 2.5],
     "GlorotNormal": [-0.20245631, 0.11817292, 0.29716349, -0.6686402],
-    "Dirac": [2, 0, 2, 0],
+    "FromModel": [-0.75, -0.05, 0.65, -0.25],
     "GlorotUniform": [0.14928931, -0.6739257, 0.53973401, 0.33794641],
     "HeNormal": [-0.29461721, 0.17196687, 0.43243641, -0.97301441],
     "HeUniform": [0.21724784, -0.98070598, 0.78542829, 0.49178421],
@@ -143,6 +155,7 @@ VALUES = {
     "TruncatedNormal": [0.40555575, 0.55512673, 0.63862437, 0.18808472],
     "VarianceScaling": [-0.30731028, 0.17908917, 0.45240974, -1.0515715],
     "ZerO": [0.5, 0.5, 0.5, 0.5],
+    "WinningTicket": [-2.25, 0, 0, -0.75],
     "Zeros": [0, 0, 0, 0],
 }
 
@@ -203,3 +216,24 @@ def test_a_seed_generator_gives_the_values_that_it_gave():
     made = kerasinit.RandomNormal(seed=keras.random.SeedGenerator(1))
     expected = [[-0.05976899, 0.03357463, -0.06299304], [-0.07568961, 0.037228, -0.0326055]]
     np.testing.assert_allclose([made((3,)), made((3,))], expected, rtol=0, atol=1e-6)
+
+
+def test_a_model_that_the_first_release_saved_is_loaded():
+    model = keras.models.load_model(FILES / "model-0.1.keras")
+    first, second = model.layers
+
+    assert type(first.kernel_initializer) is kerasinit.HeNormal
+    assert first.kernel_initializer.get_config() == CONFIGS["HeNormal"]
+    assert type(second.kernel_initializer) is kerasinit.GlorotUniform
+    np.testing.assert_array_equal(first.kernel.numpy().ravel()[:4], np.float32(VALUES["FromModel"]))
+
+
+def test_a_ticket_that_the_first_release_saved_is_loaded():
+    ticket = lottery.load_ticket(FILES / "ticket-0.1.safetensors")
+
+    assert list(ticket.masks) == ["dense/kernel"]
+    assert list(ticket.weights) == ["dense/bias", "dense/kernel"]
+    assert ticket.masks["dense/kernel"].ravel()[:4].tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(
+        ticket.weights["dense/kernel"].ravel()[:4], np.float32(VALUES["WinningTicket"])
+    )

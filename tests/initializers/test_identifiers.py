@@ -1,19 +1,25 @@
 """An initializer is what a user typed."""
 
+import inspect
+
 import pytest
 
 from kerasinit import initializers
 from kerasinit.initializers.identifiers import parse
 
-# What some cannot do without.
-ARGUMENTS = {"Chrono": ":units=4,max_time=50", "ForgetBias": ":units=4"}
+from .table import TABLE
 
 
 @pytest.mark.parametrize("name", initializers.__all__)
 def test_every_initializer_has_a_name(name):
-    text = name + ARGUMENTS.get(name, "")
-    assert type(parse(text)) is getattr(initializers, name)
-    assert type(parse(f"kerasinit>{text}")) is getattr(initializers, name)
+    parameters = inspect.signature(getattr(initializers, name)).parameters.values()
+    if required := [one.name for one in parameters if one.default is one.empty]:
+        (case,) = (case for case in TABLE if case.name == name)
+        typed = f"{name}:" + ",".join(f"{one}={case.arguments[one]}" for one in required)
+    else:
+        typed = name
+    assert type(parse(typed)) is getattr(initializers, name)
+    assert type(parse(f"kerasinit>{typed}")) is getattr(initializers, name)
 
 
 def test_arguments_follow_a_colon():

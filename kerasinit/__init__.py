@@ -1,5 +1,6 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
+from kerasinit import rules
 from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
@@ -85,6 +86,7 @@ __all__ = [
     "gain",
     "portable",
     "reinitialize",
+    "rules",
     "stability",
     "variables_in",
 ]

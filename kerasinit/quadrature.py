@@ -54,19 +54,25 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
     """
     function = _copied(function)
     nodes, weights, analysis, derivative = _rule()
-    edges = np.arange(-_REACH, _REACH + _WIDTH / 2, _WIDTH)
-    _check_elementwise(activation, function, _points(edges, nodes))
+    start = np.arange(-_REACH, _REACH + _WIDTH / 2, _WIDTH)
+    edges, least_precision = start, 0.0
+    _check_elementwise(activation, function, _points(start, nodes))
     while True:
         z = _points(edges, nodes)
         values, precision = _evaluated(activation, function, z)
         coefficients = values @ analysis
         half = np.diff(edges)[:, None] / 2
+        precision = max(precision, least_precision)
         rough = _rough(coefficients, weights * half * _density(z), values, precision)
         if not rough.any():
             break
         middles = (edges[:-1] + edges[1:])[rough] / 2
         edges = np.sort(np.concatenate([edges, middles]))
-        if edges.size > _MOST_PANELS:
+        if edges.size > _MOST_PANELS and not least_precision:
+            # The numbers may have been through float32 on the way to float64, as in a sum
+            # with Keras' tanh on JAX, which then has no more digits than that.
+            edges, least_precision = start, _precision(np.float32)
+        elif edges.size > _MOST_PANELS:
             raise ValueError(
                 f"The activation {activation!r} is too rough to integrate: it changes faster "
                 f"than {_MOST_PANELS} panels can follow."
@@ -182,7 +188,7 @@ def _evaluated(
             f"The activation {activation!r} is not elementwise: it made the shape "
             f"{values.shape} of {inputs.shape}. A gain belongs to a function of one number."
         )
-    exactness = np.finfo(values.dtype if values.dtype.kind == "f" else np.float64).eps
+    precision = _precision(values.dtype if values.dtype.kind == "f" else np.float64)
     values = values.astype(np.float64).reshape(z.shape)
     if not np.isfinite(values).all():
         where = z[~np.isfinite(values)]
@@ -190,7 +196,12 @@ def _evaluated(
             f"The activation {activation!r} is not finite at "
             f"{where[np.abs(where).argmin()]:.3g}; expected finite values for |z| <= {_REACH:g}."
         )
-    return values, 64 * float(exactness)
+    return values, precision
+
+
+def _precision(dtype: Any) -> float:
+    """Return how exact numbers of a dtype are after a few operations."""
+    return 64 * float(np.finfo(dtype).eps)
 
 
 def _applied(activation: Any, function: Callable[[Any], Any], inputs: np.ndarray) -> np.ndarray:

@@ -289,3 +289,17 @@ def test_a_layer_with_the_gain_passes_on_the_second_moment(kerase, name):
     # Each of the 1024 weights' columns has its own variance, and the 256 rows share them.
     moments = (after**2).mean(axis=0)
     assert abs(moments.mean() - 1) < 5 * moments.std() / math.sqrt(width) + 0.01
+
+
+def test_numbers_that_went_through_float32_on_the_way_do_for_a_gain():
+    # As Keras' tanh does on JAX with 64 bits: float64 by its dtype, not by its digits.
+    def rounded(z):
+        return np.tanh(z).astype(np.float32) + np.maximum(z, 0)
+
+    def exact(z):
+        return np.tanh(z) + np.maximum(z, 0)
+
+    found, expected = kerasinit.stability(rounded), kerasinit.stability(exact)
+    assert found.gain == pytest.approx(expected.gain, rel=1e-7)
+    assert found.variance_slope == pytest.approx(expected.variance_slope, rel=1e-6)
+    assert found.correlation_slope == pytest.approx(expected.correlation_slope, rel=1e-3)

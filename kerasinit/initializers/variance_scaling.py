@@ -68,6 +68,8 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         gain: Factor of the standard deviation, above 0; 1 by default.
         nonlinearity: The activation whose gain is to be made good for: what
             `kerasinit.gain` takes (a function must be registered with Keras, to be saved).
+            Its gain is as exact as the backend's arithmetic: from one backend to another
+            the values of a seed may then differ in the last digit of float32.
         negative_slope: Slope of the activation for negative inputs, where it is a leaky
             relu; given alone it stands for ``nonlinearity="leaky_relu"``.
         fans: ``(fan_in, fan_out)``, if neither the shape nor axes tell them. Counts before

@@ -1,0 +1,31 @@
+"""The promises on each backend of Keras 3 that is installed, see `check`."""
+
+import pytest
+
+from .check import REFERENCE, RUNS, installed, run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("backends")
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    """Return what TensorFlow's run found; it leaves its values in the folder."""
+    return run(REFERENCE, folder)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_promise_is_kept_on_the_backend(name, folder, request):
+    backend, _ = RUNS[name]
+    if not installed(backend):
+        pytest.skip(f"{backend} is not installed; it comes with kerasinit[backends]")
+    reference = request.getfixturevalue("reference")
+    found = reference if name == REFERENCE else run(name, folder)
+    broken = {promise: outcome for promise, outcome in found.items() if outcome}
+    # Keras has no SavedModel for PyTorch; when it has one, this asks for the promise.
+    reasons = [promise for promise, outcome in broken.items() if isinstance(outcome, str)]
+    assert reasons == (["A SavedModel computes what the model does"] if backend == "torch" else [])
+    assert not {promise for promise in broken if promise not in reasons}, broken
+    assert len(found) == 10

@@ -14,6 +14,7 @@ from kerasinit.initializers.base import (
     checked_number,
     registered,
 )
+from kerasinit.initializers.quantiles import require_mass
 from kerasinit.initializers.sampling import Stream
 
 
@@ -109,7 +110,7 @@ class TruncatedNormal(_Normal):
         self.bounds = _checked_bounds(self, bounds)
         self.absolute = absolute
         if self.stddev or not absolute:
-            sampling.require_mass(*self._relative())
+            require_mass(*self._relative())
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""

@@ -13,16 +13,12 @@ values:
   dtype, up to rounding, and bfloat16 keeps its tails.
 * NumPy draws them, on the CPU, whatever Keras' backend is.
 
-Normal numbers come by inversion, 32 bits each: the quantile function is cut into 65,536
-cells of equal probability; 16 bits choose the cell and 16 the place in it. A cell is
-narrow enough to be taken for flat; where it is not, in the tails, the quantile function
-itself is evaluated (see `_Quantiles`).
+Normal numbers come by inversion, 32 bits each: see `kerasinit.initializers.quantiles`.
 
 Memory: the tensor itself, plus less than 2 MB for each thread.
 """
 
 import enum
-import functools
 import math
 import os
 import random
@@ -32,15 +28,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
-from scipy.special import ndtr, ndtri
+
+from kerasinit.initializers.quantiles import Workspace, quantiles
 
 CHUNK = 2**17  # elements; never to be changed, see above
 _CHUNKS_PER_THREAD = 4
-_BLOCK = 2**16  # elements that are looked up at once; the values do not depend on it
-_CELLS = 2**16
 
 Shape = tuple[int, ...]
-Fill = Callable[[np.random.SFC64, np.ndarray, "_Workspace"], None]
+Fill = Callable[[np.random.SFC64, np.ndarray, "Workspace"], None]
 
 
 class Kind(enum.IntEnum):
@@ -109,10 +104,10 @@ def normal(
         threads: How many threads fill the tensor; by default one for each core. It
             changes the time and nothing else.
     """
-    quantiles = _quantiles(-math.inf, math.inf)
+    table = quantiles(-math.inf, math.inf)
 
-    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
-        quantiles.fill(bits, out, workspace)
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
+        table.fill(bits, out, workspace)
         _scale(out, mean, stddev)
 
     return _filled(stream, shape, dtype, fill, threads)
@@ -141,13 +136,13 @@ def truncated_normal(
         threads: See `normal`.
 
     Raises:
-        ValueError: See `require_mass`.
+        ValueError: See `kerasinit.initializers.quantiles.require_mass`.
     """
-    quantiles = _quantiles(*map(float, bounds))
+    table = quantiles(*map(float, bounds))
     ends = [np.float32(mean + stddev * bound if stddev else mean) for bound in bounds]
 
-    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
-        quantiles.fill(bits, out, workspace)
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
+        table.fill(bits, out, workspace)
         _scale(out, mean, stddev)
         np.clip(out, *ends, out=out)  # rounding may have gone past an end
 
@@ -172,7 +167,7 @@ def uniform(
     # Of 32 bits the first 24 are used, which float32 holds exactly.
     step, last = (high - low) * np.float32(2**-24), np.nextafter(high, low)
 
-    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
+    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
         drawn = bits.random_raw(-(-out.size // 2)).view(np.uint32)[: out.size]
         drawn >>= 8
         np.copyto(out, drawn)
@@ -266,108 +261,10 @@ def _orthonormal_columns(
     return q
 
 
-def require_mass(low: float, high: float) -> None:
-    """Raise unless a part of the normal distribution is between two bounds.
-
-    Args:
-        low: Lower bound in standard deviations from the mean; may be infinite.
-        high: Upper bound.
-
-    Raises:
-        ValueError: If float64 cannot tell the part from nothing.
-    """
-    if max(ndtr(high) - ndtr(low), ndtr(-low) - ndtr(-high)) < 1e-280:
-        raise ValueError(
-            f"Next to nothing of the normal distribution is between {low:g} and {high:g} standard "
-            f"deviations from its mean. Give bounds nearer to the mean, or further apart."
-        )
-
-
 def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
     out *= np.float32(stddev)
     if mean:
         out += np.float32(mean)
-
-
-class _Workspace:
-    """What a thread needs to look up one block after another without new memory."""
-
-    @functools.cached_property
-    def cells(self) -> np.ndarray:
-        return np.empty(_BLOCK, np.intp)
-
-    @functools.cached_property
-    def edges_and_steps(self) -> np.ndarray:
-        return np.empty(_BLOCK, np.complex64)
-
-
-class _Quantiles:
-    """The quantile function of a normal distribution cut off at two bounds, as a table.
-
-    Within a cell of width ``w`` at ``x`` the density changes by a factor of about
-    ``exp(x w)``, and the table takes it for constant. That displaces the distribution
-    function by at most ``x w / 8`` of the cell's probability: with the bounds -2 and 2, by
-    less than 1e-9. Cells with ``|x| w`` above ``1/64``, in the tails, are left to the exact
-    function.
-    """
-
-    def __init__(self, low: float, high: float):
-        self.low, self.high = low, high
-        # From below and from above, so that neither tail is a difference from 1.
-        require_mass(low, high)
-        self._below = ndtr(low), ndtr(high)
-        self._above = ndtr(-high), ndtr(-low)
-        edges = self.at(np.arange(_CELLS + 1), np.zeros(_CELLS + 1))
-        with np.errstate(invalid="ignore"):
-            width = np.diff(edges)
-            curved = ~(np.abs(edges[:-1]) * width <= 1 / 64)
-            curved |= ~(np.abs(edges[1:]) * width <= 1 / 64)
-        # The first cell that is straight and the last; what is beyond them is exact.
-        straight = np.flatnonzero(~curved)
-        self._first, self._last = int(straight[0]), int(straight[-1])
-        table = np.zeros((_CELLS, 2), np.float32)
-        inner = slice(self._first, self._last + 1)
-        # The middle of the first of a cell's 65,536 steps, and the size of a step.
-        table[inner, 0] = edges[:-1][inner] + width[inner] / (2 * _CELLS)
-        table[inner, 1] = width[inner] / _CELLS
-        # One complex number, so that one look-up finds both.
-        self._table = table.view(np.complex64)[:, 0]
-
-    def at(self, cells: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Return exact quantiles, in float64: of ``(cell + place) / 65536``."""
-        below = (cells + places) / _CELLS
-        above = (_CELLS - cells - places) / _CELLS
-        from_below = self._below[0] + below * (self._below[1] - self._below[0])
-        from_above = self._above[0] + above * (self._above[1] - self._above[0])
-        found = np.where(from_below < 0.5, ndtri(from_below), -ndtri(from_above))
-        return np.clip(found, self.low, self.high)
-
-    def fill(self, bits: np.random.SFC64, out: np.ndarray, workspace: _Workspace) -> None:
-        """Fill a float32 array of one dimension."""
-        size = out.size
-        drawn = bits.random_raw(-(-size // 2)).view(np.uint16)
-        cells, steps = drawn[:size], drawn[size : 2 * size]
-        for start in range(0, size, _BLOCK):
-            block = out[start : start + _BLOCK]
-            wide = workspace.cells[: block.size]
-            pairs = workspace.edges_and_steps[: block.size]
-            np.copyto(wide, cells[start : start + _BLOCK])
-            np.take(self._table, wide, out=pairs, mode="clip")
-            np.copyto(block, steps[start : start + _BLOCK])
-            block *= pairs.imag
-            block += pairs.real
-        if self._last - self._first < _CELLS - 1:
-            # In unsigned numbers what is below the first is far above the last.
-            outside = (cells - np.uint16(self._first)) > np.uint16(self._last - self._first)
-            outer = np.flatnonzero(outside)
-            if outer.size:
-                places = (bits.random_raw(outer.size) >> 11) * 2.0**-53
-                out[outer] = self.at(cells[outer].astype(np.intp), np.maximum(places, 2.0**-54))
-
-
-@functools.lru_cache(maxsize=16)
-def _quantiles(low: float, high: float) -> _Quantiles:
-    return _Quantiles(low, high)
 
 
 def _filled(
@@ -384,7 +281,7 @@ def _filled(
     threads = max(1, min(threads, number))
 
     def some(thread: int) -> None:
-        workspace = _Workspace()
+        workspace = Workspace()
         for index in range(thread, number, threads):
             target = flat[index * CHUNK : (index + 1) * CHUNK]
             if dtype == np.float32:

@@ -18,6 +18,7 @@ from typing import Any
 from kerasinit.pruning.callbacks import UpdatePruningStep
 from kerasinit.pruning.hold import HoldMasks
 from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit.pruning.prunable_layer import PrunableLayer
 from kerasinit.pruning.prune import masks, prune_low_magnitude, strip_pruning
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
@@ -34,6 +35,8 @@ __all__ = [
     "PolynomialDecay",
     "PrunableLayer",
     "PrunableWeight",
+    "PruneForLatencyOnXNNPack",
+    "PruningPolicy",
     "PruningSchedule",
     "PruningSummaries",
     "UpdatePruningStep",

@@ -17,9 +17,14 @@ from typing import Any
 
 from kerasinit.pruning.callbacks import UpdatePruningStep
 from kerasinit.pruning.hold import HoldMasks
+from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
+from kerasinit.pruning.prunable_layer import PrunableLayer
 from kerasinit.pruning.prune import masks, prune_low_magnitude, strip_pruning
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 from kerasinit.pruning.selection import keep_largest
+from kerasinit.pruning.summaries import PruningSummaries
+from kerasinit.pruning.tfmot_bridge import prune_scope
 from kerasinit.pruning.tfmot_bridge import tfmot as _tfmot
 
 _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
@@ -28,14 +33,22 @@ __all__ = [
     "ConstantSparsity",
     "HoldMasks",
     "PolynomialDecay",
+    "PrunableLayer",
     "PrunableWeight",
+    "PruneForLatencyOnXNNPack",
+    "PruningPolicy",
     "PruningSchedule",
+    "PruningSummaries",
     "UpdatePruningStep",
+    "WeightSummary",
     "keep_largest",
     "masks",
     "prunable_weights",
     "prune_low_magnitude",
+    "prune_scope",
     "strip_pruning",
+    "summary",
+    "weight_summaries",
 ]
 
 

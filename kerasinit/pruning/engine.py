@@ -45,6 +45,7 @@ class Pruner:
     It holds the variables but not the model, so that it lives exactly as long.
 
     Attributes:
+        schedule: When the masks change and how sparse they are then.
         step: Number of training steps so far; -1 before the first training.
         weights: Name of each pruned weight to its TensorFlow variable.
         masks: The same names to variables of 0 and 1, in the dtype of the weights.
@@ -55,7 +56,7 @@ class Pruner:
     """
 
     def __init__(self, weights: list[PrunableWeight], schedule: Any, pattern: Pattern) -> None:
-        self._schedule = schedule
+        self.schedule = schedule
         self._pattern = pattern
         self.begun = False
         self._fitting = False
@@ -82,7 +83,7 @@ class Pruner:
     def begin_step(self) -> None:
         """Count one training step, update the masks if it is time, and apply them."""
         step = self.step.assign_add(1)
-        fires = tf.equal(step, 1) if self._pattern.once else self._schedule(step)[0]
+        fires = tf.equal(step, 1) if self._pattern.once else self.schedule(step)[0]
         tf.cond(tf.convert_to_tensor(fires), lambda: self._update_masks(step), lambda: tf.no_op())
         self.apply_masks()
 
@@ -97,7 +98,7 @@ class Pruner:
             # Asked for here, inside the branch and for each weight, as tfmot does:
             # TensorFlow simplifies arithmetic within a branch, and where a count lies
             # halfway between two numbers, the last bit of the sparsity decides.
-            sparsity = self._schedule(step)[1]
+            sparsity = self.schedule(step)[1]
             mask, threshold = self._pattern.update(
                 tf.convert_to_tensor(weight), self.masks[name] != 0, sparsity
             )

@@ -60,8 +60,9 @@ def prune_low_magnitude(
             only. Default ``(1, 1)``, single weights.
         block_pooling_type: ``"AVG"`` (default) or ``"MAX"`` of the magnitudes in a block
             stand for the block.
-        pruning_policy: Object with ``allow_pruning(layer)``, which says whether a layer
-            is pruned, and ``ensure_model_supports_pruning(model)``, which may raise.
+        pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
+            ``allow_pruning(layer)``, which says whether a layer is pruned, and
+            ``ensure_model_supports_pruning(model)``, which may raise.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
         **kwargs: For tfmot's wrapper around a tf_keras layer. Refused for Keras 3.
@@ -241,9 +242,8 @@ def _allow(policy: Any, model: Any) -> Any:
             )
     if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
         raise ValueError(
-            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. For a Keras 3 "
-            "model write a policy whose allow_pruning(layer) returns True for Conv2D layers with "
-            "kernel_size (1, 1)."
+            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. Use "
+            "kerasinit.pruning.PruneForLatencyOnXNNPack, which understands both."
         )
     policy.ensure_model_supports_pruning(model)
     return policy.allow_pruning

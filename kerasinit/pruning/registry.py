@@ -32,6 +32,7 @@ _PRUNED = {
     ),
     ("pointwise_kernel",): ("SeparableConv1D", "SeparableConv2D"),
     ("embeddings",): ("Embedding",),
+    ("embeddings", "reverse_embeddings"): ("ReversibleEmbedding",),
     ("kernel", "recurrent_kernel"): (
         "LSTMCell",
         "GRUCell",
@@ -60,9 +61,12 @@ _NOT_PRUNED = (
     "Normalization",
     "PReLU",
     "RMSNormalization",
+    "STFTSpectrogram",
     "StringLookup",
     "TextVectorization",
 )
+# A variable that a layer only has if it is told to.
+_OPTIONAL = ("reverse_embeddings",)
 _RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN")
 
 
@@ -82,7 +86,12 @@ _RULES = {
 _RECURRENT_CLASSES = frozenset(_classes(_RECURRENT))
 _STACKED_CLASSES = frozenset(_classes(("StackedRNNCells",)))
 _BIDIRECTIONAL_CLASSES = frozenset(_classes(("Bidirectional",)))
-_TIME_DISTRIBUTED_CLASSES = frozenset(_classes(("TimeDistributed",)))
+# Wrappers around one layer, whose own variables, if any, are not pruned.
+_WRAPPER_CLASSES = frozenset(_classes(("SpectralNormalization", "TimeDistributed")))
+
+
+class NoRuleError(ValueError):
+    """Nobody has said which weights of a layer may be pruned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +155,7 @@ def prunable_weights(
             if id(variable) not in seen:
                 seen.add(id(variable))
                 found.append(PrunableWeight(f"{path}/{name}", layer, variable))
-    for name, variable in _own_weights(model):
+    for name, variable in own_weights(model):
         if id(variable) not in seen:
             found.append(PrunableWeight(name, model, variable))
     return found
@@ -174,7 +183,8 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
         layer: A built layer of either Keras; may contain other layers.
 
     Raises:
-        ValueError: If the layer has variables and no rule, or is not built.
+        NoRuleError: If the layer has variables and no rule.
+        ValueError: If it is not built.
     """
     kind = type(layer)
     if kind in _RULES:
@@ -188,14 +198,14 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
     if kind in _BIDIRECTIONAL_CLASSES:
         halves = {"forward": layer.forward_layer, "backward": layer.backward_layer}
         return list(_inside(halves.items()))
-    if kind in _TIME_DISTRIBUTED_CLASSES:
+    if kind in _WRAPPER_CLASSES:
         if kerases.is_model(layer.layer):
             return [(weight.name, weight.variable) for weight in prunable_weights(layer.layer)]
         return layer_weights(layer.layer)
     if hasattr(layer, "get_prunable_weights"):
         return _named(layer.get_prunable_weights())
     if layer.weights:
-        raise ValueError(
+        raise NoRuleError(
             f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} has "
             f"{len(layer.weights)} weights, and it is not known which of them may be pruned. Give "
             "its class a method `get_prunable_weights(self)` that returns the list of variables to "
@@ -213,6 +223,8 @@ def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[tuple[str, Any]]:
             for variable in layer.weights
             if kerases.variable_path(variable).split("/")[-depth:] == name.split("/")
         ]
+        if not variables and name in _OPTIONAL:
+            continue
         if not variables:
             raise ValueError(
                 f"The layer {layer.name!r} of class {type(layer).__name__} has no variable "
@@ -249,8 +261,12 @@ def _named(variables: Any) -> list[tuple[str, Any]]:
     return named
 
 
-def _own_weights(model: Any) -> list[tuple[str, Any]]:
-    """Return what a subclassed model chose to prune of variables that no layer owns."""
+def own_weights(model: Any) -> list[tuple[str, Any]]:
+    """Return what a subclassed model chose to prune of variables that no layer owns.
+
+    Raises:
+        NoRuleError: If there are such variables and the model does not choose.
+    """
     if not kerases.is_model(model):
         return []
     in_layers = {id(variable) for layer in model.layers for variable in layer.weights}
@@ -260,7 +276,7 @@ def _own_weights(model: Any) -> list[tuple[str, Any]]:
     if hasattr(model, "get_prunable_weights"):
         return _named(model.get_prunable_weights())
     names = ", ".join(kerases.variable_name(variable) for variable in own)
-    raise ValueError(
+    raise NoRuleError(
         f"The model {model.name!r} of class {type(model).__name__} owns weights besides those of "
         f"its layers ({names}), and it is not known which of them may be pruned. Give the class a "
         "method `get_prunable_weights(self)` that returns the list of those to prune, [] for none."

@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from kerasinit.pruning.prunable_layer import PrunableLayer
+
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _importing = threading.Lock()
 
@@ -39,7 +41,34 @@ def tfmot() -> Any:
                 os.environ.pop(_VARIABLE, None)
             else:
                 os.environ[_VARIABLE] = before
-    return package.sparsity.keras
+    public = package.sparsity.keras
+    # A tf_keras layer that derives from ours is one of tfmot's, too.
+    public.PrunableLayer.register(PrunableLayer)
+    return public
+
+
+def prune_scope() -> Any:
+    """Return a scope in which files of models that tfmot wrapped can be loaded.
+
+    It is tfmot's, for tf_keras models that were saved between ``prune_low_magnitude`` and
+    ``strip_pruning``. Keras 3 models have no wrapper layers, so that their files load
+    anywhere; inside the scope they load as well.
+
+    Example:
+    >>> import os, tempfile
+    >>> import tf_keras
+    >>> from kerasinit import pruning
+    >>> model = tf_keras.Sequential([tf_keras.Input((8,)), tf_keras.layers.Dense(4)])
+    >>> pruned = pruning.prune_low_magnitude(model)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "pruned.keras")
+    ...     pruned.save(path)
+    ...     with pruning.prune_scope():
+    ...         loaded = tf_keras.models.load_model(path, compile=False)
+    >>> type(loaded.layers[0]).__name__
+    'PruneLowMagnitude'
+    """
+    return tfmot().prune_scope()
 
 
 def wrappers(model: Any) -> list[Any]:

@@ -1,0 +1,257 @@
+"""What pruning does with each weight of a model, and why."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tf_keras
+
+from kerasinit import kerases
+from kerasinit.kernels import Part, parts
+from kerasinit.pruning import engine
+from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
+from kerasinit.pruning.tfmot_bridge import wrappers
+
+_NORMALIZATIONS = tuple(
+    getattr(library.layers, name)
+    for library in (keras, tf_keras)
+    for name in (
+        "BatchNormalization",
+        "GroupNormalization",
+        "LayerNormalization",
+        "Normalization",
+        "RMSNormalization",
+        "SpectralNormalization",
+        "UnitNormalization",
+    )
+    if hasattr(library.layers, name)
+)
+_DEPTHWISE = tuple(
+    getattr(library.layers, name)
+    for library in (keras, tf_keras)
+    for name in ("DepthwiseConv1D", "DepthwiseConv2D")
+)
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """What pruning does with one weight of a model.
+
+    Attributes:
+        name: Structural name such as ``"dense_1/kernel"``; of what can be pruned the name
+            in `masks` and `prunable_weights`.
+        shape: Its shape.
+        pruned: Whether it is under a mask.
+        reason: Why: ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or ``"chosen by
+            its class"`` of what is pruned; else ``"bias"``, ``"normalization"``,
+            ``"depthwise"``, ``"policy"`` (the pruning policy leaves the layer out),
+            ``"no rule"`` (`prune_low_magnitude` would refuse the model), ``"not chosen by
+            its class"``, ``"not a kernel"``, or ``"not pruned yet"``.
+        sparsity: Fraction that is removed now: of the mask where there is one, else of the
+            values that are zero.
+        schedule: The schedule of its mask and its arguments; empty if there is none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    pruned: bool
+    reason: str
+    sparsity: float
+    schedule: str
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSummary]:
+    """Return what pruning does with each weight of a model, and why.
+
+    Args:
+        model: A built model or layer of either Keras, pruned or not.
+        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
+            for a model that is not pruned yet.
+
+    Returns:
+        One `WeightSummary` for each weight, in the order of the model.
+
+    Raises:
+        TypeError: If ``model`` is neither a model nor a layer.
+        ValueError: If it is not built.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> for row in pruning.weight_summaries(pruning.prune_low_magnitude(model)):
+    ...     print(row.name, row.shape, row.pruned, row.reason, row.sparsity)
+    dense/kernel (8, 4) True kernel 0.0
+    dense/bias (4,) False bias 1.0
+    """
+    found = parts(model)  # which checks that it is a built model
+    masks, schedules, own = _pruned(model)
+    chosen = _Choice(model, pruning_policy)
+    rows = []
+    for part in found:
+        key = _key(part.variable)
+        if key in own:
+            continue
+        mask = masks.get(key)
+        zeros = kerases.read(part.variable) == 0 if mask is None else mask.numpy() == 0
+        rows.append(
+            WeightSummary(
+                chosen.names.get(id(part.variable), part.name),
+                part.shape,
+                mask is not None,
+                chosen.reason(part, pruned=mask is not None, any_pruned=bool(masks)),
+                float(np.mean(zeros)) if zeros.size else 0.0,
+                _told(schedules[key]) if key in schedules else "",
+            )
+        )
+    return rows
+
+
+def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list[WeightSummary]:
+    """Print what pruning does with each weight of a model, and why.
+
+    Args:
+        model: A built model or layer of either Keras, pruned or not.
+        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
+            for a model that is not pruned yet.
+        console: A ``rich.console.Console`` to print on. Default: standard output.
+
+    Returns:
+        The rows of the table, see `weight_summaries`.
+
+    Raises:
+        TypeError: If ``model`` is neither a model nor a layer.
+        ValueError: If it is not built.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.PReLU()]
+    >>> schedule = pruning.ConstantSparsity(0.5, 0)
+    >>> model = pruning.prune_low_magnitude(keras.Sequential(layers), schedule)
+    >>> rows = pruning.summary(model)
+    weight          shape   pruned   why            sparsity
+    ────────────────────────────────────────────────────────
+    dense/kernel    8x4     yes      kernel           0.0000
+    dense/bias      4       no       bias             1.0000
+    p_re_lu/alpha   4       no       not a kernel     1.0000
+    32 of 40 numbers under masks, 0 of them removed (0.00%).
+    Schedule: ConstantSparsity(target_sparsity=0.5, begin_step=0, end_step=-1, frequency=100)
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = weight_summaries(model, pruning_policy)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("weight", "shape", "pruned", "why"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("sparsity", justify="right")
+    for row in rows:
+        shape = "x".join(map(str, row.shape)) or "scalar"
+        table.add_row(
+            row.name, shape, "yes" if row.pruned else "no", row.reason, f"{row.sparsity:.4f}"
+        )
+    console = console or Console()
+    console.print(table)
+    under = [row for row in rows if row.pruned]
+    total = sum(row.size for row in rows)
+    covered = sum(row.size for row in under)
+    removed = round(sum(row.size * row.sparsity for row in under))
+    told = f"{covered} of {total} numbers under masks, {removed} of them removed"
+    if covered:
+        told += f" ({removed / covered:.2%})"
+    console.print(f"{told}.", highlight=False, soft_wrap=True)
+    for schedule in dict.fromkeys(row.schedule for row in under):
+        console.print(f"Schedule: {schedule}", highlight=False, markup=False, soft_wrap=True)
+    return rows
+
+
+class _Choice:
+    """What the layers of a model, and a policy, have to say about its weights."""
+
+    def __init__(self, model: Any, policy: Any) -> None:
+        self.names: dict[int, str] = {}
+        self._left_out: set[int] = set()
+        self._no_rule: set[int] = set()
+        allowed: set[int] = set()
+        for path, layer in kerases.walk(model):
+            asked = policy is None or policy.allow_pruning(layer)
+            try:
+                found = layer_weights(layer)
+            except NoRuleError:
+                refused = {id(variable) for variable in layer.weights}
+                (self._no_rule if asked else self._left_out).update(refused)
+                continue
+            for name, variable in found:
+                self.names.setdefault(id(variable), f"{path}/{name}")
+                (allowed if asked else self._left_out).add(id(variable))
+        try:
+            self.names |= {id(variable): name for name, variable in own_weights(model)}
+        except NoRuleError:
+            inner = {id(v) for layer in model.layers for v in layer.weights}
+            self._no_rule |= {id(v) for v in model.trainable_weights if id(v) not in inner}
+        self._left_out -= allowed
+
+    def reason(self, part: Part, *, pruned: bool, any_pruned: bool) -> str:
+        """Return why a weight is pruned or not."""
+        prunable, chooses = id(part.variable) in self.names, _chooses(part)
+        if pruned:
+            return "chosen by its class" if chooses else part.role.replace("_", " ")
+        if id(part.variable) in self._left_out or (prunable and any_pruned):
+            return "policy"
+        if prunable:
+            return "not pruned yet"
+        if part.role == "bias":
+            return "bias"
+        if part.role in ("scale", "offset") or isinstance(part.layer, _NORMALIZATIONS):
+            return "normalization"
+        if id(part.variable) in self._no_rule:
+            return "no rule"
+        if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
+            return "depthwise"
+        return "not chosen by its class" if chooses else "not a kernel"
+
+
+def _chooses(part: Part) -> bool:
+    # tfmot gives the method to the objects of classes that it knows.
+    return any(hasattr(type(layer), "get_prunable_weights") for layer in part.layers)
+
+
+def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
+    """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
+    if kerases.kerase_of(model) == "keras":
+        if not engine.is_pruned(model):
+            return {}, {}, set()
+        pruner = engine.pruner_of(model)
+        masks = {id(pruner.weights[name]): mask for name, mask in pruner.masks.items()}
+        return masks, dict.fromkeys(masks, pruner.schedule), set()
+    masks, schedules, own = {}, {}, set()
+    for wrapper in wrappers(model) if kerases.is_model(model) else []:
+        own.add(id(wrapper.pruning_step))
+        for weight, mask, threshold in wrapper.pruning_vars:
+            masks[id(weight)] = mask
+            schedules[id(weight)] = wrapper.pruning_schedule
+            own |= {id(mask), id(threshold)}
+    return masks, schedules, own
+
+
+def _key(variable: Any) -> int:
+    return id(kerases.tensor(variable))
+
+
+def _told(schedule: Any) -> str:
+    """Return a schedule with its arguments, as far as it tells them."""
+    name = type(schedule).__qualname__
+    try:
+        config = schedule.get_config()
+    except Exception:  # a schedule of the user's own need not have any
+        return name
+    arguments = config.get("config", config) if isinstance(config, dict) else {}
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -1,0 +1,188 @@
+"""The summary of a model tells of every weight, pruned or not, and why."""
+
+import dataclasses
+import io
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from rich.console import Console
+
+from kerasinit import pruning
+
+BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+
+
+def half():
+    return pruning.ConstantSparsity(0.5, 0, frequency=1)
+
+
+def network(library):
+    """Return a small network with a weight for each of the usual reasons."""
+    layers = library.layers
+    return library.Sequential(
+        [
+            library.Input((8, 8, 2)),
+            layers.SeparableConv2D(4, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(3, use_bias=False),
+            # tfmot refuses PReLU.
+            layers.PReLU() if library is keras else layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+
+
+def reasons(model, **arguments):
+    return {
+        row.name: (row.pruned, row.reason) for row in pruning.weight_summaries(model, **arguments)
+    }
+
+
+EXPECTED = {
+    "separable_conv2d/depthwise_kernel": (False, "depthwise"),
+    "separable_conv2d/pointwise_kernel": (True, "kernel"),
+    "batch_normalization/gamma": (False, "normalization"),
+    "batch_normalization/beta": (False, "normalization"),
+    "batch_normalization/moving_mean": (False, "normalization"),
+    "batch_normalization/moving_variance": (False, "normalization"),
+    "depthwise_conv2d/kernel": (False, "depthwise"),
+    "p_re_lu/alpha": (False, "not a kernel"),
+    "dense/kernel": (True, "kernel"),
+    "dense/bias": (False, "bias"),
+}
+
+
+@BOTH
+def test_every_weight_comes_once_with_its_reason(library):
+    pruned = pruning.prune_low_magnitude(network(library), half())
+    expected = dict(EXPECTED)
+    if library is tf_keras:
+        expected["depthwise_conv2d/depthwise_kernel"] = expected.pop("depthwise_conv2d/kernel")
+        del expected["p_re_lu/alpha"]
+    assert reasons(pruned) == expected
+    assert [row.name for row in pruning.weight_summaries(pruned) if row.pruned] == list(
+        pruning.masks(pruned)
+    )
+
+
+@BOTH
+def test_a_model_that_is_not_pruned_yet_says_so(library):
+    found = reasons(network(library))
+    prunable = {weight.name for weight in pruning.prunable_weights(network(library))}
+    assert {name for name, (_, why) in found.items() if why == "not pruned yet"} == prunable
+    assert not any(pruned for pruned, _ in found.values())
+
+
+class OnlyDense:
+    def allow_pruning(self, layer):
+        return isinstance(layer, keras.layers.Dense | tf_keras.layers.Dense)
+
+    def ensure_model_supports_pruning(self, model):
+        pass
+
+
+@BOTH
+def test_what_a_policy_leaves_out_is_told_before_and_after(library):
+    before = reasons(network(library), pruning_policy=OnlyDense())
+    assert before["separable_conv2d/pointwise_kernel"] == (False, "policy")
+    assert before["dense/kernel"] == (False, "not pruned yet")
+    after = reasons(
+        pruning.prune_low_magnitude(network(library), half(), pruning_policy=OnlyDense())
+    )
+    assert after["separable_conv2d/pointwise_kernel"] == (False, "policy")
+    assert after["dense/kernel"] == (True, "kernel")
+
+
+def test_sparsity_and_schedule_are_those_of_the_moment():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    schedule = pruning.PolynomialDecay(0.25, 0.75, 0, 2, power=1, frequency=1)
+    pruning.prune_low_magnitude(model, schedule)
+    callback = pruning.UpdatePruningStep()
+    callback.set_model(model)
+    callback.on_train_begin()
+    for step, expected in enumerate([0.5, 0.75]):
+        callback.on_train_batch_begin(step)
+        kernels = [row for row in pruning.weight_summaries(model) if row.pruned]
+        assert [row.sparsity for row in kernels] == [expected, expected]
+    assert kernels[0].schedule.startswith("PolynomialDecay(initial_sparsity=0.25, final_spars")
+    assert kernels[0].shape == (8, 4)
+    assert kernels[0].size == 32
+    pruning.strip_pruning(model)
+    kernels = [row for row in pruning.weight_summaries(model) if row.name.endswith("kernel")]
+    assert [(row.pruned, row.sparsity) for row in kernels] == [(False, 0.75), (False, 0.75)]
+
+
+class Scaling(keras.layers.Layer):
+    def build(self, shape):
+        self.scaling = self.add_weight(shape=(shape[-1],), name="scaling")
+        self.mixing = self.add_weight(shape=(shape[-1], shape[-1]), name="mixing")
+
+    def call(self, inputs):
+        return (inputs * self.scaling) @ self.mixing
+
+
+class Choosing(Scaling, pruning.PrunableLayer):
+    def get_prunable_weights(self):
+        return [self.mixing]
+
+
+def test_a_layer_without_a_rule_is_told_where_pruning_would_refuse():
+    model = keras.Sequential([keras.Input((4,)), Scaling(), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="it is not known which"):
+        pruning.prunable_weights(model)
+    found = reasons(model)
+    assert found["scaling/scaling"] == found["scaling/mixing"] == (False, "no rule")
+    assert found["dense/kernel"] == (False, "not pruned yet")
+
+
+def test_a_layer_that_chooses_is_told_of():
+    model = keras.Sequential([keras.Input((4,)), Choosing()])
+    found = reasons(pruning.prune_low_magnitude(model, half()))
+    assert found == {
+        "choosing/scaling": (False, "not chosen by its class"),
+        "choosing/mixing": (True, "chosen by its class"),
+    }
+
+
+@pytest.mark.parametrize("chooses", [True, False])
+def test_weights_that_a_model_owns_itself_are_told_of(chooses):
+    class Own(keras.Model):
+        def build(self, shape):
+            self.token = self.add_weight(shape=(shape[-1],), name="token")
+
+        def call(self, inputs):
+            return inputs + self.token
+
+    if chooses:
+        Own.get_prunable_weights = lambda self: [self.token]
+    model = Own()
+    model(np.zeros((2, 4), "float32"))
+    ((_, found),) = reasons(model).items()
+    assert found == (False, "not pruned yet" if chooses else "no rule")
+
+
+def test_a_frozen_row_holds_the_data():
+    (row, *_) = pruning.weight_summaries(network(keras))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        row.pruned = True
+
+
+@BOTH
+def test_the_table_shows_every_row_and_the_schedule_once(library):
+    model = pruning.prune_low_magnitude(network(library), half())
+    console = Console(file=io.StringIO(), width=120)
+    rows = pruning.summary(model, console=console)
+    text = console.file.getvalue()
+    assert rows == pruning.weight_summaries(model)
+    assert all(row.name in text for row in rows)
+    assert text.count("ConstantSparsity(target_sparsity=0.5") == 1
+    covered = sum(row.size for row in rows if row.pruned)
+    assert f"{covered} of {sum(row.size for row in rows)} numbers under masks" in text
+
+
+def test_an_unbuilt_model_is_refused():
+    with pytest.raises(ValueError, match="no weights yet"):
+        pruning.summary(keras.Sequential([keras.layers.Dense(3)]))

@@ -16,7 +16,9 @@ from kerasinit.pruning.selection import magnitude_mask, num_kept
 _POOLING_TYPES = ("AVG", "MAX")
 
 
-def next_mask(weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def next_mask(
+    weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, *, counting: bool | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the mask at a sparsity, given the mask so far; nothing comes back to life unasked.
 
     The rule is tfmot's :func:`~kerasinit.pruning.selection.magnitude_mask` on the
@@ -34,11 +36,12 @@ def next_mask(weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> tuple[tf.Te
         weights: Tensor of floats.
         mask: Boolean tensor of the same shape, True where weights are kept so far.
         sparsity: Fraction to remove.
+        counting: How to search, see :func:`~kerasinit.pruning.selection.kth_largest`.
 
     Returns:
         ``(mask, threshold)``.
     """
-    ranked, threshold = magnitude_mask(weights, sparsity)
+    ranked, threshold = magnitude_mask(weights, sparsity, counting=counting)
     # The number asked for, not that of `ranked`: ties alone must not stop an update.
     asked = num_kept(tf.size(weights), sparsity)
     revives = asked > tf.reduce_sum(tf.cast(mask, tf.int32))
@@ -58,9 +61,11 @@ class SingleWeights:
         """Return where weights are not zero."""
         return weights != 0
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return the next ``(mask, threshold)``."""
-        return next_mask(weights, mask, sparsity)
+        return next_mask(weights, mask, sparsity, counting=counting)
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,14 @@ class Blocks:
         """Return where the blocks are that are not zero throughout."""
         return self._expand(self._pool(weights, "MAX") > 0, weights.shape)
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return the next ``(mask, threshold)``."""
         height, width = self.size
         pooled = self._pool(weights, self.pooling)
-        kept, threshold = next_mask(pooled, mask[::height, ::width], sparsity)
+        before = mask[::height, ::width]
+        kept, threshold = next_mask(pooled, before, sparsity, counting=counting)
         return self._expand(kept, weights.shape), threshold
 
     def _pool(self, weights: tf.Tensor, pooling: str) -> tf.Tensor:
@@ -142,9 +150,11 @@ class MByN:
         """Return where weights are not zero."""
         return weights != 0
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return ``(mask, threshold)``; there is no threshold, so it is 0."""
-        del sparsity
+        del sparsity, counting
         # Kernels end with (inputs, outputs); groups run along the inputs.
         swap = [*range(len(weights.shape) - 2), len(weights.shape) - 1, len(weights.shape) - 2]
         magnitudes = tf.transpose(tf.abs(weights), swap)

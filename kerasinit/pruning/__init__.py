@@ -17,7 +17,13 @@ from typing import Any
 
 from kerasinit.pruning.callbacks import UpdatePruningStep
 from kerasinit.pruning.hold import HoldMasks
-from kerasinit.pruning.prune import masks, prune_low_magnitude, strip_pruning
+from kerasinit.pruning.prune import (
+    apply_masks,
+    begin_step,
+    masks,
+    prune_low_magnitude,
+    strip_pruning,
+)
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 from kerasinit.pruning.selection import keep_largest
 from kerasinit.pruning.tfmot_bridge import tfmot as _tfmot
@@ -31,6 +37,8 @@ __all__ = [
     "PrunableWeight",
     "PruningSchedule",
     "UpdatePruningStep",
+    "apply_masks",
+    "begin_step",
     "keep_largest",
     "masks",
     "prunable_weights",

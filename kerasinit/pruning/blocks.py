@@ -5,6 +5,7 @@ of them hold to, and where they leave tfmot, is in :func:`next_mask`.
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +54,17 @@ class SingleWeights:
     """Every weight is removed or kept by itself."""
 
     once = False
+    unit = "weights"
 
     def check(self, name: str, shape: Any) -> None:
         """Accept every shape."""
+
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Return None, for every shape fits."""
+
+    def units(self, shape: Any) -> int:
+        """Return how many weights there are."""
+        return math.prod(shape)
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""
@@ -82,6 +91,7 @@ class Blocks:
     size: tuple[int, int]
     pooling: str
     once = False
+    unit = "blocks"
 
     def check(self, name: str, shape: Any) -> None:
         """Raise ValueError unless a weight is a matrix."""
@@ -91,6 +101,20 @@ class Blocks:
                 f"{tuple(shape)}. Leave block_size at (1, 1), or leave the layer out by a "
                 "pruning_policy."
             )
+
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Say so if a matrix is too small for a single whole block."""
+        fitting = tuple(min(size, side) for size, side in zip(self.size, shape, strict=True))
+        if fitting == self.size:
+            return None
+        return (
+            f"Blocks of {self.size} do not fit into {name!r} of shape {tuple(shape)}, so smaller "
+            f"pieces are removed. block_size={fitting} would fit."
+        )
+
+    def units(self, shape: Any) -> int:
+        """Return how many blocks there are, cut off ones included."""
+        return math.prod(-(-side // size) for side, size in zip(shape, self.size, strict=True))
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where the blocks are that are not zero throughout."""
@@ -145,6 +169,17 @@ class MByN:
                 f"sparsity_m_by_n={self.m, self.n} needs weights of rank 2 or 4; {name!r} has "
                 f"shape {tuple(shape)}. Leave the layer out by a pruning_policy."
             )
+
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Say so if there are fewer input channels than a group has."""
+        inputs = shape[-2]
+        if inputs >= self.n:
+            return None
+        return (
+            f"{name!r} has {inputs} input channels, less than the {self.n} of "
+            f"sparsity_m_by_n={self.m, self.n}, and counts as filled up with zeros. Leave the "
+            f"layer out by a pruning_policy, or use groups of at most {inputs}."
+        )
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""

@@ -9,7 +9,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.kernels import Part, parts
-from kerasinit.pruning import engine
+from kerasinit.pruning import hooks
 from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
 from kerasinit.pruning.tfmot_bridge import wrappers
 
@@ -227,11 +227,12 @@ def _chooses(part: Part) -> bool:
 def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
     """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
     if kerases.kerase_of(model) == "keras":
-        if not engine.is_pruned(model):
+        if not hooks.is_pruned(model):
             return {}, {}, set()
-        pruner = engine.pruner_of(model)
+        pruner = hooks.pruner_of(model)
         masks = {id(pruner.weights[name]): mask for name, mask in pruner.masks.items()}
-        return masks, dict.fromkeys(masks, pruner.schedule), set()
+        schedules = {id(pruner.weights[name]): rule.schedule for name, rule in pruner.rules.items()}
+        return masks, schedules, set()
     masks, schedules, own = {}, {}, set()
     for wrapper in wrappers(model) if kerases.is_model(model) else []:
         own.add(id(wrapper.pruning_step))

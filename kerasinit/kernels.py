@@ -164,7 +164,7 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
         yield "forward", layer.forward_layer
         yield "backward", layer.backward_layer
     elif isinstance(layer, _STACKED):
-        yield from _numbered(layer.cells)
+        yield from numbered(layer.cells)
     elif isinstance(layer, _RNN):
         yield "", layer.cell
     elif isinstance(layer, _TIME_DISTRIBUTED):
@@ -206,7 +206,8 @@ def _elements(value: Any) -> Iterator[tuple[str, Any]]:
         yield "", value
 
 
-def _numbered(layers: Any) -> Iterator[tuple[str, Any]]:
+def numbered(layers: Any) -> Iterator[tuple[str, Any]]:
+    """Yield layers by their class in snake case, numbered where several are of one."""
     counts: dict[str, int] = {}
     for layer in layers:
         stem = kerases.snake_case(type(layer).__name__)

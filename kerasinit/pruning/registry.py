@@ -15,6 +15,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
+from kerasinit.kernels import numbered
 
 # Layer class -> the names of its variables that are pruned.
 _PRUNED = {
@@ -191,10 +192,10 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
         return _by_name(layer, _RULES[kind])
     if kind in _RECURRENT_CLASSES:
         if type(layer.cell) in _STACKED_CLASSES:
-            return list(_inside(_numbered(layer.cell.cells)))
+            return list(_inside(numbered(layer.cell.cells)))
         return layer_weights(layer.cell)
     if kind in _STACKED_CLASSES:
-        return list(_inside(_numbered(layer.cells)))
+        return list(_inside(numbered(layer.cells)))
     if kind in _BIDIRECTIONAL_CLASSES:
         halves = {"forward": layer.forward_layer, "backward": layer.backward_layer}
         return list(_inside(halves.items()))
@@ -232,15 +233,6 @@ def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[tuple[str, Any]]:
             )
         found.append((name, variables[0]))
     return found
-
-
-def _numbered(layers: Any) -> Iterator[tuple[str, Any]]:
-    counts: dict[str, int] = {}
-    for layer in layers:
-        stem = kerases.snake_case(type(layer).__name__)
-        number = counts.get(stem, 0)
-        counts[stem] = number + 1
-        yield (f"{stem}_{number}" if number else stem), layer
 
 
 def _inside(parts: Any) -> Iterator[tuple[str, Any]]:

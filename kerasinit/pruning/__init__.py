@@ -20,7 +20,13 @@ from kerasinit.pruning.hold import HoldMasks
 from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
 from kerasinit.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit.pruning.prunable_layer import PrunableLayer
-from kerasinit.pruning.prune import masks, prune_low_magnitude, strip_pruning
+from kerasinit.pruning.prune import (
+    apply_masks,
+    begin_step,
+    masks,
+    prune_low_magnitude,
+    strip_pruning,
+)
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 from kerasinit.pruning.selection import keep_largest
 from kerasinit.pruning.summaries import PruningSummaries
@@ -41,6 +47,8 @@ __all__ = [
     "PruningSummaries",
     "UpdatePruningStep",
     "WeightSummary",
+    "apply_masks",
+    "begin_step",
     "keep_largest",
     "masks",
     "prunable_weights",

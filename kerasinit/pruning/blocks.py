@@ -5,6 +5,7 @@ of them hold to, and where they leave tfmot, is in :func:`next_mask`.
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from kerasinit.pruning.selection import magnitude_mask, num_kept
 _POOLING_TYPES = ("AVG", "MAX")
 
 
-def next_mask(weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def next_mask(
+    weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, *, counting: bool | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the mask at a sparsity, given the mask so far; nothing comes back to life unasked.
 
     The rule is tfmot's :func:`~kerasinit.pruning.selection.magnitude_mask` on the
@@ -34,11 +37,12 @@ def next_mask(weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> tuple[tf.Te
         weights: Tensor of floats.
         mask: Boolean tensor of the same shape, True where weights are kept so far.
         sparsity: Fraction to remove.
+        counting: How to search, see :func:`~kerasinit.pruning.selection.kth_largest`.
 
     Returns:
         ``(mask, threshold)``.
     """
-    ranked, threshold = magnitude_mask(weights, sparsity)
+    ranked, threshold = magnitude_mask(weights, sparsity, counting=counting)
     # The number asked for, not that of `ranked`: ties alone must not stop an update.
     asked = num_kept(tf.size(weights), sparsity)
     revives = asked > tf.reduce_sum(tf.cast(mask, tf.int32))
@@ -50,17 +54,27 @@ class SingleWeights:
     """Every weight is removed or kept by itself."""
 
     once = False
+    unit = "weights"
 
     def check(self, name: str, shape: Any) -> None:
         """Accept every shape."""
+
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Return None, for every shape fits."""
+
+    def units(self, shape: Any) -> int:
+        """Return how many weights there are."""
+        return math.prod(shape)
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""
         return weights != 0
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return the next ``(mask, threshold)``."""
-        return next_mask(weights, mask, sparsity)
+        return next_mask(weights, mask, sparsity, counting=counting)
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class Blocks:
     size: tuple[int, int]
     pooling: str
     once = False
+    unit = "blocks"
 
     def check(self, name: str, shape: Any) -> None:
         """Raise ValueError unless a weight is a matrix."""
@@ -87,15 +102,32 @@ class Blocks:
                 "pruning_policy."
             )
 
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Say so if a matrix is too small for a single whole block."""
+        fitting = tuple(min(size, side) for size, side in zip(self.size, shape, strict=True))
+        if fitting == self.size:
+            return None
+        return (
+            f"Blocks of {self.size} do not fit into {name!r} of shape {tuple(shape)}, so smaller "
+            f"pieces are removed. block_size={fitting} would fit."
+        )
+
+    def units(self, shape: Any) -> int:
+        """Return how many blocks there are, cut off ones included."""
+        return math.prod(-(-side // size) for side, size in zip(shape, self.size, strict=True))
+
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where the blocks are that are not zero throughout."""
         return self._expand(self._pool(weights, "MAX") > 0, weights.shape)
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return the next ``(mask, threshold)``."""
         height, width = self.size
         pooled = self._pool(weights, self.pooling)
-        kept, threshold = next_mask(pooled, mask[::height, ::width], sparsity)
+        before = mask[::height, ::width]
+        kept, threshold = next_mask(pooled, before, sparsity, counting=counting)
         return self._expand(kept, weights.shape), threshold
 
     def _pool(self, weights: tf.Tensor, pooling: str) -> tf.Tensor:
@@ -138,13 +170,26 @@ class MByN:
                 f"shape {tuple(shape)}. Leave the layer out by a pruning_policy."
             )
 
+    def misfit(self, name: str, shape: Any) -> str | None:
+        """Say so if there are fewer input channels than a group has."""
+        inputs = shape[-2]
+        if inputs >= self.n:
+            return None
+        return (
+            f"{name!r} has {inputs} input channels, less than the {self.n} of "
+            f"sparsity_m_by_n={self.m, self.n}, and counts as filled up with zeros. Leave the "
+            f"layer out by a pruning_policy, or use groups of at most {inputs}."
+        )
+
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""
         return weights != 0
 
-    def update(self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any) -> Any:
+    def update(
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+    ) -> Any:
         """Return ``(mask, threshold)``; there is no threshold, so it is 0."""
-        del sparsity
+        del sparsity, counting
         # Kernels end with (inputs, outputs); groups run along the inputs.
         swap = [*range(len(weights.shape) - 2), len(weights.shape) - 1, len(weights.shape) - 2]
         magnitudes = tf.transpose(tf.abs(weights), swap)

@@ -6,7 +6,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.pruning import engine
+from kerasinit.pruning import hooks
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 
@@ -16,13 +16,18 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     Every training of a pruned model needs it, or raises an error. With a tf_keras model
     it is tfmot's callback of the same name. With a Keras 3 model it
 
-    * numbers the first training step 1; a second training goes on counting;
+    * numbers the first training step 1; a second training goes on counting, and so does
+      one that starts at an ``initial_epoch`` with a sparse model from a file;
     * masks the weights at the end of each epoch and of the training, since the last
-      update of the optimizer moves removed weights too.
+      update of the optimizer moves removed weights too;
+    * warns once if the schedule cannot do in this training what it was made for.
 
-    In a loop of your own call ``set_model`` and ``on_train_begin`` before it and
-    ``on_epoch_end`` after each epoch. A loop that does not go through
-    ``train_on_batch`` also calls ``on_train_batch_begin`` before each batch.
+    It may stand anywhere in the list of callbacks: what others save is sparse.
+
+    In a loop of your own it is simpler to call :func:`~kerasinit.pruning.begin_step` and
+    :func:`~kerasinit.pruning.apply_masks`. As with tfmot you may also call ``set_model``
+    and ``on_train_begin`` before the loop and ``on_epoch_end`` after each epoch; if it
+    does not go through ``train_on_batch``, ``on_train_batch_begin`` before each batch.
 
     Raises:
         ValueError: When a training begins of a Keras 3 model that is not pruned.
@@ -57,29 +62,41 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         if kerases.kerase_of(model) == "tf_keras":
             self._tfmot = tfmot().UpdatePruningStep()
             self._tfmot.set_model(model)
+            return
+        hooks.adopt(model)
+        if hooks.is_pruned(model):
+            hooks.pruner_of(model).waits_for_training = True
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
         if self._tfmot is not None:
             self._tfmot.on_train_begin(logs)
         else:
-            engine.pruner_of(self.model).begin_training()
+            hooks.pruner_of(self.model).begin_training()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Find the step of a training that goes on, and look ahead to its end."""
+        known = self.params or {}
+        if self._tfmot is None and "epochs" in known:
+            hooks.pruner_of(self.model).begin_epoch(
+                epoch, known.get("steps"), known["epochs"], hooks.steps_of(self.model)
+            )
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
         if self._tfmot is None:
-            engine.pruner_of(self.model).count_ahead()
+            hooks.pruner_of(self.model).count_ahead(hooks.steps_of(self.model))
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
         if self._tfmot is not None:
             self._tfmot.on_epoch_end(batch, logs)
         else:
-            engine.pruner_of(self.model).apply_masks()
+            hooks.pruner_of(self.model).apply_masks()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""
         if self._tfmot is not None:
             self._tfmot.on_train_end(logs)
         else:
-            engine.pruner_of(self.model).end_training()
+            hooks.pruner_of(self.model).end_training()

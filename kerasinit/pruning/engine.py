@@ -8,124 +8,318 @@ starts with three more operations, in the same graph, so that they also run insi
     if the schedule fires at this step:  mask <- pattern(weights as they are now)
     weights <- weights * mask
 
-Evaluation and prediction begin with the last of them, for the optimizer's last update
-has moved removed weights as well.
+Evaluation, prediction and saving begin with the last of them, for the optimizer's last
+update has moved removed weights as well.
 
 The step number, the masks and the thresholds are TensorFlow variables that the model
-does not know of: they are in no ``model.weights``, no summary and no saved file.
+does not know of: they are in no ``model.weights``, no summary and no saved file. What a
+training that was stopped needs to go on is in the file all the same: the masks are the
+zeros of the weights, and the step is the number of epochs behind times their length.
+
+How a model is made to call all this is in :mod:`kerasinit.pruning.hooks`.
 """
 
-import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
 from kerasinit.pruning.registry import PrunableWeight
 
-# What a pruned model carries on its instance, in front of its class's methods.
-_HOOKS = (
-    "fit",
-    "train_step",
-    "make_train_function",
-    "make_test_function",
-    "make_predict_function",
-)
 
-_PRUNERS: weakref.WeakKeyDictionary[Any, "Pruner"] = weakref.WeakKeyDictionary()
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """How some weights are pruned.
+
+    Attributes:
+        schedule: Called with the step, returns ``(whether to update, sparsity)``.
+        pattern: Which weights may be removed together.
+        initial_step: Training steps that lie behind; None if that is to be found out.
+    """
+
+    schedule: Any
+    pattern: Pattern
+    initial_step: int | None = None
 
 
 class Pruner:
-    """The masks of one Keras 3 model and the rule by which they change.
+    """The masks of one Keras 3 model and the rules by which they change.
 
     It holds the variables but not the model, so that it lives exactly as long.
 
+    Args:
+        weights: What is pruned, each with its rule.
+        strategy: The model's distribution strategy.
+        shared: Pruners of other models; what they prune too has the same mask in both.
+
     Attributes:
-        schedule: When the masks change and how sparse they are then.
-        step: Number of training steps so far; -1 before the first training.
+        step: Number of training steps so far. With gradient accumulation, one per
+            update of the weights.
         weights: Name of each pruned weight to its TensorFlow variable.
         masks: The same names to variables of 0 and 1, in the dtype of the weights.
         thresholds: The same names to the magnitude at the last update below which
             weights were removed.
-        begun: Whether :class:`~kerasinit.pruning.UpdatePruningStep` has begun a
-            training that has not ended.
+        rules: The same names to their rules.
+        begun: Whether a training has begun that has not ended, by
+            :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
+        fitting: Whether Keras' own ``fit`` is running, which counts by itself.
+        waits_for_training: Whether a callback knows the model and has not begun yet.
+        variables: The Keras variables of the weights, in the same order.
     """
 
-    def __init__(self, weights: list[PrunableWeight], schedule: Any, pattern: Pattern) -> None:
-        self.schedule = schedule
-        self._pattern = pattern
-        self.begun = False
-        self._fitting = False
-        self._counted_ahead = False
-        self.step = _beside(tf.constant(-1, tf.int64))
-        self.weights = {weight.name: kerases.tensor(weight.variable) for weight in weights}
+    def __init__(
+        self,
+        weights: list[tuple[PrunableWeight, Rule]],
+        strategy: Any,
+        shared: "list[Pruner] | None" = None,
+    ) -> None:
+        self.begun = self.fitting = self.waits_for_training = False
+        self._strategy = strategy
+        self._in_fit = self._restored = self._first_epoch = False
+        self._before_ahead: tuple[int, int] | None = None
+        self._position_of_epoch: dict[int, tuple[int, int]] = {}
+        self._said: set[str] = set()
+        self.rules = {weight.name: rule for weight, rule in weights}
+        self.variables = [weight.variable for weight, _ in weights]
+        self.weights = {weight.name: kerases.tensor(weight.variable) for weight, _ in weights}
         for name, variable in self.weights.items():
-            pattern.check(name, variable.shape)
-        self.masks = {name: _beside(tf.ones_like(w)) for name, w in self.weights.items()}
-        self.thresholds = {name: _beside(tf.zeros([], w.dtype)) for name, w in self.weights.items()}
+            self.rules[name].pattern.check(name, variable.shape)
+        given = {rule.initial_step for rule in self.rules.values()} - {None}
+        # Until a training shows otherwise, none has been before.
+        self._fresh = not given
+        self.step = _beside(tf.constant(max(given, default=0), tf.int64))
+        # Training steps since the weights were last updated, with gradient accumulation.
+        self._waiting = _beside(tf.constant(0, tf.int64))
+        self.masks, self.thresholds = {}, {}
+        for name, weight in self.weights.items():
+            owner, other = _owner(weight, shared or [])
+            self.masks[name] = owner.masks[other] if owner else _beside(_like(weight, tf.ones))
+            self.thresholds[name] = (
+                owner.thresholds[other] if owner else _beside(tf.zeros([], weight.dtype))
+            )
+        # On replicas a variable has a copy for each, and they are written together.
+        self._replicated = any(
+            isinstance(weight, tf.distribute.DistributedValues) for weight in self.weights.values()
+        )
 
-    def keep_zeros(self) -> None:
+    @property
+    def sparsities(self) -> dict[str, float]:
+        """Name of each pruned weight to the fraction that its mask removes."""
+        return {
+            name: 1 - float(tf.reduce_mean(tf.cast(mask.read_value(), tf.float32)))
+            for name, mask in self.masks.items()
+        }
+
+    def take_zeros(self) -> None:
         """Take weights that are exactly zero for removed, save in weights all zero."""
         for name, weight in self.weights.items():
-            alive = self._pattern.alive(tf.convert_to_tensor(weight))
-            if bool(tf.reduce_any(alive)):
-                self.masks[name].assign(tf.cast(alive, weight.dtype))
+            alive = self.rules[name].pattern.alive(tf.convert_to_tensor(weight))
+            alive = tf.logical_or(alive, tf.logical_not(tf.reduce_any(alive)))
+            self.masks[name].assign(tf.cast(alive, weight.dtype))
 
     def keep_masks_of(self, earlier: "Pruner") -> None:
         """Go on from the masks of an earlier pruning of the same model."""
         for name in self.masks.keys() & earlier.masks.keys():
-            self.masks[name].assign(earlier.masks[name])
+            if self.masks[name] is not earlier.masks[name]:
+                self.masks[name].assign(earlier.masks[name].read_value())
 
-    def begin_step(self) -> None:
-        """Count one training step, update the masks if it is time, and apply them."""
-        step = self.step.assign_add(1)
-        fires = tf.equal(step, 1) if self._pattern.once else self.schedule(step)[0]
-        tf.cond(tf.convert_to_tensor(fires), lambda: self._update_masks(step), lambda: tf.no_op())
-        self.apply_masks()
+    def begin_step(self, every: int = 1, counting: bool | None = None) -> None:
+        """Count one training step, update the masks if it is time, and apply them.
+
+        Args:
+            every: Calls that make one step, as in gradient accumulation.
+            counting: How thresholds are found, see
+                :func:`~kerasinit.pruning.selection.kth_largest`.
+        """
+        self._fresh = False
+        self._everywhere(lambda: self._begin_step(every, counting))
 
     def apply_masks(self) -> None:
         """Set the removed weights to zero."""
-        for name, weight in self.weights.items():
-            weight.assign(weight * self.masks[name])
+        self._everywhere(self._apply_masks)
 
-    def _update_masks(self, step: tf.Tensor) -> tf.Operation:
+    def release(self, variables: list[Any]) -> bool:
+        """Apply the masks of some variables one last time and forget them.
+
+        Returns:
+            Whether any of them was pruned here.
+        """
+        self.apply_masks()
+        ids = {id(variable) for variable in variables}
+        released = [
+            name for name, v in zip(self.weights, self.variables, strict=True) if id(v) in ids
+        ]
+        self.variables = [variable for variable in self.variables if id(variable) not in ids]
+        for name in released:
+            weight = self.weights.pop(name)
+            # Turns -0.0 into 0.0, which files compress better.
+            weight.assign(weight.read_value() + 0.0)
+            del self.masks[name], self.thresholds[name], self.rules[name]
+        return bool(released)
+
+    def _begin_step(self, every: int, counting: bool | None) -> None:
+        moves: Any = True
+        if every > 1:
+            moves = tf.equal(self._waiting, 0)
+            self._waiting.assign(tf.math.floormod(self._waiting + 1, every))
+        self.step.assign_add(tf.cast(moves, tf.int64))
+        step = tf.identity(self.step)
+        for rule, names in self._by_rule().items():
+            fires = tf.equal(step, 1) if rule.pattern.once else rule.schedule(step)[0]
+            fires = tf.logical_and(tf.convert_to_tensor(fires), moves)
+
+            def update(rule: Rule = rule, names: list[str] = names) -> tf.Operation:
+                return self._update_masks(rule, names, step, counting)
+
+            tf.cond(fires, update, tf.no_op)
+        self._apply_masks()
+
+    def _update_masks(
+        self, rule: Rule, names: list[str], step: tf.Tensor, counting: bool | None
+    ) -> tf.Operation:
         assigned = []
-        for name, weight in self.weights.items():
+        for name in names:
             # Asked for here, inside the branch and for each weight, as tfmot does:
             # TensorFlow simplifies arithmetic within a branch, and where a count lies
             # halfway between two numbers, the last bit of the sparsity decides.
-            sparsity = self.schedule(step)[1]
-            mask, threshold = self._pattern.update(
-                tf.convert_to_tensor(weight), self.masks[name] != 0, sparsity
-            )
-            assigned.append(self.masks[name].assign(tf.cast(mask, weight.dtype)))
-            assigned.append(self.thresholds[name].assign(threshold))
+            sparsity = rule.schedule(step)[1]
+
+            def update(
+                mask: Any, weight: Any, threshold: Any, sparsity: Any = sparsity
+            ) -> tf.Operation:
+                weight = tf.convert_to_tensor(weight)
+                kept, found = rule.pattern.update(weight, mask != 0, sparsity, counting)
+                return tf.group(mask.assign(tf.cast(kept, weight.dtype)), threshold.assign(found))
+
+            others = (self.weights[name], self.thresholds[name])
+            assigned.append(self._on_each_copy(self.masks[name], update, others))
         return tf.group(*assigned)
 
+    def _apply_masks(self) -> None:
+        for name, weight in self.weights.items():
+            self._on_each_copy(weight, lambda w, mask: w.assign(w * mask), (self.masks[name],))
+
+    def _by_rule(self) -> dict[Rule, list[str]]:
+        names: dict[Rule, list[str]] = {}
+        for name, rule in self.rules.items():
+            names.setdefault(rule, []).append(name)
+        return names
+
+    def _on_each_copy(self, variable: Any, change: Callable[..., Any], others: tuple) -> Any:
+        if not self._replicated:
+            return change(variable, *others)
+        return self._strategy.extended.update(variable, change, args=others)
+
+    def _everywhere(self, change: Callable[[], Any]) -> None:
+        """Make a change once for all replicas, wherever the call comes from.
+
+        Replicas may not write a variable on their own, nor meet inside of a condition.
+        So they meet first, and the condition and the writing are for all of them.
+        """
+        if not self._replicated:
+            change()
+        elif not tf.distribute.has_strategy():
+            with self._strategy.scope():
+                change()
+        elif tf.distribute.in_cross_replica_context():
+            change()
+        else:
+            tf.distribute.get_replica_context().merge_call(lambda strategy: change())
+
     def begin_training(self) -> None:
-        """Number the steps from 0, unless an earlier training has begun to."""
-        if int(self.step.numpy()) == -1:
-            self.step.assign(0)
-        self.begun = True
+        """Expect the first epoch of a training."""
+        self.begun = self._first_epoch = True
+        self.waits_for_training = False
+
+    def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
+        """Find the step at the first epoch of a training, and look ahead to its end.
+
+        Args:
+            epoch: The epoch that begins; more than 0 if a training is gone on with.
+            batches: Training steps in an epoch, None if unknown.
+            epochs: The epoch at which the training will end.
+            every: Training steps that make one update of the weights.
+        """
+        if self._first_epoch:
+            self._first_epoch = False
+            if self._restored and epoch in self._position_of_epoch:
+                self._go_to(*self._position_of_epoch[epoch])
+            elif epoch > 0 and (self._fresh or self._restored):
+                self._resume(epoch, batches, every)
+            self._restored = self._fresh = False
+            if batches is not None:
+                self._look_ahead(epoch, batches, epochs, every)
+        self._position_of_epoch[epoch] = int(self.step.numpy()), int(self._waiting.numpy())
+
+    def _resume(self, epoch: int, batches: int | None, every: int) -> None:
+        """Take the step from the epochs behind, if they can have been of this pruning."""
+        if not self._restored:
+            self.take_zeros()
+        sparse = any(sparsity > 0 for sparsity in self.sparsities.values())
+        if batches is None:
+            if not sparse:
+                return
+            raise ValueError(
+                f"This training goes on at epoch {epoch}, and how many steps lie behind is not "
+                "known, since the data does not say how many batches an epoch has. Give "
+                "fit(..., steps_per_epoch=...), or prune_low_magnitude(..., initial_step=...)."
+            )
+        behind = -(-epoch * batches // every)
+        if sparse or not any(
+            outlook.removes_by(rule.schedule, rule.pattern, behind) for rule in self._by_rule()
+        ):
+            self._go_to(behind, epoch * batches % every)
+
+    def _look_ahead(self, epoch: int, batches: int, epochs: int, every: int) -> None:
+        ahead = (epochs - epoch) * batches
+        if ahead <= 0:
+            return
+        step, waiting = int(self.step.numpy()), int(self._waiting.numpy())
+        behind = step * every if waiting == 0 else (step - 1) * every + waiting
+        outlook.say_what_will_not_work(
+            self._by_rule(),
+            {name: tuple(weight.shape) for name, weight in self.weights.items()},
+            self.sparsities,
+            first=step + 1,
+            last=-(-(behind + ahead) // every),
+            said=self._said,
+        )
+
+    def _go_to(self, step: int, waiting: int) -> None:
+        self.step.assign(step)
+        self._waiting.assign(waiting)
 
     def end_training(self) -> None:
         """Apply the masks one last time, and expect a callback again in the next training."""
         self.apply_masks()
         self.begun = False
+        # Keras' callbacks are still at work in a `fit` that is ours.
+        self.fitting = self._in_fit
 
-    def count_ahead(self) -> None:
+    def restored(self) -> None:
+        """Take the masks from weights that a callback has just put back in a training.
+
+        The weights of an earlier epoch, such as EarlyStopping and BackupAndRestore put
+        back, are those of an earlier mask. Weights that a user loads between trainings
+        are not: they get the masks, as when a ticket is rewound.
+        """
+        if self.fitting:
+            self.take_zeros()
+            self._restored = True
+
+    def count_ahead(self, every: int) -> None:
         """Begin a step from outside the training step, for loops that users write.
 
         `fit` counts in its graph. A loop around ``train_on_batch`` does so too, and may
         call this as well; :meth:`run` takes the number back then.
         """
-        if not self._fitting:
-            self.begin_step()
-            self._counted_ahead = True
+        if not self.fitting:
+            self._before_ahead = int(self.step.numpy()), int(self._waiting.numpy())
+            self.begin_step(every)
 
     def run(self, train_function: Callable[[Any], Any], iterator: Any) -> Any:
         """Run a compiled training step, if a callback has begun this training."""
@@ -136,132 +330,32 @@ class Pruner:
                 "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
                 "strip_pruning(model) first if it is to be trained without pruning."
             )
-        if self._counted_ahead:
+        if self._before_ahead is not None:
             # Updating the masks again from weights just masked gives the same masks.
-            self.step.assign_sub(1)
-            self._counted_ahead = False
+            self._go_to(*self._before_ahead)
+            self._before_ahead = None
+        self._fresh = False
         return train_function(iterator)
 
     def fit(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a model's own ``fit``, in which a training must begin anew."""
-        self.begun, self._fitting, self._counted_ahead = False, True, False
+        self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
         try:
             return original(*args, **kwargs)
         finally:
-            self.begun, self._fitting = False, False
+            self.begun = self.fitting = self._in_fit = False
 
 
-def attach(model: Any, weights: list[PrunableWeight], schedule: Any, pattern: Pattern) -> None:
-    """Make a Keras 3 model prune itself while it trains.
-
-    A weight that is exactly zero before any training (``optimizer.iterations`` is 0, or
-    there is no optimizer) is alive: Identity and delta-orthogonal kernels begin with
-    many. After training it can only be one that was removed, by an earlier pruning
-    whose masks are not in the saved file, and stays so.
-
-    Args:
-        model: A built Keras 3 model.
-        weights: What to prune in it.
-        schedule: Called with the step, returns ``(whether to update, sparsity)``.
-        pattern: Which weights may be removed together.
-
-    Raises:
-        ValueError: If Keras does not run on TensorFlow, if the model is replicated over
-            several devices, or if the pattern does not fit.
-    """
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise ValueError(
-            f"Pruning runs in TensorFlow, and Keras runs on the {backend!r} backend here. Set "
-            "KERAS_BACKEND=tensorflow before importing keras."
-        )
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    if replicas > 1:
-        raise ValueError(
-            f"The model {model.name!r} is replicated over {replicas} devices, and masks are kept "
-            "for a single one. Build the model outside the scope of the distribution strategy."
-        )
-    with model.distribute_strategy.scope():
-        pruner = Pruner(weights, schedule, pattern)
-    earlier = _PRUNERS.get(model)
-    if earlier is not None:
-        pruner.keep_masks_of(earlier)
-    elif _was_trained(model):
-        pruner.keep_zeros()
-    _PRUNERS[model] = pruner
-    if earlier is None:
-        _hook(model)
-    # Keras makes its training function at the next training when there is none.
-    model.train_function = None
+def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:
+    for pruner in pruners:
+        for name, other in pruner.weights.items():
+            if other is weight:
+                return pruner, name
+    return None, ""
 
 
-def detach(model: Any) -> None:
-    """Apply the masks of a pruned Keras 3 model and make it an ordinary one again."""
-    pruner = _PRUNERS.pop(model, None)
-    if pruner is None:
-        return
-    pruner.apply_masks()
-    for weight in pruner.weights.values():
-        # Turns -0.0 into 0.0, which files compress better.
-        weight.assign(weight + 0.0)
-    for name in _HOOKS:
-        delattr(model, name)
-    model.train_function = None
-
-
-def is_pruned(model: Any) -> bool:
-    """Return whether a Keras 3 model is pruned while it trains."""
-    return model in _PRUNERS
-
-
-def pruner_of(model: Any) -> Pruner:
-    """Return the pruner of a Keras 3 model.
-
-    Raises:
-        ValueError: If the model is not pruned.
-    """
-    if model not in _PRUNERS:
-        raise ValueError(
-            f"The model {model.name!r} is not pruned, or was stripped since. Call "
-            f"`prune_low_magnitude(model)` on this very model first."
-        )
-    return _PRUNERS[model]
-
-
-def _hook(model: Any) -> None:
-    own = {name: getattr(model, name) for name in _HOOKS}
-
-    def fit(*args: Any, **kwargs: Any) -> Any:
-        return pruner_of(model).fit(own["fit"], *args, **kwargs)
-
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        pruner_of(model).begin_step()
-        return own["train_step"](*args, **kwargs)
-
-    def make_train_function(force: bool = False) -> Any:
-        if model.train_function is None or force:
-            own["make_train_function"](force=True)
-            compiled = model.train_function
-            model.train_function = lambda iterator: pruner_of(model).run(compiled, iterator)
-        return model.train_function
-
-    # Keras calls these at the beginning of every evaluation and prediction.
-    def make_test_function(force: bool = False) -> Any:
-        pruner_of(model).apply_masks()
-        return own["make_test_function"](force=force)
-
-    def make_predict_function(force: bool = False) -> Any:
-        pruner_of(model).apply_masks()
-        return own["make_predict_function"](force=force)
-
-    hooks = (fit, train_step, make_train_function, make_test_function, make_predict_function)
-    for hook in hooks:
-        setattr(model, hook.__name__, hook)
-
-
-def _was_trained(model: Any) -> bool:
-    optimizer = getattr(model, "optimizer", None)
-    return optimizer is not None and int(np.asarray(optimizer.iterations)) > 0
+def _like(weight: Any, make: Callable[..., tf.Tensor]) -> tf.Tensor:
+    return make(weight.shape, weight.dtype)
 
 
 def _beside(value: tf.Tensor) -> tf.Variable:

@@ -9,7 +9,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.kernels import Part, parts
-from kerasinit.pruning import engine
+from kerasinit.pruning import hooks
 from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
 from kerasinit.pruning.tfmot_bridge import wrappers
 
@@ -99,7 +99,9 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
         if key in own:
             continue
         mask = masks.get(key)
-        zeros = kerases.read(part.variable) == 0 if mask is None else mask.numpy() == 0
+        zeros = (
+            kerases.read(part.variable) == 0 if mask is None else np.asarray(mask.read_value()) == 0
+        )
         rows.append(
             WeightSummary(
                 chosen.names.get(id(part.variable), part.name),
@@ -227,11 +229,14 @@ def _chooses(part: Part) -> bool:
 def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
     """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
     if kerases.kerase_of(model) == "keras":
-        if not engine.is_pruned(model):
+        if kerases.is_model(model):
+            hooks.adopt(model)
+        if not hooks.is_pruned(model):
             return {}, {}, set()
-        pruner = engine.pruner_of(model)
-        masks = {id(pruner.weights[name]): mask for name, mask in pruner.masks.items()}
-        return masks, dict.fromkeys(masks, pruner.schedule), set()
+        pruner = hooks.pruner_of(model)
+        places = {name: id(weight) for name, weight in pruner.weights.items()}
+        masks = {places[name]: mask for name, mask in pruner.masks.items()}
+        return masks, {places[name]: rule.schedule for name, rule in pruner.rules.items()}, set()
     masks, schedules, own = {}, {}, set()
     for wrapper in wrappers(model) if kerases.is_model(model) else []:
         own.add(id(wrapper.pruning_step))

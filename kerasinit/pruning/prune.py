@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from kerasinit import kerases
-from kerasinit.pruning import engine
+from kerasinit.pruning import hooks, outlook
 from kerasinit.pruning.blocks import make_pattern
+from kerasinit.pruning.engine import Rule
 from kerasinit.pruning.registry import prunable_weights
 from kerasinit.pruning.tfmot_bridge import tfmot, wrappers
 
@@ -17,6 +18,7 @@ _ARGUMENTS = (
     "block_pooling_type",
     "pruning_policy",
     "sparsity_m_by_n",
+    "initial_step",
 )
 
 
@@ -27,6 +29,7 @@ def prune_low_magnitude(
     block_pooling_type: str = "AVG",
     pruning_policy: Any = None,
     sparsity_m_by_n: Any = None,
+    initial_step: int | None = None,
     **kwargs: Any,
 ) -> Any:
     """Make a model set its smallest weights to zero while it trains.
@@ -50,9 +53,21 @@ def prune_low_magnitude(
     a model that was trained before (its optimizer has counted steps), weights that are
     exactly zero are taken for removed.
 
+    A layer, a list of layers or a model inside another model may be pruned by itself and
+    then be used in any model: the one that is trained with the callback prunes it. What
+    was pruned by itself keeps its own schedule in a model that is pruned as well. Two
+    models that share a pruned weight share its mask.
+
+    Training can be stopped after any epoch and be gone on with from the saved file as if
+    it had not been: load the model, prune it again with the same arguments, and call
+    ``fit(..., initial_epoch=e)``. The masks are the zeros in the file. The step is ``e``
+    epochs behind; a model that is still dense although the schedule would have pruned it
+    by then is taken to be pruned from now on, at step 0. ``initial_step`` says it
+    outright.
+
     Args:
-        to_prune: A built Keras 3 model (Sequential, functional or subclassed), or what
-            tfmot accepts of tf_keras: a model, a layer, or a list of layers.
+        to_prune: A built Keras 3 model (Sequential, functional or subclassed), a Keras 3
+            layer, built or not, or a list of these; or what tfmot accepts of tf_keras.
         pruning_schedule: A :class:`~kerasinit.pruning.PruningSchedule`: called with the
             step, it returns ``(whether to update the masks, sparsity)``. Default:
             ``ConstantSparsity(0.5, 0)``.
@@ -62,19 +77,23 @@ def prune_low_magnitude(
             stand for the block.
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
             ``allow_pruning(layer)``, which says whether a layer is pruned, and
-            ``ensure_model_supports_pruning(model)``, which may raise.
+            ``ensure_model_supports_pruning(model)``, which may raise. It is not asked
+            about layers that are pruned by themselves.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
+        initial_step: Training steps (updates of the weights) that lie behind, to go on
+            with a schedule in a loop of your own. Default: found out in ``fit`` as told
+            above. Keras 3 only.
         **kwargs: For tfmot's wrapper around a tf_keras layer. Refused for Keras 3.
 
     Returns:
-        The same Keras 3 model, or what tfmot returns.
+        The same Keras 3 model, layer or list, or what tfmot returns.
 
     Raises:
         TypeError: If ``to_prune`` belongs to neither Keras, or an argument is unknown.
         ValueError: If the model is not built or has nothing to prune, if a layer is of a
             class it knows no rule for, if the pattern does not fit a weight, if a list
-            mixes the Kerases, or if a single Keras 3 layer is given.
+            mixes the Kerases, or if the schedule asks for a sparsity outside [0, 1).
 
     Example:
     >>> import keras
@@ -93,6 +112,11 @@ def prune_low_magnitude(
         [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
     """
     if _kerase(to_prune) == "tf_keras":
+        if initial_step is not None:
+            raise ValueError(
+                "initial_step is for Keras 3: the step of a tf_keras model is among the weights "
+                "that tfmot saves."
+            )
         if pruning_schedule is not None:
             kwargs["pruning_schedule"] = pruning_schedule
         return tfmot().prune_low_magnitude(
@@ -105,21 +129,99 @@ def prune_low_magnitude(
         )
 
     _refuse(kwargs)
-    if not kerases.is_model(to_prune):
-        raise ValueError(
-            "A single Keras 3 layer, or a list of them, cannot be pruned by itself: the masks "
-            "belong to a model. Give the whole model, and to prune some of its layers only, a "
-            "pruning_policy whose allow_pruning(layer) returns True for these."
-        )
-    pattern = make_pattern(block_size, block_pooling_type, sparsity_m_by_n)
-    schedule = _schedule(pruning_schedule)
-    allow = _allow(pruning_policy, to_prune)
-    weights = prunable_weights(to_prune, allow)
+    rule = Rule(
+        _schedule(pruning_schedule),
+        make_pattern(block_size, block_pooling_type, sparsity_m_by_n),
+        _initial_step(initial_step),
+    )
+    if isinstance(to_prune, list | tuple):
+        for layer in to_prune:
+            _prune(layer, rule, pruning_policy)
+    else:
+        _prune(to_prune, rule, pruning_policy)
+    return to_prune
+
+
+def _prune(thing: Any, rule: Rule, policy: Any) -> None:
+    if not kerases.is_model(thing):
+        hooks.mark(thing, rule)
+        return
+    allow = _allow(policy, thing)
+    weights = prunable_weights(thing, allow)
     if not weights:
         reason = "its layers have none" if allow is None else "the pruning_policy allows none"
-        raise ValueError(f"The model {to_prune.name!r} has no weights to prune: {reason}.")
-    engine.attach(to_prune, weights, schedule, pattern)
-    return to_prune
+        raise ValueError(f"The model {thing.name!r} has no weights to prune: {reason}.")
+    hooks.attach(thing, weights, rule)
+
+
+def begin_step(model: Any) -> None:
+    """Begin a training step of a loop of your own: count it, update the masks, apply them.
+
+    Call it once before the forward pass whose gradients will update the weights, eagerly
+    or inside a ``tf.function``, and with a distribution strategy inside ``strategy.run``
+    or outside of it. ``fit`` and ``train_on_batch`` do this by themselves.
+
+    Args:
+        model: A Keras 3 model that is pruned, or in which something is.
+
+    Raises:
+        TypeError: If ``model`` is not a Keras 3 model.
+        ValueError: If nothing in it is pruned.
+
+    Example:
+    >>> import keras
+    >>> import tensorflow as tf
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.5, 0, frequency=1))
+    >>> optimizer = keras.optimizers.SGD(0.1)
+    >>> @tf.function
+    ... def train(x, y):
+    ...     pruning.begin_step(model)
+    ...     with tf.GradientTape() as tape:
+    ...         loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+    ...     gradients = tape.gradient(loss, model.trainable_variables)
+    ...     optimizer.apply(gradients, model.trainable_variables)
+    >>> train(tf.ones((2, 8)), tf.ones((2, 4)))
+    >>> pruning.apply_masks(model)
+    >>> float(keras.ops.mean(model.layers[0].kernel == 0))
+    0.5
+    """
+    pruner = _pruner_of_keras_3(model)
+    pruner.begun = True
+    pruner.begin_step()
+
+
+def apply_masks(model: Any) -> None:
+    """Set the removed weights of a pruned Keras 3 model to zero.
+
+    An update of an optimizer moves them too. In a loop of your own call this after the
+    last step of an epoch, before you look at the weights or call the model yourself.
+    Evaluation, prediction and saving by the model's own methods do it.
+
+    Args:
+        model: A Keras 3 model that is pruned, or in which something is.
+
+    Raises:
+        TypeError: If ``model`` is not a Keras 3 model.
+        ValueError: If nothing in it is pruned.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> pruning.apply_masks(pruning.prune_low_magnitude(model))
+    """
+    _pruner_of_keras_3(model).apply_masks()
+
+
+def _pruner_of_keras_3(model: Any) -> Any:
+    if kerases.kerase_of(model) != "keras" or not kerases.is_model(model):
+        raise TypeError(
+            f"Expected a Keras 3 model; got {model.name!r} of class {type(model).__name__}. A "
+            "tf_keras model counts its steps itself, see tfmot's UpdatePruningStep."
+        )
+    return hooks.pruner_of(model)
 
 
 def strip_pruning(model: Any) -> Any:
@@ -127,16 +229,17 @@ def strip_pruning(model: Any) -> Any:
 
     A tf_keras model goes to tfmot, which returns a copy without its wrapper layers. A
     Keras 3 model has none: its masks are applied one last time, and its training step
-    is that of its class again. A Keras 3 model that is not pruned comes back unchanged.
+    is that of its class again. So it is with the layers and models inside it that were
+    pruned by themselves. What is not pruned comes back unchanged.
 
     Args:
-        model: A model of either Keras.
+        model: A model of either Keras, a Keras 3 layer, or a list of these.
 
     Returns:
-        The same Keras 3 model, or tfmot's copy of a tf_keras one.
+        The same Keras 3 object, or tfmot's copy of a tf_keras model.
 
     Raises:
-        TypeError: If ``model`` is not a model.
+        TypeError: If ``model`` is nothing of the kind.
 
     Example:
     >>> import keras
@@ -145,14 +248,15 @@ def strip_pruning(model: Any) -> Any:
     >>> pruning.strip_pruning(pruning.prune_low_magnitude(model)) is model
     True
     """
-    kerase = kerases.kerase_of(model)
-    if not kerases.is_model(model):
-        raise TypeError(
-            f"Expected a model; got the layer {model.name!r} of class {type(model).__name__}."
-        )
-    if kerase == "tf_keras":
+    if _kerase(model) == "tf_keras":
+        if not kerases.is_model(model):
+            raise TypeError(
+                "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
+                "the attribute `layer` of tfmot's wrapper."
+            )
         return tfmot().strip_pruning(model)
-    engine.detach(model)
+    for thing in model if isinstance(model, list | tuple) else [model]:
+        hooks.detach(thing)
     return model
 
 
@@ -179,7 +283,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
     np.True_
     """
     if kerases.kerase_of(model) == "keras":
-        found = engine.pruner_of(model).masks
+        found = hooks.pruner_of(model).masks
         return {name: mask.numpy() != 0 for name, mask in found.items()}
     by_weight = {
         id(weight): mask for layer in wrappers(model) for weight, mask, _ in layer.pruning_vars
@@ -220,6 +324,15 @@ def _refuse(kwargs: dict[str, Any]) -> None:
         )
 
 
+def _initial_step(step: Any) -> int | None:
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
+        raise ValueError(
+            f"Expected initial_step to be the number of training steps behind, an integer of at "
+            f"least 0; got {step!r}."
+        )
+    return step
+
+
 def _schedule(schedule: Any) -> Any:
     if schedule is None:
         return tfmot().ConstantSparsity(0.5, 0)
@@ -228,6 +341,7 @@ def _schedule(schedule: Any) -> Any:
             "Expected pruning_schedule to be a PruningSchedule object such as "
             f"ConstantSparsity(0.5, begin_step=0); got {schedule!r}."
         )
+    outlook.check_schedule(schedule)
     return schedule
 
 

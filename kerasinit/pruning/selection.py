@@ -14,21 +14,29 @@ import numpy as np
 import tensorflow as tf
 
 
-def kth_largest(magnitudes: Any, k: Any) -> tf.Tensor:
+def kth_largest(magnitudes: Any, k: Any, *, counting: bool | None = None) -> tf.Tensor:
     """Return the k-th largest of non-negative numbers, without sorting.
 
     The bit pattern of a non-negative float, read as an integer, grows with the float.
-    So the answer can be found bit by bit, from the highest: a bit is set when at least
-    ``k`` of the numbers would still be as large. One pass over the numbers per bit, 31
-    for float32, and no more memory than one integer tensor. It runs eagerly, in a
-    ``tf.function`` and under XLA.
+    So the answer can be found piece by piece, from the highest bits down, in one of two
+    ways with the same exact result:
+
+    * by counting how often each value of the upper 16 bits occurs, and then each value
+      of the lower 16 among the numbers that share the upper half of the answer. Two
+      passes, but XLA compiles the counting to something far too slow;
+    * bit by bit: a bit is set when at least ``k`` of the numbers would still be as
+      large. One pass per bit, 31 for float32, anywhere.
+
+    Neither needs more memory than one integer tensor besides the numbers.
 
     Args:
         magnitudes: Floating point tensor of any shape with at least one element, no
             element negative. float16 and bfloat16 are searched through float32, which
-            holds them exactly; float64 takes 63 passes.
+            holds them exactly; float64 goes bit by bit in 63 passes.
         k: Integer scalar, may be a tensor; 1 asks for the maximum. Between 1 and the
             number of elements.
+        counting: Whether to count. Default: when run eagerly; within a graph, which
+            cannot know whether XLA will compile it, only when asked to.
 
     Returns:
         A scalar of the dtype of ``magnitudes``.
@@ -41,7 +49,7 @@ def kth_largest(magnitudes: Any, k: Any) -> tf.Tensor:
     1.0
     """
     magnitudes = tf.convert_to_tensor(magnitudes)
-    threshold = _kth_largest_bits(_bits(magnitudes), k)
+    threshold = _kth_largest_bits(_bits(magnitudes), k, counting)
     if threshold.dtype == tf.int64:
         return tf.bitcast(threshold, tf.float64)
     return tf.cast(tf.bitcast(threshold, tf.float32), magnitudes.dtype)
@@ -70,7 +78,9 @@ def num_kept(size: Any, sparsity: Any) -> tf.Tensor:
     return tf.minimum(tf.cast(tf.maximum(tf.round(kept), 1.0), tf.int32), size)
 
 
-def magnitude_mask(weights: Any, sparsity: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def magnitude_mask(
+    weights: Any, sparsity: Any, *, counting: bool | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return tfmot's mask of the weights that survive at a sparsity.
 
     With ``k`` from :func:`num_kept`, a weight survives if it is at least as large as the
@@ -83,6 +93,7 @@ def magnitude_mask(weights: Any, sparsity: Any) -> tuple[tf.Tensor, tf.Tensor]:
     Args:
         weights: Floating point tensor of any shape.
         sparsity: Fraction to remove, in [0, 1); a number or a scalar tensor.
+        counting: How to search, see :func:`kth_largest`.
 
     Returns:
         ``(mask, threshold)``: a boolean tensor shaped like ``weights``, and the k-th
@@ -101,7 +112,7 @@ def magnitude_mask(weights: Any, sparsity: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """
     magnitudes = tf.abs(tf.convert_to_tensor(weights))
     bits = _bits(magnitudes)
-    threshold = _kth_largest_bits(bits, num_kept(tf.size(magnitudes), sparsity))
+    threshold = _kth_largest_bits(bits, num_kept(tf.size(magnitudes), sparsity), counting)
     # Compared as integers: the processor may take the tiniest floats for zero.
     mask = bits >= threshold
     value = tf.bitcast(threshold, tf.float64 if threshold.dtype == tf.int64 else tf.float32)
@@ -186,13 +197,38 @@ def _bits(magnitudes: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.cast(magnitudes, tf.float32), tf.int32)
 
 
-def _kth_largest_bits(bits: tf.Tensor, k: Any) -> tf.Tensor:
+def _kth_largest_bits(bits: tf.Tensor, k: Any, counting: bool | None) -> tf.Tensor:
     """Return the largest integer that at least ``k`` of ``bits`` reach."""
     flat = tf.reshape(bits, [-1])
     # Counting in int32 is faster and enough for any tensor that tf.size can measure.
     k = tf.cast(k, tf.int32)
-    one = tf.ones([], bits.dtype)
-    highest = 62 if bits.dtype == tf.int64 else 30
+    if counting is None:
+        counting = tf.executing_eagerly()
+    if counting and bits.dtype == tf.int32:
+        return _by_counting(flat, k)
+    return _bit_by_bit(flat, k)
+
+
+def _by_counting(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    upper, beyond = _bin_of_kth(tf.bitwise.right_shift(flat, 16), 1 << 15, k)
+    upper = tf.bitwise.left_shift(upper, 16)
+    # What has another upper half comes out above all bins, and is not counted.
+    lower, _ = _bin_of_kth(tf.bitwise.bitwise_xor(flat, upper), 1 << 16, k - beyond)
+    return tf.bitwise.bitwise_or(upper, lower)
+
+
+def _bin_of_kth(values: tf.Tensor, bins: int, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the k-th largest of the values below ``bins``, and how many are larger."""
+    # Not tf.math.bincount, which passes over the values twice more to find their range.
+    counts = tf.raw_ops.Bincount(arr=values, size=bins, weights=tf.zeros([0], tf.int32))
+    reached = tf.cumsum(counts, reverse=True)
+    found = tf.reduce_sum(tf.cast(reached >= k, tf.int32)) - 1
+    return found, reached[found] - counts[found]
+
+
+def _bit_by_bit(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    one = tf.ones([], flat.dtype)
+    highest = 62 if flat.dtype == tf.int64 else 30
 
     def set_next_bit(position: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         candidate = tf.bitwise.bitwise_or(found, tf.bitwise.left_shift(one, position))
@@ -202,6 +238,6 @@ def _kth_largest_bits(bits: tf.Tensor, k: Any) -> tf.Tensor:
     _, found = tf.while_loop(
         lambda position, _: position >= 0,
         set_next_bit,
-        (tf.constant(highest, bits.dtype), tf.zeros([], bits.dtype)),
+        (tf.constant(highest, flat.dtype), tf.zeros([], flat.dtype)),
     )
     return found

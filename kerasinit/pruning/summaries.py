@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.pruning import engine
+from kerasinit.pruning import hooks
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 
@@ -91,7 +91,7 @@ class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         if kerases.kerase_of(model) == "tf_keras":
             self._board = tfmot().PruningSummaries(**self._arguments)
         else:
-            engine.pruner_of(model)  # which says so if there is none
+            hooks.pruner_of(model)  # which says so if there is none
             self._board = keras.callbacks.TensorBoard(**self._arguments)
             self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "metrics"))
         self._board.set_model(model)
@@ -122,12 +122,12 @@ class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     def _write(self) -> None:
         if self._writer is None:  # of tf_keras, where tfmot writes
             return
-        pruner = engine.pruner_of(self.model)
+        pruner = hooks.pruner_of(self.model)
         step = int(np.asarray(self.model.optimizer.iterations))
         with self._writer.as_default(step):
             for name, mask in pruner.masks.items():
-                removed = 1.0 - float(np.mean(mask.numpy() != 0))
+                removed = 1.0 - float(np.mean(np.asarray(mask.read_value()) != 0))
                 tf.summary.scalar(f"{name}/sparsity", removed)
-                threshold = tf.cast(pruner.thresholds[name], tf.float32)
+                threshold = tf.cast(pruner.thresholds[name].read_value(), tf.float32)
                 tf.summary.scalar(f"{name}/threshold", threshold)
         self._writer.flush()

@@ -10,6 +10,9 @@ import tf_keras
 
 from kerasinit import pruning
 
+# A schedule that ends between two updates is among what tfmot is compared by.
+SAID = pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
+
 SAMPLES, BATCH = 96, 8
 STEPS = SAMPLES // BATCH
 
@@ -218,6 +221,7 @@ def late():
     return pruning.PolynomialDecay(0.0, 0.8, begin_step=STEPS, end_step=2 * STEPS, frequency=4)
 
 
+@SAID
 def test_a_second_training_goes_on_counting():
     theirs, ours = twins(mlp, sgd, late, trainings=(1, 2))
     assert_masks_equal(theirs, ours)
@@ -236,6 +240,7 @@ def three_headed(library):
     return library.Sequential([library.Input((13,)), layers.Dense(9, "relu"), layers.Dense(3)])
 
 
+@SAID
 def test_a_count_halfway_between_two_numbers_is_rounded_alike():
     theirs, ours = twins(three_headed, sgd, halfway)
     assert_masks_equal(theirs, ours)

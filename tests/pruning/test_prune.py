@@ -18,6 +18,10 @@ DATA = RNG.normal(size=(32, 6)).astype("float32"), RNG.normal(size=(32, 2)).asty
 SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+# Trainings in several pieces, and requests of less than there is, are what is tested.
+SAID = pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
+
+
 def half(begin_step=0):
     return pruning.ConstantSparsity(0.5, begin_step, frequency=1)
 
@@ -166,6 +170,7 @@ def test_a_training_step_of_the_users_own_is_called():
     assert sparsity(model) == [0.5]
 
 
+@SAID
 def test_nested_shared_and_subclassed_models_are_pruned_and_steps_counted_once():
     class Own(keras.Model):
         def __init__(self):
@@ -207,6 +212,7 @@ def test_weights_averaged_at_the_end_are_masked_as_well():
     assert sparsity(model) == [0.5, 0.5]
 
 
+@SAID
 def test_pruning_again_with_less_sparsity_brings_nothing_back():
     model = compiled(small())
     fit(pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.75, 0, frequency=1)))
@@ -216,6 +222,7 @@ def test_pruning_again_with_less_sparsity_brings_nothing_back():
         np.testing.assert_array_equal(mask, before[name])
 
 
+@SAID
 @SAVES
 def test_a_sparse_model_loaded_again_stays_as_sparse(tmp_path):
     model = compiled(small())
@@ -226,6 +233,7 @@ def test_a_sparse_model_loaded_again_stays_as_sparse(tmp_path):
     assert sparsity(loaded) == [0.75, 0.75]
 
 
+@SAID
 def test_zeros_of_an_initializer_are_alive():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(6, None, True, "identity")])
     pruning.prune_low_magnitude(compiled(model), half(begin_step=2))

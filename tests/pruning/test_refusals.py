@@ -1,14 +1,10 @@
 """What cannot be pruned is refused before anything is changed."""
 
-import types
-
 import keras
 import pytest
 import tf_keras
 
 from kerasinit import pruning
-from kerasinit.pruning import engine
-from kerasinit.pruning.blocks import SingleWeights
 
 
 def small():
@@ -37,8 +33,16 @@ class Silent:
         (lambda: (small(), {"pruning_policy": "all"}), TypeError, "has no allow_pruning"),
         (lambda: (small(), {"pruning_policy": Silent()}), ValueError, "policy allows none"),
         (lambda: (small(), {"block_pooling_type": "MEAN"}), ValueError, "'AVG', 'MAX'"),
-        (lambda: (keras.layers.Dense(3), {}), ValueError, "single Keras 3 layer"),
-        (lambda: ([keras.layers.Dense(3)], {}), ValueError, "pruning_policy"),
+        (
+            lambda: (small(), {"pruning_schedule": lambda step: step > 3}),
+            TypeError,
+            r"return \(whether to update the masks, sparsity\)",
+        ),
+        (
+            lambda: (small(), {"pruning_schedule": lambda step: (True, 50.0)}),
+            ValueError,
+            r"in \[0, 1\).*asks for 50 at step 1.*divided by 100",
+        ),
         (
             lambda: ([keras.layers.Dense(3), tf_keras.layers.Dense(3)], {}),
             ValueError,
@@ -76,21 +80,31 @@ def test_a_refused_model_is_left_as_it_was():
         pruning.masks(model)
 
 
-def test_a_model_on_several_devices_is_refused():
-    class Replicated(keras.Sequential):
-        distribute_strategy = types.SimpleNamespace(num_replicas_in_sync=2)
-
-    model = Replicated([keras.Input((6,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="replicated over 2 devices"):
-        pruning.prune_low_magnitude(model)
-
-
 def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
-        engine.attach(small(), [], pruning.ConstantSparsity(0.5, 0), SingleWeights())
+        pruning.prune_low_magnitude(small())
 
 
-def test_stripping_a_layer_is_refused():
-    with pytest.raises(TypeError, match="Expected a model; got the layer"):
-        pruning.strip_pruning(keras.layers.Dense(3))
+def test_stripping_a_tf_keras_layer_is_refused():
+    with pytest.raises(TypeError, match="tfmot strips whole tf_keras models; got a layer"):
+        pruning.strip_pruning(tf_keras.layers.Dense(3))
+
+
+@pytest.mark.parametrize("step", [-1, 2.0, True])
+def test_an_initial_step_that_is_no_count_is_refused(step):
+    with pytest.raises(ValueError, match=r"initial_step to be the number of training steps behind"):
+        pruning.prune_low_magnitude(small(), initial_step=step)
+
+
+def test_an_initial_step_is_refused_for_tf_keras():
+    with pytest.raises(ValueError, match="initial_step is for Keras 3"):
+        pruning.prune_low_magnitude(tf_keras.layers.Dense(3), initial_step=3)
+
+
+@pytest.mark.parametrize("loop", [pruning.begin_step, pruning.apply_masks])
+def test_the_functions_for_loops_take_pruned_keras_3_models_only(loop):
+    with pytest.raises(ValueError, match=r"not pruned.*prune_low_magnitude"):
+        loop(small())
+    with pytest.raises(TypeError, match="Expected a Keras 3 model"):
+        loop(tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(3)]))

@@ -1,5 +1,7 @@
 """Which weights are the largest: against a plain sort, with many ties."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -78,11 +80,12 @@ def test_keep_largest_refuses_an_among_of_another_kind_or_shape(among):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "bit by bit", "graph", "graph, counting", "xla"])
 def test_kth_largest_is_the_kth_of_a_sort_in_every_dtype_and_mode(dtype, mode):
-    function = kth_largest
-    if mode != "eager":
-        function = tf.function(kth_largest, jit_compile=mode == "xla")
+    counting = {"bit by bit": False, "graph, counting": True}.get(mode)
+    function = functools.partial(kth_largest, counting=counting)
+    if mode not in ("eager", "bit by bit"):
+        function = tf.function(function, jit_compile=mode == "xla")
     numbers = np.abs(np.random.default_rng(0).normal(size=60)).round(1)
     numbers = tf.cast(tf.constant(numbers), dtype)
     ordered = np.sort(numbers.numpy().astype("float64"))[::-1]
@@ -97,12 +100,23 @@ def test_kth_largest_is_the_kth_of_a_sort_in_every_dtype_and_mode(dtype, mode):
 def test_kth_largest_is_exact_for_any_numbers(data, numbers):
     k = data.draw(st.integers(1, numbers.size))
     magnitudes = np.abs(numbers)
-    assert float(kth_largest(magnitudes, k)) == np.sort(magnitudes.ravel())[::-1][k - 1]
+    expected = np.sort(magnitudes.ravel())[::-1][k - 1]
+    assert float(kth_largest(magnitudes, k, counting=True)) == expected
+    assert float(kth_largest(magnitudes, k, counting=False)) == expected
+
+
+def test_counting_and_bit_by_bit_agree_where_upper_halves_are_shared():
+    # All but two of the upper halves hold thousands of numbers, told apart by the lower.
+    numbers = np.random.default_rng(0).uniform(1.0, 1.01, 20_000).astype("float32")
+    ordered = np.sort(numbers)[::-1]
+    for k in (1, 2, 9_999, 19_999, 20_000):
+        assert float(kth_largest(numbers, k, counting=True)) == ordered[k - 1]
 
 
 def test_kth_largest_tells_the_tiniest_floats_apart():
     tiny = np.array([0.0, 1e-45, 3e-45, 1e-40], np.float32)
-    assert kth_largest(tiny, 2).numpy() == tiny[2]
+    assert kth_largest(tiny, 2, counting=True).numpy() == tiny[2]
+    assert kth_largest(tiny, 2, counting=False).numpy() == tiny[2]
 
 
 def test_kth_largest_refuses_integers():

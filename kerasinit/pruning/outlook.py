@@ -1,0 +1,178 @@
+"""What a schedule will do in a training, said before it is too late to mend.
+
+Keras knows how many steps a training will have, so a schedule can be asked beforehand.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasinit.pruning.tfmot_bridge import tfmot
+
+
+def check_schedule(schedule: Any) -> None:
+    """Raise unless a schedule answers a step with (whether to update, sparsity).
+
+    Raises:
+        TypeError: If it answers something else.
+        ValueError: If the sparsity is not in [0, 1).
+    """
+    answer = schedule(tf.constant(1, tf.int64))
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise TypeError(
+            f"Expected pruning_schedule(step) to return (whether to update the masks, sparsity); "
+            f"{schedule!r} returned {answer!r}."
+        )
+    _check_sparsity(schedule, np.array([1]), np.array([float(answer[1])]))
+
+
+def updates(schedule: Any, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps up to ``last`` at which a schedule fires, and its sparsities there.
+
+    Raises:
+        ValueError: If one of the sparsities is not in [0, 1).
+
+    Example:
+    >>> updates(tfmot().PolynomialDecay(0.0, 0.5, begin_step=0, end_step=20, frequency=10), 25)
+    (array([10, 20]), array([0.4375, 0.5   ], dtype=float32))
+    """
+    steps = tf.range(1, last + 1, dtype=tf.int64)
+    if type(schedule) in (tfmot().ConstantSparsity, tfmot().PolynomialDecay):
+        fires, sparsities = schedule(steps)
+        sparsities = tf.broadcast_to(sparsities, tf.shape(steps))
+    else:
+        fires, sparsities = _one_by_one(schedule, steps)
+    fired = fires.numpy()
+    steps, sparsities = steps.numpy()[fired], sparsities.numpy()[fired]
+    _check_sparsity(schedule, steps, sparsities)
+    return steps, sparsities
+
+
+def removes_by(schedule: Any, pattern: Any, last: int) -> bool:
+    """Return whether anything would have been removed by a step."""
+    return pattern.once or bool(np.any(updates(schedule, last)[1] > 0))
+
+
+def say_what_will_not_work(
+    names: dict[Any, list[str]],
+    shapes: dict[str, tuple[int, ...]],
+    sparsities: dict[str, float],
+    first: int,
+    last: int,
+    said: set[str],
+) -> None:
+    """Warn once of what a training from step ``first`` to ``last`` cannot do.
+
+    Args:
+        names: Rules and the names of their weights.
+        shapes: The shape of each weight.
+        sparsities: The fraction of each weight that is removed already.
+        first: First step of the training.
+        last: Last step of the training.
+        said: What was said of this model before; it is not said again, and grows.
+
+    Raises:
+        ValueError: If a sparsity is not in [0, 1).
+    """
+    found: dict[str, str] = {}
+    for rule, weights in names.items():
+        for name in weights:
+            misfit = rule.pattern.misfit(name, shapes[name])
+            if misfit:
+                found[f"misfit of {name}"] = misfit
+        if rule.pattern.once:
+            continue
+        steps, asked = updates(rule.schedule, last)
+        found |= _of_the_schedule(rule.schedule, steps, asked, first, last)
+        ahead = asked[steps >= first]
+        if len(ahead):
+            most = float(ahead.max())
+            found |= _of_the_weights(rule.pattern, weights, shapes, sparsities, most)
+    new = [message for topic, message in found.items() if topic not in said]
+    said.update(found)
+    if new:
+        warnings.warn("Pruning: " + " ".join(new), UserWarning, stacklevel=2)
+
+
+def _of_the_schedule(
+    schedule: Any, steps: np.ndarray, asked: np.ndarray, first: int, last: int
+) -> dict[str, str]:
+    training = f"this training, steps {first} to {last}"
+    known = isinstance(schedule, tfmot().ConstantSparsity | tfmot().PolynomialDecay)
+    if not len(steps):
+        message = f"The schedule {schedule!r} does not fire in {training}."
+        if not known:
+            return {f"silence of {id(schedule)}": message}
+        message = (
+            f"The schedule does not fire in {training}: it has begin_step={schedule.begin_step}, "
+            f"end_step={schedule.end_step}, frequency={schedule.frequency}. begin_step=0 with a "
+            f"frequency of at most {last} would, or a training of at least "
+            f"{_next(schedule, last)} steps."
+        )
+        return {f"silence of {id(schedule)}": message}
+    final = getattr(schedule, "final_sparsity", None)
+    if not isinstance(schedule, tfmot().PolynomialDecay) or abs(asked[-1] - final) < 1e-6:
+        return {}
+    reaches = f"The last update in {training} is at step {steps[-1]}, at a sparsity of"
+    message = (
+        f"{reaches} {asked[-1]:.4g}, short of the {final:.4g} that the schedule is to end at "
+        f"(end_step={schedule.end_step}, frequency={schedule.frequency}). end_step={steps[-1]} "
+        "would end there."
+    )
+    return {f"end of {id(schedule)}": message}
+
+
+def _next(schedule: Any, last: int) -> int:
+    begin, frequency = schedule.begin_step, schedule.frequency
+    rounds = max(-(-(last + 1 - begin) // frequency), 0)
+    return begin + rounds * frequency
+
+
+def _of_the_weights(
+    pattern: Any,
+    weights: list[str],
+    shapes: dict[str, tuple[int, ...]],
+    sparsities: dict[str, float],
+    most: float,
+) -> dict[str, str]:
+    found = {}
+    for name in weights:
+        units = pattern.units(shapes[name])
+        # As `num_kept` rounds; what it would round to 0, it makes 1.
+        if np.round(np.float32(units) * (1 - np.float32(most))) < 1:
+            found[f"size of {name}"] = (
+                f"{name!r} has only {units} {pattern.unit} to remove, and one always stays: "
+                f"a sparsity of {most:.4g} would leave none. {1 - 1 / units:.4g} would fit."
+            )
+        kept = max(np.round(np.float32(units) * (1 - np.float32(most))), 1)
+        if round((1 - sparsities[name]) * units) < kept:
+            found[f"sparsity of {name}"] = (
+                f"{name!r} is {sparsities[name]:.4g} sparse already, and the schedule asks for "
+                f"{most:.4g} at most. Nothing that was removed comes back, so its mask will stay "
+                f"as it is; a sparsity above {sparsities[name]:.4g} would prune further."
+            )
+    return found
+
+
+def _one_by_one(schedule: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    @tf.function(autograph=False)
+    def ask(steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def answer(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            fires, sparsity = schedule(step)
+            return tf.cast(fires, tf.bool), tf.cast(sparsity, tf.float32)
+
+        return tf.map_fn(answer, steps, fn_output_signature=(tf.bool, tf.float32))
+
+    return ask(steps)
+
+
+def _check_sparsity(schedule: Any, steps: np.ndarray, sparsities: np.ndarray) -> None:
+    outside = ~((sparsities >= 0) & (sparsities < 1))
+    if outside.any():
+        raise ValueError(
+            f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} "
+            f"asks for {sparsities[outside][0]:.6g} at step {steps[outside][0]}."
+            + (" A percentage is divided by 100." if sparsities[outside][0] > 1 else "")
+        )

@@ -173,21 +173,43 @@ for build in (sequential_model, functional_model):
 heading("Prune some layers")
 
 
-class OnlyDense(pruning.PruningPolicy):
+def apply_pruning_to_dense(layer):
+    if isinstance(layer, keras.layers.Dense):
+        return pruning.prune_low_magnitude(layer)
+    return layer
+
+
+def base_model():
+    inputs = keras.Input((8, 8, 1))
+    hidden = keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(hidden))
+
+
+model_for_pruning = keras.models.clone_model(base_model(), clone_function=apply_pruning_to_dense)
+print(list(pruning.masks(model_for_pruning)))
+assert list(pruning.masks(model_for_pruning)) == ["dense/kernel"]
+
+heading("More readable: where the model is made")
+inputs = keras.Input((20,))
+hidden = pruning.prune_low_magnitude(keras.layers.Dense(10), **pruning_params)(inputs)
+readable = keras.Model(inputs, keras.layers.Dense(10)(hidden))
+print(list(pruning.masks(readable)))
+assert list(pruning.masks(readable)) == ["dense/kernel"]
+
+heading("Prune what a policy allows")
+
+
+class OnlyConvolutions(pruning.PruningPolicy):
     def allow_pruning(self, layer):
-        return isinstance(layer, keras.layers.Dense)
+        return isinstance(layer, keras.layers.Conv2D)
 
     def ensure_model_supports_pruning(self, model):
         pass
 
 
-inputs = keras.Input((8, 8, 1))
-hidden = keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(inputs))
-partly = pruning.prune_low_magnitude(
-    keras.Model(inputs, keras.layers.Dense(10)(hidden)), pruning_policy=OnlyDense()
-)
+partly = pruning.prune_low_magnitude(base_model(), pruning_policy=OnlyConvolutions())
 print(list(pruning.masks(partly)))
-assert list(pruning.masks(partly)) == ["dense/kernel"]
+assert list(pruning.masks(partly)) == ["conv2d/kernel"]
 
 heading("Prune a custom Keras layer, or other parts of a layer")
 

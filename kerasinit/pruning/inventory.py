@@ -99,7 +99,9 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
         if key in own:
             continue
         mask = masks.get(key)
-        zeros = kerases.read(part.variable) == 0 if mask is None else mask.numpy() == 0
+        zeros = (
+            kerases.read(part.variable) == 0 if mask is None else np.asarray(mask.read_value()) == 0
+        )
         rows.append(
             WeightSummary(
                 chosen.names.get(id(part.variable), part.name),
@@ -227,12 +229,14 @@ def _chooses(part: Part) -> bool:
 def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
     """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
     if kerases.kerase_of(model) == "keras":
+        if kerases.is_model(model):
+            hooks.adopt(model)
         if not hooks.is_pruned(model):
             return {}, {}, set()
         pruner = hooks.pruner_of(model)
-        masks = {id(pruner.weights[name]): mask for name, mask in pruner.masks.items()}
-        schedules = {id(pruner.weights[name]): rule.schedule for name, rule in pruner.rules.items()}
-        return masks, schedules, set()
+        places = {name: id(weight) for name, weight in pruner.weights.items()}
+        masks = {places[name]: mask for name, mask in pruner.masks.items()}
+        return masks, {places[name]: rule.schedule for name, rule in pruner.rules.items()}, set()
     masks, schedules, own = {}, {}, set()
     for wrapper in wrappers(model) if kerases.is_model(model) else []:
         own.add(id(wrapper.pruning_step))

@@ -76,9 +76,9 @@ def prune_low_magnitude(
         block_pooling_type: ``"AVG"`` (default) or ``"MAX"`` of the magnitudes in a block
             stand for the block.
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
-            ``allow_pruning(layer)``, which says whether a layer
-            is pruned, and ``ensure_model_supports_pruning(model)``, which may raise. It is
-            not asked about layers that are pruned by themselves.
+            ``allow_pruning(layer)``, which says whether a layer is pruned, and
+            ``ensure_model_supports_pruning(model)``, which may raise. It is not asked
+            about layers that are pruned by themselves.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
         initial_step: Training steps (updates of the weights) that lie behind, to go on

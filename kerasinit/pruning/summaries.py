@@ -126,8 +126,8 @@ class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         step = int(np.asarray(self.model.optimizer.iterations))
         with self._writer.as_default(step):
             for name, mask in pruner.masks.items():
-                removed = 1.0 - float(np.mean(mask.numpy() != 0))
+                removed = 1.0 - float(np.mean(np.asarray(mask.read_value()) != 0))
                 tf.summary.scalar(f"{name}/sparsity", removed)
-                threshold = tf.cast(pruner.thresholds[name], tf.float32)
+                threshold = tf.cast(pruner.thresholds[name].read_value(), tf.float32)
                 tf.summary.scalar(f"{name}/threshold", threshold)
         self._writer.flush()

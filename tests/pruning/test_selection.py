@@ -119,6 +119,19 @@ def test_kth_largest_tells_the_tiniest_floats_apart():
     assert kth_largest(tiny, 2, counting=False).numpy() == tiny[2]
 
 
+@pytest.mark.parametrize("counting", [True, False])
+def test_a_graph_counts_only_when_asked_to(counting):
+    def ops(function):
+        graph = tf.function(function).get_concrete_function(tf.TensorSpec([9])).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    def mask(weights):
+        return magnitude_mask(weights, 0.5, counting=counting)
+
+    assert ("Bincount" in ops(mask)) is counting
+    assert "Bincount" not in ops(lambda weights: magnitude_mask(weights, 0.5))
+
+
 def test_kth_largest_refuses_integers():
     with pytest.raises(TypeError, match="floating point magnitudes; got int32"):
         kth_largest([1, 2, 3], 1)

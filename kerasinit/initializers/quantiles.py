@@ -35,11 +35,6 @@ class Workspace:
     """What a thread needs to look up one block after another without new memory."""
 
     @functools.cached_property
-    def cells(self) -> np.ndarray:
-        """Room for the numbers of the cells."""
-        return np.empty(_BLOCK, np.intp)
-
-    @functools.cached_property
     def edges_and_steps(self) -> np.ndarray:
         """Room for what the table says of them."""
         return np.empty(_BLOCK, np.complex64)
@@ -74,6 +69,12 @@ class Quantiles:
         # The middle of the first of a cell's 65,536 steps, and the size of a step.
         table[inner, 0] = edges[:-1][inner] + width[inner] / (2 * _CELLS)
         table[inner, 1] = width[inner] / _CELLS
+        # Not rounded past a bound, so that nothing need be cut off later.
+        table[self._first, 0] = max(table[self._first, 0], np.float32(low))
+        while table[self._last, 1] * np.float32(_CELLS - 1) + table[self._last, 0] > np.float32(
+            high
+        ):
+            table[self._last, 0] = np.nextafter(table[self._last, 0], np.float32(-np.inf))
         # One complex number, so that one look-up finds both.
         self._table = table.view(np.complex64)[:, 0]
 
@@ -93,10 +94,9 @@ class Quantiles:
         cells, steps = drawn[:size], drawn[size : 2 * size]
         for start in range(0, size, _BLOCK):
             block = out[start : start + _BLOCK]
-            wide = workspace.cells[: block.size]
             pairs = workspace.edges_and_steps[: block.size]
-            np.copyto(wide, cells[start : start + _BLOCK])
-            np.take(self._table, wide, out=pairs, mode="clip")
+            # With mode="clip" NumPy writes to `out` at once; no cell is out of range.
+            np.take(self._table, cells[start : start + _BLOCK], out=pairs, mode="clip")
             np.copyto(block, steps[start : start + _BLOCK])
             block *= pairs.imag
             block += pairs.real

@@ -139,12 +139,10 @@ def truncated_normal(
         ValueError: See `kerasinit.initializers.quantiles.require_mass`.
     """
     table = quantiles(*map(float, bounds))
-    ends = [np.float32(mean + stddev * bound if stddev else mean) for bound in bounds]
 
     def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
         table.fill(bits, out, workspace)
         _scale(out, mean, stddev)
-        np.clip(out, *ends, out=out)  # rounding may have gone past an end
 
     return _filled(stream, shape, dtype, fill, threads)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import kerasinit
 from kerasinit.initializers import sampling
+from kerasinit.initializers.quantiles import quantiles
 from kerasinit.initializers.sampling import Stream
 
 from .table import FLOATS, KERASES
@@ -106,7 +107,7 @@ def test_more_rows_than_two_bytes_can_count_are_chosen_from():
 
 def test_no_normal_number_is_zero():
     # Only the two cells on both sides of 0 come near to it; these are all their numbers.
-    table = sampling._quantiles(-math.inf, math.inf)._table
+    table = quantiles(-math.inf, math.inf)._table
     middle = len(table) // 2
     steps = np.arange(2**16, dtype=np.float32)
     for cell in (table[middle - 1], table[middle]):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 _CELLS = 2**16
-_BLOCK = 2**16  # elements that are looked up at once; the values do not depend on it
+_BLOCK = 2**17  # elements that are looked up at once; the values do not depend on it
 
 
 def require_mass(low: float, high: float) -> None:

@@ -15,7 +15,7 @@ values:
 
 Normal numbers come by inversion, 32 bits each: see `kerasinit.initializers.quantiles`.
 
-Memory: the tensor itself, plus less than 2 MB for each thread.
+Memory: the tensor itself, plus less than 3 MB for each thread.
 """
 
 import enum
@@ -32,7 +32,7 @@ import scipy.linalg
 from kerasinit.initializers.quantiles import Workspace, quantiles
 
 CHUNK = 2**17  # elements; never to be changed, see above
-_CHUNKS_PER_THREAD = 4
+_CHUNKS_PER_THREAD = 5
 
 Shape = tuple[int, ...]
 Fill = Callable[[np.random.SFC64, np.ndarray, "Workspace"], None]
@@ -273,7 +273,7 @@ def _filled(
     flat = out.reshape(-1)
     number = -(-flat.size // CHUNK)
     if threads is None:
-        # A thread takes the memory of four chunks, and starting it some of the time that it
+        # A thread takes the memory of five chunks, and starting it some of the time that it
         # saves: each has more than that to do.
         threads = min(os.cpu_count() or 1, number // _CHUNKS_PER_THREAD)
     threads = max(1, min(threads, number))

@@ -165,16 +165,3 @@ def test_operations_of_tensorflow_and_keras_take_its_values(case):
     np.testing.assert_array_equal(doubled, values * 2)
     np.testing.assert_array_equal(keras.ops.add(values, values), values * 2)
     np.testing.assert_array_equal(keras.Variable(case.fixed(), case.shape).numpy(), values)
-
-
-@pytest.mark.parametrize("kerase", KERASES)
-def test_an_lstm_takes_it_for_its_bias(case, kerase):
-    # tf_keras and Keras join the values for the gates with ones for the forget gate.
-    if case.kind not in ("matrix", "bias") or case.name in ("Orthogonal", "ZerO"):
-        pytest.skip("makes no vectors")
-    layer = KERASES[kerase].layers.LSTM(4, bias_initializer=case.fixed())
-    layer.build((None, 3, 2))
-    first = case.fixed()((4,))
-    bias = layer.cell.bias.numpy()
-    np.testing.assert_array_equal(bias[:8], [*first, *np.ones(4)])
-    np.testing.assert_array_equal(bias[8:], case.fixed()((8,)))

@@ -8,7 +8,7 @@ import tf_keras
 
 import kerasinit
 
-from .table import KERASES, SEEDED
+from .table import KERASES, SEEDED, TABLE
 
 for_seeded = pytest.mark.parametrize("case", SEEDED, ids=str)
 
@@ -139,3 +139,23 @@ def test_a_negative_seed_is_refused():
 def test_a_generator_of_tensorflow_is_not_a_seed():
     with pytest.raises(TypeError, match=r"or a keras\.random\.SeedGenerator; got"):
         kerasinit.HeNormal(seed=tf.random.Generator.from_seed(1))
+
+
+# What makes vectors of any length.
+VECTORS = [
+    case
+    for case in TABLE
+    if case.kind in ("matrix", "bias") and case.name not in ("Orthogonal", "ZerO")
+]
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=str)
+@pytest.mark.parametrize("kerase", KERASES)
+def test_an_lstm_takes_it_for_its_bias(case, kerase):
+    # Both Kerases join the values for the gates with ones for the forget gate; tf_keras
+    # computes with what it gets.
+    layer = KERASES[kerase].layers.LSTM(4, bias_initializer=case.fixed())
+    layer.build((None, 3, 2))
+    bias = layer.cell.bias.numpy()
+    np.testing.assert_array_equal(bias[:8], [*case.fixed()((4,)), *np.ones(4)])
+    np.testing.assert_array_equal(bias[8:], case.fixed()((8,)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasinit.initializers import memory
 from kerasinit.initializers.base import Initializer, checked_number, registered
 from kerasinit.initializers.taps import centre_tap, checked_kernel
 
@@ -41,7 +42,7 @@ class Ones(Initializer):
     """
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return np.ones(shape, dtype)
+        return memory.full(shape, dtype, 1)
 
 
 @registered
@@ -80,7 +81,7 @@ class Constant(Initializer):
         return {"value": self.value}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return np.full(shape, held(self, self.value, dtype), dtype)
+        return memory.full(shape, dtype, held(self, self.value, dtype))
 
 
 @registered

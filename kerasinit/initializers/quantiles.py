@@ -1,8 +1,8 @@
 """The quantile function of the normal distribution, as a table that turns bits into numbers.
 
-A number takes 32 bits: 16 choose one of 65,536 cells of equal probability, 16 the place in
-it. A cell is narrow enough to be taken for flat; where it is not, in the tails, the quantile
-function itself is evaluated.
+A number takes 24 bits, as many as float32 keeps of a uniform one: 16 choose one of 65,536
+cells of equal probability, 8 the place in it. A cell is narrow enough to be taken for flat;
+where it is not, in the tails, the quantile function itself is evaluated, at 53 bits.
 """
 
 import functools
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 _CELLS = 2**16
+_STEPS = 2**8  # places in a cell
 _BLOCK = 2**17  # elements that are looked up at once; the values do not depend on it
 
 
@@ -33,6 +34,11 @@ def require_mass(low: float, high: float) -> None:
 
 class Workspace:
     """What a thread needs to look up one block after another without new memory."""
+
+    @functools.cached_property
+    def cells(self) -> np.ndarray:
+        """Room for the numbers of the cells, in the dtype that a look-up asks for."""
+        return np.empty(_BLOCK, np.intp)
 
     @functools.cached_property
     def edges_and_steps(self) -> np.ndarray:
@@ -66,12 +72,12 @@ class Quantiles:
         self._first, self._last = int(straight[0]), int(straight[-1])
         table = np.zeros((_CELLS, 2), np.float32)
         inner = slice(self._first, self._last + 1)
-        # The middle of the first of a cell's 65,536 steps, and the size of a step.
-        table[inner, 0] = edges[:-1][inner] + width[inner] / (2 * _CELLS)
-        table[inner, 1] = width[inner] / _CELLS
+        # The middle of the first of a cell's 256 steps, and the size of a step.
+        table[inner, 0] = edges[:-1][inner] + width[inner] / (2 * _STEPS)
+        table[inner, 1] = width[inner] / _STEPS
         # Not rounded past a bound, so that nothing need be cut off later.
         table[self._first, 0] = max(table[self._first, 0], np.float32(low))
-        while table[self._last, 1] * np.float32(_CELLS - 1) + table[self._last, 0] > np.float32(
+        while table[self._last, 1] * np.float32(_STEPS - 1) + table[self._last, 0] > np.float32(
             high
         ):
             table[self._last, 0] = np.nextafter(table[self._last, 0], np.float32(-np.inf))
@@ -90,23 +96,29 @@ class Quantiles:
     def fill(self, bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
         """Fill a float32 array of one dimension."""
         size = out.size
-        drawn = bits.random_raw(-(-size // 2)).view(np.uint16)
-        cells, steps = drawn[:size], drawn[size : 2 * size]
+        words = -(-size // 4)  # of 64 bits, for the cells; half as many for the places
+        drawn = bits.random_raw(words + -(-words // 2))
+        cells, steps = drawn[:words].view(np.uint16)[:size], drawn[words:].view(np.uint8)
+        has_tails = self._last - self._first < _CELLS - 1
+        outer: list[np.ndarray] = []
         for start in range(0, size, _BLOCK):
-            block = out[start : start + _BLOCK]
-            pairs = workspace.edges_and_steps[: block.size]
-            # With mode="clip" NumPy writes to `out` at once; no cell is out of range.
-            np.take(self._table, cells[start : start + _BLOCK], out=pairs, mode="clip")
-            np.copyto(block, steps[start : start + _BLOCK])
-            block *= pairs.imag
+            part = slice(start, start + _BLOCK)
+            block = out[part]
+            wanted, pairs = workspace.cells[: block.size], workspace.edges_and_steps[: block.size]
+            np.copyto(wanted, cells[part])
+            # With a mode other than "raise" NumPy writes to `out` at once; no cell is out of
+            # range.
+            np.take(self._table, wanted, out=pairs, mode="wrap")
+            np.multiply(steps[start : start + block.size], pairs.imag, out=block, dtype=np.float32)
             block += pairs.real
-        if self._last - self._first < _CELLS - 1:
-            # In unsigned numbers what is below the first is far above the last.
-            outside = (cells - np.uint16(self._first)) > np.uint16(self._last - self._first)
-            outer = np.flatnonzero(outside)
-            if outer.size:
-                places = (bits.random_raw(outer.size) >> 11) * 2.0**-53
-                out[outer] = self.at(cells[outer].astype(np.intp), np.maximum(places, 2.0**-54))
+            if has_tails:
+                # In unsigned numbers what is below the first is far above the last.
+                far = (cells[part] - np.uint16(self._first)) > np.uint16(self._last - self._first)
+                outer.append(start + np.flatnonzero(far))
+        if has_tails:
+            there = np.concatenate(outer)
+            places = (bits.random_raw(there.size) >> 11) * 2.0**-53
+            out[there] = self.at(cells[there].astype(np.intp), np.maximum(places, 2.0**-54))
 
 
 @functools.lru_cache(maxsize=16)

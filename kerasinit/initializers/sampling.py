@@ -13,9 +13,10 @@ values:
   dtype, up to rounding, and bfloat16 keeps its tails.
 * NumPy draws them, on the CPU, whatever Keras' backend is.
 
-Normal numbers come by inversion, 32 bits each: see `kerasinit.initializers.quantiles`.
+Normal numbers come by inversion, 24 bits each: see `kerasinit.initializers.quantiles`.
 
-Memory: the tensor itself, plus less than 3 MB for each thread.
+Memory: the tensor itself, plus about 3 MB for each thread, and what
+`kerasinit.initializers.memory` keeps.
 """
 
 import enum
@@ -29,10 +30,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
+from kerasinit.initializers import memory
 from kerasinit.initializers.quantiles import Workspace, quantiles
 
-CHUNK = 2**17  # elements; never to be changed, see above
-_CHUNKS_PER_THREAD = 5
+CHUNK = 2**18  # elements; never to be changed, see above
+_CHUNKS_PER_THREAD = 3
+_HUGE_PAGE = 2**21  # bytes
 
 Shape = tuple[int, ...]
 Fill = Callable[[np.random.SFC64, np.ndarray, "Workspace"], None]
@@ -269,18 +272,24 @@ def _filled(
     stream: Stream, shape: Shape, dtype: np.dtype, fill: Fill, threads: int | None
 ) -> np.ndarray:
     """Return a new tensor, each chunk filled by ``fill(bits, float32 array, workspace)``."""
-    out = np.empty(shape, dtype)
+    out = memory.empty(shape, dtype)
     flat = out.reshape(-1)
     number = -(-flat.size // CHUNK)
     if threads is None:
-        # A thread takes the memory of five chunks, and starting it some of the time that it
+        # A thread takes the memory of three chunks, and starting it some of the time that it
         # saves: each has more than that to do.
         threads = min(os.cpu_count() or 1, number // _CHUNKS_PER_THREAD)
     threads = max(1, min(threads, number))
 
+    # Where the system gives memory in huge pages, this thread asks for all of them, one after
+    # the other. Threads that ask at once wait for each other, and may be given pages that a
+    # virtual machine has to fetch from its host, where this one gets back what it had last.
+    flat[:: _HUGE_PAGE // out.itemsize] = 0
+
     def some(thread: int) -> None:
         workspace = Workspace()
-        for index in range(thread, number, threads):
+        # Neighbours, so that no two threads work in one page of memory.
+        for index in range(number * thread // threads, number * (thread + 1) // threads):
             target = flat[index * CHUNK : (index + 1) * CHUNK]
             if dtype == np.float32:
                 fill(stream.chunk(index), target, workspace)
@@ -292,9 +301,11 @@ def _filled(
     if threads == 1:
         some(0)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            # list() so that an error in a thread comes out here.
-            list(pool.map(some, range(threads)))
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [pool.submit(some, thread) for thread in range(1, threads)]
+            some(0)
+        for other in others:
+            other.result()  # an error in a thread comes out here
     return out
 
 

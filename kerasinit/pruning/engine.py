@@ -11,6 +11,11 @@ starts with three more operations, in the same graph, so that they also run insi
 Evaluation, prediction and saving begin with the last of them, for the optimizer's last
 update has moved removed weights as well.
 
+Most steps change no mask. In ``fit``, those after which no mask changes either are taken by
+a second, *quiet* training function, in which the masks are not multiplied in at the
+beginning of a step but at the end of the one before, as constraints, which costs less.
+The numbers are the same.
+
 The step number, the masks and the thresholds are TensorFlow variables that the model
 does not know of: they are in no ``model.weights``, no summary and no saved file. What a
 training that was stopped needs to go on is in the file all the same: the masks are the
@@ -29,6 +34,9 @@ from kerasinit import kerases
 from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
 from kerasinit.pruning.registry import PrunableWeight
+
+# Steps without a change of masks from which on a second training function pays.
+_WORTH_COMPILING = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +76,7 @@ class Pruner:
             :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
         fitting: Whether Keras' own ``fit`` is running, which counts by itself.
         waits_for_training: Whether a callback knows the model and has not begun yet.
+        quiet: Whether the training step that is traced or run at present is a quiet one.
         variables: The Keras variables of the weights, in the same order.
     """
 
@@ -80,6 +89,8 @@ class Pruner:
         self.begun = self.fitting = self.waits_for_training = False
         self._strategy = strategy
         self._in_fit = self._restored = self._first_epoch = False
+        self.quiet = self._may_be_quiet = self._masked = False
+        self._unchanged: range = range(0)
         self._before_ahead: tuple[int, int] | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
         self._said: set[str] = set()
@@ -127,6 +138,11 @@ class Pruner:
             if self.masks[name] is not earlier.masks[name]:
                 self.masks[name].assign(earlier.masks[name].read_value())
 
+    def begin_quiet_step(self, every: int = 1) -> None:
+        """Count one training step in which no mask changes and every weight is masked."""
+        self._fresh = False
+        self._count(every)
+
     def begin_step(self, every: int = 1, counting: bool | None = None) -> None:
         """Count one training step, update the masks if it is time, and apply them.
 
@@ -161,12 +177,16 @@ class Pruner:
             del self.masks[name], self.thresholds[name], self.rules[name]
         return bool(released)
 
-    def _begin_step(self, every: int, counting: bool | None) -> None:
+    def _count(self, every: int) -> Any:
         moves: Any = True
         if every > 1:
             moves = tf.equal(self._waiting, 0)
             self._waiting.assign(tf.math.floormod(self._waiting + 1, every))
         self.step.assign_add(tf.cast(moves, tf.int64))
+        return moves
+
+    def _begin_step(self, every: int, counting: bool | None) -> None:
+        moves = self._count(every)
         step = tf.identity(self.step)
         for rule, names in self._by_rule().items():
             fires = tf.equal(step, 1) if rule.pattern.once else rule.schedule(step)[0]
@@ -244,6 +264,8 @@ class Pruner:
             epochs: The epoch at which the training will end.
             every: Training steps that make one update of the weights.
         """
+        # Between epochs other callbacks may write weights.
+        self._masked = False
         if self._first_epoch:
             self._first_epoch = False
             if self._restored and epoch in self._position_of_epoch:
@@ -307,6 +329,7 @@ class Pruner:
         back, are those of an earlier mask. Weights that a user loads between trainings
         are not: they get the masks, as when a ticket is rewound.
         """
+        self._masked = False
         if self.fitting:
             self.take_zeros()
             self._restored = True
@@ -321,8 +344,21 @@ class Pruner:
             self._before_ahead = int(self.step.numpy()), int(self._waiting.numpy())
             self.begin_step(every)
 
-    def run(self, train_function: Callable[[Any], Any], iterator: Any) -> Any:
-        """Run a compiled training step, if a callback has begun this training."""
+    def run(
+        self,
+        train_function: Callable[[Any], Any],
+        quiet_function: Callable[[Any], Any] | None,
+        iterator: Any,
+        steps: int,
+    ) -> Any:
+        """Run a compiled training function, if a callback has begun this training.
+
+        Args:
+            train_function: For any steps.
+            quiet_function: For steps without a change of masks; None if there is none.
+            iterator: The data.
+            steps: Training steps that a call may take.
+        """
         if not self.begun:
             raise ValueError(
                 "This model is pruned, and its masks are only kept up to date by the callback "
@@ -335,15 +371,51 @@ class Pruner:
             self._go_to(*self._before_ahead)
             self._before_ahead = None
         self._fresh = False
-        return train_function(iterator)
+        if quiet_function is None or not self._is_quiet(steps):
+            self._masked = False
+            return train_function(iterator)
+        if not self._masked:
+            self.apply_masks()
+            self._masked = True
+        self.quiet = True
+        try:
+            return quiet_function(iterator)
+        finally:
+            self.quiet = False
 
-    def fit(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run a model's own ``fit``, in which a training must begin anew."""
+    def _is_quiet(self, steps: int) -> bool:
+        """Return whether no mask changes in the next steps, nor in the one after them.
+
+        That one would look at weights that are not masked yet.
+        """
+        if not self._may_be_quiet:
+            return False
+        step = int(self.step.numpy())
+        if step not in self._unchanged:
+            following = min(outlook.next_update(rule, step) for rule in self._by_rule())
+            # For few steps it is not worth to compile a training function.
+            worth = following - step > _WORTH_COMPILING
+            self._unchanged = range(step, following if worth else step)
+        return step + steps + 1 < self._unchanged.stop
+
+    def fit(
+        self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a model's own ``fit``, in which a training must begin anew.
+
+        Args:
+            original: The model's own.
+            may_be_quiet: Whether nobody writes weights between two steps.
+            *args: What `original` is called with.
+            **kwargs: The same.
+        """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
+        self._may_be_quiet = may_be_quiet and not self._replicated
+        self._unchanged = range(0)
         try:
             return original(*args, **kwargs)
         finally:
-            self.begun = self.fitting = self._in_fit = False
+            self.begun = self.fitting = self._in_fit = self._may_be_quiet = False
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

@@ -10,15 +10,18 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.masks import Masks
+from kerasinit.pruning import constraints
 from kerasinit.pruning.registry import prunable_weights
 
 
 class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     """Keeps removed weights at zero in ``fit``: to retrain a ticket, or fine-tune a pruned model.
 
-    After each batch ``w <- w * mask``, so every forward pass, every evaluation and every
-    saved file sees the sparse network. Works with models of either Keras. To have masks
-    chosen while a model trains, see `prune_low_magnitude`.
+    After each step ``w <- w * mask``, so every forward pass, every evaluation and every
+    saved file sees the sparse network. In a Keras 3 model that trains and updates its
+    weights as Keras does, this is part of the compiled step, and costs next to nothing; in
+    other models, and in those of tf_keras, it is done between steps. To have masks chosen
+    while a model trains, see `prune_low_magnitude`.
 
     Args:
         masks: Boolean array by structural name (``"dense/kernel"``), True where a weight
@@ -26,8 +29,8 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     Raises:
         ValueError: When a training begins of a model that the masks do not fit, or that
-            takes several steps at once (``steps_per_execution``), between which nothing
-            can be held.
+            takes several steps at once (``steps_per_execution``), if masks are held
+            between steps.
 
     Example:
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
@@ -47,6 +50,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         tf_keras.callbacks.Callback.__init__(self)
         self._masks = masks if isinstance(masks, Masks) else Masks(masks)
         self._held: list[tuple[Any, tf.Tensor]] = []
+        self._compiled: _Compiled | None = None
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
@@ -61,26 +65,85 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             {name: shape for name, shape in shapes.items() if name in self._masks},
             f"the model {self.model.name!r}",
         )
-        steps = kerases.steps_per_execution(self.model)
-        if steps != 1:
-            raise ValueError(
-                f"The model takes {steps} steps at a time (steps_per_execution), and masks can "
-                f"only be held after each. Compile it with steps_per_execution=1."
-            )
         self._held = [
             (weights[name], tf.constant(mask, kerases.tensor(weights[name]).dtype))
             for name, mask in self._masks.items()
         ]
+        if self._can_be_compiled():
+            self._apply()
+            if self._compiled is None or self._compiled.model is not self.model:
+                self._compiled = _Compiled(self.model, self._held)
+            self._compiled.begin()
+            return
+        self._compiled = None
+        steps = kerases.steps_per_execution(self.model)
+        if steps != 1:
+            raise ValueError(
+                f"The model takes {steps} steps at a time (steps_per_execution), and its masks can "
+                f"only be held after each. Compile it with steps_per_execution=1."
+            )
         self._apply()
 
+    def _can_be_compiled(self) -> bool:
+        return (
+            kerases.kerase_of(self.model) == "keras"
+            # A model that prunes itself, or that another callback holds, has masks in its step.
+            and "make_train_function" not in vars(self.model)
+            and constraints.are_applied(self.model)
+        )
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Set the removed weights back to zero."""
-        self._apply()
+        """Set the removed weights back to zero, unless the compiled step has done so."""
+        if self._compiled is None:
+            self._apply()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Do so again: an optimizer may have written its averaged weights since."""
+        if self._compiled is not None:
+            self._compiled.end()
         self._apply()
 
     def _apply(self) -> None:
         for variable, mask in self._held:
             kerases.assign(variable, kerases.tensor(variable) * mask)
+
+
+class _Compiled:
+    """The training function of a Keras 3 model with its masks inside, beside the model's own."""
+
+    def __init__(self, model: Any, held: list[tuple[Any, tf.Tensor]]) -> None:
+        self.model, self._held = model, held
+        self._plain: Any = None
+        self._masking: Any = None
+
+    def begin(self) -> None:
+        """Let the model train with the masks from here."""
+        model = self.model
+        # Keras makes a new function when a model is compiled again.
+        if self._masking is None or model.train_function is not self._plain:
+            self._plain = model.train_function
+            model.make_train_function(force=True)
+            self._masking = self._with_masks(model.train_function)
+        model.train_function = self._masking
+        # The first thing that a training without the masks calls, if this one broke off.
+        model.make_train_function = self._end_and_make
+
+    def end(self) -> None:
+        """Let the model train as it did before."""
+        if self.model.train_function is self._masking:
+            self.model.train_function = self._plain
+        if "make_train_function" in vars(self.model):
+            del self.model.make_train_function
+
+    def _with_masks(self, compiled: Any) -> Any:
+        held = [(variable, mask, variable.constraint) for variable, mask in self._held]
+
+        def train_function(iterator: Any) -> Any:
+            with constraints.masking(held):
+                return compiled(iterator)
+
+        return train_function
+
+    def _end_and_make(self, force: bool = False) -> Any:
+        self.end()
+        return self.model.make_train_function(force)

@@ -7,6 +7,7 @@ without masks is an error, not a network that silently stays dense.
 """
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.pruning import constraints
 from kerasinit.pruning.engine import Pruner, Rule
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 
@@ -34,6 +36,9 @@ _HOOKS = (
     "set_weights",
     "load_weights",
 )
+
+# Where a callback of a user's own may write weights between two steps.
+_BETWEEN_STEPS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 _PRUNERS: weakref.WeakKeyDictionary[Any, Pruner] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
@@ -168,10 +173,16 @@ def _hook(model: Any) -> None:
     own = {name: getattr(model, name) for name in _HOOKS}
 
     def fit(*args: Any, **kwargs: Any) -> Any:
-        return pruner_of(model).fit(own["fit"], *args, **kwargs)
+        given = inspect.signature(own["fit"]).bind_partial(*args, **kwargs).arguments
+        quiet = not _may_write_weights(given.get("callbacks"))
+        return pruner_of(model).fit(own["fit"], quiet, *args, **kwargs)
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
         pruner = pruner_of(model)
+        if pruner.quiet:
+            pruner.begin_quiet_step(steps_of(model))
+            with constraints.masking(_masks_and_constraints(pruner)):
+                return own["train_step"](*args, **kwargs)
         # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(steps_of(model), counting=not model.jit_compile)
         with _unguarded(pruner):
@@ -184,8 +195,14 @@ def _hook(model: Any) -> None:
         pruner.fitting |= pruner.waits_for_training
         if model.train_function is None or force:
             own["make_train_function"](force=True)
-            compiled = model.train_function
-            model.train_function = lambda iterator: pruner_of(model).run(compiled, iterator)
+            compiled, quiet = model.train_function, None
+            if constraints.are_applied(model):
+                own["make_train_function"](force=True)
+                quiet = model.train_function
+            steps = kerases.steps_per_execution(model)
+            model.train_function = lambda iterator: pruner_of(model).run(
+                compiled, quiet, iterator, steps
+            )
         return model.train_function
 
     def masked(name: str) -> Callable[..., Any]:
@@ -262,6 +279,30 @@ def _guard_when_built(layer: Any) -> None:
             mark(layer, _MARKS[layer])
 
     layer.build = build_and_guard
+
+
+def _may_write_weights(callbacks: Any) -> bool:
+    """Return whether some callback is called between steps and is not one of Keras' or ours."""
+    callbacks = getattr(callbacks, "callbacks", callbacks) or []
+    for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+        home = type(callback).__module__.partition(".")[0]
+        strange = home not in ("keras", "kerasinit")
+        if (strange or isinstance(callback, keras.callbacks.LambdaCallback)) and any(
+            _is_overridden(callback, name) for name in _BETWEEN_STEPS
+        ):
+            return True
+    return False
+
+
+def _is_overridden(callback: Any, name: str) -> bool:
+    method = getattr(callback, name, None)
+    return getattr(method, "__func__", method) is not getattr(keras.callbacks.Callback, name)
+
+
+def _masks_and_constraints(pruner: Pruner) -> Iterator[tuple[Any, Any, Any]]:
+    for mask, variable in zip(pruner.masks.values(), pruner.variables, strict=True):
+        guard = variable.constraint
+        yield variable, mask, guard.original if isinstance(guard, _Guard) else guard
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from kerasinit.pruning.tfmot_bridge import tfmot
 
+NEVER = 2**62  # a step that no training reaches
+
 
 def check_schedule(schedule: Any) -> None:
     """Raise unless a schedule answers a step with (whether to update, sparsity).
@@ -48,6 +50,33 @@ def updates(schedule: Any, last: int) -> tuple[np.ndarray, np.ndarray]:
     steps, sparsities = steps.numpy()[fired], sparsities.numpy()[fired]
     _check_sparsity(schedule, steps, sparsities)
     return steps, sparsities
+
+
+def next_update(rule: Any, step: int) -> int:
+    """Return a step after ``step`` before which a rule updates no mask.
+
+    It is the next update, or, of a schedule that is not tfmot's own, the next step. Where
+    no update follows, it is beyond any training.
+
+    Example:
+    >>> from types import SimpleNamespace
+    >>> cubic = tfmot().PolynomialDecay(0.0, 0.5, begin_step=5, end_step=30, frequency=10)
+    >>> rule = SimpleNamespace(schedule=cubic, pattern=SimpleNamespace(once=False))
+    >>> [next_update(rule, step) for step in (0, 5, 24)]
+    [5, 15, 25]
+    >>> next_update(rule, 25) == NEVER
+    True
+    """
+    if rule.pattern.once:
+        return 1 if step < 1 else NEVER
+    if type(rule.schedule) not in (tfmot().ConstantSparsity, tfmot().PolynomialDecay):
+        return step + 1
+    begin, end = int(rule.schedule.begin_step), int(rule.schedule.end_step)
+    following = begin
+    if step >= begin:
+        frequency = int(rule.schedule.frequency)
+        following = step + frequency - (step - begin) % frequency
+    return NEVER if 0 <= end < following else following
 
 
 def removes_by(schedule: Any, pattern: Any, last: int) -> bool:

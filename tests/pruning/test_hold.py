@@ -82,9 +82,101 @@ def test_masks_that_do_not_fit_are_refused_before_training(library):
             model.fit(X, Y, verbose=0, callbacks=[HoldMasks(masks)])
 
 
-@LIBRARIES
-def test_several_steps_at_once_are_refused(library):
-    model = _model(library, steps_per_execution=2)
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def _with_own_step(**compile_options):
+    inputs = keras.Input((6,))
+    outputs = keras.layers.Dense(2, name="dense_1")(keras.layers.Dense(5, name="dense")(inputs))
+    model = OwnStep(inputs, outputs)
+    model.compile(keras.optimizers.Adam(0.05), "mse", **compile_options)
+    return model
+
+
+@pytest.mark.parametrize("make", [lambda **o: _model(tf_keras, **o), _with_own_step])
+def test_several_steps_at_once_are_refused_where_masks_are_held_between_them(make):
+    model = make(steps_per_execution=2)
 
     with pytest.raises(ValueError, match="takes 2 steps at a time"):
         model.fit(X, Y, verbose=0, callbacks=[HoldMasks({"dense/kernel": MASK})])
+
+
+def _trained(model, callbacks, epochs=2):
+    start = np.random.default_rng(1)
+    model.set_weights([start.standard_normal(w.shape) for w in model.get_weights()])
+    model.fit(X, Y, batch_size=16, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("options", [{"steps_per_execution": 3}, {"run_eagerly": True}, {}])
+def test_masks_in_the_compiled_step_and_between_steps_train_the_same(options):
+    expected = _trained(_with_own_step(), [HoldMasks({"dense/kernel": MASK})])
+    found = _trained(_model(keras, **options), [HoldMasks({"dense/kernel": MASK})])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_masks_hold_within_xla():
+    expected = _trained(_with_own_step(), [HoldMasks({"dense/kernel": MASK})])
+    found = _trained(_model(keras, jit_compile=True), [HoldMasks({"dense/kernel": MASK})])
+    assert not found[0][~MASK].any()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_constraint_of_the_users_goes_before_the_mask():
+    model = _model(keras)
+    model.layers[0].kernel.constraint = keras.constraints.UnitNorm()
+    kernel = _trained(model, [HoldMasks({"dense/kernel": MASK})])[0]
+
+    assert not kernel[~MASK].any()
+    lengths = np.linalg.norm(kernel, axis=0)
+    # Of unit length before the mask took a part of it.
+    assert np.all(lengths < 1)
+    assert isinstance(model.layers[0].kernel.constraint, keras.constraints.UnitNorm)
+
+
+def test_several_callbacks_hold_all_their_masks():
+    masks = {"dense/kernel": MASK, "dense_1/kernel": np.tile([True, False], (5, 1))}
+    model = _model(keras)
+    _trained(model, [HoldMasks({name: mask}) for name, mask in masks.items()])
+    for layer, mask in zip(model.layers, masks.values(), strict=True):
+        kernel = layer.kernel.numpy()
+        assert not kernel[~mask].any()
+        assert kernel[mask].all()
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("again", ["fit", "train_on_batch"])
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_a_training_without_the_callback_is_dense_again(again, broken_off):
+    model, held = _model(keras), HoldMasks({"dense/kernel": MASK})
+    if broken_off:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y, verbose=0, callbacks=[held, Interrupt()])
+    else:
+        model.fit(X, Y, verbose=0, callbacks=[held])
+    if again == "fit":
+        model.fit(X, Y, verbose=0)
+    else:
+        model.train_on_batch(X, Y)
+    assert model.layers[0].kernel.numpy().all()
+    assert model.layers[0].kernel.constraint is None
+    model.fit(X, Y, verbose=0, callbacks=[held])
+    assert not model.layers[0].kernel.numpy()[~MASK].any()
+
+
+def test_a_model_that_is_compiled_again_is_held_as_it_is_now():
+    model, held = _model(keras), HoldMasks({"dense/kernel": MASK})
+    model.fit(X, Y, verbose=0, callbacks=[held])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0, callbacks=[held])
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)

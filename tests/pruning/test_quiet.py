@@ -1,0 +1,207 @@
+"""Steps in which no mask changes are taken by a cheaper function, with the same numbers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasinit import pruning
+from kerasinit.pruning import constraints, engine, outlook
+from kerasinit.pruning.blocks import SingleWeights
+from kerasinit.pruning.tfmot_bridge import tfmot
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((240, 8)).astype("float32"), RNG.standard_normal((240, 4))
+STEPS, EPOCHS = 40, 4  # of 6 examples
+
+
+class Between(keras.callbacks.Callback):
+    """A callback that might write weights between steps, so that no step is a quiet one."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+class Own:
+    """A schedule of a user's own, which may fire at any time."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __call__(self, step):
+        return self.schedule(step)
+
+    def get_config(self):
+        return {}
+
+
+def model_of(schedule, optimizer=None, constraint=None, pattern=None, **options):
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(16, "relu", kernel_constraint=constraint)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(4)(hidden))
+    start = np.random.default_rng(1)
+    model.set_weights([start.standard_normal(w.shape) for w in model.get_weights()])
+    model = pruning.prune_low_magnitude(model, schedule, **(pattern or {}))
+    model.compile(optimizer or keras.optimizers.Adam(0.01), "mse", **options)
+    return model
+
+
+def trained(model, *callbacks, epochs=EPOCHS):
+    callbacks = [pruning.UpdatePruningStep(), *callbacks]
+    model.fit(X, Y, batch_size=6, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    return model.get_weights()
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Count training functions that ran, quiet ones and others."""
+    counted = {True: 0, False: 0}
+    run = engine.Pruner.run
+
+    def counting(self, train_function, quiet_function, iterator, steps):
+        def tell(function):
+            def called(iterator):
+                counted[self.quiet] += 1
+                return function(iterator)
+
+            return function and called
+
+        return run(self, tell(train_function), tell(quiet_function), iterator, steps)
+
+    monkeypatch.setattr(engine.Pruner, "run", counting)
+    return counted
+
+
+CUBIC = pruning.PolynomialDecay(0.2, 0.8, begin_step=0, end_step=120, frequency=30)
+
+
+def test_all_but_the_steps_around_an_update_are_quiet(calls):
+    trained(model_of(CUBIC))
+    # Updates at 30, 60, 90 and 120, each with the step before, whose weights it looks at.
+    assert calls == {True: EPOCHS * STEPS - 8, False: 8}
+
+
+def test_of_seven_steps_at_once_none_changes_a_mask_in_a_quiet_call(calls):
+    trained(model_of(CUBIC, steps_per_execution=7))
+    assert calls[True] > 0
+    assert calls[False] >= 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: model_of(pruning.ConstantSparsity(0.5, 0, frequency=10)),
+        lambda: model_of(Own(CUBIC)),
+        lambda: model_of(CUBIC, OwnUpdate(0.01)),
+    ],
+    ids=["often", "own schedule", "own optimizer"],
+)
+def test_no_step_is_quiet_where_that_would_not_pay_or_not_hold(make, calls):
+    trained(make())
+    assert calls == {True: 0, False: EPOCHS * STEPS}
+
+
+def test_no_step_is_quiet_where_a_callback_may_write_weights(calls):
+    trained(model_of(CUBIC), Between())
+    own = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    trained(model_of(CUBIC), own)
+    assert calls[True] == 0
+
+
+class OwnUpdate(keras.optimizers.SGD):
+    def apply(self, grads, trainable_variables=None):
+        super().apply(grads, trainable_variables)
+
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "sgd": lambda: keras.optimizers.SGD(0.05),
+    "momentum": lambda: keras.optimizers.SGD(0.005, momentum=0.9),
+    "decay": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+    "clipping": lambda: keras.optimizers.Adam(0.01, clipnorm=0.1),
+    "averages": lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=7),
+}
+OPTIONS = {
+    **{name: {"optimizer": make} for name, make in OPTIMIZERS.items()},
+    "constraint": {"constraint": keras.constraints.MaxNorm(0.9)},
+    "seven at once": {"steps_per_execution": 7},
+    "accumulation": {
+        "optimizer": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
+        "schedule": pruning.PolynomialDecay(0.2, 0.8, begin_step=0, end_step=60, frequency=30),
+    },
+    "eager": {"run_eagerly": True},
+    "two by two": {"pattern": {"block_size": (2, 2)}},
+    "grows back": {"schedule": pruning.ConstantSparsity(0.5, 0, frequency=30)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_quiet_steps_change_no_bit(name, calls):
+    options = {"schedule": CUBIC, "optimizer": OPTIMIZERS["adam"], **OPTIONS[name]}
+    make = options.pop("optimizer")
+
+    quiet = trained(model_of(optimizer=make(), **options))
+    assert calls[True] > 0
+    calls[True] = 0
+    others = trained(model_of(optimizer=make(), **options), Between())
+    assert calls[True] == 0
+
+    assert sum(np.count_nonzero(w == 0) for w in quiet) > 20
+    for ours, theirs in zip(quiet, others, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_quiet_steps_within_xla_have_the_same_masks(calls):
+    quiet = trained(model_of(CUBIC, jit_compile=True))
+    assert calls[True] > 0
+    others = trained(model_of(CUBIC, jit_compile=True), Between())
+    for ours, theirs in zip(quiet, others, strict=True):
+        np.testing.assert_array_equal(ours == 0, theirs == 0)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_weights_that_a_callback_writes_between_epochs_are_masked_before_the_next_step():
+    class Revive(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.layers[1].kernel.assign(keras.ops.ones((8, 16)))
+
+    # The learning rate is 0, so what a callback wrote stays, but for what is masked.
+    schedule = pruning.ConstantSparsity(0.5, 0, end_step=1, frequency=1)
+    model = model_of(schedule, keras.optimizers.SGD(0.0))
+    kernel = model.layers[1].kernel
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(float(keras.ops.mean(kernel == 0)))
+
+    model.fit(
+        X[:24], Y[:24], batch_size=6, verbose=0, callbacks=[pruning.UpdatePruningStep(), Look()]
+    )
+    trained(model, Revive(), Look(), epochs=1)
+    assert seen == [0.5, 0.5]
+
+
+@given(
+    st.integers(0, 20),
+    st.one_of(st.just(-1), st.integers(20, 60)),
+    st.integers(1, 15),
+    st.integers(0, 80),
+)
+def test_the_next_update_is_when_the_schedule_fires_next(begin, end, frequency, step):
+    schedule = tfmot().ConstantSparsity(0.5, begin, end, frequency)
+    rule = engine.Rule(schedule, SingleWeights())
+    later = tf.range(step + 1, step + 200, dtype=tf.int64)
+    fires = later.numpy()[schedule(later)[0].numpy()]
+    assert outlook.next_update(rule, step) == (fires[0] if len(fires) else outlook.NEVER)
+
+
+def test_constraints_are_put_back_as_they_were():
+    kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
+    kernel.constraint = before = keras.constraints.NonNeg()
+    with constraints.masking([(kernel, tf.zeros((2, 2)), None)]):
+        assert kernel.constraint is not before
+        np.testing.assert_array_equal(kernel.constraint(kernel), np.zeros((2, 2)))
+    assert kernel.constraint is before

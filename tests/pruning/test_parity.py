@@ -9,6 +9,7 @@ import pytest
 import tf_keras
 
 from kerasinit import pruning
+from kerasinit.pruning import engine
 
 # A schedule that ends between two updates is among what tfmot is compared by.
 SAID = pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
@@ -57,13 +58,17 @@ class Record:
     def __init__(self):
         self.updates, self.masks, self.weights, self.moved = [], [], [], []
 
-    def callback(self, library):
+    def callback(self, library, between=True):
         record = self
 
+        def look_between(self, batch, logs=None):
+            record.updates.append(pruning.masks(self.model))
+            record.moved.append(weights(self.model))
+
         class Recorder(library.callbacks.Callback):
-            def on_train_batch_end(self, batch, logs=None):
-                record.updates.append(pruning.masks(self.model))
-                record.moved.append(weights(self.model))
+            # A callback between steps might write weights, and then no step is a quiet one.
+            if between:
+                on_train_batch_end = look_between
 
             def on_epoch_end(self, epoch, logs=None):
                 record.masks.append(pruning.masks(self.model))
@@ -85,7 +90,16 @@ def start_and_data(build):
     return start, (inputs.astype("float32"), targets.astype("float32"))
 
 
-def train(library, build, optimizer, schedule, trainings=(3,), compilation=None, **arguments):
+def train(
+    library,
+    build,
+    optimizer,
+    schedule,
+    trainings=(3,),
+    compilation=None,
+    between=True,
+    **arguments,
+):
     """Train a pruned model of one library; return its record and validation losses."""
     start, data = start_and_data(build)
     model = build(library)
@@ -101,7 +115,7 @@ def train(library, build, optimizer, schedule, trainings=(3,), compilation=None,
             shuffle=False,
             verbose=0,
             validation_data=data,
-            callbacks=[callback, record.callback(library)],
+            callbacks=[callback, record.callback(library, between)],
         )
         losses.extend(history.history["val_loss"])
     return record, losses
@@ -113,11 +127,17 @@ def tfmots(build, optimizer, schedule, **arguments):
     return train(tf_keras, build, optimizer, schedule, **arguments)
 
 
-def twins(build, optimizer, schedule, compilation=None, **arguments):
+def twins(build, optimizer, schedule, compilation=None, between=True, **arguments):
     """Return the records of tf_keras with tfmot and of Keras 3 with ours."""
     theirs, their_losses = tfmots(build, optimizer, schedule, **arguments)
     ours, our_losses = train(
-        keras, build, optimizer, schedule, compilation=compilation, **arguments
+        keras,
+        build,
+        optimizer,
+        schedule,
+        compilation=compilation,
+        between=between,
+        **arguments,
     )
     # Validation comes before the end of an epoch, and must see masked weights as well.
     np.testing.assert_allclose(our_losses, their_losses, rtol=1e-3)
@@ -181,10 +201,12 @@ def constant():
     return pruning.ConstantSparsity(0.6, begin_step=1, frequency=3)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    [(sgd, cubic), (sgd, constant), (momentum, cubic), (adam, constant)],
-)
+SCHEDULES = pytest.mark.parametrize("schedule", [constant, cubic])
+OPTIMIZERS = pytest.mark.parametrize("optimizer", [sgd, momentum, adam])
+
+
+@SCHEDULES
+@OPTIMIZERS
 def test_an_mlp_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
     theirs, ours = twins(mlp, optimizer, schedule)
     assert_masks_equal(theirs, ours)
@@ -193,9 +215,8 @@ def test_an_mlp_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedul
     assert regrown(ours) > 0, "without weights growing back this proves little"
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"), [(sgd, constant), (gentle_momentum, cubic), (adam, constant)]
-)
+@SCHEDULES
+@pytest.mark.parametrize("optimizer", [sgd, gentle_momentum, adam])
 def test_convolutions_get_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
     theirs, ours = twins(convolutions, optimizer, schedule)
     assert_masks_equal(theirs, ours)
@@ -208,9 +229,8 @@ def test_convolutions_get_the_same_masks_and_weights_as_from_tfmot(optimizer, sc
     assert regrown(ours) > 0
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"), [(sgd, cubic), (momentum, constant), (adam, cubic)]
-)
+@SCHEDULES
+@OPTIMIZERS
 def test_an_lstm_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
     theirs, ours = twins(recurrent, optimizer, schedule)
     assert_masks_equal(theirs, ours)
@@ -276,11 +296,35 @@ def test_two_of_four_are_removed_as_by_tfmot(build):
         (convolutions, gentle_momentum, cubic, {}),
         (recurrent, adam, cubic, {}),
         (mlp, sgd, constant, {"block_size": (4, 4), "block_pooling_type": "AVG"}),
+        (mlp, sgd, constant, {"sparsity_m_by_n": (2, 4), "trainings": (2,)}),
     ],
 )
 def test_several_steps_in_one_execution_change_nothing(build, optimizer, schedule, pattern):
     compilation = {"steps_per_execution": 7}
     theirs, ours = twins(build, optimizer, schedule, compilation=compilation, **pattern)
+    assert_masks_equal(theirs, ours)
+    assert_weights_equal(theirs, ours)
+
+
+def seldom():
+    return pruning.ConstantSparsity(0.6, begin_step=1, frequency=10)
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize(
+    ("build", "optimizer"), [(mlp, momentum), (convolutions, sgd), (recurrent, adam)]
+)
+def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
+    monkeypatch.setattr(engine, "_WORTH_COMPILING", 1)
+    quiet, begin_quiet_step = [], engine.Pruner.begin_quiet_step
+
+    def count(self, *arguments):
+        quiet.append(begin_quiet_step(self, *arguments))
+
+    monkeypatch.setattr(engine.Pruner, "begin_quiet_step", count)
+    compilation = {"steps_per_execution": steps}
+    theirs, ours = twins(build, optimizer, seldom, compilation=compilation, between=False)
+    assert quiet, "no training function for quiet steps was traced"
     assert_masks_equal(theirs, ours)
     assert_weights_equal(theirs, ours)
 

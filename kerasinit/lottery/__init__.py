@@ -3,6 +3,8 @@
 from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.loop import Watch, prune, run
+from kerasinit.lottery.options import command, read_toml, to_toml
+from kerasinit.lottery.presets import preset
 from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
@@ -16,12 +18,16 @@ __all__ = [
     "Store",
     "Ticket",
     "Watch",
+    "command",
     "figure",
     "load",
     "load_ticket",
     "plot",
+    "preset",
     "prune",
+    "read_toml",
     "rows",
     "run",
     "table",
+    "to_toml",
 ]

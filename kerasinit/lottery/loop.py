@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import models
+from kerasinit.lottery import models, scopes
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
@@ -119,11 +119,10 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
             _train(trial, store, watch, place, masks, trial.rewound(store))
         elif store.stage(place).ticket().masks != masks:
             raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
-        for control in trial.experiment.controls if level else ():
+        for control in trial.experiment.branches_at(level)[1:]:
             place = replace(place, branch=control)
             if not store.has(place):
-                fresh = trial.fresh(level)
-                changed, start = CONTROLS[control](masks, trial.rewound(store), fresh)
+                changed, start = trial.control(store, level, masks, control)
                 _train(trial, store, watch, place, changed, start)
 
 
@@ -133,7 +132,8 @@ def _train(
     """Run one stage and put it on disk."""
     experiment = trial.experiment
     dense = place.level == 0
-    first = experiment.rewind_step if not dense and place.branch == "ticket" else 0
+    anew = dense or (place.branch in CONTROLS and CONTROLS[place.branch].fresh)
+    first = 0 if anew else experiment.rewind_step
     trainer = trial.restart()
     start = trainer.mask_state(start, masks)
     trainer.restore(start)
@@ -207,7 +207,7 @@ class _Trial:
     ) -> None:
         self.experiment, self.number = experiment, number
         self._build, self._data = build, data
-        train, self._validation = data.split(experiment.seed, number)
+        train, self._validation = data.split(experiment.seed, number, experiment.validation)
         self.order = Order(train, experiment.batch_size, experiment.seed, number)
         self.trainer = self._new_trainer()
         self.first = self.trainer.state()
@@ -222,6 +222,7 @@ class _Trial:
             purpose,
             self.number,
             *place,
+            optimizer=self.experiment.optimizer,
         )
 
     def _new_trainer(self) -> Trainer:
@@ -245,14 +246,13 @@ class _Trial:
     @property
     def rates(self) -> dict[str, float]:
         """The fraction that a level removes of each weight's survivors."""
-        names = list(self.trainer.shapes)
-        output = names[-1].rpartition("/")[0]
-        return {
-            name: self.experiment.output_rate
-            if name.rpartition("/")[0] == output
-            else self.experiment.rate
-            for name in names
-        }
+        experiment = self.experiment
+        return scopes.rates(
+            list(self.trainer.shapes),
+            experiment.rate,
+            experiment.output_rate,
+            experiment.layer_rates,
+        )
 
     def rewound(self, store: Store) -> State:
         """Return the state that survivors go back to; the first one for the dense network."""
@@ -271,15 +271,23 @@ class _Trial:
             )
         return stage.state("rewind")
 
-    def fresh(self, level: int) -> State:
+    def control(self, store: Store, level: int, masks: Masks, name: str) -> tuple[Masks, State]:
+        """Return the masks that a control trains with, and the state that it starts from."""
+        control, seed = CONTROLS[name], self.experiment.seed
+        changed = control.masks(
+            masks, lambda weight: streams.generator(seed, name, self.number, level, weight)
+        )
+        return changed, self.fresh(name, level) if control.fresh else self.rewound(store)
+
+    def fresh(self, control: str, level: int) -> State:
         """Return a first state drawn from other random numbers."""
-        variables = named_variables(self._make("reinit", level))
+        variables = named_variables(self._make(control, level))
         state = {**self.first, **{name: kerases.read(v) for name, v in variables.items()}}
         for name in self.trainer.shapes:
             if np.array_equal(state[name], self.first[name]):
                 raise ValueError(
                     f"{self.experiment.model} gives {name!r} the same first values whatever the "
-                    f"seed, so the control `reinit` would compare the ticket with itself. Leave "
+                    f"seed, so the control `{control}` would compare the ticket with itself. Leave "
                     f"the seed of its initializers out (seed=None), or use --controls none."
                 )
         return state
@@ -291,8 +299,10 @@ class _Trial:
                 f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
                 f"KERAS_BACKEND=tensorflow."
             )
-        if self.experiment.levels and "reinit" in self.experiment.controls:
-            self.fresh(1)
+        self.rates  # noqa: B018 - raises if a pattern fits no layer
+        for control in self.experiment.controls if self.experiment.levels else ():
+            if CONTROLS[control].fresh:
+                self.fresh(control, 1)
         with tempfile.TemporaryDirectory() as folder:
             self.trainer.model.save(Path(folder) / "model.keras")
 

@@ -146,7 +146,7 @@ class Store:
             Place(trial, level, branch)
             for trial in range(self.experiment.trials)
             for level in range(self.experiment.levels + 1)
-            for branch in (self.experiment.branches if level else ("ticket",))
+            for branch in self.experiment.branches_at(level)
         ]
 
     def missing(self) -> list[Place]:

@@ -8,12 +8,13 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from kerasinit import suggest
+from kerasinit.lottery import rewinds, scopes
 from kerasinit.lottery.controls import CONTROLS
+from kerasinit.lottery.criteria import CRITERIA
 
 # (iterations, trials) where none are given. The paper trains MNIST for 50,000; the
 # digits are small, quick and noisy, so they get few iterations and several trials.
@@ -57,6 +58,14 @@ class Experiment:
     otherwise 10000"""
     levels: int = 8
     """how many times to prune; level 0 is the dense network"""
+    one_shot: bool = False
+    """prune the dense network at once at each level, as far as so many levels would go"""
+    criterion: str = "magnitude"
+    """what survivors are chosen by: magnitude (or large_final), magnitude_increase, movement, snip,
+    grasp, synflow or random"""
+    scope: str = "layer"
+    """how survivors spread over the layers: layer (by the rates), global (the best of all), erk or
+    smart-ratios; all keep as many in all"""
     rate: float = 0.2
     """fraction of each layer's surviving weights that a level removes"""
     output_rate: float = 0.1
@@ -65,7 +74,10 @@ class Experiment:
     """the same, for layers by name or pattern (the first that fits), as in
     dense_1=0.3,conv2d*=0.1"""
     rewind: str = "init"
-    """what survivors go back to: init (the first weights) or step:K (those after K iterations)"""
+    """what survivors go back to: init (the first weights), step:K (those after K iterations), lr or
+    lr:K (trained weights, the optimizer's state at first or after K), finetune (nothing), signs
+    (first signs, sizes permuted), constant-signs (first signs, one size), reshuffled (first values
+    permuted)"""
     controls: tuple[str, ...] = ("reinit",)
     """networks trained beside each ticket, separated by commas, or none: reinit (same mask, new
     weights), shuffle (mask permuted within each layer, same weights), random-mask (as many weights
@@ -86,7 +98,7 @@ class Experiment:
     """let XLA compile the training loop: several times faster, other rounding"""
 
     def __post_init__(self) -> None:
-        for name in ("dataset", "model", "rewind"):
+        for name in ("dataset", "model", "criterion", "scope", "rewind"):
             _require_text(name, getattr(self, name))
         for name in ("initializer", "optimizer"):
             if getattr(self, name) is not None:
@@ -117,6 +129,9 @@ class Experiment:
         for control in self.controls:
             if control not in CONTROLS:
                 raise suggest.unknown("control", control, CONTROLS)
+        for name, choices in (("criterion", CRITERIA), ("scope", scopes.SCOPES)):
+            if getattr(self, name) not in choices:
+                raise suggest.unknown(name, getattr(self, name), choices)
         for level in self.control_levels:
             if not 1 <= level <= self.levels:
                 raise ValueError(
@@ -156,18 +171,14 @@ class Experiment:
                     f"{name} must lie between 0 and 1, both excluded; got {value}. "
                     f"0.2 removes a fifth of the weights that are left."
                 )
-        if not isinstance(self.xla, bool):
-            raise ValueError(f"--xla is yes or no; got {self.xla!r}.")
+        for name in ("one_shot", "xla"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{option(name)} is yes or no; got {getattr(self, name)!r}.")
 
     @property
     def rewind_step(self) -> int:
-        """The iteration that survivors are rewound to; 0 for the first weights."""
-        if self.rewind == "init":
-            return 0
-        match = re.fullmatch(r"step:(\d{1,15})", self.rewind)
-        if not match or not int(match[1]):
-            raise suggest.unknown("rewind", self.rewind, ("init", "step:K"), "K is at least 1.")
-        return int(match[1])
+        """The iteration whose state survivors get back, if only in part; 0 for the first."""
+        return rewinds.parse(self.rewind).step
 
     @property
     def branches(self) -> tuple[str, ...]:

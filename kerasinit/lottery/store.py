@@ -7,6 +7,7 @@
         ticket.safetensors            the masks, and the weights it started from
         trained.safetensors           the weights it ended with (tickets only)
         model.keras                   the same as a model (tickets only)
+        optimizer_ended.safetensors   the optimizer at the end (tickets that are fine-tuned only)
         rewind.safetensors            where survivors go back to (level 0 only)
         curve.csv                     validation loss and accuracy while it trained
         result.json                   its row of the report

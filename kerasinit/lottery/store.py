@@ -7,6 +7,7 @@
         ticket.safetensors            the masks, and the weights it started from
         trained.safetensors           the weights it ended with (tickets only)
         model.keras                   the same as a model (tickets only)
+        optimizer_ended.safetensors   the optimizer at the end (tickets that are fine-tuned only)
         rewind.safetensors            where survivors go back to (level 0 only)
         curve.csv                     validation loss and accuracy while it trained
         result.json                   its row of the report
@@ -146,7 +147,7 @@ class Store:
             Place(trial, level, branch)
             for trial in range(self.experiment.trials)
             for level in range(self.experiment.levels + 1)
-            for branch in (self.experiment.branches if level else ("ticket",))
+            for branch in self.experiment.branches_at(level)
         ]
 
     def missing(self) -> list[Place]:

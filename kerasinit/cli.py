@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit.lottery import Experiment, report, run
+from kerasinit.lottery import Experiment, digest, report, run
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
 
@@ -89,6 +89,21 @@ def _report(
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
+    return 0
+
+
+@_lottery.command(name="digest")
+def _digest(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    partial: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Print one number for all that a run came to; the same numbers have the same.
+
+    Args:
+        folder: the folder of the run
+        partial: take what is there of a run that is not finished
+    """
+    print(digest(Store.read(folder), partial=partial))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
 
 from kerasinit.lottery.data import Dataset, load
+from kerasinit.lottery.digest import digest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.loop import Watch, prune, run
 from kerasinit.lottery.report import figure, plot, rows, table
@@ -16,6 +17,7 @@ __all__ = [
     "Store",
     "Ticket",
     "Watch",
+    "digest",
     "figure",
     "load",
     "load_ticket",

@@ -6,7 +6,7 @@ to repeat a command is to resume it.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -114,7 +114,7 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
         place = Place(trial.number, level, "ticket")
         if level:
             trained = store.stage(replace(place, level=level - 1)).state("trained")
-            masks = prune(trained, masks, trial.rates)
+            masks = prune(trained, masks, rates(trial.experiment, masks))
         if not store.has(place):
             _train(trial, store, watch, place, masks, trial.rewound(store))
         elif store.stage(place).ticket().masks != masks:
@@ -163,8 +163,10 @@ def _train(
     about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, _weights(start), about))
+        stage.write_state("trained", _weights(trained.final))
+        owners = trainer.owners
+        stage.write_state("optimizer", {name: trained.final[name] for name in owners}, owners)
         if place.branch == "ticket":
-            stage.write_state("trained", _weights(trained.final))
             trainer.model.save(stage.model_path)
         if dense:
             stage.write_state("rewind", trained.kept)
@@ -197,6 +199,25 @@ def prune(weights: Mapping[str, np.ndarray], masks: Masks, rates: Mapping[str, f
             for name, mask in masks.items()
         }
     )
+
+
+def rates(experiment: Experiment, names: Iterable[str]) -> dict[str, float]:
+    """Return the fraction that a level removes of each weight's survivors.
+
+    Args:
+        experiment: The run.
+        names: The prunable weights, in the model's order: the last layer is the output.
+
+    Example:
+    >>> rates(Experiment(), ["dense/kernel", "dense_1/kernel"])
+    {'dense/kernel': 0.2, 'dense_1/kernel': 0.1}
+    """
+    names = list(names)
+    output = names[-1].rpartition("/")[0]
+    return {
+        name: experiment.output_rate if name.rpartition("/")[0] == output else experiment.rate
+        for name in names
+    }
 
 
 class _Trial:
@@ -241,18 +262,6 @@ class _Trial:
         self._started = True
         self.trainer.restore(self.first)
         return self.trainer
-
-    @property
-    def rates(self) -> dict[str, float]:
-        """The fraction that a level removes of each weight's survivors."""
-        names = list(self.trainer.shapes)
-        output = names[-1].rpartition("/")[0]
-        return {
-            name: self.experiment.output_rate
-            if name.rpartition("/")[0] == output
-            else self.experiment.rate
-            for name in names
-        }
 
     def rewound(self, store: Store) -> State:
         """Return the state that survivors go back to; the first one for the dense network."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit.lottery import Experiment, digest, report, run
+from kerasinit.lottery import Experiment, digest, report, run, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
 
@@ -105,6 +105,29 @@ def _digest(
     """
     print(digest(Store.read(folder), partial=partial))
     return 0
+
+
+@_lottery.command(name="verify")
+def _verify(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Prove from the files of a run alone that it is what it says; exit code 1 if not.
+
+    Args:
+        folder: the folder of the run
+        json_: print the proof for programs instead
+    """
+    proof = verify(folder)
+    if json_:
+        print(json.dumps(proof.to_dict(), indent=2))
+        return 0 if proof.holds else 1
+    console = Console()
+    console.print(proof.table())
+    for finding in proof.findings:
+        console.print(f"FAILED {finding}", soft_wrap=True, highlight=False, markup=False)
+    console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
+    return 0 if proof.holds else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

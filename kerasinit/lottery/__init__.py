@@ -8,11 +8,14 @@ from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.trainer import DivergedError
+from kerasinit.lottery.verify import Finding, Proof, verify
 
 __all__ = [
     "Dataset",
     "DivergedError",
     "Experiment",
+    "Finding",
+    "Proof",
     "Row",
     "Store",
     "Ticket",
@@ -26,4 +29,5 @@ __all__ = [
     "rows",
     "run",
     "table",
+    "verify",
 ]

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import asdict
 
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.store import Place, Stage, Store
 from kerasinit.lottery.ticket import read_tensors
 
 
@@ -34,6 +34,7 @@ def digest(store: Store, *, partial: bool = False) -> str:
 
     Example:
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from kerasinit.lottery.experiment import Experiment
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = Store.open(Path(folder) / "a", Experiment(), {"data": "", "versions": {}})
@@ -54,19 +55,19 @@ def digest(store: Store, *, partial: bool = False) -> str:
     for place in store.places():
         if store.has(place):
             _add(sha, "place", str(place).encode())
-            _add_stage(sha, store.path(place))
+            _add_stage(sha, store.stage(place))
     return sha.hexdigest()
 
 
-def _add_stage(sha: "hashlib._Hash", folder: Path) -> None:
-    for path in sorted(folder.glob("*.safetensors")):
+def _add_stage(sha: "hashlib._Hash", stage: Stage) -> None:
+    for path in sorted(stage.folder.glob("*.safetensors")):
         arrays, about = read_tensors(path)
         _add(sha, path.name, _json(about))
         for name, array in sorted(arrays.items()):
             _add(sha, f"{name} {array.dtype} {array.shape}", array.tobytes())
-    _add(sha, "curve", (folder / "curve.csv").read_bytes())
-    result = json.loads((folder / "result.json").read_bytes())
-    _add(sha, "result", _json({k: v for k, v in result.items() if k != "seconds"}))
+    _add(sha, "curve", (stage.folder / "curve.csv").read_bytes())
+    # The row has all of the result but the seconds.
+    _add(sha, "result", _json(asdict(stage.row())))
 
 
 def _add(sha: "hashlib._Hash", name: str, content: bytes) -> None:

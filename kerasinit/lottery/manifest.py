@@ -1,9 +1,10 @@
 """The list of a training's files with their digests: any changed byte is found.
 
 Every finished training has one, ``manifest.json``, written last. It names the SHA-256 of
-each file beside it and of the run's ``experiment.json``, in one fixed spelling, so that no
-byte of the list itself can change unseen either. Whoever repairs the list after a change
-has to get past `kerasinit.lottery.verify`, which compares the contents.
+each file beside it and of the run's ``experiment.json``, in one fixed spelling, and the
+digest of this list itself, so that a changed list is not taken for changed files. Whoever
+repairs the list after a change has to get past `kerasinit.lottery.verify`, which compares
+the contents.
 """
 
 import hashlib
@@ -74,4 +75,5 @@ def sha256(path: Path) -> str:
 def _spelled(experiment: str, listed: dict[str, str]) -> bytes:
     """Return the only spelling that a list may have."""
     content = {"format": _FORMAT, "experiment": experiment, "files": listed}
-    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
+    itself = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**content, "list": itself}, indent=2, sort_keys=True) + "\n").encode()

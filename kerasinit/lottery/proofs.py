@@ -1,0 +1,393 @@
+"""What must hold in a run for its results to mean what they say.
+
+Each proof compares files of a run with each other; none needs the model, the data or
+another run. What a rewind or a control promises is said in a table at the end.
+"""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.special
+
+from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.loop import prune, rates
+from kerasinit.lottery.store import Place, Row
+from kerasinit.lottery.trainer import Point
+from kerasinit.masks import Masks
+
+State = Mapping[str, np.ndarray]
+_MOST_MODEL = 16 * 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the files of one training say."""
+
+    place: Place
+    masks: Masks
+    start: State
+    trained: State
+    moments: State
+    owners: Mapping[str, str]
+    curve: tuple[Point, ...]
+    row: Row
+    rewind: State | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        claim: What was to be shown; checks of a claim are counted together.
+        file: The file that would be wrong.
+        weight: The variable that would be wrong, if it is about one.
+        problem: What is wrong; empty if the claim holds.
+    """
+
+    claim: str
+    file: str
+    weight: str = ""
+    problem: str = ""
+
+
+Checks = Iterator[Check]
+
+
+def first_iteration(experiment: Experiment, place: Place) -> int:
+    """Return the iteration that a training's first weights come from."""
+    anew = place.level == 0 or other_weights in CONTROLS.get(place.branch, ())
+    return 0 if anew else experiment.rewind_step
+
+
+def dense(first: Evidence, experiment: Experiment) -> Checks:
+    """Show that level 0 is the whole network, and where its survivors go back to."""
+    for name, mask in first.masks.items():
+        gone = int(np.count_nonzero(~mask))
+        yield _check("level 0 is dense", "ticket", name, gone, f"{gone} weights are removed")
+    rewind = first.rewind or {}
+    missing = sorted(set(first.start) - set(rewind))
+    yield _check(
+        "the rewind point is whole", "rewind", "", missing, f"it lacks {', '.join(missing)}"
+    )
+    if experiment.rewind_step:
+        same = all(_same(rewind.get(name), first.start[name]) for name in first.masks)
+        yield _check(
+            "the rewind point was trained",
+            "rewind",
+            "",
+            same,
+            f"it is the first weights, not those of iteration {experiment.rewind_step}",
+        )
+        return
+    for name, value in first.start.items():
+        yield _equal("the rewind point is the first weights", "rewind", name, rewind, value)
+    for name, owner in first.owners.items():
+        moment = rewind.get(name)
+        # An optimizer that has taken no step holds one value throughout a moment.
+        moved = moment is None or not moment.size or np.any(moment != moment.flat[0])
+        yield _check(
+            "the rewind point's moments are fresh",
+            "rewind",
+            owner,
+            moved,
+            f"its moment {name} has been moved",
+        )
+
+
+def nested(here: Evidence, parent: Evidence) -> Checks:
+    """Show that no weight lives that was removed before."""
+    fit = list(here.masks) == list(parent.masks)
+    yield _check(
+        "masks are for the same weights",
+        "ticket",
+        "",
+        not fit,
+        f"it masks {', '.join(here.masks)}; the level before {', '.join(parent.masks)}",
+    )
+    for name, mask in here.masks.items() if fit else ():
+        if mask.shape != parent.masks[name].shape:
+            problem = f"its shape is {mask.shape}; at the level before {parent.masks[name].shape}"
+            yield _check("masks are nested", "ticket", name, True, problem)
+            continue
+        back = np.flatnonzero(mask & ~parent.masks[name])
+        problem = f"{back.size} weights live that the level before had removed"
+        yield _check("masks are nested", "ticket", name, back.size, problem)
+
+
+def pruned(here: Evidence, parent: Evidence, experiment: Experiment) -> Checks:
+    """Show that the masks are what pruning makes of the weights trained before, to the bit."""
+    expected = prune(parent.trained, parent.masks, rates(experiment, parent.masks))
+    for name, mask in expected.items():
+        found = here.masks.get(name)
+        count = None if found is None else int(np.count_nonzero(found))
+        wanted = int(np.count_nonzero(mask))
+        yield _check(
+            "counts are exact",
+            "ticket",
+            name,
+            count != wanted,
+            f"{count} weights live; the rates leave {wanted}",
+        )
+        same = found is not None and np.array_equal(found, mask)
+        yield _check(
+            "masks are recomputed",
+            "ticket",
+            name,
+            not same,
+            "it is not what pruning the weights trained before gives",
+        )
+
+
+def removed(here: Evidence) -> Checks:
+    """Show that removed weights are zero at the start and at the end, and so their moments."""
+    for name, mask in here.masks.items():
+        for file, state, when in (
+            ("ticket", here.start, "start"),
+            ("trained", here.trained, "end"),
+        ):
+            yield _zero(f"removed weights are zero at the {when}", file, name, state, mask)
+    for name, owner in here.owners.items():
+        mask = here.masks[owner]
+        yield _zero("removed weights have no moments", "optimizer", name, here.moments, mask, owner)
+
+
+def whole(here: Evidence, first: Evidence) -> Checks:
+    """Show that a training has every variable and every moment that level 0 has."""
+    for file, mine, theirs in (
+        ("ticket", here.start, first.start),
+        ("trained", here.trained, first.start),
+        ("optimizer", here.moments, first.moments),
+    ):
+        different = sorted(set(mine) ^ set(theirs))
+        yield _check(
+            "no variable is missing",
+            file,
+            "",
+            different,
+            f"it and level 0 differ in having {', '.join(different)}",
+        )
+    wrong = dict(here.owners) != dict(first.owners) or set(here.owners) != set(here.moments)
+    yield _check(
+        "no variable is missing", "optimizer", "", wrong, "its moments belong to other weights"
+    )
+
+
+def measured(here: Evidence, experiment: Experiment) -> Checks:
+    """Show that the result is what the curve says, and both are of this training."""
+    place, row = here.place, here.row
+    of = Place(row.trial, row.level, row.branch)
+    yield _check("results are of their training", "result", "", of != place, f"it is of {of}")
+    yield _check(
+        "densities are those of the masks",
+        "result",
+        "density",
+        row.density != here.masks.density,
+        f"it is {row.density}; {here.masks.density} of the weights live",
+    )
+    last, every = experiment.iterations, experiment.evaluate_every
+    begin = first_iteration(experiment, place)
+    looks = range((begin // every + 1) * every, last, every)
+    iterations = [point.iteration for point in here.curve]
+    # The length first: a forged experiment may announce more looks than memory holds.
+    complete = len(iterations) == len(looks) + 1 and iterations == [*looks, last]
+    yield _check(
+        "curves are complete",
+        "curve",
+        "",
+        not complete,
+        f"it has {len(iterations)} points; expected one every {every} iterations, from {begin} to "
+        f"{last}",
+    )
+    best = min(here.curve, key=lambda point: point.validation_loss, default=None)
+    for name, value in (
+        ("best_iteration", best and best.iteration),
+        ("best_validation_loss", best and best.validation_loss),
+    ):
+        claimed = getattr(row, name)
+        yield _check(
+            "early stops are the curve's least",
+            "result",
+            name,
+            claimed != value,
+            f"it is {claimed}; the curve says {value}",
+        )
+    for name in ("test_accuracy", "final_test_accuracy"):
+        value = getattr(row, name)
+        wrong = not (isinstance(value, float | int) and 0 <= value <= 1)
+        yield _check("accuracies are fractions", "result", name, wrong, f"it is {value}")
+
+
+def model(here: Evidence, path: Path) -> Checks:
+    """Show that the model file holds the trained weights, bit for bit."""
+    left = Counter(_archived(path))
+    for name, value in here.trained.items():
+        key = (value.dtype.str, value.shape, value.tobytes())
+        yield _check(
+            "model files hold the trained weights",
+            "model",
+            name,
+            not left[key],
+            "no array in it equals what trained.safetensors has",
+        )
+        left[key] -= 1
+
+
+def _archived(path: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
+    """Yield the type, shape and bytes of every array in a Keras file."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("model.weights.h5")
+        if info.file_size > _MOST_MODEL:
+            raise ValueError(f"{path} announces {info.file_size} bytes of weights.")
+        content = io.BytesIO(archive.read(info))
+    found: list[tuple[str, tuple[int, ...], bytes]] = []
+
+    def visit(_: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+            value = item[()]
+            found.append((item.dtype.str, item.shape, np.asarray(value).tobytes()))
+
+    with h5py.File(content, "r") as file:
+        file.visititems(visit)
+    return iter(found)
+
+
+# What a ticket starts from, given its masks, the first training and the one before.
+
+
+def from_rewind_point(here: Evidence, first: Evidence, _: Evidence) -> Checks:
+    """Survivors have the values of the rewind point; what no mask covers, too."""
+    yield from _starts_from(here, first.rewind or {}, "the rewind point")
+
+
+def _starts_from(here: Evidence, state: State, what: str) -> Checks:
+    for name in here.start:
+        wanted = state.get(name)
+        if wanted is not None and name in here.masks and wanted.shape == here.masks[name].shape:
+            wanted = np.where(here.masks[name], wanted, np.zeros((), wanted.dtype))
+        yield _equal(f"survivors start from {what}", "ticket", name, here.start, wanted)
+
+
+# What a control keeps of its ticket, and what it changes.
+
+
+def same_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
+    """The control prunes the same weights."""
+    for name, mask in ticket.masks.items():
+        wrong = not np.array_equal(here.masks.get(name), mask)
+        yield _check("controls keep the mask", "ticket", name, wrong, "it is not the ticket's")
+
+
+def same_counts(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
+    """The control prunes as many weights in every layer."""
+    for name, mask in ticket.masks.items():
+        count = int(np.count_nonzero(here.masks[name])) if name in here.masks else None
+        wrong = count != np.count_nonzero(mask)
+        yield _check(
+            "controls keep the counts",
+            "ticket",
+            name,
+            wrong,
+            f"{count} weights live; {np.count_nonzero(mask)} do in the ticket",
+        )
+
+
+def same_total(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
+    """The control prunes as many weights in all."""
+    yield _check(
+        "controls keep the density",
+        "ticket",
+        "",
+        here.masks.kept != ticket.masks.kept,
+        f"{here.masks.kept} weights live; {ticket.masks.kept} do in the ticket",
+    )
+
+
+def other_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
+    """The control prunes other weights, in every layer where that cannot fail by chance."""
+    for name, mask in ticket.masks.items():
+        arrangements = scipy.special.binom(mask.size, np.count_nonzero(mask))
+        same = arrangements > 1e6 and np.array_equal(here.masks.get(name), mask)
+        yield _check("controls change the mask", "ticket", name, same, "it is the ticket's mask")
+
+
+def other_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
+    """The control's survivors have values of their own, in every layer."""
+    for name, mask in here.masks.items():
+        mine, theirs = here.start[name][mask], first.start[name][mask]
+        later = (first.rewind or {}).get(name)
+        wrong = _same(mine, theirs) or (later is not None and _same(mine, later[mask]))
+        yield _check("controls change the weights", "ticket", name, wrong, "they are the ticket's")
+
+
+def rewound_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
+    """The control's survivors go back to where those of a ticket would."""
+    yield from _starts_from(here, first.rewind or {}, "the rewind point")
+
+
+Proof = Callable[[Evidence, Evidence, Evidence], Checks]
+
+STARTS: dict[str, Proof] = {"init": from_rewind_point, "step": from_rewind_point}
+"""By the rewind's name, before its colon: ``(training, level 0, level before)``."""
+
+CONTROLS: dict[str, tuple[Proof, ...]] = {
+    "reinit": (same_masks, other_weights),
+    "shuffle": (same_counts, other_masks, rewound_weights),
+    "random-mask": (same_total, other_masks, rewound_weights),
+    "shuffle-reinit": (same_counts, other_masks, other_weights),
+}
+"""By the control's name: ``(control, its ticket, level 0)``."""
+
+
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Return whether two arrays have the same bits; -0 is not 0, and NaN is NaN."""
+    return (
+        a is not None
+        and b is not None
+        and (a.dtype, a.shape) == (b.dtype, b.shape)
+        and a.tobytes() == b.tobytes()
+    )
+
+
+def _check(claim: str, file: str, weight: str, wrong: object, problem: str) -> Check:
+    return Check(claim, file, weight, problem if wrong else "")
+
+
+def _equal(claim: str, file: str, name: str, state: State, wanted: np.ndarray | None) -> Check:
+    found = state.get(name)
+    if (
+        found is None
+        or wanted is None
+        or (found.shape, found.dtype) != (wanted.shape, wanted.dtype)
+    ):
+        return Check(claim, file, name, "it is not there in the same shape and type")
+    if _same(found, wanted):
+        return Check(claim, file, name)
+    bits = np.frombuffer(found.tobytes(), np.uint8) != np.frombuffer(wanted.tobytes(), np.uint8)
+    places = np.unique(np.flatnonzero(bits) // found.itemsize)
+    return Check(
+        claim,
+        file,
+        name,
+        f"{places.size} of {found.size} values differ, the first at flat index {places[0]}: "
+        f"{found.flat[places[0]]!r}, not {wanted.flat[places[0]]!r}",
+    )
+
+
+def _zero(
+    claim: str, file: str, name: str, state: State, mask: np.ndarray, owner: str = ""
+) -> Check:
+    value = state.get(name)
+    of = f"in {name}, " if owner else ""
+    if value is None or value.shape != mask.shape:
+        return Check(claim, file, owner or name, f"{of}it is not there in the mask's shape")
+    wrong = np.flatnonzero((value != 0) & ~mask)
+    first = f"the first at flat index {wrong[0]}" if wrong.size else ""
+    problem = f"{of}{wrong.size} of the removed are not zero, {first}"
+    return _check(claim, file, owner or name, wrong.size, problem)

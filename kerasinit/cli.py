@@ -14,9 +14,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit.lottery import Experiment, digest, report, run, verify
+from kerasinit.lottery import Experiment, digest, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
+from kerasinit.lottery.verdict import table as verdict_table
 
 _lottery = tyro.extras.SubcommandApp()
 _kerasinit = tyro.extras.SubcommandApp()
@@ -89,6 +90,32 @@ def _report(
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
+    return 0
+
+
+@_lottery.command(name="verdict")
+def _verdict(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    margin: float = 0.002,
+    stop_margin: float = 0.02,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Say of each density whether its tickets win, as far as the trials can tell.
+
+    Args:
+        folder: the folder of the run
+        margin: how far a ticket's accuracy may lie below the dense network's, as a fraction
+        stop_margin: how much later a ticket may stop, as a fraction of the iterations
+        json_: print the verdicts for programs instead
+    """
+    store = Store.read(folder)
+    verdicts = verdict(store, margin=margin, stop_margin=stop_margin)
+    if json_:
+        print(json.dumps([found.to_dict() for found in verdicts], indent=2))
+        return 0
+    trials = store.experiment.trials
+    title = f"{store.experiment.model} on {store.experiment.dataset}, trials: {trials}"
+    Console().print(verdict_table(verdicts, title=title))
     return 0
 
 

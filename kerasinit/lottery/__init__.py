@@ -8,9 +8,11 @@ from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.trainer import DivergedError
+from kerasinit.lottery.verdict import Condition, Verdict, verdict
 from kerasinit.lottery.verify import Finding, Proof, verify
 
 __all__ = [
+    "Condition",
     "Dataset",
     "DivergedError",
     "Experiment",
@@ -19,6 +21,7 @@ __all__ = [
     "Row",
     "Store",
     "Ticket",
+    "Verdict",
     "Watch",
     "digest",
     "figure",
@@ -29,5 +32,6 @@ __all__ = [
     "rows",
     "run",
     "table",
+    "verdict",
     "verify",
 ]

@@ -200,7 +200,7 @@ def _outcome(
 ) -> tuple[Outcome, str, int | None]:
     """Return the outcome, why it is inconclusive, and how many trials would settle it."""
     if absent:
-        return "INCONCLUSIVE", f"{absent} trainings are not finished", None
+        return "INCONCLUSIVE", f"trainings that are not finished: {absent}", None
     states = [condition.state for condition in conditions]
     if "refuted" in states:
         return "NOT WINNING", "", None

@@ -160,7 +160,7 @@ def test_levels_without_controls_or_with_trainings_missing_are_inconclusive():
 
     accuracies = {"dense": DENSE, "ticket": BETTER, "reinit": WORSE}
     found = _judge({**accuracies, "reinit": WORSE[:4]}, trials=5)[0]
-    assert (found.outcome, found.note) == ("INCONCLUSIVE", "1 trainings are not finished")
+    assert (found.outcome, found.note) == ("INCONCLUSIVE", "trainings that are not finished: 1")
     assert [condition.trials for condition in found.conditions] == [5, 5, 4]
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit.lottery import Experiment, digest, report, run, verdict, verify
+from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
 from kerasinit.lottery.verdict import table as verdict_table
@@ -29,26 +29,61 @@ _values = tyro.constructors.ConstructorRegistry()
 def _comma_separated(
     kind: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """Read ``a,b`` as a tuple of names, and ``none`` as an empty one."""
+    """Read ``a,b`` as a tuple of names or numbers, and ``none`` as an empty one."""
     if typing.get_origin(kind.type) is not tuple:
         return None
+    item = typing.get_args(kind.type)[0]
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
-        metavar="NAME,...",
-        instance_from_str=lambda words: () if words[0] == "none" else tuple(words[0].split(",")),
+        metavar="NUMBER,..." if item is int else "NAME,...",
+        instance_from_str=lambda words: (
+            () if words[0] == "none" else tuple(item(word) for word in words[0].split(","))
+        ),
         is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda value: [",".join(value) or "none"],
+        str_from_instance=lambda value: [",".join(map(str, value)) or "none"],
+    )
+
+
+@_values.primitive_rule
+def _assignments(
+    kind: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """Read ``a=0.1,b=0.2`` as numbers by name, and ``none`` as no numbers."""
+    if typing.get_origin(kind.type) is not dict:
+        return None
+
+    def read(words: list[str]) -> dict[str, float]:
+        pairs = [] if words[0] == "none" else [word.rpartition("=") for word in words[0].split(",")]
+        return {name: float(number) for name, _, number in pairs}
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="NAME=NUMBER,...",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [",".join(f"{k}={v}" for k, v in value.items()) or "none"],
     )
 
 
 @_lottery.command(name="run")
-def _run(experiment: Annotated[Experiment, tyro.conf.arg(name="")], out: Path | None = None) -> int:
+def _run(
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")],
+    spec: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[SPEC.toml]")] = None,
+    preset: str | None = None,
+    out: Path | None = None,
+) -> int:
     """Train, prune, rewind, again; a run that was stopped goes on where it was.
 
     Args:
         experiment: What to run.
+        spec: a TOML file of options, such as `levels = 3`; what is typed here wins over it
+        preset: options by name: digits, lenet-mnist, lenet-mnist-short, conv2, conv4 or conv6; a
+            file, and what is typed here, win over it
         out: the folder for the results; if not given, one named after the options
     """
+    if spec is not None or preset is not None:
+        # `presets.expand` has put their options in their place, wherever it could tell them.
+        raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
     console = Console()
     with ConsoleWatch(console) as watch:
         store = run(experiment, out=out, watch=watch)
@@ -166,9 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words after ``kerasinit``; those of the process by default.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words[:2] == ["lottery", "run"]:
+            words[2:] = presets.expand(words[2:])
         with _values:
-            code = _kerasinit.cli(prog="kerasinit", args=arguments)
+            code = _kerasinit.cli(prog="kerasinit", args=words)
     except (ValueError, ArithmeticError, ImportError, OSError) as error:
         print(f"kerasinit: {error}", file=sys.stderr)
         code = 2

@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from kerasinit import suggest
+
 Kerase = Literal["keras", "tf_keras"]
 
 _LAYERS = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
@@ -281,6 +283,44 @@ def reset_optimizer(model: Any) -> None:
         fresh.build(model.trainable_variables)
     for variable, first in zip(optimizer.variables, fresh.variables, strict=True):
         variable.assign(first.numpy())
+
+
+def replace_optimizer(model: Any, name: str, arguments: Mapping[str, Any]) -> None:
+    """Compile a compiled model again, with another optimizer of its own Keras.
+
+    Its loss stays, and its metrics if they were given by name.
+
+    Args:
+        model: A compiled model of either Keras.
+        name: The optimizer's class, in any case: ``"adam"``.
+        arguments: What to make it with.
+
+    Raises:
+        ValueError: If there is no such optimizer or argument, or a value is not valid.
+    """
+    library = {"keras": keras, "tf_keras": tf_keras}[kerase_of(model)].optimizers
+    not_by_name = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
+    classes = {
+        key.lower(): value
+        for key, value in vars(library).items()
+        if isinstance(value, type) and issubclass(value, library.Optimizer)
+        if key not in not_by_name
+    }
+    if name.lower() not in classes:
+        raise suggest.unknown("optimizer", name, classes)
+    try:
+        optimizer = classes[name.lower()](**arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Cannot make the optimizer {name!r}: {error}") from error
+    config = model.get_compile_config()
+    metrics = config.get("metrics")
+    named = isinstance(metrics, list) and all(isinstance(metric, str) for metric in metrics)
+    model.compile(
+        optimizer,
+        model.loss,
+        loss_weights=config.get("loss_weights"),
+        metrics=metrics if named else None,
+    )
 
 
 def loss_of(model: Any, x: Any, y: Any, outputs: Any, *, training: bool) -> Any:

@@ -1,6 +1,7 @@
 """Initializers by what a user types: ``HeNormal``, ``RandomNormal:stddev=0.01``."""
 
 import json
+from typing import Any
 
 import keras
 
@@ -28,9 +29,26 @@ def parse(text: str) -> keras.initializers.Initializer:
     ...
     ValueError: Unknown initializer 'HeNormall'. Did you mean 'HeNormal'? Choices: ...
     """
-    name, _, rest = text.removeprefix("kerasinit>").partition(":")
+    name, arguments = split(text.removeprefix("kerasinit>"))
     if name not in initializers.__all__:
         raise suggest.unknown("initializer", name, initializers.__all__)
+    try:
+        return getattr(initializers, name)(**arguments)
+    except TypeError as error:
+        raise ValueError(f"Cannot make the initializer {text!r}: {error}.") from error
+
+
+def split(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the arguments in ``Name:argument=value,argument=value``.
+
+    Raises:
+        ValueError: If something after the colon is no assignment.
+
+    Example:
+    >>> split("sgd:learning_rate=0.1,nesterov=true")
+    ('sgd', {'learning_rate': 0.1, 'nesterov': True})
+    """
+    name, _, rest = text.partition(":")
     arguments = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
@@ -40,7 +58,4 @@ def parse(text: str) -> keras.initializers.Initializer:
             arguments[key.strip()] = json.loads(value)
         except json.JSONDecodeError:
             arguments[key.strip()] = value.strip()
-    try:
-        return getattr(initializers, name)(**arguments)
-    except TypeError as error:
-        raise ValueError(f"Cannot make the initializer {text!r}: {error}.") from error
+    return name, arguments

@@ -3,9 +3,12 @@
 from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.digest import digest
 from kerasinit.lottery.experiment import Experiment
-from kerasinit.lottery.loop import Watch, prune, run
+from kerasinit.lottery.loop import Watch, run
+from kerasinit.lottery.options import command, read_toml, to_toml
+from kerasinit.lottery.presets import preset
 from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
+from kerasinit.lottery.survivors import prune
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.trainer import DivergedError
 from kerasinit.lottery.verdict import Condition, Verdict, verdict
@@ -23,15 +26,19 @@ __all__ = [
     "Ticket",
     "Verdict",
     "Watch",
+    "command",
     "digest",
     "figure",
     "load",
     "load_ticket",
     "plot",
+    "preset",
     "prune",
+    "read_toml",
     "rows",
     "run",
     "table",
+    "to_toml",
     "verdict",
     "verify",
 ]

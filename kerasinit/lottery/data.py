@@ -13,7 +13,7 @@ from kerasinit import streams, suggest
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _MOST_BYTES = 16 * 2**30
-_BUILT_IN = ("digits", "mnist")
+_BUILT_IN = ("cifar10", "digits", "mnist")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,10 +105,27 @@ class Dataset:
         """How many training examples are set aside: a sixth, at most 5,000 as in the paper."""
         return min(5000, len(self.x_train) // 6)
 
-    def split(self, seed: int, trial: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions to train on and those to validate on, in one trial."""
+    def split(
+        self, seed: int, trial: int, validation: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions to train on and those to validate on, in one trial.
+
+        Args:
+            seed: The run's seed.
+            trial: The trial's number.
+            validation: How many to validate on; ``num_validation`` by default.
+
+        Raises:
+            ValueError: If that leaves nothing to train on.
+        """
+        size = self.num_validation if validation is None else validation
+        if size >= len(self.x_train):
+            raise ValueError(
+                f"{self.name} has {len(self.x_train)} training examples; --validation {size} "
+                f"leaves none to train on."
+            )
         order = streams.generator(seed, "split", trial).permutation(len(self.x_train))
-        return np.sort(order[self.num_validation :]), np.sort(order[: self.num_validation])
+        return np.sort(order[size:]), np.sort(order[:size])
 
 
 class Order:
@@ -156,20 +173,21 @@ def load(name: str) -> Dataset:
 
     Args:
         name: ``"digits"`` (8 x 8 pixels, 1,797 images; comes with scikit-learn,
-            needs no network), ``"mnist"`` (28 x 28, 70,000 images; Keras downloads
-            it once), or the path of an ``.npz`` file with the arrays ``x_train``,
-            ``y_train``, ``x_test`` and ``y_test``.
+            needs no network), ``"mnist"`` (28 x 28, 70,000 images) or ``"cifar10"``
+            (32 x 32 in colour, 60,000 images), which Keras downloads once, or the path
+            of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test`` and
+            ``y_test``.
 
     Raises:
         ValueError: If there is no such data set or file, or the file is not what
             it should be.
-        OSError: If MNIST has to be downloaded and cannot be.
+        OSError: If it has to be downloaded and cannot be.
         ImportError: If scikit-learn, which the digits come with, is not installed.
     """
     if name == "digits":
         return _digits()
-    if name == "mnist":
-        return _mnist()
+    if name in ("mnist", "cifar10"):
+        return _downloaded(name)
     path = Path(name)
     if path.suffix != ".npz" and not path.exists():
         raise suggest.unknown("data set", name, _BUILT_IN, "Or give the path of an .npz file.")
@@ -192,18 +210,18 @@ def _digits() -> Dataset:
     return Dataset(pixels[test:], labels[test:], pixels[:test], labels[:test], name="digits")
 
 
-def _mnist() -> Dataset:
+def _downloaded(name: str) -> Dataset:
     import keras
 
     try:
-        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
     except Exception as error:
         # Keras raises a bare Exception when a download fails.
         raise OSError(
-            f"MNIST is not on this machine and could not be downloaded: {error}. Give a file that "
+            f"{name} is not on this machine and could not be downloaded: {error}. Give a file that "
             f"is here as FILE.npz, or use 'digits', which needs no network."
         ) from error
-    return Dataset(x_train, y_train, x_test, y_test, name="mnist")
+    return Dataset(x_train, y_train, x_test, y_test, name=name)
 
 
 def _npz(path: Path) -> Dataset:

@@ -6,7 +6,7 @@ to repeat a command is to resume it.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import models
+from kerasinit.lottery import models, rewinds, saliency, scopes, survivors
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
@@ -25,7 +25,6 @@ from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import DivergedError, Point, State, Trainer
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
-from kerasinit.pruning.selection import keep_largest
 
 _COMPUTES = ("kerasinit", "tensorflow", "keras", "tf_keras", "numpy")
 
@@ -113,17 +112,15 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
     for level in range(trial.experiment.levels + 1):
         place = Place(trial.number, level, "ticket")
         if level:
-            trained = store.stage(replace(place, level=level - 1)).state("trained")
-            masks = prune(trained, masks, rates(trial.experiment, masks))
+            masks = trial.prune(store, level, masks)
         if not store.has(place):
-            _train(trial, store, watch, place, masks, trial.rewound(store))
+            _train(trial, store, watch, place, masks, trial.start(store, level, masks))
         elif store.stage(place).ticket().masks != masks:
             raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
-        for control in trial.experiment.controls if level else ():
+        for control in trial.experiment.branches_at(level)[1:]:
             place = replace(place, branch=control)
             if not store.has(place):
-                fresh = trial.fresh(level)
-                changed, start = CONTROLS[control](masks, trial.rewound(store), fresh)
+                changed, start = trial.control(store, level, masks, control)
                 _train(trial, store, watch, place, changed, start)
 
 
@@ -133,7 +130,8 @@ def _train(
     """Run one stage and put it on disk."""
     experiment = trial.experiment
     dense = place.level == 0
-    first = experiment.rewind_step if not dense and place.branch == "ticket" else 0
+    anew = dense or (place.branch in CONTROLS and CONTROLS[place.branch].fresh)
+    first = 0 if anew else experiment.rewind_step
     trainer = trial.restart()
     start = trainer.mask_state(start, masks)
     trainer.restore(start)
@@ -164,60 +162,12 @@ def _train(
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, _weights(start), about))
         stage.write_state("trained", _weights(trained.final))
-        owners = trainer.owners
-        stage.write_state("optimizer", {name: trained.final[name] for name in owners}, owners)
+        stage.write_state("optimizer", _optimizers(trained.final), trainer.owners)
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)
         if dense:
             stage.write_state("rewind", trained.kept)
     watch.finished(row)
-
-
-def prune(weights: Mapping[str, np.ndarray], masks: Masks, rates: Mapping[str, float]) -> Masks:
-    """Remove the weights of least magnitude among each layer's survivors.
-
-    Of ``n`` survivors, ``round(n * (1 - rate))`` stay, at least one. Of weights that
-    are equally large, those that come first in memory stay.
-
-    Args:
-        weights: Trained values, by name.
-        masks: Which weights live so far.
-        rates: The fraction of survivors to remove, by name.
-
-    Example:
-    >>> masks = Masks({"kernel": np.array([True, True, True, False])})
-    >>> prune({"kernel": np.array([-3.0, 0.1, 2.0, 0.0])}, masks, {"kernel": 0.3})["kernel"]
-    array([ True, False,  True, False])
-    """
-    return Masks(
-        {
-            name: keep_largest(
-                np.abs(weights[name]),
-                max(1, round(int(np.count_nonzero(mask)) * (1 - rates[name]))),
-                among=mask,
-            )
-            for name, mask in masks.items()
-        }
-    )
-
-
-def rates(experiment: Experiment, names: Iterable[str]) -> dict[str, float]:
-    """Return the fraction that a level removes of each weight's survivors.
-
-    Args:
-        experiment: The run.
-        names: The prunable weights, in the model's order: the last layer is the output.
-
-    Example:
-    >>> rates(Experiment(), ["dense/kernel", "dense_1/kernel"])
-    {'dense/kernel': 0.2, 'dense_1/kernel': 0.1}
-    """
-    names = list(names)
-    output = names[-1].rpartition("/")[0]
-    return {
-        name: experiment.output_rate if name.rpartition("/")[0] == output else experiment.rate
-        for name in names
-    }
 
 
 class _Trial:
@@ -228,8 +178,10 @@ class _Trial:
     ) -> None:
         self.experiment, self.number = experiment, number
         self._build, self._data = build, data
-        train, self._validation = data.split(experiment.seed, number)
-        self.order = Order(train, experiment.batch_size, experiment.seed, number)
+        self._positions, self._validation = data.split(
+            experiment.seed, number, experiment.validation
+        )
+        self.order = Order(self._positions, experiment.batch_size, experiment.seed, number)
         self.trainer = self._new_trainer()
         self.first = self.trainer.state()
         self._started = False
@@ -243,6 +195,7 @@ class _Trial:
             purpose,
             self.number,
             *place,
+            optimizer=self.experiment.optimizer,
         )
 
     def _new_trainer(self) -> Trainer:
@@ -280,15 +233,84 @@ class _Trial:
             )
         return stage.state("rewind")
 
-    def fresh(self, level: int) -> State:
+    def prune(self, store: Store, level: int, masks: Masks) -> Masks:
+        """Return the masks of a level, from those of the level before."""
+        scored = survivors.scored_level(self.experiment, level)
+        stage = store.stage(Place(self.number, scored, "ticket"))
+
+        def score_network(wanted: survivors.Wanted) -> Masks:
+            return self._score(stage.ticket(), masks, wanted, scored)
+
+        return survivors.next_masks(
+            self.experiment,
+            self.number,
+            level,
+            masks,
+            began=stage.ticket().weights,
+            ended=stage.state("trained"),
+            score_network=score_network,
+        )
+
+    def _score(self, ticket: Ticket, masks: Masks, wanted: survivors.Wanted, scored: int) -> Masks:
+        """Prune by looking at the network as it was before it was trained."""
+        seed, criterion = self.experiment.seed, self.experiment.criterion
+        self.trainer.restore(ticket.weights)
+        # What a random layer draws here, tf_keras cannot take back.
+        self._started = True
+        if criterion == "synflow":
+            return saliency.synflow(self.trainer.model, masks, wanted)
+        size = min(10 * self._data.num_classes, len(self._positions))
+        random = streams.generator(seed, "criterion", self.number, scored)
+        batch = random.choice(self._positions, size, replace=False)
+        x = models.fit_shape(self.trainer.model, self._data.x_train[batch], self.experiment.model)
+        with streams.global_stream(seed, "criterion", self.number, scored):
+            scores = saliency.FROM_BATCH[criterion](
+                self.trainer.model, x, self._data.y_train[batch]
+            )
+        return survivors.keep(scores, masks, wanted)
+
+    def start(self, store: Store, level: int, masks: Masks, branch: str = "ticket") -> State:
+        """Return the state that a training starts from, before its masks are put on."""
+        if not level:
+            return self.first
+        rewind, ended = rewinds.parse(self.experiment.rewind), None
+        if rewind.continues and branch != "ticket":
+            # The weights that another mask lets live were not trained: they go back.
+            rewind = rewinds.Rewind("step", rewind.step)
+        if rewind.continues:
+            scored = survivors.scored_level(self.experiment, level)
+            stage = store.stage(Place(self.number, scored, "ticket"))
+            ended = stage.state("trained")
+            if rewind.kind == "finetune":
+                ended |= stage.state("optimizer")
+        seed = self.experiment.seed
+        return rewinds.start(
+            rewind,
+            kept=self.rewound(store),
+            ended=ended,
+            masks=masks,
+            draw=lambda name: streams.generator(seed, "rewind", self.number, level, name),
+        )
+
+    def control(self, store: Store, level: int, masks: Masks, name: str) -> tuple[Masks, State]:
+        """Return the masks that a control trains with, and the state that it starts from."""
+        control, seed = CONTROLS[name], self.experiment.seed
+        changed = control.masks(
+            masks, lambda weight: streams.generator(seed, name, self.number, level, weight)
+        )
+        if control.fresh:
+            return changed, self.fresh(name, level)
+        return changed, self.start(store, level, changed, name)
+
+    def fresh(self, control: str, level: int) -> State:
         """Return a first state drawn from other random numbers."""
-        variables = named_variables(self._make("reinit", level))
+        variables = named_variables(self._make(control, level))
         state = {**self.first, **{name: kerases.read(v) for name, v in variables.items()}}
         for name in self.trainer.shapes:
             if np.array_equal(state[name], self.first[name]):
                 raise ValueError(
                     f"{self.experiment.model} gives {name!r} the same first values whatever the "
-                    f"seed, so the control `reinit` would compare the ticket with itself. Leave "
+                    f"seed, so the control `{control}` would compare the ticket with itself. Leave "
                     f"the seed of its initializers out (seed=None), or use --controls none."
                 )
         return state
@@ -300,11 +322,17 @@ class _Trial:
                 f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
                 f"KERAS_BACKEND=tensorflow."
             )
-        if self.experiment.levels and "reinit" in self.experiment.controls:
-            self.fresh(1)
+        scopes.counts(self.experiment, self.trainer.shapes, self.experiment.levels)
+        for control in self.experiment.controls if self.experiment.levels else ():
+            if CONTROLS[control].fresh:
+                self.fresh(control, 1)
         with tempfile.TemporaryDirectory() as folder:
             self.trainer.model.save(Path(folder) / "model.keras")
 
 
 def _weights(state: Mapping[str, np.ndarray]) -> State:
     return {name: value for name, value in state.items() if not name.startswith("optimizer/")}
+
+
+def _optimizers(state: Mapping[str, np.ndarray]) -> State:
+    return {name: value for name, value in state.items() if name.startswith("optimizer/")}

@@ -1,7 +1,7 @@
 """What must hold in a run for its results to mean what they say.
 
 Each proof compares files of a run with each other; none needs the model, the data or
-another run. What a rewind or a control promises is said in a table at the end.
+another run. What a control promises is said in a table at the end.
 """
 
 import io
@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import scipy.special
 
+from kerasinit import streams
+from kerasinit.lottery import controls, criteria, rewinds, scopes, survivors
 from kerasinit.lottery.experiment import Experiment
-from kerasinit.lottery.loop import prune, rates
 from kerasinit.lottery.store import Place, Row
 from kerasinit.lottery.trainer import Point
 from kerasinit.masks import Masks
@@ -62,7 +63,8 @@ Checks = Iterator[Check]
 
 def first_iteration(experiment: Experiment, place: Place) -> int:
     """Return the iteration that a training's first weights come from."""
-    anew = place.level == 0 or other_weights in CONTROLS.get(place.branch, ())
+    control = controls.CONTROLS.get(place.branch)
+    anew = place.level == 0 or (control is not None and control.fresh)
     return 0 if anew else experiment.rewind_step
 
 
@@ -121,28 +123,44 @@ def nested(here: Evidence, parent: Evidence) -> Checks:
         yield _check("masks are nested", "ticket", name, back.size, problem)
 
 
-def pruned(here: Evidence, parent: Evidence, experiment: Experiment) -> Checks:
-    """Show that the masks are what pruning makes of the weights trained before, to the bit."""
-    expected = prune(parent.trained, parent.masks, rates(experiment, parent.masks))
+def counted(here: Evidence, experiment: Experiment) -> Checks:
+    """Show that as many weights live as rates and scope leave."""
+    shapes = {name: mask.shape for name, mask in here.masks.items()}
+    wanted = scopes.counts(experiment, shapes, here.place.level)
+    found = {name: int(np.count_nonzero(mask)) for name, mask in here.masks.items()}
+    if isinstance(wanted, int):
+        wanted, found = {"": wanted}, {"": sum(found.values())}
+    for name, count in wanted.items():
+        wrong = found[name] != count
+        problem = f"{found[name]} weights live; the rates leave {count}"
+        yield _check("counts are exact", "ticket", name, wrong, problem)
+
+
+def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Experiment) -> Checks:
+    """Show that the masks are what pruning makes of weights trained before, to the bit.
+
+    Criteria that look at the network and its data cannot be recomputed from files.
+
+    Args:
+        here: A ticket.
+        before: The ticket of the level before.
+        scored: The ticket whose weights were scored: the same, or level 0.
+        experiment: The run.
+    """
+    if experiment.criterion in criteria.FROM_NETWORK:
+        return
+    expected = survivors.next_masks(
+        experiment,
+        here.place.trial,
+        here.place.level,
+        before.masks,
+        began=scored.start,
+        ended=scored.trained,
+    )
     for name, mask in expected.items():
-        found = here.masks.get(name)
-        count = None if found is None else int(np.count_nonzero(found))
-        wanted = int(np.count_nonzero(mask))
-        yield _check(
-            "counts are exact",
-            "ticket",
-            name,
-            count != wanted,
-            f"{count} weights live; the rates leave {wanted}",
-        )
-        same = found is not None and np.array_equal(found, mask)
-        yield _check(
-            "masks are recomputed",
-            "ticket",
-            name,
-            not same,
-            "it is not what pruning the weights trained before gives",
-        )
+        wrong = not np.array_equal(here.masks.get(name), mask)
+        problem = "it is not what pruning the weights trained before gives"
+        yield _check("masks are recomputed", "ticket", name, wrong, problem)
 
 
 def removed(here: Evidence) -> Checks:
@@ -173,7 +191,7 @@ def whole(here: Evidence, first: Evidence) -> Checks:
             different,
             f"it and level 0 differ in having {', '.join(different)}",
         )
-    wrong = dict(here.owners) != dict(first.owners) or set(here.owners) != set(here.moments)
+    wrong = dict(here.owners) != dict(first.owners) or not set(here.owners) <= set(here.moments)
     yield _check(
         "no variable is missing", "optimizer", "", wrong, "its moments belong to other weights"
     )
@@ -258,20 +276,50 @@ def _archived(path: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
     return iter(found)
 
 
-# What a ticket starts from, given its masks, the first training and the one before.
+def started(
+    here: Evidence, first: Evidence, scored: Evidence | None, experiment: Experiment
+) -> Checks:
+    """Show that survivors start from what they are rewound to, bit for bit.
 
-
-def from_rewind_point(here: Evidence, first: Evidence, _: Evidence) -> Checks:
-    """Survivors have the values of the rewind point; what no mask covers, too."""
-    yield from _starts_from(here, first.rewind or {}, "the rewind point")
-
-
-def _starts_from(here: Evidence, state: State, what: str) -> Checks:
+    Args:
+        here: A ticket, or a control that keeps the ticket's weights.
+        first: Level 0, with the rewind point.
+        scored: The training whose weights a ticket may go on from; None for a control.
+        experiment: The run.
+    """
+    place, rewind = here.place, rewinds.parse(experiment.rewind)
+    if rewind.continues and scored is None:
+        rewind = rewinds.Rewind("step", rewind.step)
+    state = rewinds.start(
+        rewind,
+        kept=first.rewind or {},
+        ended=scored.trained if scored else None,
+        masks=here.masks,
+        draw=lambda name: streams.generator(
+            experiment.seed, "rewind", place.trial, place.level, name
+        ),
+    )
     for name in here.start:
         wanted = state.get(name)
         if wanted is not None and name in here.masks and wanted.shape == here.masks[name].shape:
             wanted = np.where(here.masks[name], wanted, np.zeros((), wanted.dtype))
-        yield _equal(f"survivors start from {what}", "ticket", name, here.start, wanted)
+        yield _equal("survivors start from the rewind point", "ticket", name, here.start, wanted)
+
+
+def drawn(here: Evidence, ticket: Evidence, experiment: Experiment) -> Checks:
+    """Show that a control's masks are those that the seed gives it."""
+    place = here.place
+    expected = controls.CONTROLS[place.branch].masks(
+        ticket.masks,
+        lambda weight: streams.generator(
+            experiment.seed, place.branch, place.trial, place.level, weight
+        ),
+    )
+    for name, mask in expected.items():
+        wrong = not np.array_equal(here.masks.get(name), mask)
+        yield _check(
+            "masks of controls are recomputed", "ticket", name, wrong, "the seed gives another"
+        )
 
 
 # What a control keeps of its ticket, and what it changes.
@@ -326,23 +374,16 @@ def other_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
         yield _check("controls change the weights", "ticket", name, wrong, "they are the ticket's")
 
 
-def rewound_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
-    """The control's survivors go back to where those of a ticket would."""
-    yield from _starts_from(here, first.rewind or {}, "the rewind point")
-
-
 Proof = Callable[[Evidence, Evidence, Evidence], Checks]
-
-STARTS: dict[str, Proof] = {"init": from_rewind_point, "step": from_rewind_point}
-"""By the rewind's name, before its colon: ``(training, level 0, level before)``."""
 
 CONTROLS: dict[str, tuple[Proof, ...]] = {
     "reinit": (same_masks, other_weights),
-    "shuffle": (same_counts, other_masks, rewound_weights),
-    "random-mask": (same_total, other_masks, rewound_weights),
+    "shuffle": (same_counts, other_masks),
+    "random-mask": (same_total, other_masks),
     "shuffle-reinit": (same_counts, other_masks, other_weights),
 }
-"""By the control's name: ``(control, its ticket, level 0)``."""
+"""By the control's name: ``(control, its ticket, level 0)``. Weights that are kept are
+compared with the rewind point, as those of tickets are."""
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:

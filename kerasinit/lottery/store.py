@@ -6,7 +6,7 @@
     RUN/trial-0/level-02/ticket/      one training
         ticket.safetensors            the masks, and the weights it started from
         trained.safetensors           the weights it ended with
-        optimizer.safetensors         the optimizer's moments of them
+        optimizer.safetensors         the optimizer's state there, and whose its moments are
         model.keras                   the trained weights as a model (tickets only)
         rewind.safetensors            where survivors go back to (level 0 only)
         curve.csv                     validation loss and accuracy while it trained
@@ -148,7 +148,7 @@ class Store:
             Place(trial, level, branch)
             for trial in range(self.experiment.trials)
             for level in range(self.experiment.levels + 1)
-            for branch in (self.experiment.branches if level else ("ticket",))
+            for branch in self.experiment.branches_at(level)
         ]
 
     def missing(self) -> list[Place]:

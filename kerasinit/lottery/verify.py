@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from kerasinit.lottery import manifest, proofs
+from kerasinit.lottery import manifest, proofs, survivors
+from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.proofs import Checks, Evidence
 from kerasinit.lottery.store import Place, Stage, Store
 from kerasinit.lottery.trainer import Point
@@ -245,18 +246,26 @@ def _check_trial(
         if first is not None:
             inquiry.hear(place, proofs.whole(here, first))
         if place.branch == "ticket":
+            tickets[place.level] = here
+            # Weights before the last level are not needed again, but for those of level 0.
+            tickets.pop(place.level - 2 or None, None)
             before = tickets.get(place.level - 1)
-            # Weights before the last level are not needed again.
-            tickets = {place.level: here}
+            if place.level:
+                inquiry.hear(place, proofs.counted(here, experiment))
             if before is not None:
                 inquiry.hear(place, proofs.nested(here, before))
-                inquiry.hear(place, proofs.pruned(here, before, experiment))
+            scored = tickets.get(survivors.scored_level(experiment, place.level))
+            if before is not None and scored is not None:
+                inquiry.hear(place, proofs.pruned(here, before, scored, experiment))
                 if first is not None:
-                    start = proofs.STARTS[experiment.rewind.partition(":")[0]]
-                    inquiry.hear(place, start(here, first, before))
+                    inquiry.hear(place, proofs.started(here, first, scored, experiment))
         elif first is not None and place.level in tickets:
+            ticket = tickets[place.level]
             for proof in proofs.CONTROLS[place.branch]:
-                inquiry.hear(place, proof(here, tickets[place.level], first))
+                inquiry.hear(place, proof(here, ticket, first))
+            inquiry.hear(place, proofs.drawn(here, ticket, experiment))
+            if not CONTROLS[place.branch].fresh:
+                inquiry.hear(place, proofs.started(here, first, None, experiment))
 
 
 def _model(here: Evidence, path: Path) -> Checks:

@@ -76,7 +76,7 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
         ("--dataset mine.npz --initializer HeNorml", "Did you mean 'HeNormal'"),
         ("--dataset mine.npz --controls reinitt", "Did you mean 'reinit'"),
         ("--dataset mine.npz --rate 2", "--rate must lie between 0 and 1"),
-        ("--dataset mine.npz --rewind step:x", "Choices: init, step:K"),
+        ("--dataset mine.npz --rewind step:x", "Choices: constant-signs, finetune, init"),
         ("--dataset mine.npz --out mine.npz", "mine.npz is a file"),
         (
             "--dataset mine.npz --out mine.npz/run",

@@ -83,20 +83,24 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
         load(str(tmp_path / "text.npz"))
     with pytest.raises(ValueError, match="No such file"):
         load(str(tmp_path / "missing.npz"))
-    with pytest.raises(ValueError, match=r"'mnsit'\. Did you mean 'mnist'\? Choices: dig"):
+    with pytest.raises(ValueError, match=r"'mnsit'\. Did you mean 'mnist'\? Choices: cifar10, dig"):
         load("mnsit")
 
 
-def test_mnist_is_kerases_own_and_a_failed_download_says_what_else_there_is(monkeypatch, arrays):
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_what_keras_downloads_is_its_own_and_a_failure_says_what_else_there_is(
+    monkeypatch, arrays, name
+):
     def fails():
         raise Exception("URL fetch failure")  # as Keras does
 
-    mnist = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: mnist)
-    np.testing.assert_array_equal(load("mnist").y_test, arrays["y_test"])
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", fails)
+    whole = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+    source = getattr(keras.datasets, name)
+    monkeypatch.setattr(source, "load_data", lambda: whole)
+    np.testing.assert_array_equal(load(name).y_test, arrays["y_test"])
+    monkeypatch.setattr(source, "load_data", fails)
     with pytest.raises(OSError, match=r"URL fetch failure.*use 'digits', which needs no network"):
-        load("mnist")
+        load(name)
 
 
 def test_an_array_that_promises_more_than_the_file_holds_is_refused(tmp_path, arrays):
@@ -121,6 +125,15 @@ def test_the_split_keeps_every_example_once_and_depends_on_seed_and_trial():
     for seed, trial in ((1, 0), (0, 1)):
         assert set(data.split(seed, trial)[1]) != set(validation)
     np.testing.assert_array_equal(data.split(0, 0)[1], validation)
+
+
+def test_the_number_to_validate_on_can_be_given():
+    data = blobs()
+    train, validation = data.split(0, 0, validation=7)
+
+    assert (len(train), len(validation)) == (len(data.x_train) - 7, 7)
+    with pytest.raises(ValueError, match="--validation 180 leaves none to train on"):
+        data.split(0, 0, validation=len(data.x_train))
 
 
 def test_mnist_sets_aside_as_many_as_the_paper():

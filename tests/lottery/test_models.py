@@ -7,7 +7,8 @@ import tf_keras
 
 import kerasinit
 from kerasinit.lottery import Dataset, models
-from tests.lottery.blobs import blobs, builder
+from kerasinit.pruning.registry import prunable_weights
+from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
 IMAGES = Dataset(
@@ -33,6 +34,65 @@ def test_lenet_has_the_weights_of_the_paper():
     assert model.optimizer.learning_rate.numpy() == np.float32(1.2e-3)
     for kernel in kernels:
         assert kernel.std() == pytest.approx(np.sqrt(2 / sum(kernel.shape)), rel=0.05)
+
+
+def _pictures(*shape):
+    return Dataset(
+        np.zeros((12, *shape), "float32"),
+        np.arange(12) % 10,
+        np.zeros((10, *shape), "float32"),
+        np.arange(10),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "learning_rate"),
+    [
+        ("conv2", [3 * 64 * 9, 64 * 64 * 9, 16 * 16 * 64 * 256], 2e-4),
+        ("conv4", [3 * 64 * 9, 64 * 64 * 9, 64 * 128 * 9, 128 * 128 * 9, 8 * 8 * 128 * 256], 3e-4),
+        (
+            "conv6",
+            [
+                *(3 * 64 * 9, 64 * 64 * 9, 64 * 128 * 9, 128 * 128 * 9),
+                *(128 * 256 * 9, 256 * 256 * 9, 4 * 4 * 256 * 256),
+            ],
+            3e-4,
+        ),
+    ],
+)
+def test_the_convolutional_networks_have_the_weights_of_the_paper(name, sizes, learning_rate):
+    model = _make(models.find(name), data=_pictures(32, 32, 3))
+    kernels = [weight.variable for weight in prunable_weights(model)]
+
+    assert [int(np.prod(k.shape)) for k in kernels] == [*sizes, 256 * 256, 256 * 10]
+    assert model.optimizer.learning_rate.numpy() == np.float32(learning_rate)
+
+
+def test_a_convolutional_network_takes_grey_pictures_and_refuses_what_is_none():
+    assert _make(models.find("conv2"), data=_pictures(4, 4)).input_shape == (None, 4, 4, 1)
+    with pytest.raises(ValueError, match=r"at least 8 x 8; one example .* shape \(4, 4\)"):
+        _make(models.find("conv6"), data=_pictures(4, 4))
+    with pytest.raises(ValueError, match="Use lenet-300-100"):
+        _make(models.find("conv2"))
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_an_optimizer_that_is_asked_for_replaces_the_models(kerase):
+    model = models.make(
+        builder(kerase), DATA, None, 0, "weights", 0, optimizer="sgd:learning_rate=0.5,momentum=0.9"
+    )
+
+    assert type(model.optimizer) is KERASES[kerase].optimizers.SGD
+    assert model.optimizer.learning_rate.numpy() == np.float32(0.5)
+    assert model.optimizer.momentum == 0.9
+    assert type(model.loss) is KERASES[kerase].losses.SparseCategoricalCrossentropy
+    for bad, match in {
+        "agd": "Unknown optimizer 'agd'. Did you mean",
+        "sgd:learning_rat=0.1": "Cannot make the optimizer 'sgd'",
+        "sgd:0.1": "Expected argument=value after the colon",
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            models.make(builder(kerase), DATA, None, 0, "weights", 0, optimizer=bad)
 
 
 def test_the_stream_decides_the_weights():

@@ -1,0 +1,130 @@
+"""Each control changes what it says, keeps the rest, and is another one at every place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasinit import lottery
+from kerasinit.lottery.controls import CONTROLS, kept, scattered, shuffled
+from kerasinit.lottery.store import Place
+from kerasinit.masks import Masks
+from tests.lottery.blobs import blobs, builder
+
+DATA = blobs()
+SMALL = lottery.Experiment(
+    iterations=10,
+    levels=2,
+    trials=1,
+    batch_size=20,
+    evaluate_every=10,
+    rate=0.4,
+    output_rate=0.05,
+    controls=tuple(CONTROLS),
+    xla=False,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run with every control."""
+    folder = tmp_path_factory.mktemp("controls") / "run"
+    return lottery.run(SMALL, out=folder, build=builder(), data=DATA)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_changes_what_it_says_and_keeps_the_rest(finished, name, level):
+    ticket = finished.stage(Place(0, level, "ticket")).ticket()
+    control = finished.stage(Place(0, level, name)).ticket()
+    first = finished.stage(Place(0, 0, "ticket")).ticket().weights
+
+    assert control.masks.kept == ticket.masks.kept
+    same_mask, same_counts = {
+        "reinit": (True, True),
+        "shuffle": (False, True),
+        "random-mask": (False, False),
+        "shuffle-reinit": (False, True),
+    }[name]
+    counts = [[int(mask.sum()) for mask in t.masks.values()] for t in (ticket, control)]
+    assert (counts[0] == counts[1]) == same_counts
+    for weight, mask in control.masks.items():
+        assert np.array_equal(mask, ticket.masks[weight]) == same_mask
+        values, firsts = control.weights[weight][mask], first[weight][mask]
+        if "reinit" in name:
+            assert not np.any(values == firsts)
+        else:
+            np.testing.assert_array_equal(values, firsts)
+
+
+def test_controls_of_one_level_and_of_two_are_different_ones(finished):
+    def mask(level, name):
+        return finished.stage(Place(0, level, name)).ticket().masks["dense/kernel"]
+
+    assert not np.array_equal(mask(1, "shuffle"), mask(1, "shuffle-reinit"))
+    assert np.any(mask(2, "shuffle") & ~mask(1, "shuffle"))
+
+
+def test_controls_are_trained_at_their_levels_only(tmp_path):
+    experiment = replace(SMALL, controls=("shuffle",), control_levels=(2,))
+    store = lottery.run(experiment, out=tmp_path / "run", build=builder(), data=DATA)
+
+    assert [(row.level, row.branch) for row in store.rows()] == [
+        (0, "ticket"),
+        (1, "ticket"),
+        (2, "ticket"),
+        (2, "shuffle"),
+    ]
+    assert not store.missing()
+
+
+def test_a_control_that_keeps_late_weights_starts_at_their_iteration(tmp_path):
+    experiment = replace(SMALL, levels=1, rewind="step:7", controls=("shuffle", "reinit"))
+    experiment = replace(experiment, evaluate_every=2)
+    store = lottery.run(experiment, out=tmp_path / "run", build=builder(), data=DATA)
+    rewind = store.stage(Place(0, 0, "ticket")).state("rewind")
+    control = store.stage(Place(0, 1, "shuffle")).ticket()
+
+    for name, mask in control.masks.items():
+        np.testing.assert_array_equal(control.weights[name], np.where(mask, rewind[name], 0))
+    for branch, first in (("shuffle", "8"), ("reinit", "2")):
+        curve = (store.path(Place(0, 1, branch)) / "curve.csv").read_text().splitlines()
+        assert curve[1].split(",")[0] == first
+
+
+def _draw(seed):
+    return lambda name: np.random.default_rng([seed, *name.encode()])
+
+
+def test_kept_is_the_mask_itself():
+    masks = Masks({"a": np.array([True, False])})
+
+    assert kept(masks, _draw(0)) == masks
+
+
+@given(
+    lives=st.lists(st.lists(st.booleans(), min_size=1, max_size=20).filter(any), min_size=1),
+    seed=st.integers(0, 99),
+)
+def test_counts_are_kept_in_each_layer_or_in_all(lives, seed):
+    masks = Masks({str(i): np.array(row) for i, row in enumerate(lives)})
+    moved, drawn = shuffled(masks, _draw(seed)), scattered(masks, _draw(seed))
+
+    assert [int(mask.sum()) for mask in moved.values()] == [sum(row) for row in lives]
+    assert drawn.kept == masks.kept
+    assert all(mask.any() for mask in drawn.values())
+    assert [mask.shape for mask in drawn.values()] == [mask.shape for mask in masks.values()]
+
+
+def test_every_place_is_as_likely_as_another():
+    masks = Masks({"a": np.arange(12).reshape(3, 4) < 3})
+    wide = Masks({"a": np.ones(6, bool), "b": np.arange(18) < 2})
+    moved = np.mean([shuffled(masks, _draw(seed))["a"] for seed in range(2000)], axis=0)
+    drawn = [scattered(wide, _draw(seed)) for seed in range(2000)]
+
+    # Standard errors: sqrt(p (1 - p) / 2000), times 5.
+    np.testing.assert_allclose(moved, 3 / 12, atol=5 * 0.0097)
+    np.testing.assert_allclose(np.mean([d["a"] for d in drawn]), 8 / 24, atol=0.02)
+    np.testing.assert_allclose(np.mean([d["b"] for d in drawn]), 8 / 24, atol=0.02)

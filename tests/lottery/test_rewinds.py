@@ -1,0 +1,132 @@
+"""Each rewind puts back what it says, and a training begins where it says."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kerasinit import lottery, streams
+from kerasinit.lottery import rewinds
+from kerasinit.lottery.store import Place
+from kerasinit.masks import Masks
+from tests.lottery.blobs import blobs, builder
+
+DATA = blobs()
+SMALL = lottery.Experiment(
+    iterations=8, levels=2, trials=1, batch_size=20, evaluate_every=2, controls=(), xla=False
+)
+FIRST = np.array([[4.0, -1.0], [-2.0, 0.5]], "float32")
+MASK = np.array([[True, False], [True, True]])
+
+
+def _start(text, ended=None, seed=0):
+    return rewinds.start(
+        rewinds.parse(text),
+        kept={"w": FIRST, "b": np.array([7.0]), "optimizer/000": np.array(3)},
+        ended=ended,
+        masks=Masks({"w": MASK}),
+        draw=lambda name: np.random.default_rng(seed),
+    )
+
+
+def test_what_is_kept_comes_back_whole():
+    for text in ("init", "step:5"):
+        state = _start(text)
+        np.testing.assert_array_equal(state["w"], FIRST)
+        assert state["optimizer/000"] == 3
+
+
+def test_what_ended_goes_on_with_the_optimizer_of_then_or_of_now():
+    ended = {"w": FIRST * 2, "b": np.array([9.0]), "optimizer/000": np.array(8)}
+    for text, optimizer in (("lr", 3), ("lr:5", 3), ("finetune", 8)):
+        state = _start(text, ended)
+        np.testing.assert_array_equal(state["w"], FIRST * 2)
+        assert state["b"] == 9
+        assert state["optimizer/000"] == optimizer
+
+
+def test_of_signs_only_the_signs_stay_where_they_were():
+    starts = [_start("signs", seed=seed)["w"] for seed in range(20)]
+
+    for start in starts:
+        np.testing.assert_array_equal(np.sign(start), np.sign(FIRST))
+        assert sorted(np.abs(start).ravel()) == [0.5, 1, 2, 4]
+    assert len({start.tobytes() for start in starts}) > 5
+    assert _start("signs")["b"] == 7
+
+
+def test_constant_signs_have_the_size_of_the_layer():
+    # Mean 0.375; squares 16 + 1 + 4 + 0.25 over 4 less 0.375 squared.
+    size = np.float32(np.sqrt(21.25 / 4 - 0.375**2))
+
+    np.testing.assert_allclose(
+        _start("constant-signs")["w"], [[size, -size], [-size, size]], rtol=1e-6
+    )
+
+
+def test_reshuffled_survivors_have_each_others_first_values():
+    starts = [_start("reshuffled", seed=seed)["w"] for seed in range(20)]
+
+    for start in starts:
+        assert start[0, 1] == -1
+        assert sorted(start[MASK]) == [-2, 0.5, 4]
+    assert {start[0, 0] for start in starts} == {-2, 0.5, 4}
+
+
+@pytest.mark.parametrize(
+    "text", ["inti", "step", "step:0", "step:-1", "lr:0", "lr:x", "init:3", "signs:2", "finetune:"]
+)
+def test_what_asks_for_nothing_there_is_is_refused(text):
+    with pytest.raises(ValueError, match=r"Unknown rewind .* Choices: constant-signs, finetune"):
+        rewinds.parse(text)
+
+
+def _run(folder, rewind, **changes):
+    experiment = replace(SMALL, rewind=rewind, **changes)
+    return lottery.run(experiment, out=folder / "run", build=builder(), data=DATA)
+
+
+@pytest.mark.parametrize(
+    "rewind", ["lr", "lr:3", "finetune", "signs", "constant-signs", "reshuffled"]
+)
+def test_a_level_starts_from_what_its_rewind_says(tmp_path, rewind):
+    store = _run(tmp_path, rewind, controls=("shuffle",))
+    first = store.stage(Place(0, 0, "ticket")).state("rewind")
+    for level in (1, 2):
+        stage = store.stage(Place(0, level, "ticket"))
+        ended = store.stage(Place(0, level - 1, "ticket")).state("trained")
+        ticket = stage.ticket()
+        expected = rewinds.start(
+            rewinds.parse(rewind),
+            kept=first,
+            ended=ended,
+            masks=ticket.masks,
+            draw=lambda name, level=level: streams.generator(0, "rewind", 0, level, name),
+        )
+        goes_on = rewind.startswith(("lr", "fine"))
+        for name, mask in ticket.masks.items():
+            start = ticket.weights[name]
+            np.testing.assert_array_equal(start, np.where(mask, expected[name], 0))
+            if goes_on:
+                np.testing.assert_array_equal(start, np.where(mask, ended[name], 0))
+            else:
+                assert not np.array_equal(start[mask], first[name][mask])
+        # Where the optimizer was: its count goes on only if nothing is put back.
+        optimizer = keras.models.load_model(stage.model_path).optimizer
+        assert int(optimizer.iterations) == (8 * (level + 1) if rewind == "finetune" else 8)
+        curve = (stage.folder / "curve.csv").read_text().splitlines()
+        assert curve[1].split(",")[0] == ("4" if rewind == "lr:3" else "2")
+        control = store.stage(Place(0, level, "shuffle")).ticket()
+        if goes_on:
+            for name, mask in control.masks.items():
+                np.testing.assert_array_equal(control.weights[name], np.where(mask, first[name], 0))
+
+
+def test_a_fine_tuned_level_goes_on_after_a_stop_as_it_would_have(tmp_path):
+    whole = _run(tmp_path / "a", "finetune")
+    part = _run(tmp_path / "b", "finetune")
+    part.path(Place(0, 2, "ticket")).rename(tmp_path / "away")
+    again = _run(tmp_path / "b", "finetune")
+
+    assert again.rows() == whole.rows()

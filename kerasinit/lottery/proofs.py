@@ -7,8 +7,7 @@ another run. What a control promises is said in a table at the end.
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -17,48 +16,11 @@ import scipy.special
 
 from kerasinit import streams
 from kerasinit.lottery import controls, criteria, rewinds, scopes, survivors
+from kerasinit.lottery.evidence import Checks, Evidence, check, equal, same_bits, zero
 from kerasinit.lottery.experiment import Experiment
-from kerasinit.lottery.store import Place, Row
-from kerasinit.lottery.trainer import Point
-from kerasinit.masks import Masks
+from kerasinit.lottery.store import Place
 
-State = Mapping[str, np.ndarray]
 _MOST_MODEL = 16 * 2**30
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What the files of one training say."""
-
-    place: Place
-    masks: Masks
-    start: State
-    trained: State
-    moments: State
-    owners: Mapping[str, str]
-    curve: tuple[Point, ...]
-    row: Row
-    rewind: State | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        claim: What was to be shown; checks of a claim are counted together.
-        file: The file that would be wrong.
-        weight: The variable that would be wrong, if it is about one.
-        problem: What is wrong; empty if the claim holds.
-    """
-
-    claim: str
-    file: str
-    weight: str = ""
-    problem: str = ""
-
-
-Checks = Iterator[Check]
 
 
 def first_iteration(experiment: Experiment, place: Place) -> int:
@@ -72,15 +34,15 @@ def dense(first: Evidence, experiment: Experiment) -> Checks:
     """Show that level 0 is the whole network, and where its survivors go back to."""
     for name, mask in first.masks.items():
         gone = int(np.count_nonzero(~mask))
-        yield _check("level 0 is dense", "ticket", name, gone, f"{gone} weights are removed")
+        yield check("level 0 is dense", "ticket", name, gone, f"{gone} weights are removed")
     rewind = first.rewind or {}
     missing = sorted(set(first.start) - set(rewind))
-    yield _check(
+    yield check(
         "the rewind point is whole", "rewind", "", missing, f"it lacks {', '.join(missing)}"
     )
     if experiment.rewind_step:
-        same = all(_same(rewind.get(name), first.start[name]) for name in first.masks)
-        yield _check(
+        same = all(same_bits(rewind.get(name), first.start[name]) for name in first.masks)
+        yield check(
             "the rewind point was trained",
             "rewind",
             "",
@@ -89,12 +51,12 @@ def dense(first: Evidence, experiment: Experiment) -> Checks:
         )
         return
     for name, value in first.start.items():
-        yield _equal("the rewind point is the first weights", "rewind", name, rewind, value)
+        yield equal("the rewind point is the first weights", "rewind", name, rewind, value)
     for name, owner in first.owners.items():
         moment = rewind.get(name)
         # An optimizer that has taken no step holds one value throughout a moment.
         moved = moment is None or not moment.size or np.any(moment != moment.flat[0])
-        yield _check(
+        yield check(
             "the rewind point's moments are fresh",
             "rewind",
             owner,
@@ -106,7 +68,7 @@ def dense(first: Evidence, experiment: Experiment) -> Checks:
 def nested(here: Evidence, parent: Evidence) -> Checks:
     """Show that no weight lives that was removed before."""
     fit = list(here.masks) == list(parent.masks)
-    yield _check(
+    yield check(
         "masks are for the same weights",
         "ticket",
         "",
@@ -116,11 +78,11 @@ def nested(here: Evidence, parent: Evidence) -> Checks:
     for name, mask in here.masks.items() if fit else ():
         if mask.shape != parent.masks[name].shape:
             problem = f"its shape is {mask.shape}; at the level before {parent.masks[name].shape}"
-            yield _check("masks are nested", "ticket", name, True, problem)
+            yield check("masks are nested", "ticket", name, True, problem)
             continue
         back = np.flatnonzero(mask & ~parent.masks[name])
         problem = f"{back.size} weights live that the level before had removed"
-        yield _check("masks are nested", "ticket", name, back.size, problem)
+        yield check("masks are nested", "ticket", name, back.size, problem)
 
 
 def counted(here: Evidence, experiment: Experiment) -> Checks:
@@ -133,7 +95,7 @@ def counted(here: Evidence, experiment: Experiment) -> Checks:
     for name, count in wanted.items():
         wrong = found[name] != count
         problem = f"{found[name]} weights live; the rates leave {count}"
-        yield _check("counts are exact", "ticket", name, wrong, problem)
+        yield check("counts are exact", "ticket", name, wrong, problem)
 
 
 def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Experiment) -> Checks:
@@ -160,7 +122,7 @@ def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Exper
     for name, mask in expected.items():
         wrong = not np.array_equal(here.masks.get(name), mask)
         problem = "it is not what pruning the weights trained before gives"
-        yield _check("masks are recomputed", "ticket", name, wrong, problem)
+        yield check("masks are recomputed", "ticket", name, wrong, problem)
 
 
 def removed(here: Evidence) -> Checks:
@@ -170,10 +132,10 @@ def removed(here: Evidence) -> Checks:
             ("ticket", here.start, "start"),
             ("trained", here.trained, "end"),
         ):
-            yield _zero(f"removed weights are zero at the {when}", file, name, state, mask)
+            yield zero(f"removed weights are zero at the {when}", file, name, state, mask)
     for name, owner in here.owners.items():
         mask = here.masks[owner]
-        yield _zero("removed weights have no moments", "optimizer", name, here.moments, mask, owner)
+        yield zero("removed weights have no moments", "optimizer", name, here.moments, mask, owner)
 
 
 def whole(here: Evidence, first: Evidence) -> Checks:
@@ -184,7 +146,7 @@ def whole(here: Evidence, first: Evidence) -> Checks:
         ("optimizer", here.moments, first.moments),
     ):
         different = sorted(set(mine) ^ set(theirs))
-        yield _check(
+        yield check(
             "no variable is missing",
             file,
             "",
@@ -192,7 +154,7 @@ def whole(here: Evidence, first: Evidence) -> Checks:
             f"it and level 0 differ in having {', '.join(different)}",
         )
     wrong = dict(here.owners) != dict(first.owners) or not set(here.owners) <= set(here.moments)
-    yield _check(
+    yield check(
         "no variable is missing", "optimizer", "", wrong, "its moments belong to other weights"
     )
 
@@ -201,8 +163,8 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
     """Show that the result is what the curve says, and both are of this training."""
     place, row = here.place, here.row
     of = Place(row.trial, row.level, row.branch)
-    yield _check("results are of their training", "result", "", of != place, f"it is of {of}")
-    yield _check(
+    yield check("results are of their training", "result", "", of != place, f"it is of {of}")
+    yield check(
         "densities are those of the masks",
         "result",
         "density",
@@ -215,7 +177,7 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
     iterations = [point.iteration for point in here.curve]
     # The length first: a forged experiment may announce more looks than memory holds.
     complete = len(iterations) == len(looks) + 1 and iterations == [*looks, last]
-    yield _check(
+    yield check(
         "curves are complete",
         "curve",
         "",
@@ -229,7 +191,7 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
         ("best_validation_loss", best and best.validation_loss),
     ):
         claimed = getattr(row, name)
-        yield _check(
+        yield check(
             "early stops are the curve's least",
             "result",
             name,
@@ -239,7 +201,7 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
     for name in ("test_accuracy", "final_test_accuracy"):
         value = getattr(row, name)
         wrong = not (isinstance(value, float | int) and 0 <= value <= 1)
-        yield _check("accuracies are fractions", "result", name, wrong, f"it is {value}")
+        yield check("accuracies are fractions", "result", name, wrong, f"it is {value}")
 
 
 def model(here: Evidence, path: Path) -> Checks:
@@ -247,7 +209,7 @@ def model(here: Evidence, path: Path) -> Checks:
     left = Counter(_archived(path))
     for name, value in here.trained.items():
         key = (value.dtype.str, value.shape, value.tobytes())
-        yield _check(
+        yield check(
             "model files hold the trained weights",
             "model",
             name,
@@ -303,7 +265,7 @@ def started(
         wanted = state.get(name)
         if wanted is not None and name in here.masks and wanted.shape == here.masks[name].shape:
             wanted = np.where(here.masks[name], wanted, np.zeros((), wanted.dtype))
-        yield _equal("survivors start from the rewind point", "ticket", name, here.start, wanted)
+        yield equal("survivors start from the rewind point", "ticket", name, here.start, wanted)
 
 
 def drawn(here: Evidence, ticket: Evidence, experiment: Experiment) -> Checks:
@@ -317,7 +279,7 @@ def drawn(here: Evidence, ticket: Evidence, experiment: Experiment) -> Checks:
     )
     for name, mask in expected.items():
         wrong = not np.array_equal(here.masks.get(name), mask)
-        yield _check(
+        yield check(
             "masks of controls are recomputed", "ticket", name, wrong, "the seed gives another"
         )
 
@@ -329,7 +291,7 @@ def same_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     """The control prunes the same weights."""
     for name, mask in ticket.masks.items():
         wrong = not np.array_equal(here.masks.get(name), mask)
-        yield _check("controls keep the mask", "ticket", name, wrong, "it is not the ticket's")
+        yield check("controls keep the mask", "ticket", name, wrong, "it is not the ticket's")
 
 
 def same_counts(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
@@ -337,7 +299,7 @@ def same_counts(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     for name, mask in ticket.masks.items():
         count = int(np.count_nonzero(here.masks[name])) if name in here.masks else None
         wrong = count != np.count_nonzero(mask)
-        yield _check(
+        yield check(
             "controls keep the counts",
             "ticket",
             name,
@@ -348,7 +310,7 @@ def same_counts(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
 
 def same_total(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     """The control prunes as many weights in all."""
-    yield _check(
+    yield check(
         "controls keep the density",
         "ticket",
         "",
@@ -362,7 +324,7 @@ def other_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     for name, mask in ticket.masks.items():
         arrangements = scipy.special.binom(mask.size, np.count_nonzero(mask))
         same = arrangements > 1e6 and np.array_equal(here.masks.get(name), mask)
-        yield _check("controls change the mask", "ticket", name, same, "it is the ticket's mask")
+        yield check("controls change the mask", "ticket", name, same, "it is the ticket's mask")
 
 
 def other_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
@@ -370,13 +332,13 @@ def other_weights(here: Evidence, _: Evidence, first: Evidence) -> Checks:
     for name, mask in here.masks.items():
         mine, theirs = here.start[name][mask], first.start[name][mask]
         later = (first.rewind or {}).get(name)
-        wrong = _same(mine, theirs) or (later is not None and _same(mine, later[mask]))
-        yield _check("controls change the weights", "ticket", name, wrong, "they are the ticket's")
+        wrong = same_bits(mine, theirs) or (later is not None and same_bits(mine, later[mask]))
+        yield check("controls change the weights", "ticket", name, wrong, "they are the ticket's")
 
 
-Proof = Callable[[Evidence, Evidence, Evidence], Checks]
+Promise = Callable[[Evidence, Evidence, Evidence], Checks]
 
-CONTROLS: dict[str, tuple[Proof, ...]] = {
+CONTROLS: dict[str, tuple[Promise, ...]] = {
     "reinit": (same_masks, other_weights),
     "shuffle": (same_counts, other_masks),
     "random-mask": (same_total, other_masks),
@@ -384,51 +346,3 @@ CONTROLS: dict[str, tuple[Proof, ...]] = {
 }
 """By the control's name: ``(control, its ticket, level 0)``. Weights that are kept are
 compared with the rewind point, as those of tickets are."""
-
-
-def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    """Return whether two arrays have the same bits; -0 is not 0, and NaN is NaN."""
-    return (
-        a is not None
-        and b is not None
-        and (a.dtype, a.shape) == (b.dtype, b.shape)
-        and a.tobytes() == b.tobytes()
-    )
-
-
-def _check(claim: str, file: str, weight: str, wrong: object, problem: str) -> Check:
-    return Check(claim, file, weight, problem if wrong else "")
-
-
-def _equal(claim: str, file: str, name: str, state: State, wanted: np.ndarray | None) -> Check:
-    found = state.get(name)
-    if (
-        found is None
-        or wanted is None
-        or (found.shape, found.dtype) != (wanted.shape, wanted.dtype)
-    ):
-        return Check(claim, file, name, "it is not there in the same shape and type")
-    if _same(found, wanted):
-        return Check(claim, file, name)
-    bits = np.frombuffer(found.tobytes(), np.uint8) != np.frombuffer(wanted.tobytes(), np.uint8)
-    places = np.unique(np.flatnonzero(bits) // found.itemsize)
-    return Check(
-        claim,
-        file,
-        name,
-        f"{places.size} of {found.size} values differ, the first at flat index {places[0]}: "
-        f"{found.flat[places[0]]!r}, not {wanted.flat[places[0]]!r}",
-    )
-
-
-def _zero(
-    claim: str, file: str, name: str, state: State, mask: np.ndarray, owner: str = ""
-) -> Check:
-    value = state.get(name)
-    of = f"in {name}, " if owner else ""
-    if value is None or value.shape != mask.shape:
-        return Check(claim, file, owner or name, f"{of}it is not there in the mask's shape")
-    wrong = np.flatnonzero((value != 0) & ~mask)
-    first = f"the first at flat index {wrong[0]}" if wrong.size else ""
-    problem = f"{of}{wrong.size} of the removed are not zero, {first}"
-    return _check(claim, file, owner or name, wrong.size, problem)

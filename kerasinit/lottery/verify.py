@@ -12,7 +12,7 @@ from rich.table import Table
 
 from kerasinit.lottery import manifest, proofs, survivors
 from kerasinit.lottery.controls import CONTROLS
-from kerasinit.lottery.proofs import Checks, Evidence
+from kerasinit.lottery.evidence import Check, Checks, Evidence
 from kerasinit.lottery.store import Place, Stage, Store
 from kerasinit.lottery.trainer import Point
 from kerasinit.masks import Masks
@@ -274,7 +274,7 @@ def _model(here: Evidence, path: Path) -> Checks:
     except Exception as error:
         # A zip archive in which there is an HDF5 file may fail in many ways.
         problem = f"it cannot be read: {type(error).__name__}: {error}"
-        yield proofs.Check("model files hold the trained weights", "model", "", problem)
+        yield Check("model files hold the trained weights", "model", "", problem)
 
 
 def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:

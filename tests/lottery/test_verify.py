@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import cli, lottery
-from kerasinit.lottery import controls, manifest, proofs
+from kerasinit.lottery import controls, evidence, manifest, proofs
 from kerasinit.lottery.store import Place, Store
 from kerasinit.lottery.ticket import read_tensors
 from kerasinit.masks import Masks
@@ -404,7 +404,7 @@ def _evidence(masks, weights):
     start = {
         name: np.where(masks[name], np.float32(w), np.float32(0)) for name, w in weights.items()
     }
-    return proofs.Evidence(
+    return evidence.Evidence(
         Place(0, 1, "x"),
         masks,
         start,

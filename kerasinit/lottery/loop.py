@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import models, rewinds, saliency, scopes, survivors
+from kerasinit.lottery import criteria, models, rewinds, saliency, scopes, survivors
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
@@ -53,7 +53,7 @@ def run(
     data: Dataset | None = None,
     watch: Watch | None = None,
 ) -> Store:
-    """Find lottery tickets: train, prune by magnitude, rewind the survivors, again.
+    """Find lottery tickets: train, prune, rewind the survivors, again.
 
     Draws from global random state (Python, NumPy, TensorFlow, Keras) are made from
     the experiment's seed while models are built.
@@ -235,8 +235,12 @@ class _Trial:
 
     def prune(self, store: Store, level: int, masks: Masks) -> Masks:
         """Return the masks of a level, from those of the level before."""
+        place = Place(self.number, level, "ticket")
+        if self.experiment.criterion in criteria.FROM_NETWORK and store.has(place):
+            # Gradients are costly, and another processor may round them otherwise.
+            return store.stage(place).ticket().masks
         scored = survivors.scored_level(self.experiment, level)
-        stage = store.stage(Place(self.number, scored, "ticket"))
+        stage = store.stage(replace(place, level=scored))
 
         def score_network(wanted: survivors.Wanted) -> Masks:
             return self._score(stage.ticket(), masks, wanted, scored)

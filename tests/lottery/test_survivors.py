@@ -11,7 +11,7 @@ from kerasinit import lottery
 from kerasinit.lottery import criteria, survivors
 from kerasinit.lottery.store import Place
 from kerasinit.masks import Masks
-from tests.lottery.blobs import blobs, builder
+from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
 SMALL = lottery.Experiment(
@@ -216,3 +216,17 @@ def test_masks_are_found_again_from_files_alone(runs):
         survivors.next_masks(
             replace(SMALL, criterion="snip"), 0, 1, _masks(runs(), 0), began={}, ended={}
         )
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_a_network_is_scored_in_the_same_way_after_a_stop(tmp_path, kerase):
+    experiment = replace(SMALL, criterion="snip", iterations=2)
+    build = builder(kerase, layers=[("Dropout", 0.5)])
+    whole, stopped = (
+        lottery.run(experiment, out=tmp_path / name, build=build, data=DATA) for name in "ab"
+    )
+    stopped.path(Place(0, 2, "ticket")).rename(tmp_path / "away")
+    again = lottery.run(experiment, out=tmp_path / "b", build=build, data=DATA)
+
+    assert _masks(again, 2) == _masks(whole, 2)
+    assert again.rows() == whole.rows()

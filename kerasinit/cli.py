@@ -14,9 +14,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit.lottery import Experiment, presets, report, run
+from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
+from kerasinit.lottery.verdict import table as verdict_table
 
 _lottery = tyro.extras.SubcommandApp()
 _kerasinit = tyro.extras.SubcommandApp()
@@ -125,6 +126,70 @@ def _report(
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
     return 0
+
+
+@_lottery.command(name="verdict")
+def _verdict(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    margin: float = 0.002,
+    stop_margin: float = 0.02,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Say of each density whether its tickets win, as far as the trials can tell.
+
+    Args:
+        folder: the folder of the run
+        margin: how far a ticket's accuracy may lie below the dense network's, as a fraction
+        stop_margin: how much later a ticket may stop, as a fraction of the iterations
+        json_: print the verdicts for programs instead
+    """
+    store = Store.read(folder)
+    verdicts = verdict(store, margin=margin, stop_margin=stop_margin)
+    if json_:
+        print(json.dumps([found.to_dict() for found in verdicts], indent=2))
+        return 0
+    trials = store.experiment.trials
+    title = f"{store.experiment.model} on {store.experiment.dataset}, trials: {trials}"
+    Console().print(verdict_table(verdicts, title=title))
+    return 0
+
+
+@_lottery.command(name="digest")
+def _digest(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    partial: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Print one number for all that a run came to; the same numbers have the same.
+
+    Args:
+        folder: the folder of the run
+        partial: take what is there of a run that is not finished
+    """
+    print(digest(Store.read(folder), partial=partial))
+    return 0
+
+
+@_lottery.command(name="verify")
+def _verify(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Prove from the files of a run alone that it is what it says; exit code 1 if not.
+
+    Args:
+        folder: the folder of the run
+        json_: print the proof for programs instead
+    """
+    proof = verify(folder)
+    if json_:
+        print(json.dumps(proof.to_dict(), indent=2))
+        return 0 if proof.holds else 1
+    console = Console()
+    console.print(proof.table())
+    for finding in proof.findings:
+        console.print(f"FAILED {finding}", soft_wrap=True, highlight=False, markup=False)
+    console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
+    return 0 if proof.holds else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
 
 from kerasinit.lottery.data import Dataset, load
+from kerasinit.lottery.digest import digest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.loop import Watch, run
 from kerasinit.lottery.options import command, read_toml, to_toml
@@ -10,16 +11,23 @@ from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.survivors import prune
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.trainer import DivergedError
+from kerasinit.lottery.verdict import Condition, Verdict, verdict
+from kerasinit.lottery.verify import Finding, Proof, verify
 
 __all__ = [
+    "Condition",
     "Dataset",
     "DivergedError",
     "Experiment",
+    "Finding",
+    "Proof",
     "Row",
     "Store",
     "Ticket",
+    "Verdict",
     "Watch",
     "command",
+    "digest",
     "figure",
     "load",
     "load_ticket",
@@ -31,4 +39,6 @@ __all__ = [
     "run",
     "table",
     "to_toml",
+    "verdict",
+    "verify",
 ]

@@ -161,11 +161,10 @@ def _train(
     about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, _weights(start), about))
+        stage.write_state("trained", _weights(trained.final))
+        stage.write_state("optimizer", _optimizers(trained.final), trainer.owners)
         if place.branch == "ticket":
-            stage.write_state("trained", _weights(trained.final))
             trainer.model.save(stage.model_path)
-            if experiment.rewind == "finetune":
-                stage.write_state("optimizer_ended", _optimizers(trained.final))
         if dense:
             stage.write_state("rewind", trained.kept)
     watch.finished(row)
@@ -287,7 +286,7 @@ class _Trial:
             stage = store.stage(Place(self.number, scored, "ticket"))
             ended = stage.state("trained")
             if rewind.kind == "finetune":
-                ended |= stage.state("optimizer_ended")
+                ended |= stage.state("optimizer")
         seed = self.experiment.seed
         return rewinds.start(
             rewind,

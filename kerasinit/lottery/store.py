@@ -5,12 +5,13 @@
     RUN/experiment.json               the experiment, its data, what ran it
     RUN/trial-0/level-02/ticket/      one training
         ticket.safetensors            the masks, and the weights it started from
-        trained.safetensors           the weights it ended with (tickets only)
-        model.keras                   the same as a model (tickets only)
-        optimizer_ended.safetensors   the optimizer at the end (tickets that are fine-tuned only)
+        trained.safetensors           the weights it ended with
+        optimizer.safetensors         the optimizer's state there, and whose its moments are
+        model.keras                   the trained weights as a model (tickets only)
         rewind.safetensors            where survivors go back to (level 0 only)
         curve.csv                     validation loss and accuracy while it trained
         result.json                   its row of the report
+        manifest.json                 the digests of these files and of experiment.json
 """
 
 import csv
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasinit.lottery import files
+from kerasinit.lottery import files, manifest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.ticket import Ticket, load_ticket, read_tensors, write_tensors
 from kerasinit.lottery.trainer import Trained
@@ -167,6 +168,7 @@ class Store:
         """Give a stage to fill; it is finished when the block ends without an error."""
         with files.new_folder(self.path(place)) as folder:
             yield Stage(folder)
+            manifest.write(folder, self.folder / "experiment.json")
 
     def stage(self, place: Place) -> "Stage":
         """Return a finished stage."""
@@ -204,13 +206,19 @@ class Stage:
         content = {**asdict(row), "seconds": round(trained.seconds, 3)}
         (self.folder / "result.json").write_text(json.dumps(content, indent=2))
 
-    def write_state(self, name: str, state: dict[str, np.ndarray]) -> None:
-        """Write variables under ``name.safetensors``."""
-        write_tensors(self.folder / f"{name}.safetensors", state)
+    def write_state(
+        self, name: str, state: dict[str, np.ndarray], about: dict[str, str] | None = None
+    ) -> None:
+        """Write variables, and words about them, under ``name.safetensors``."""
+        write_tensors(self.folder / f"{name}.safetensors", state, about)
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Return the variables that `write_state` wrote."""
         return read_tensors(self.folder / f"{name}.safetensors")[0]
+
+    def words(self, name: str) -> dict[str, str]:
+        """Return the words about them."""
+        return read_tensors(self.folder / f"{name}.safetensors")[1]
 
     def ticket(self) -> Ticket:
         """Return the masks and first weights."""

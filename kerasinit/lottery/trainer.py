@@ -170,12 +170,19 @@ class Trainer:
         masked = dict(state)
         for name, mask in masks.items():
             masked[name] = np.where(mask, state[name], np.zeros((), state[name].dtype))
-        for name, variable in self._variables.items():
-            owner = name.startswith("optimizer/") and self._owner(variable)
-            if owner:
-                mask = masks[owner]
-                masked[name] = np.where(mask, state[name], np.zeros((), state[name].dtype))
+        for name, owner in self.owners.items():
+            masked[name] = np.where(masks[owner], state[name], np.zeros((), state[name].dtype))
         return masked
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The prunable weights that the optimizer's moments belong to, by the moments' names.
+
+        A moment that cannot be told apart from others has no owner, and is not here.
+        """
+        moments = {n: v for n, v in self._variables.items() if n.startswith("optimizer/")}
+        owners = {name: self._owner(variable) for name, variable in moments.items()}
+        return {name: owner for name, owner in owners.items() if owner}
 
     def _owner(self, moment: Any) -> str | None:
         """Return the prunable weight that an optimizer's variable belongs to, if it is one."""

@@ -1,0 +1,507 @@
+"""The proof of a run: it holds for good ones, and names what was changed in others."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kerasinit import cli, lottery
+from kerasinit.lottery import controls, evidence, manifest, proofs
+from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.ticket import read_tensors
+from kerasinit.masks import Masks
+from tests.lottery.blobs import blobs, builder
+
+SMALL = lottery.Experiment(
+    iterations=20,
+    levels=2,
+    trials=2,
+    batch_size=20,
+    evaluate_every=10,
+    rate=0.3,
+    controls=("reinit", "shuffle"),
+    xla=False,
+)
+LAST = Place(1, 2, "ticket")
+DENSE = Place(1, 0, "ticket")
+CONTROL = Place(1, 1, "reinit")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, for tests that only read, or that put back what they change."""
+    out = tmp_path_factory.mktemp("verify") / "run"
+    return lottery.run(SMALL, out=out, build=builder(), data=blobs())
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy that a test may change."""
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    return Store.read(tmp_path / "copy")
+
+
+def _forge(store, place, name, change):
+    """Change the arrays in a file, and repair the manifest."""
+    path = store.path(place) / f"{name}.safetensors"
+    arrays, words = read_tensors(path)
+    change(arrays)
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=words))
+    _repair(store, place)
+
+
+def _repair(store, place):
+    (store.path(place) / manifest.NAME).unlink()
+    manifest.write(store.path(place), store.folder / "experiment.json")
+
+
+def _flip(array, index=0):
+    array.view(np.uint8).reshape(-1)[index] ^= 1
+
+
+def _found(store):
+    return {
+        (f.claim, f.trial, f.level, f.branch, f.file, f.weight)
+        for f in lottery.verify(store.folder).findings
+    }
+
+
+ALL = tuple(controls.CONTROLS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kerase"),
+    [
+        ({"controls": ALL, "control_levels": (1,)}, "keras"),
+        ({"rewind": "step:7", "controls": ("shuffle",)}, "tf_keras"),
+        ({"rewind": "lr:7", "scope": "global", "criterion": "movement"}, "keras"),
+        ({"rewind": "finetune", "one_shot": True, "controls": ("random-mask",)}, "keras"),
+        ({"rewind": "signs", "scope": "erk", "criterion": "random"}, "keras"),
+        ({"rewind": "reshuffled", "criterion": "synflow", "controls": ()}, "keras"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ", ".join(map(str, value.values())),
+)
+def test_a_good_run_holds_and_everything_was_looked_at(tmp_path, changes, kerase):
+    experiment = replace(SMALL, trials=1, **changes)
+    store = lottery.run(experiment, out=tmp_path / "run", build=builder(kerase), data=blobs())
+    proof = lottery.verify(store.folder)
+    trainings = len(store.places())
+
+    assert proof.findings == ()
+    assert proof.holds
+    assert proof.trainings == trainings
+    # Two kernels, each with two moments, and biases; two pruned levels.
+    seen = 0 if experiment.criterion == "synflow" else 2 * 2
+    assert proof.checks.get("masks are recomputed", 0) == seen
+    assert proof.checks["counts are exact"] == (2 if experiment.scope == "global" else 4)
+    assert proof.checks["removed weights have no moments"] == 4 * trainings
+    kept = [p for p in store.places() if p.level and not _fresh(p.branch)]
+    assert proof.checks["survivors start from the rewind point"] == 4 * len(kept)
+    assert proof.checks["model files hold the trained weights"] == 4 * 3
+    made = [p for p in store.places() if p.branch != "ticket"]
+    assert proof.checks.get("masks of controls are recomputed", 0) == 2 * len(made)
+
+
+def _fresh(branch):
+    return branch in controls.CONTROLS and controls.CONTROLS[branch].fresh
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (DENSE, "rewind.safetensors"),
+        (LAST, "ticket.safetensors"),
+        (LAST, "trained.safetensors"),
+        (CONTROL, "optimizer.safetensors"),
+        (LAST, "model.keras"),
+        (CONTROL, "curve.csv"),
+        (LAST, "result.json"),
+        (LAST, "manifest.json"),
+    ],
+    ids=str,
+)
+def test_one_bit_in_any_file_is_found_and_the_place_is_named(copied, place, name):
+    path = copied.path(place) / name
+    whole = path.read_bytes()
+    for index in (0, len(whole) // 2, len(whole) - 1):
+        content = bytearray(whole)
+        content[index] ^= 1
+        path.write_bytes(content)
+        findings = lottery.verify(copied.folder).findings
+        assert any(
+            (f.trial, f.level, f.branch, f.file) == (place.trial, place.level, place.branch, name)
+            for f in findings
+            if f.claim == "files match their digests"
+        ), index
+
+
+def test_one_bit_in_the_experiment_is_found_once(copied):
+    path = copied.folder / "experiment.json"
+    whole = path.read_text()
+    for old, new in (
+        ('"seed": 0', '"seed": 1'),
+        ('"3.', '"2.'),
+        ("{", "["),
+        ('"levels"', '"level"'),
+    ):
+        assert old in whole
+        path.write_text(whole.replace(old, new, 1))
+        digests = [f for f in lottery.verify(copied.folder).findings if "digests" in f.claim]
+        assert [(f.file, f.trial) for f in digests] == [("experiment.json", None)]
+        assert "14 of 14 trainings" in digests[0].problem
+
+
+def test_a_bit_of_a_mask_is_named_with_its_layer(copied):
+    path = copied.path(LAST) / "ticket.safetensors"
+    arrays, words = read_tensors(path)
+    _flip(arrays["mask/dense_1/kernel"])
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=words))
+    place = (1, 2, "ticket", "ticket.safetensors")
+
+    assert {
+        ("files match their digests", *place, ""),
+        ("counts are exact", *place, "dense_1/kernel"),
+        ("masks are recomputed", *place, "dense_1/kernel"),
+    } <= _found(copied)
+
+
+def _first_survivor(store, place, weight):
+    mask = store.stage(place).ticket().masks[weight]
+    return 4 * int(np.flatnonzero(mask)[0]), 4 * int(np.flatnonzero(~mask)[0])
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "weight", "lives", "claim", "where"),
+    [
+        (LAST, "ticket", "weight/dense/kernel", 1, "survivors start from the rewind point", LAST),
+        (LAST, "ticket", "weight/dense/bias", 1, "survivors start from the rewind point", LAST),
+        (LAST, "ticket", "weight/dense/kernel", 0, "removed weights are zero at the start", LAST),
+        (LAST, "trained", "dense/kernel", 0, "removed weights are zero at the end", LAST),
+        (LAST, "trained", "dense/kernel", 1, "model files hold the trained weights", LAST),
+        (CONTROL, "trained", "dense/kernel", 0, "removed weights are zero at the end", CONTROL),
+        (CONTROL, "optimizer", "optimizer/002", 0, "removed weights have no moments", CONTROL),
+        (DENSE, "rewind", "dense/kernel", 1, "the rewind point is the first weights", DENSE),
+        (DENSE, "rewind", "dense/kernel", 1, "survivors start from the rewind point", LAST),
+        (DENSE, "rewind", "dense/bias", 1, "the rewind point is the first weights", DENSE),
+        (DENSE, "rewind", "optimizer/002", 1, "the rewind point's moments are fresh", DENSE),
+        (DENSE, "ticket", "weight/dense/kernel", 1, "the rewind point is the first weights", DENSE),
+    ],
+)
+def test_a_forged_float_behind_a_repaired_manifest_is_named(
+    copied, place, name, weight, lives, claim, where
+):
+    kernel = "dense/kernel"
+    bytes_ = _first_survivor(copied, LAST if place == DENSE else place, kernel)
+    index = (0 if weight.endswith("bias") else bytes_[1 - lives]) + 3
+    _forge(copied, place, name, lambda arrays: _flip(arrays[weight], index))
+    found = _found(copied)
+
+    files = {"model files hold the trained weights": "model.keras"}
+    files["survivors start from the rewind point"] = "ticket.safetensors"
+    files["the rewind point is the first weights"] = "rewind.safetensors"
+    file = files.get(claim, f"{name}.safetensors")
+    # A moment is named after the weight that it belongs to.
+    weight = copied.stage(place).words("optimizer").get(weight, weight.removeprefix("weight/"))
+    assert (claim, where.trial, where.level, where.branch, file, weight) in found
+    assert not [claim for claim, *_ in found if "digests" in claim]
+
+
+def _thin_out(arrays):
+    arrays["mask/dense/kernel"][0] &= 0x7F
+    arrays["weight/dense/kernel"].reshape(-1)[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "change", "claim", "weight"),
+    [
+        (DENSE, "ticket", _thin_out, "level 0 is dense", "dense/kernel"),
+        (DENSE, "rewind", lambda a: a.pop("dense/bias"), "the rewind point is whole", ""),
+        (LAST, "optimizer", lambda a: a.pop("optimizer/002"), "no variable is missing", ""),
+        (CONTROL, "trained", lambda a: a.pop("dense/bias"), "no variable is missing", ""),
+    ],
+    ids=["level 0", "rewind", "optimizer", "trained"],
+)
+def test_what_was_taken_out_behind_a_repaired_manifest_is_named(
+    copied, place, name, change, claim, weight
+):
+    _forge(copied, place, name, change)
+
+    where = (place.trial, place.level, place.branch, f"{name}.safetensors", weight)
+    assert (claim, *where) in _found(copied)
+
+
+def test_a_mask_for_other_weights_is_named(copied):
+    path = copied.path(LAST) / "ticket.safetensors"
+    arrays, words = read_tensors(path)
+    words["order"] = "dense/kernel"
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=words))
+    _repair(copied, LAST)
+
+    found = _found(copied)
+    assert ("masks are for the same weights", 1, 2, "ticket", path.name, "") in found
+    assert ("masks are recomputed", 1, 2, "ticket", path.name, "dense_1/kernel") in found
+
+
+def test_a_forged_mask_behind_a_repaired_manifest_is_named(copied):
+    masks = copied.stage(LAST).ticket().masks
+    before = copied.stage(replace(LAST, level=1)).ticket().masks
+    one, gone = (np.flatnonzero(m)[0] for m in (masks["dense/kernel"], ~before["dense/kernel"]))
+
+    # As many live as before, but one of them was removed a level earlier.
+    def swap(arrays):
+        mask = masks["dense/kernel"].reshape(-1).copy()
+        mask[one], mask[gone] = False, True
+        arrays["mask/dense/kernel"] = np.packbits(mask)
+        arrays["weight/dense/kernel"].reshape(-1)[one] = 0
+
+    _forge(copied, LAST, "ticket", swap)
+    place = (1, 2, "ticket", "ticket.safetensors", "dense/kernel")
+
+    found = _found(copied)
+    assert ("masks are nested", *place) in found
+    assert ("masks are recomputed", *place) in found
+    assert ("counts are exact", *place) not in found
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "claim"),
+    [
+        ("trial", 0, "results are of their training"),
+        ("branch", "reinit", "results are of their training"),
+        ("density", 0.5, "densities are those of the masks"),
+        ("best_iteration", 15, "early stops are the curve's least"),
+        ("best_validation_loss", 1e-9, "early stops are the curve's least"),
+        ("test_accuracy", 1.5, "accuracies are fractions"),
+        ("final_test_accuracy", "0.9", "accuracies are fractions"),
+    ],
+)
+def test_a_forged_result_is_named(copied, field, value, claim):
+    path = copied.path(LAST) / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    _repair(copied, LAST)
+    weight = "" if "training" in claim else field
+
+    assert _found(copied) == {(claim, 1, 2, "ticket", "result.json", weight)}
+
+
+def test_a_forged_curve_is_named(copied):
+    path = copied.path(LAST) / "curve.csv"
+    lines = list(csv.reader(path.read_text().splitlines()))
+    for changed, claim in (
+        (lines[:-1], "curves are complete"),
+        ([lines[0], ["5", *lines[1][1:]], lines[2]], "curves are complete"),
+        ([*lines[:1], *[[i, t, "0.001", a] for i, t, _, a in lines[1:]]], "early stops are the cu"),
+    ):
+        path.write_text("\n".join(",".join(line) for line in changed))
+        _repair(copied, LAST)
+        assert any(c.startswith(claim) and where == 1 for c, where, *_ in _found(copied))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "claim"),
+    [
+        ("rate", 0.4, "counts are exact"),
+        ("output_rate", 0.2, "counts are exact"),
+        ("scope", "erk", "counts are exact"),
+        ("criterion", "movement", "masks are recomputed"),
+        ("criterion", "random", "masks are recomputed"),
+        ("one_shot", True, "masks are recomputed"),
+        ("rewind", "lr", "survivors start from the rewind point"),
+        ("rewind", "signs", "survivors start from the rewind point"),
+        ("seed", 1, "masks of controls are recomputed"),
+        ("iterations", 30, "curves are complete"),
+        ("evaluate_every", 5, "curves are complete"),
+        ("rewind", "step:7", "the rewind point was trained"),
+        ("levels", 3, "no training is missing or added"),
+        ("trials", 1, "no training is missing or added"),
+        ("levels", 10**9, "experiments can be read"),
+        ("iterations", 10**14, "curves are complete"),
+    ],
+)
+def test_an_experiment_that_is_not_the_one_that_was_run_is_found(copied, field, value, claim):
+    path = copied.folder / "experiment.json"
+    content = json.loads(path.read_text())
+    content["experiment"][field] = value
+    path.write_text(json.dumps(content))
+    for place in copied.places():
+        _repair(copied, place)
+
+    assert claim in {c for c, *_ in _found(copied)}
+
+
+def test_a_control_that_controls_nothing_is_found(copied):
+    ticket, control = copied.path(Place(0, 2, "ticket")), copied.path(Place(0, 2, "reinit"))
+    shutil.copy(ticket / "ticket.safetensors", control)
+    _repair(copied, Place(0, 2, "reinit"))
+
+    assert _found(copied) == {
+        ("controls change the weights", 0, 2, "reinit", "ticket.safetensors", f"{layer}/kernel")
+        for layer in ("dense", "dense_1")
+    }
+
+
+def test_what_is_missing_or_was_added_is_found(copied):
+    claim = "no training is missing or added"
+    shutil.rmtree(copied.path(CONTROL))
+    assert _found(copied) == {(claim, 1, 1, "reinit", "", "")}
+
+    (copied.path(LAST) / "curve.csv").unlink()
+    (copied.path(LAST) / "notes.txt").write_text("mine")
+    (copied.folder / "trial-0" / "level-07").mkdir()
+    (copied.folder / "trial-7").mkdir()
+    (copied.folder / "trial-0" / ".half.partial").mkdir()
+    (copied.folder / "accuracy.png").write_text("a picture")
+    problems = [str(finding) for finding in lottery.verify(copied.folder).findings]
+    for words in (
+        "trial 1, level 2, ticket, curve.csv: it is missing",
+        "trial 1, level 2, ticket, notes.txt: it does not belong here",
+        "trial-0/level-07 does not belong here",
+        "trial-7: trial-7 does not belong here",
+    ):
+        assert any(words in problem for problem in problems), words
+    assert not any("partial" in problem or "png" in problem for problem in problems)
+
+
+def test_a_run_without_an_experiment_is_no_run(tmp_path):
+    with pytest.raises(ValueError, match="holds no lottery run"):
+        lottery.verify(tmp_path)
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_changed_byte_anywhere_is_found(finished, data):
+    names = [*finished.folder.rglob("*.*")]
+    path = data.draw(st.sampled_from(sorted(path for path in names if path.is_file())))
+    whole = path.read_bytes()
+    index = data.draw(st.integers(0, len(whole) - 1))
+    change = data.draw(st.integers(1, 255))
+    content = bytearray(whole)
+    content[index] ^= change
+    try:
+        path.write_bytes(content)
+        findings = lottery.verify(finished.folder).findings
+    finally:
+        path.write_bytes(whole)
+
+    assert any(path.name in finding.file for finding in findings)
+
+
+def test_every_control_has_its_proofs():
+    assert set(controls.CONTROLS) == set(proofs.CONTROLS)
+    for name, control in controls.CONTROLS.items():
+        assert (proofs.other_weights in proofs.CONTROLS[name]) == control.fresh
+        assert (proofs.same_masks in proofs.CONTROLS[name]) == (control.masks is controls.kept)
+
+
+def _evidence(masks, weights):
+    masks = Masks({name: np.array(mask, bool) for name, mask in masks.items()})
+    start = {
+        name: np.where(masks[name], np.float32(w), np.float32(0)) for name, w in weights.items()
+    }
+    return evidence.Evidence(
+        Place(0, 1, "x"),
+        masks,
+        start,
+        {},
+        {},
+        {},
+        (),
+        None,
+        {n: np.float32(weights[n]) for n in masks},
+    )
+
+
+def _problems(name, control, ticket, first):
+    return {
+        (check.claim, check.weight)
+        for proof in proofs.CONTROLS[name]
+        for check in proof(control, ticket, first)
+        if check.problem
+    }
+
+
+def test_the_proofs_of_controls_tell_what_is_kept_from_what_is_changed():
+    values = np.arange(1.0, 31.0)
+    half, other = np.arange(30) < 15, np.arange(30) % 2 == 0
+    whole = np.ones(30, bool)
+    first = _evidence({"a": whole, "b": whole}, {"a": values, "b": values})
+    ticket = _evidence({"a": half, "b": half}, {"a": values, "b": values})
+    shuffled = _evidence({"a": other, "b": ~other}, {"a": values, "b": values})
+    anew = _evidence({"a": other, "b": ~other}, {"a": -values, "b": values + 1})
+    fewer, more = other & half, other | half
+    uneven = _evidence({"a": fewer, "b": more}, {"a": values, "b": values})
+
+    assert not _problems("shuffle", shuffled, ticket, first)
+    assert not _problems("random-mask", shuffled, ticket, first)
+    assert not _problems("random-mask", uneven, ticket, first)
+    assert not _problems("shuffle-reinit", anew, ticket, first)
+    assert _problems("shuffle", ticket, ticket, first) == {
+        ("controls change the mask", "a"),
+        ("controls change the mask", "b"),
+    }
+    assert _problems("shuffle", uneven, ticket, first) == {
+        ("controls keep the counts", "a"),
+        ("controls keep the counts", "b"),
+    }
+    assert _problems("shuffle-reinit", shuffled, ticket, first) == {
+        ("controls change the weights", "a"),
+        ("controls change the weights", "b"),
+    }
+    assert _problems("reinit", anew, ticket, first) == {
+        ("controls keep the mask", "a"),
+        ("controls keep the mask", "b"),
+    }
+    fuller = _evidence({"a": whole, "b": half}, {"a": values, "b": values})
+    assert ("controls keep the density", "") in _problems("random-mask", fuller, ticket, first)
+
+
+def test_a_mask_that_chance_may_draw_again_is_no_failure():
+    mask = [True, False, False]
+    ticket = _evidence({"a": mask}, {"a": [1.0, 2.0, 3.0]})
+
+    assert not list(filter(lambda check: check.problem, proofs.other_masks(ticket, ticket, ticket)))
+
+
+def _kerasinit(words, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(words)
+    captured = capsys.readouterr()
+    return exit_.value.code, captured.out, captured.err
+
+
+def test_the_command_says_what_was_proven_or_every_failure(copied, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    run = str(copied.folder)
+    code, out, _ = _kerasinit(["lottery", "verify", run], capsys)
+    assert code == 0
+    assert "Everything holds." in out
+    assert "masks are recomputed" in out
+
+    digest = _kerasinit(["lottery", "digest", run], capsys)
+    assert digest == (0, lottery.digest(copied) + "\n", "")
+
+    (copied.path(LAST) / "curve.csv").unlink()
+    (copied.path(CONTROL) / "result.json").write_text("{}")
+    code, out, _ = _kerasinit(["lottery", "verify", run], capsys)
+    assert code == 1
+    assert "FAILED trial 1, level 2, ticket, curve.csv: it is missing" in out
+    assert "FAILED trial 1, level 1, reinit, result.json: its digest is not" in out
+
+    code, out, _ = _kerasinit(["lottery", "verify", run, "--json"], capsys)
+    proof = json.loads(out)
+    assert (code, proof["holds"]) == (1, False)
+    assert {"trial": 1, "level": 2, "branch": "ticket", "file": "curve.csv"}.items() <= next(
+        finding for finding in proof["findings"] if finding["file"] == "curve.csv"
+    ).items()
+
+    shutil.rmtree(copied.path(LAST))
+    code, _, err = _kerasinit(["lottery", "digest", run], capsys)
+    assert code == 2
+    assert "--partial" in err
+    assert _kerasinit(["lottery", "digest", run, "--partial"], capsys)[0] == 2

@@ -98,7 +98,8 @@ def _picture(data: str, what: str, said: str, kind: str) -> Markup:
         "figure",
         element("img", src=data, alt=f"{what}: {said}", class_=kind),
         element("strong", what),
-        element("figcaption", said),
+        # A line should not begin with a lone %.
+        element("figcaption", said.replace(" %", "\N{NO-BREAK SPACE}%")),
     )
 
 

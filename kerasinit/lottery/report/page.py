@@ -220,8 +220,10 @@ def _specification(store: Store) -> Markup:
     meanings = specification.meanings(type(store.experiment))
     lines: list[list[object]] = []
     for name, value in store.experiment.to_dict().items():
-        said = "" if value is None else specification.said_value(value)
-        lines.append([element("code", name), element("code", said), meanings.get(name, "")])
+        said = (
+            element("code", specification.said_value(value)) if value is not None else "not given"
+        )
+        lines.append([element("code", name), said, meanings.get(name, "")])
     versions = store.about.get("versions")
     versions = versions if isinstance(versions, dict) else {}
     data = store.about.get("data") or "not known"

@@ -143,9 +143,10 @@ def draw_densities(
                 densities,
                 [mean.value - margin for mean, margin in zip(means, margins, strict=True)],
                 [mean.value + margin for mean, margin in zip(means, margins, strict=True)],
-                color=style["color"],
-                alpha=0.15,
-                linewidth=0,
+                facecolor=(style["color"], 0.13),
+                # Where bands lie over each other, their borders tell whose they are.
+                edgecolor=(style["color"], 0.6),
+                linewidth=0.7,
             )
     if (0, "ticket") in found:
         dense = getattr(found[0, "ticket"], measure).value

@@ -207,7 +207,7 @@ def test_the_layers_have_the_densities_of_the_masks(run, page):
 
 
 def _command(page):
-    return Page(re.search(r"<pre>.*?</pre>", page, re.DOTALL)[0]).texts[0]
+    return "".join(Page(re.search(r"<pre>.*?</pre>", page, re.DOTALL)[0]).texts)
 
 
 EXPERIMENTS = [
@@ -241,7 +241,7 @@ def test_every_field_stands_there_with_its_meaning(run, page):
 
     assert [line[0] for line in plain] == list(run.experiment.to_dict())
     assert all(len(line[2]) > 10 for line in plain)
-    assert ["seed", "0"] in [line[:2] for line in plain]
+    assert ["seed", "--seed 0"] in [line[:2] for line in plain]
     assert run.about["data"] in page
     for name, version in run.about["versions"].items():
         assert f"{name} {version}" in page
@@ -332,11 +332,12 @@ def test_verdicts_are_shown(tmp_path, monkeypatch):
 
 def test_a_run_that_cannot_be_judged_yet_says_why(tmp_path, monkeypatch):
     def verdict(store):
-        raise ValueError("<too early>")
+        raise ValueError(f"{store.folder} was <judged> too early")
 
     _judge(monkeypatch, verdict)
+    text = report.page(store_of(tmp_path / "run", RESULTS))
 
-    assert "No verdict: &lt;too early&gt;" in report.page(store_of(tmp_path / "run", RESULTS))
+    assert "No verdict: the run was &lt;judged&gt; too early" in text
 
 
 def _pixels(data):

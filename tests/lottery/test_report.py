@@ -127,6 +127,11 @@ def test_the_band_is_the_interval_and_there_is_none_over_one_trial(store, tmp_pa
     assert 70 < low < 80
     assert 96 < high <= 100.2
 
+    # Early stops of 100 to 500 iterations need a frame of their own size.
+    low, high = lottery.figure(store).axes[1].get_ylim()
+    assert 0 <= low < 100
+    assert 500 < high < 700
+
     single = store_of(tmp_path / "single", {(0, 0, "ticket"): (0.9, 300)}, trials=1)
     assert not lottery.figure(single).axes[0].collections
 

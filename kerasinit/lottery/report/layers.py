@@ -67,7 +67,7 @@ def masks_section(store: Store, masks: dict[Place, Masks]) -> Markup:
         element(
             "div",
             *(_block_picture(name, mask) for name, mask in tickets[last].items()),
-            class_="masks",
+            class_="masks kernels",
         ),
     ]
     return joined(*parts)

@@ -1,6 +1,7 @@
 """A run as one page of HTML that needs nothing else: no network, no other file, no script."""
 
 import importlib.util
+import shlex
 from collections.abc import Sequence
 from importlib import import_module, resources
 from pathlib import Path
@@ -181,7 +182,8 @@ def verdicts(store: Store) -> tuple[Sequence[Verdict], str]:
         return import_module("kerasinit.lottery.verdict").verdict(store), ""
     except ValueError as error:
         # An unfinished run can be shown, if not yet judged.
-        return (), f"No verdict: {error}"
+        # Where the run lies is not part of it: a copy of it has the same page.
+        return (), f"No verdict: {error}".replace(str(store.folder), "the run")
 
 
 def _curves(store: Store, rows: list[Row]) -> Markup:
@@ -217,12 +219,11 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
 
 
 def _specification(store: Store) -> Markup:
-    meanings = specification.meanings(type(store.experiment))
+    meanings = specification.descriptions()
     lines: list[list[object]] = []
     for name, value in store.experiment.to_dict().items():
-        said = (
-            element("code", specification.said_value(value)) if value is not None else "not given"
-        )
+        option = " ".join(specification.words({name: value}))
+        said = element("code", option) if option else "not given"
         lines.append([element("code", name), said, meanings.get(name, "")])
     versions = store.about.get("versions")
     versions = versions if isinstance(versions, dict) else {}
@@ -231,8 +232,8 @@ def _specification(store: Store) -> Markup:
     return joined(
         element("h2", "The experiment"),
         element("p", "To run it again (a model or data from Python must come from there):"),
-        element("pre", element("code", specification.command(store.experiment))),
-        grid(["field", "value", "meaning"], lines, "Every field", words=True),
+        element("pre", element("code", *_words(specification.command(store.experiment)))),
+        grid(["field", "as an option", "meaning"], lines, "Every field", words=True),
         element("p", "Made by: ", ", ".join(made) or "not known", "."),
         element("p", "SHA-256 of the data: ", element("code", data)),
     )
@@ -266,6 +267,12 @@ def _everything(rows: list[Row]) -> Markup:
         element("h2", "Every training"),
         grid(heads, lines, "The numbers that all means are made of"),
     )
+
+
+def _words(command: str) -> list[Markup]:
+    """Return a command that is broken between its words only, not at every hyphen."""
+    words = [shlex.quote(word) for word in shlex.split(command)]
+    return [joined(element("span", word, class_="word"), " ") for word in words]
 
 
 def _number(value: float, shown: str) -> Markup:

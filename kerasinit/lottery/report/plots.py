@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasinit.lottery import files
-from kerasinit.lottery.report.summary import Summary, summaries
+from kerasinit.lottery.report.summary import Summary, spread, summaries
 from kerasinit.lottery.store import Store
 from kerasinit.lottery.trainer import Point
 
@@ -23,7 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 FAINT = "#7b8794"
 ACCURACY = "test accuracy at the early stop (%)"
 STOP = "early stop (iteration of least validation loss)"
-_MOST_TICKS = 8
+_MOST_TICKS = 7
 
 
 def plot(store: Store, path: str | Path) -> None:
@@ -155,7 +155,7 @@ def draw_densities(
     ticks = sorted({100 * summary.density for summary in found.values()}, reverse=True)
     axes.set_xscale("log")
     axes.invert_xaxis()
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / _MOST_TICKS) or 1]))
+    axes.xaxis.set_major_locator(FixedLocator(spread(ticks, _MOST_TICKS)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("weights left (%)")
@@ -215,7 +215,8 @@ def _limit(axes: "Axes", values: Sequence[Sequence[float]], measure: str) -> Non
     if not everything:
         return
     low, high = min(everything), max(everything)
-    room = 0.25 * (high - low) or 0.5
+    # Values that are all the same still need a frame with sensible numbers on it.
+    room = 0.25 * (high - low) or 0.05 * high or 1
     low, high = low - room, high + room
     axes.set_ylim(max(low, 0), min(high, 100.2) if measure == "accuracy" else high)
 

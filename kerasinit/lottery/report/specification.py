@@ -5,39 +5,47 @@ import dataclasses
 import inspect
 import itertools
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from kerasinit.lottery.experiment import Experiment
 
 
-def meanings(kind: type = Experiment) -> dict[str, str]:
-    """Return what each field of a data class means: the text below it in the source.
+def descriptions() -> dict[str, str]:
+    """Return what each field of `Experiment` means: the text below it in the source.
 
     Example:
-    >>> meanings()["batch_size"]
+    >>> descriptions()["batch_size"]
     'examples in an optimizer step'
     """
-    body = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body[0].body
+    body = ast.parse(inspect.getsource(Experiment)).body[0].body
     return {
         field.target.id: " ".join(text.value.value.split())
         for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
 
 
-def said_value(value: object) -> str:
-    """Return a field's value as the command line takes it.
+def words(fields: Mapping[str, Any]) -> list[str]:
+    """Return fields as the words of a command line.
+
+    Args:
+        fields: Values by the names of fields; None is left out.
 
     Example:
-    >>> said_value(("reinit", "shuffle")), said_value({"dense": 0.1}), said_value([])
-    ('reinit,shuffle', 'dense=0.1', 'none')
+    >>> words({"levels": 3, "controls": (), "xla": False, "initializer": None})
+    ['--levels', '3', '--controls', 'none', '--no-xla']
     """
-    if isinstance(value, dict):
-        value = [f"{name}={number}" for name, number in value.items()]
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value)) or "none"
-    return str(value)
+    found: list[str] = []
+    for name, value in fields.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, list | tuple):
+            found += [f"--{option}", ",".join(map(str, value)) or "none"]
+        elif value is not None:
+            found += [f"--{option}", str(value)]
+    return found
 
 
 def command(experiment: Experiment) -> str:
@@ -51,22 +59,13 @@ def command(experiment: Experiment) -> str:
     >>> print(command(Experiment(levels=3, controls=(), seed=7)))
     kerasinit lottery run --dataset digits --levels 3 --controls none --seed 7
     """
-    kind = type(experiment)
-    fields = {field.name: getattr(experiment, field.name) for field in dataclasses.fields(kind)}
-    usual = kind(dataset=experiment.dataset)
+    fields = {
+        field.name: getattr(experiment, field.name) for field in dataclasses.fields(experiment)
+    }
+    usual = Experiment(dataset=experiment.dataset)
     said = {
         name: value
         for name, value in fields.items()
         if name == "dataset" or value != getattr(usual, name)
     }
-    if kind(**said) != experiment:
-        # A default that hangs on another field would come out otherwise.
-        said = {name: value for name, value in fields.items() if value is not None}
-    words = ["kerasinit", "lottery", "run"]
-    for name, value in said.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            words += [f"--{option}", said_value(value)]
-    return shlex.join(words)
+    return shlex.join(["kerasinit", "lottery", "run", *words(said)])

@@ -8,11 +8,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from scipy import stats
 
 from kerasinit.lottery.store import Row
 
+_T = TypeVar("_T")
 CONFIDENCE = 0.95
 HOW = (
     f"{CONFIDENCE:.0%} confidence interval of the mean, from Student's t distribution over the "
@@ -100,8 +102,8 @@ def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
     }
 
 
-def spread(levels: Sequence[int], most: int) -> list[int]:
-    """Return at most ``most`` of some levels, evenly, the first and the last among them.
+def spread(levels: Sequence[_T], most: int) -> list[_T]:
+    """Return at most ``most`` of some levels or ticks, evenly, the first and the last among them.
 
     Example:
     >>> spread(range(9), 4)

@@ -311,6 +311,18 @@ def test_a_run_that_has_just_begun_and_one_without_levels_have_a_page_too(tmp_pa
     assert len(Page(dense).all("svg")) == 2 + 2
 
 
+def test_the_page_opens_with_the_sparsest_level_that_has_a_control(tmp_path):
+    results = {**RESULTS, (0, 2, "ticket"): (0.97, 300), (1, 2, "ticket"): (0.97, 300)}
+    text = report.page(store_of(tmp_path / "run", results, levels=2))
+    facts = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text)
+
+    assert facts == [
+        ("dense network", "92.00 ± 25.41 %"),
+        ("ticket, 80.04 % of the weights", "94.00 ± 25.41 %"),
+        ("reinit, 80.04 % of the weights", "80.00 %"),
+    ]
+
+
 def _judge(monkeypatch, verdict):
     module = types.ModuleType("kerasinit.lottery.verdict")
     module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
@@ -326,7 +338,11 @@ def test_verdicts_are_shown(tmp_path, monkeypatch):
     text = report.page(store_of(tmp_path / "run", RESULTS))
 
     assert _table(text, "Did the ticket win?") == [
-        ["1", "80.04", '<span class="lost">NOT WINNING</span>', "0.3 &lt; 0.5 points"]
+        [
+            "level 1, 80.04 % left",
+            '<strong class="lost">NOT WINNING</strong>',
+            "0.3 &lt; 0.5 points",
+        ]
     ]
 
 

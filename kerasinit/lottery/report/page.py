@@ -94,7 +94,8 @@ def _opening(store: Store, rows: list[Row], title: str) -> Markup:
     facts: list[tuple[str, str]] = []
     if (0, "ticket") in found:
         facts.append(("dense network", f"{found[0, 'ticket'].accuracy.text(2)} %"))
-        last = max(level for level, branch in found if branch == "ticket")
+        # The sparsest network that has a control beside it, if any has.
+        last = max(found, key=lambda place: (place[1] != "ticket", place[0]))[0]
         if last:
             left = f"{100 * found[last, 'ticket'].density:.2f} % of the weights"
             facts += [
@@ -163,14 +164,13 @@ def _verdict(store: Store) -> Markup:
     colors = {"WINNING": "won", "NOT WINNING": "lost"}
     lines: list[list[object]] = [
         [
-            one.level,
-            f"{100 * one.density:.2f}",
-            element("span", one.outcome, class_=colors.get(str(one.outcome), "open")),
+            f"level {one.level}, {100 * one.density:.2f} % left",
+            element("strong", one.outcome, class_=colors.get(str(one.outcome), "open")),
             one.text,
         ]
         for one in found
     ]
-    heads: list[object] = ["level", "weights left (%)", "verdict", "why"]
+    heads: list[object] = ["ticket", "verdict", "why"]
     return joined(element("h2", "Verdict"), grid(heads, lines, "Did the ticket win?", words=True))
 
 

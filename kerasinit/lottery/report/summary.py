@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from scipy import stats
+from scipy import special
 
 from kerasinit.lottery.store import Row
 
@@ -56,7 +56,7 @@ class Mean:
         """
         margin = None
         if len(values) > 1:
-            quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+            quantile = float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
             margin = quantile * statistics.stdev(values) / math.sqrt(len(values))
         return cls(statistics.mean(values), margin, tuple(values))
 

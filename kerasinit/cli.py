@@ -109,22 +109,38 @@ def _run(
 def _report(
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+    html: Path | None = None,
+    csv: Path | None = None,
+    curves: Path | None = None,
+    png: Path | None = None,
+    svg: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> int:
-    """Print the table of a run again.
+    """Print the table of a run again, and write it for people or programs; to new files only.
 
     Args:
         folder: the folder of the run
         json_: print a list of rows for programs instead
+        html: write a page with plots, curves, masks, verdict and specification
+        csv: write a line for each training
+        curves: write a line for each measurement of each training, as CSV
+        png: write the plot of accuracy and early stop as PNG
+        svg: write it as SVG
+        tensorboard: write a folder of scalars for TensorBoard
     """
+    store = Store.read(folder)
+    files = {"html": html, "csv": csv, "curves": curves, "png": png, "svg": svg}
+    wrote = report.write_outputs(store, {**files, "tensorboard": tensorboard})
     if json_:
         print(json.dumps(report.rows(folder), indent=2))
         return 0
-    store = Store.read(folder)
     console = Console()
     console.print(report.table(store))
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
+    for what, path in wrote.items():
+        console.print(f"{what + ':':12s} {path}", soft_wrap=True, highlight=False)
     return 0
 
 

@@ -90,6 +90,7 @@ def run(
         experiment = replace(experiment, dataset=data.name)
     about = {
         "data": data.digest,
+        "input_shape": list(data.input_shape),
         "versions": {name: metadata.version(name) for name in _COMPUTES},
     }
     trial = _Trial(experiment, build, data, 0)

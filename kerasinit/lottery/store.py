@@ -17,11 +17,12 @@
 import csv
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,11 @@ import numpy as np
 from kerasinit.lottery import files, manifest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.ticket import Ticket, load_ticket, read_tensors, write_tensors
-from kerasinit.lottery.trainer import Trained
+from kerasinit.lottery.trainer import Point, Trained
 
 _FORMAT = "kerasinit-lottery-1"
 _MOST_JSON = 2**20
+_MOST_CURVE = 2**28
 
 
 @dataclass(frozen=True, order=True)
@@ -230,9 +232,38 @@ class Stage:
         content = _read_json(path)
         content.pop("seconds", None)
         try:
-            return Row(**content)
+            row = Row(**content)
         except TypeError as error:
             raise ValueError(f"{path} is damaged: {error}.") from error
+        for field in fields(Row):
+            _require_type(getattr(row, field.name), field.type, f"{path} is damaged: {field.name}")
+        return row
+
+    def curve(self) -> tuple[Point, ...]:
+        """Return what was measured while it trained, in order of iterations."""
+        path = self.folder / "curve.csv"
+        if path.stat().st_size > _MOST_CURVE:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; it was not written by us.")
+        try:
+            with path.open(newline="") as file:
+                points = tuple(
+                    Point(**{field.name: field.type(line[field.name]) for field in fields(Point)})
+                    for line in csv.DictReader(file)
+                )
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged: {error}.") from error
+        if not points or not all(math.isfinite(point.validation_loss) for point in points):
+            raise ValueError(f"{path} is damaged: it has no measurements, or some are not numbers.")
+        return points
+
+
+def _require_type(value: object, kind: type, what: str) -> None:
+    """Raise unless a value from a file is of a type, and a finite number if it is a number."""
+    # JSON has one kind of number: 1.0 may come back as 1.
+    wanted = (int, float) if kind is float else kind
+    good = isinstance(value, wanted) and not isinstance(value, bool)
+    if not good or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{what} is {value!r}; expected {kind.__name__}.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

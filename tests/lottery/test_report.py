@@ -1,54 +1,101 @@
 """What a run came to: the table and the picture show the rows and nothing else."""
 
+import csv
 import io
 import json
+import math
+import re
+import statistics
+import subprocess
 import sys
+import xml.etree.ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
+from scipy import stats
 
-from kerasinit import lottery
-from kerasinit.lottery.store import Place, Store
+from kerasinit import cli, lottery
+from kerasinit.lottery import report
+from kerasinit.lottery.report.summary import Mean, spread
+from kerasinit.lottery.store import Place
+
+from .synthetic import RESULTS, store_of
 
 
 @pytest.fixture
 def store(tmp_path):
     """A run of two trials, made by hand, of which one training is missing."""
-    experiment = lottery.Experiment(levels=1, trials=2)
-    store = Store.open(tmp_path / "run", experiment, {"data": "", "versions": {}})
-    accuracies = {
-        Place(0, 0, "ticket"): (0.90, 300),
-        Place(0, 1, "ticket"): (0.92, 100),
-        Place(0, 1, "reinit"): (0.80, 500),
-        Place(1, 0, "ticket"): (0.94, 500),
-        Place(1, 1, "ticket"): (0.96, 300),
-    }
-    for place, (accuracy, stop) in accuracies.items():
-        store.path(place).mkdir(parents=True)
-        row = {
-            "trial": place.trial,
-            "level": place.level,
-            "branch": place.branch,
-            "density": 1.0 if place.level == 0 else 0.8004,
-            "best_iteration": stop,
-            "best_validation_loss": 0.1,
-            "test_accuracy": accuracy,
-            "final_test_accuracy": 0.5,
-        }
-        (store.path(place) / "result.json").write_text(json.dumps({**row, "seconds": 1.0}))
-    return store
+    return store_of(tmp_path / "run", RESULTS)
 
 
-def test_the_table_has_means_over_the_trials_that_are_there(store):
-    console = Console(width=120, record=True, file=io.StringIO())
+def _shown(store, width):
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(lottery.table(store))
-    lines = [line for line in console.export_text().splitlines() if "│" in line]
+    return console.export_text()
+
+
+def test_the_table_has_means_and_intervals_over_the_trials_that_are_there(store):
+    lines = [line for line in _shown(store, 120).splitlines() if "│" in line]
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
 
+    # Two trials that differ by 4 points: t = tan(0.95 pi / 2) = 12.706, times half of 4.
     assert cells == [
-        ["0", "100.00", "92.00 ± 2.83", "400", "", ""],
-        ["1", "80.04", "94.00 ± 2.83", "200", "80.00", "500"],
+        ["0", "100.00", "92.00 ± 25.41", "400 ± 1271", "", ""],
+        ["1", "80.04", "94.00 ± 25.41", "200 ± 1271", "80.00", "500"],
     ]
+    assert "Student's t" in _shown(store, 120)
+
+
+def test_one_trial_has_no_interval_and_the_table_says_so(tmp_path):
+    shown = _shown(store_of(tmp_path / "run", {(0, 0, "ticket"): (0.9, 300)}, trials=1), 80)
+
+    assert "±" not in shown
+    assert "no intervals" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_the_table_fits_into_80_columns(tmp_path, number, monkeypatch):
+    names = ["reinit", "shuffle", "random-mask", "shuffle-reinit"][:number]
+    # The controls that later versions may have: the table does not ask what they do.
+    for name in names:
+        monkeypatch.setitem(lottery.experiment.CONTROLS, name, None)
+    results = dict(RESULTS)
+    for trial in (0, 1):
+        results |= {(trial, 1, name): (0.97 + trial / 100, 12300) for name in names}
+    shown = _shown(store_of(tmp_path / "run", results, controls=tuple(names)), 80)
+
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert shown.count("97.50 ± 6.35") == number
+    assert shown.count("12300 ± 0") == number
+    assert "94.00 ± 25.41" in shown
+    for name in names:
+        # A long name is broken at its hyphen.
+        assert f"{name.rpartition('-')[2]}:" in shown
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=8))
+def test_the_margin_is_that_of_scipys_t_interval(values):
+    mean = Mean.of(values)
+    scale = stats.sem(values)
+
+    if scale > 1e-9:
+        low, high = stats.t.interval(0.95, len(values) - 1, statistics.mean(values), scale)
+        assert mean.value - mean.margin == pytest.approx(low, abs=1e-6)
+        assert mean.value + mean.margin == pytest.approx(high, abs=1e-6)
+    else:
+        assert mean.margin == pytest.approx(0, abs=1e-6)
+
+
+@given(st.integers(1, 40), st.integers(2, 10))
+def test_levels_are_spread_from_the_first_to_the_last_without_repeats(count, most):
+    chosen = spread(range(count), most)
+
+    assert len(chosen) == min(count, most)
+    assert sorted(set(chosen)) == chosen
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
 
 
 def test_the_picture_has_a_line_for_each_branch_and_one_for_dense(store):
@@ -61,6 +108,32 @@ def test_the_picture_has_a_line_for_each_branch_and_one_for_dense(store):
     assert list(lines["reinit"].get_ydata()) == pytest.approx([80])
     assert set(lines["dense"].get_ydata()) == {92}
     assert list(stop.lines[0].get_ydata()) == [400, 200]
+    assert accuracy.get_xscale() == "log"
+    assert accuracy.xaxis_inverted()
+    styles = {(line.get_color(), line.get_marker()) for line in accuracy.lines}
+    assert len(styles) == 3
+
+
+def test_the_band_is_the_interval_and_there_is_none_over_one_trial(store, tmp_path):
+    accuracy, _ = lottery.figure(store).axes
+    (band,) = accuracy.collections  # reinit has one trial only
+    heights = [y for path in band.get_paths() for y in path.vertices[:, 1]]
+    margin = stats.t.ppf(0.975, 1) * 2
+
+    assert min(heights) == pytest.approx(92 - margin)
+    assert max(heights) == pytest.approx(94 + margin)
+    # So wide a band would squeeze the lines, so it is cut off.
+    low, high = accuracy.get_ylim()
+    assert 70 < low < 80
+    assert 96 < high <= 100.2
+
+    # Early stops of 100 to 500 iterations need a frame of their own size.
+    low, high = lottery.figure(store).axes[1].get_ylim()
+    assert 0 <= low < 100
+    assert 500 < high < 700
+
+    single = store_of(tmp_path / "single", {(0, 0, "ticket"): (0.9, 300)}, trials=1)
+    assert not lottery.figure(single).axes[0].collections
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
@@ -74,16 +147,192 @@ def test_the_picture_is_written_whole_and_may_be_drawn_again(store, tmp_path, su
 def test_without_matplotlib_the_error_says_what_to_install(store, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
-    with pytest.raises(ImportError, match=r"pip install 'kerasinit\[examples\]'"):
-        lottery.figure(store)
+    for draw in (lottery.figure, report.page):
+        with pytest.raises(ImportError, match=r"pip install 'kerasinit\[examples\]'"):
+            draw(store)
+
+
+def test_csv_has_every_row_with_all_its_digits(store, tmp_path):
+    report.write_csv(store, tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+
+    expected = report.rows(store.folder)
+    assert [list(line) for line in found] == [list(row) for row in expected]
+    for line, row in zip(found, expected, strict=True):
+        assert {name: type(row[name])(value) for name, value in line.items()} == row
+
+
+def test_curves_have_a_line_for_each_measurement(store, tmp_path):
+    report.write_curves(store, tmp_path / "curves.csv")
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+
+    assert len(found) == 2 * len(RESULTS)
+    assert found[1] == {
+        "trial": "0",
+        "level": "0",
+        "branch": "ticket",
+        "density": "1.0",
+        "iteration": "400",
+        "training_loss": "0.3",
+        "validation_loss": "0.1",
+        "validation_accuracy": "0.9",
+    }
+
+
+def test_tensorboard_gets_a_run_for_each_training_and_each_branch(store, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    report.write_tensorboard(store, tmp_path / "board")
+
+    def scalars(name, tag):
+        board = EventAccumulator(str(tmp_path / "board" / name))
+        board.Reload()
+        return [
+            (event.step, float(tensor_util.make_ndarray(event.tensor_proto)))
+            for event in board.Tensors(tag)
+        ]
+
+    assert scalars("trial-1/level-01/ticket", "validation_loss") == [
+        (100, pytest.approx(0.4)),
+        (400, pytest.approx(0.1)),
+    ]
+    assert scalars("trial-0/level-01/reinit", "validation_accuracy")[-1] == (
+        600,
+        pytest.approx(0.8),
+    )
+    assert scalars("trial-1/ticket", "test_accuracy") == [
+        (0, pytest.approx(0.94)),
+        (1, pytest.approx(0.96)),
+    ]
+    assert scalars("trial-0/reinit", "best_iteration") == [(1, 500)]
+    events = [path.parent for path in (tmp_path / "board").rglob("events.*")]
+    assert len(events) == len(set(events)) == len(RESULTS) + 3
+
+
+def test_without_tensorboard_the_error_says_what_to_install(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(ImportError, match=r"pip install 'kerasinit\[tensorboard\]'"):
+        report.write_tensorboard(store, tmp_path / "board")
+
+
+def _report(words, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["lottery", "report", *map(str, words)])
+    captured = capsys.readouterr()
+    return exit_.value.code, captured.out, captured.err
+
+
+OUTPUTS = {
+    "html": "a.html",
+    "csv": "a.csv",
+    "curves": "b.csv",
+    "png": "a.png",
+    "svg": "a.svg",
+    "tensorboard": "board",
+}
+
+
+def test_every_output_is_written_and_named(store, tmp_path, capsys):
+    words = [store.folder]
+    for option, name in OUTPUTS.items():
+        words += [f"--{option}", tmp_path / name]
+    code, out, _ = _report(words, capsys)
+
+    assert code == 0
+    for name in OUTPUTS.values():
+        assert str(tmp_path / name) in out
+        assert (tmp_path / name).exists()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert ET.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
+    assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS.values(), "run"}
+
+
+@pytest.mark.parametrize("option", OUTPUTS)
+def test_nothing_is_overwritten_and_nothing_else_is_written_then(store, tmp_path, option, capsys):
+    there = tmp_path / OUTPUTS[option]
+    there.write_text("mine")
+    words = [store.folder, f"--{option}", there]
+    other = "csv" if option != "csv" else "html"
+    code, _, err = _report([*words, f"--{other}", tmp_path / "other"], capsys)
+
+    assert code == 2
+    assert f"--{option}: {there} is there already" in err
+    assert there.read_text() == "mine"
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--png", "a.svg"], r"--png needs a name that ends in \.png; got .*a\.svg"),
+        (["--html", "none/a.html"], "--html: there is no folder .*none to write a.html to"),
+        (["--csv", "a", "--html", "a"], "Two outputs have one name"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_at_once(
+    store, tmp_path, words, match, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = _report([store.folder, *words], capsys)
+
+    assert code == 2
+    assert re.search(match, err)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_picture_of_another_kind_is_refused(store, tmp_path):
+    with pytest.raises(ValueError, match=r"named \.png or \.svg"):
+        report.write_plot(store, tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg"])
+def test_the_same_run_gives_the_same_picture(store, tmp_path, name):
+    contents = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        report.write_plot(store, tmp_path / folder / name)
+        contents.add((tmp_path / folder / name).read_bytes())
+
+    assert len(contents) == 1
 
 
 def test_a_damaged_result_is_named(store):
     path = store.path(Place(0, 1, "ticket")) / "result.json"
-    for content in ("{", "[]", '{"trial": 0}'):
+    good = json.loads(path.read_text())
+    for content in (
+        "{",
+        "[]",
+        '{"trial": 0}',
+        json.dumps({**good, "test_accuracy": "<b>"}),
+        json.dumps({**good, "best_iteration": 1.5}),
+        json.dumps({**good, "density": math.nan}),
+        json.dumps({**good, "level": True}),
+    ):
         path.write_text(content)
         with pytest.raises(ValueError, match=r"level-01/ticket/result\.json is damaged"):
             lottery.rows(store.folder)
+
+
+def test_a_damaged_curve_is_named(store):
+    place = Place(0, 1, "ticket")
+    path = store.path(place) / "curve.csv"
+    head, first = path.read_text().splitlines()[:2]
+    for content in (
+        "",
+        head,
+        "a,b\n1,2\n",
+        f"{head}\n1,2\n",
+        f"{head}\n100,x,0.1,0.1\n",
+        first,
+        f"{head}\n100,0.1,nan,0.1\n",
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=r"level-01/ticket/curve\.csv is damaged"):
+            store.stage(place).curve()
 
 
 def test_a_run_of_a_later_format_is_refused(store):
@@ -92,3 +341,13 @@ def test_a_run_of_a_later_format_is_refused(store):
 
     with pytest.raises(ValueError, match="has format 'kerasinit-lottery-9'"):
         lottery.rows(store.folder)
+
+
+def test_the_command_line_starts_without_matplotlib_and_tensorboard():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('matplotlib', 'tensorboard')));"
+        "import kerasinit.cli"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr

@@ -41,16 +41,21 @@ def _comma_separated(
 
 
 @_lottery.command(name="run")
-def _run(experiment: Annotated[Experiment, tyro.conf.arg(name="")], out: Path | None = None) -> int:
+def _run(
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")],
+    out: Path | None = None,
+    checkpoint_every: float = 30.0,
+) -> int:
     """Train, prune, rewind, again; a run that was stopped goes on where it was.
 
     Args:
         experiment: What to run.
         out: the folder for the results; if not given, one named after the options
+        checkpoint_every: seconds between two checkpoints of a training that runs
     """
     console = Console()
     with ConsoleWatch(console) as watch:
-        store = run(experiment, out=out, watch=watch)
+        store = run(experiment, out=out, watch=watch, checkpoint_every=checkpoint_every)
     console.print(report.table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
     wrote = [

@@ -2,16 +2,20 @@
 
 from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.files import NoSpaceError
+from kerasinit.lottery.lock import BusyError
 from kerasinit.lottery.loop import Watch, prune, run
 from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
-from kerasinit.lottery.trainer import DivergedError
+from kerasinit.lottery.training import DivergedError
 
 __all__ = [
+    "BusyError",
     "Dataset",
     "DivergedError",
     "Experiment",
+    "NoSpaceError",
     "Row",
     "Store",
     "Ticket",

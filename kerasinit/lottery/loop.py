@@ -5,6 +5,7 @@ not run again, and no stage depends on anything but finished stages and the seed
 to repeat a command is to resume it.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,12 +18,14 @@ import numpy as np
 
 from kerasinit import kerases, streams
 from kerasinit.lottery import models
+from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.ticket import Ticket
-from kerasinit.lottery.trainer import DivergedError, Point, State, Trainer
+from kerasinit.lottery.trainer import Trainer
+from kerasinit.lottery.training import DivergedError, Point, State
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
 from kerasinit.pruning.selection import keep_largest
@@ -39,6 +42,12 @@ class Watch:
     def training(self, place: Place, density: float) -> None:
         """Hear that a training begins."""
 
+    def resumed(self, place: Place, iteration: int) -> None:
+        """Hear that a training goes on after an iteration, from its checkpoint."""
+
+    def note(self, place: Place, message: str) -> None:
+        """Hear a sentence that is worth a line."""
+
     def point(self, place: Place, point: Point) -> None:
         """Hear a measurement."""
 
@@ -53,6 +62,7 @@ def run(
     build: models.Build | None = None,
     data: Dataset | None = None,
     watch: Watch | None = None,
+    checkpoint_every: float = 30.0,
 ) -> Store:
     """Find lottery tickets: train, prune by magnitude, rewind the survivors, again.
 
@@ -68,13 +78,17 @@ def run(
             ``initializer`` by name.
         data: Examples, in place of ``experiment.dataset``.
         watch: Told what happens.
+        checkpoint_every: Seconds between two checkpoints of a training that runs; one that
+            was killed goes on from the last. No number of the run depends on it.
 
     Returns:
         The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
 
     Raises:
         ValueError: Before any training, if something does not fit.
+        BusyError: If another process works on the folder.
         DivergedError: If a training's loss is not finite. What was finished is kept.
+        NoSpaceError: If the disk is full. What was finished is kept.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
@@ -93,21 +107,28 @@ def run(
         "data": data.digest,
         "versions": {name: metadata.version(name) for name in _COMPUTES},
     }
-    trial = _Trial(experiment, build, data, 0)
-    trial.rehearse()
+    require_seconds(checkpoint_every)
     folder = Path(out) if out is not None else Path(f"lottery-{data.name}-{experiment.digest}")
-    store = Store.open(folder, experiment, about)
-    missing = store.missing()
-    watch.began(store, missing)
-    for number in sorted({place.trial for place in missing}):
-        if number != trial.number:
-            trial = _Trial(experiment, build, data, number)
-            trial.rehearse()
-        _run_trial(trial, store, watch)
+    store = Store(folder, experiment, about)
+    if store.is_finished():
+        watch.began(store, [])
+        return store
+    with store.held():
+        # What can fail for the user's model fails now, before anything is written.
+        trial = _Trial(experiment, build, data, 0)
+        trial.rehearse()
+        store = Store.open(folder, experiment, about)
+        missing = store.missing()
+        watch.began(store, missing)
+        for number in sorted({place.trial for place in missing}):
+            if number != trial.number:
+                trial = _Trial(experiment, build, data, number)
+                trial.rehearse()
+            _run_trial(trial, store, watch, checkpoint_every)
     return store
 
 
-def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
+def _run_trial(trial: "_Trial", store: Store, watch: Watch, every: float) -> None:
     """Train, prune, rewind, again."""
     masks = Masks.dense(trial.trainer.shapes)
     for level in range(trial.experiment.levels + 1):
@@ -116,7 +137,7 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
             trained = store.stage(replace(place, level=level - 1)).state("trained")
             masks = prune(trained, masks, trial.rates)
         if not store.has(place):
-            _train(trial, store, watch, place, masks, trial.rewound(store))
+            _train(trial, store, watch, every, place, masks, trial.rewound(store))
         elif store.stage(place).ticket().masks != masks:
             raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
         for control in trial.experiment.controls if level else ():
@@ -124,11 +145,17 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
             if not store.has(place):
                 fresh = trial.fresh(level)
                 changed, start = CONTROLS[control](masks, trial.rewound(store), fresh)
-                _train(trial, store, watch, place, changed, start)
+                _train(trial, store, watch, every, place, changed, start)
 
 
 def _train(
-    trial: "_Trial", store: Store, watch: Watch, place: Place, masks: Masks, start: State
+    trial: "_Trial",
+    store: Store,
+    watch: Watch,
+    every: float,
+    place: Place,
+    masks: Masks,
+    start: State,
 ) -> None:
     """Run one stage and put it on disk."""
     experiment = trial.experiment
@@ -138,6 +165,18 @@ def _train(
     start = trainer.mask_state(start, masks)
     trainer.restore(start)
     watch.training(place, masks.density)
+    checkpoint = Checkpoint(
+        store.checkpoint_path(place),
+        {
+            "place": str(place),
+            "experiment": json.dumps(experiment.to_dict(), sort_keys=True),
+            "data": store.about["data"],
+            "start": digest_of(start),
+            "masks": digest_of(masks),
+        },
+        every,
+        tell=lambda message: watch.note(place, message),
+    )
     try:
         trained = trainer.train(
             masks,
@@ -147,6 +186,8 @@ def _train(
             evaluate_every=experiment.evaluate_every,
             keep=experiment.rewind_step if dense else None,
             watch=lambda point: watch.point(place, point),
+            checkpoint=checkpoint,
+            resumed=lambda iteration: watch.resumed(place, iteration),
         )
     except DivergedError as error:
         raise DivergedError(f"{place}: {error} What was finished is in {store.folder}.") from error
@@ -168,6 +209,7 @@ def _train(
             trainer.model.save(stage.model_path)
         if dense:
             stage.write_state("rewind", trained.kept)
+    checkpoint.remove()
     watch.finished(row)
 
 

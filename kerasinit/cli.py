@@ -45,6 +45,7 @@ def _run(
     experiment: Annotated[Experiment, tyro.conf.arg(name="")],
     out: Path | None = None,
     checkpoint_every: float = 30.0,
+    workers: int = 1,
 ) -> int:
     """Train, prune, rewind, again; a run that was stopped goes on where it was.
 
@@ -52,10 +53,13 @@ def _run(
         experiment: What to run.
         out: the folder for the results; if not given, one named after the options
         checkpoint_every: seconds between two checkpoints of a training that runs
+        workers: processes that train independent trials at the same time
     """
     console = Console()
     with ConsoleWatch(console) as watch:
-        store = run(experiment, out=out, watch=watch, checkpoint_every=checkpoint_every)
+        store = run(
+            experiment, out=out, watch=watch, checkpoint_every=checkpoint_every, workers=workers
+        )
     console.print(report.table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
     wrote = [

@@ -9,6 +9,7 @@ from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.ticket import Ticket, load_ticket
 from kerasinit.lottery.training import DivergedError
+from kerasinit.lottery.workers import WorkerDiedError
 
 __all__ = [
     "BusyError",
@@ -20,6 +21,7 @@ __all__ = [
     "Store",
     "Ticket",
     "Watch",
+    "WorkerDiedError",
     "figure",
     "load",
     "load_ticket",

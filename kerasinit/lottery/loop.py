@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import models
+from kerasinit.lottery import files, models
 from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
@@ -26,6 +26,7 @@ from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import Trainer
 from kerasinit.lottery.training import DivergedError, Point, State
+from kerasinit.lottery.workers import share
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
 from kerasinit.pruning.selection import keep_largest
@@ -63,6 +64,7 @@ def run(
     data: Dataset | None = None,
     watch: Watch | None = None,
     checkpoint_every: float = 30.0,
+    workers: int = 1,
 ) -> Store:
     """Find lottery tickets: train, prune by magnitude, rewind the survivors, again.
 
@@ -80,6 +82,10 @@ def run(
         watch: Told what happens.
         checkpoint_every: Seconds between two checkpoints of a training that runs; one that
             was killed goes on from the last. No number of the run depends on it.
+        workers: How many processes train independent trials at the same time. No number of
+            the run depends on it. With more than one, ``build``, ``data`` and their modules
+            must be able to travel to a process, and a script that calls this needs
+            ``if __name__ == "__main__":``.
 
     Returns:
         The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
@@ -89,6 +95,7 @@ def run(
         BusyError: If another process works on the folder.
         DivergedError: If a training's loss is not finite. What was finished is kept.
         NoSpaceError: If the disk is full. What was finished is kept.
+        WorkerDiedError: If a process of several was killed. What was finished is kept.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
@@ -108,6 +115,8 @@ def run(
         "versions": {name: metadata.version(name) for name in _COMPUTES},
     }
     require_seconds(checkpoint_every)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
     folder = Path(out) if out is not None else Path(f"lottery-{data.name}-{experiment.digest}")
     store = Store(folder, experiment, about)
     if store.is_finished():
@@ -120,12 +129,26 @@ def run(
         store = Store.open(folder, experiment, about)
         missing = store.missing()
         watch.began(store, missing)
-        for number in sorted({place.trial for place in missing}):
+        numbers = sorted({place.trial for place in missing})
+        if workers > 1 and len(numbers) > 1:
+            share(_work, (store, build, data, checkpoint_every), numbers, workers, watch)
+            return store
+        for number in numbers:
             if number != trial.number:
                 trial = _Trial(experiment, build, data, number)
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
+
+
+def _work(
+    store: Store, build: models.Build, data: Dataset, every: float, number: int, watch: Watch
+) -> None:
+    """Run one trial, in a process of its own."""
+    with files.saying_if_full(store.folder):
+        trial = _Trial(store.experiment, build, data, number)
+        trial.rehearse()
+        _run_trial(trial, store, watch, every)
 
 
 def _run_trial(trial: "_Trial", store: Store, watch: Watch, every: float) -> None:

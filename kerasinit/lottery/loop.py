@@ -22,6 +22,7 @@ from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.fit import FitTrainer
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import Trainer
@@ -291,8 +292,10 @@ class _Trial:
 
     def _new_trainer(self) -> Trainer:
         seed = streams.derive(self.experiment.seed, "layers", self.number)
-        return Trainer(
-            self._make("weights"),
+        model = self._make("weights")
+        trainer = FitTrainer if kerases.has_own_train_step(model) else Trainer
+        return trainer(
+            model,
             self._data,
             self._validation,
             seed=seed,

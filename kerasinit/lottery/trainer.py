@@ -13,7 +13,7 @@ optimizer may move a weight without a gradient (weight decay, averaging).
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -300,15 +300,19 @@ class Trainer:
             loss = kerases.loss_of(model, x, y, outputs, training=True)
             scaled = kerases.scaled_loss(model, loss)
         gradients = tape.gradient(scaled, [kerases.tensor(variable) for variable in trainable])
+        kerases.apply_gradients(model, self._masked(gradients, trainable))
+        self._hold()
+        return tf.cast(loss, tf.float32)
+
+    def _masked(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        """Return gradients that are zero where the masks remove weights."""
         masked = []
-        for variable, gradient in zip(trainable, gradients, strict=True):
+        for variable, gradient in zip(variables, gradients, strict=True):
             mask = self._masks.get(id(variable))
             if mask is not None and gradient is not None:
                 gradient = tf.convert_to_tensor(gradient) * tf.cast(mask, gradient.dtype)
             masked.append(gradient)
-        kerases.apply_gradients(model, masked)
-        self._hold()
-        return tf.cast(loss, tf.float32)
+        return masked
 
     def _compiled(
         self, make: Callable[..., Any], signature: tuple[tf.TensorSpec, ...]

@@ -69,7 +69,9 @@ def _run(
     ]
     picture = store.folder / "accuracy.png"
     try:
-        report.plot(store, picture)
+        # A finished run that is asked for again has had its picture taken.
+        if watch.missing or not picture.exists():
+            report.plot(store, picture)
         wrote.append(("picture", picture))
     except ImportError as error:
         console.print(f"No picture: {error}")

@@ -34,6 +34,8 @@ class ConsoleWatch(Watch):
         )
         self._whole = self._bars.add_task("", total=None, says="", visible=False)
         self._trainings: dict[Place, TaskID] = {}
+        self.missing = 0
+        """How many trainings there were to make when the run began."""
         self._iterations = self._finished = self._all = self._steps = 0
         self._since = time.monotonic()
 
@@ -52,6 +54,7 @@ class ConsoleWatch(Watch):
     def began(self, store: Store, missing: list[Place]) -> None:
         """Say where the run is kept and how much there is to do."""
         experiment, everything = store.experiment, len(store.places())
+        self.missing = len(missing)
         self._console.print(f"Run: {store.folder}", soft_wrap=True, highlight=False)
         if not missing:
             self._console.print(f"All {everything} trainings are there; nothing to train.")

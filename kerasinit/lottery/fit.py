@@ -54,6 +54,11 @@ class FitTrainer(Trainer):
         else:
             optimizer.apply_gradients = self._masking_pairs(optimizer.apply_gradients)
 
+    @property
+    def by_xla(self) -> bool:
+        """False: the steps are Keras' own."""
+        return False
+
     def _advance(self, order: Order, start: int, stop: int, most: int) -> float:
         """Take the iterations from ``start`` to ``stop``; sum their losses."""
         total = 0.0

@@ -51,8 +51,9 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         if made and [path.name for path in folder.iterdir()] == [NAME]:
-            (folder / NAME).unlink()
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                (folder / NAME).unlink()
+                folder.rmdir()
         os.close(handle)
 
 
@@ -109,4 +110,5 @@ def _sign(handle: int) -> None:
     """Write down who holds the lock; only messages depend on it."""
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

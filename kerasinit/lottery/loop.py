@@ -132,7 +132,15 @@ def run(
         watch.began(store, missing)
         numbers = sorted({place.trial for place in missing})
         if workers > 1 and len(numbers) > 1:
-            share(_work, (store, build, data, checkpoint_every), numbers, workers, watch)
+            share(
+                _work,
+                (store, build, data, checkpoint_every),
+                numbers,
+                workers,
+                watch,
+                # Without XLA, convolutions round otherwise with another number of threads.
+                limited=trial.trainer.by_xla,
+            )
             return store
         for number in numbers:
             if number != trial.number:

@@ -110,6 +110,11 @@ class Trainer:
         self._xla = xla and self.repeatable
 
     @property
+    def by_xla(self) -> bool:
+        """Whether XLA compiles the loop, as far as is known: it refuses when it first tries."""
+        return self._xla
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights that can be pruned, by name, in the model's order."""
         return {name: tuple(variable.shape) for name, variable in self._prunable.items()}

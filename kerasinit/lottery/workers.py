@@ -1,7 +1,7 @@
 """Independent pieces of work in processes of their own, watched from one place.
 
 A process begins anew (it is spawned, not forked: TensorFlow's threads do not survive a
-fork), takes one piece after another, and gets its share of the processors. The pieces say
+fork), takes one piece after another, and may get its share of the processors only. The pieces say
 what happens through a pipe of their process, so that one that is killed leaves no lock
 behind for the others. A process whose parent is gone ends at once.
 """
@@ -26,6 +26,8 @@ def share(
     pieces: Iterable[Any],
     workers: int,
     watch: Any,
+    *,
+    limited: bool = True,
 ) -> None:
     """Call ``work(*arguments, piece, watch)`` for each piece, some of them at a time.
 
@@ -35,6 +37,8 @@ def share(
         pieces: What to work on; equal results must not depend on who works on what.
         workers: How many processes there are at most.
         watch: Its methods are called here, with what the stand-in's were called with.
+        limited: Whether a process gets only its share of the processors. Where rounding
+            depends on the number of TensorFlow's threads, it must not.
 
     Raises:
         ValueError: If the arguments cannot travel to a process.
@@ -47,12 +51,13 @@ def share(
     running: dict[Connection, tuple[Any, Any]] = {}
     died: list[str] = []
     count = min(workers, len(waiting))
+    threads = max(1, _processors() // count) if limited else None
     try:
         for _ in range(count):
             here, there = context.Pipe()
             process = context.Process(
                 target=_serve,
-                args=(there, max(1, _processors() // count), work, arguments),
+                args=(there, threads, work, arguments),
                 daemon=True,
             )
             process.start()
@@ -132,16 +137,17 @@ class _Relay:
 
 
 def _serve(
-    pipe: Connection, threads: int, work: Callable[..., None], arguments: tuple[Any, ...]
+    pipe: Connection, threads: int | None, work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
     """Take pieces from a pipe until there are no more."""
     # Ctrl-C reaches every process of a terminal; the parent decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import tensorflow as tf
+    if threads:
+        import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     while (piece := pipe.recv()) is not None:
         try:
             work(*arguments, piece, _Relay(pipe))

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import tensorflow as tf
 
 from kerasinit import lottery
 from kerasinit.lottery.workers import WorkerDiedError, share
@@ -31,7 +32,7 @@ class Heard:
 
 
 def _work(mood, piece, watch):
-    watch.say(piece, os.getpid())
+    watch.say(piece, os.getpid(), tf.config.threading.get_intra_op_parallelism_threads())
     if mood == "fail" and piece == 1:
         raise ValueError("one is bad")
     if mood == "die" and piece == 1:
@@ -53,10 +54,12 @@ def test_two_processes_find_what_one_finds(tmp_path):
 def test_an_error_of_a_piece_is_raised_here():
     heard = Heard()
     with pytest.raises(ValueError, match="one is bad"):
-        share(_work, ("fail",), [0, 1, 2], 1, heard)
+        share(_work, ("fail",), [0, 1, 2], 1, heard, limited=False)
 
     assert [words[0] for words in heard.said] == [0, 0, 1]
     assert os.getpid() not in [words[1] for words in heard.said]
+    # 0 is TensorFlow's own choice, which is that of a process that works alone.
+    assert heard.said[0][2] == 0
 
 
 def test_a_process_that_is_killed_is_said_and_the_others_finish():
@@ -67,6 +70,8 @@ def test_a_process_that_is_killed_is_said_and_the_others_finish():
     assert {words[0] for words in heard.said if words[1] == "end"} == {0, 2}
     pids = {words[0]: words[1] for words in heard.said if words[1] != "end"}
     assert len(set(pids.values())) == 2
+    share_of_two = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {words[2] for words in heard.said if words[1] != "end"} == {share_of_two}
 
 
 class Stopping(Heard):

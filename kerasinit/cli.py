@@ -71,6 +71,8 @@ def _run(
     spec: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[SPEC.toml]")] = None,
     preset: str | None = None,
     out: Path | None = None,
+    checkpoint_every: float = 30.0,
+    workers: int = 1,
 ) -> int:
     """Train, prune, rewind, again; a run that was stopped goes on where it was.
 
@@ -80,13 +82,17 @@ def _run(
         preset: options by name: digits, lenet-mnist, lenet-mnist-short, conv2, conv4 or conv6; a
             file, and what is typed here, win over it
         out: the folder for the results; if not given, one named after the options
+        checkpoint_every: seconds between two checkpoints of a training that runs
+        workers: processes that train independent trials at the same time
     """
     if spec is not None or preset is not None:
         # `presets.expand` has put their options in their place, wherever it could tell them.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
     console = Console()
     with ConsoleWatch(console) as watch:
-        store = run(experiment, out=out, watch=watch)
+        store = run(
+            experiment, out=out, watch=watch, checkpoint_every=checkpoint_every, workers=workers
+        )
     console.print(report.table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
     wrote = [
@@ -96,7 +102,9 @@ def _run(
     ]
     picture = store.folder / "accuracy.png"
     try:
-        report.plot(store, picture)
+        # A finished run that is asked for again has had its picture taken.
+        if watch.missing or not picture.exists():
+            report.plot(store, picture)
         wrote.append(("picture", picture))
     except ImportError as error:
         console.print(f"No picture: {error}")

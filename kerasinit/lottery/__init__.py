@@ -3,6 +3,8 @@
 from kerasinit.lottery.data import Dataset, load
 from kerasinit.lottery.digest import digest
 from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.files import NoSpaceError
+from kerasinit.lottery.lock import BusyError
 from kerasinit.lottery.loop import Watch, run
 from kerasinit.lottery.options import command, read_toml, to_toml
 from kerasinit.lottery.presets import preset
@@ -10,22 +12,26 @@ from kerasinit.lottery.report import figure, plot, rows, table
 from kerasinit.lottery.store import Row, Store
 from kerasinit.lottery.survivors import prune
 from kerasinit.lottery.ticket import Ticket, load_ticket
-from kerasinit.lottery.trainer import DivergedError
+from kerasinit.lottery.training import DivergedError
 from kerasinit.lottery.verdict import Condition, Verdict, verdict
 from kerasinit.lottery.verify import Finding, Proof, verify
+from kerasinit.lottery.workers import WorkerDiedError
 
 __all__ = [
+    "BusyError",
     "Condition",
     "Dataset",
     "DivergedError",
     "Experiment",
     "Finding",
+    "NoSpaceError",
     "Proof",
     "Row",
     "Store",
     "Ticket",
     "Verdict",
     "Watch",
+    "WorkerDiedError",
     "command",
     "digest",
     "figure",

@@ -1,10 +1,57 @@
 """Files and folders that are there whole or not at all."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+# No space, no space left of one's share, a file larger than is allowed.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NoSpaceError(OSError):
+    """The disk is full. Nothing under a final name is damaged."""
+
+
+@contextlib.contextmanager
+def saying_if_full(folder: Path) -> Iterator[None]:
+    """Turn what a full disk raises within the block into a `NoSpaceError` that says what to do.
+
+    Some writers (of HDF5, of archives) wrap the system's error in one of their own; it is
+    looked for among the causes.
+
+    Args:
+        folder: Where the block writes, for the message.
+
+    Example:
+    >>> with saying_if_full(Path("RUN")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    kerasinit.lottery.files.NoSpaceError: No space left in RUN. Free some and repeat the \
+command: what was finished is kept.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, NoSpaceError) and _is_full(error):
+            raise NoSpaceError(
+                f"No space left in {folder}. Free some and repeat the command: what was finished "
+                f"is kept."
+            ) from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(os.strerror(number) in str(error) for number in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -15,13 +62,22 @@ def write_new(path: Path, content: bytes) -> None:
     """
     if path.exists():
         raise FileExistsError(f"{path} is there already; nothing is overwritten.")
+    put(path, content)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file as `write_new` does, in the place of an older one if there is one.
+
+    Whenever the process is killed, the name belongs to the whole older file or to the whole
+    newer one.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with beside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.rename(path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     _flush(path.parent)
@@ -40,12 +96,34 @@ def new_folder(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
-    yield beside
-    for file in beside.iterdir():
-        _flush(file)
-    _flush(beside)
-    beside.rename(path)
+    try:
+        yield beside
+        for file in beside.iterdir():
+            _flush(file)
+        _flush(beside)
+        beside.rename(path)
+    except BaseException:
+        # On a full disk the half of a folder would stand in the way of everything else.
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     _flush(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left under the names of unfinished files and folders.
+
+    Only for who holds the folder's lock: another process may be writing them.
+    """
+    for left in [path for path in folder.rglob(".*") if is_left_over(path)]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def is_left_over(path: Path) -> bool:
+    """Return whether a file or folder has the name of an unfinished one."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _flush(path: Path) -> None:

@@ -5,6 +5,7 @@ not run again, and no stage depends on anything but finished stages and the seed
 to repeat a command is to resume it.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,13 +17,17 @@ import keras
 import numpy as np
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import criteria, models, rewinds, saliency, scopes, survivors
+from kerasinit.lottery import criteria, files, models, rewinds, saliency, scopes, survivors
+from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.data import Dataset, Order, load
 from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.fit import FitTrainer
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.ticket import Ticket
-from kerasinit.lottery.trainer import DivergedError, Point, State, Trainer
+from kerasinit.lottery.trainer import Trainer
+from kerasinit.lottery.training import DivergedError, Point, State
+from kerasinit.lottery.workers import share
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
 
@@ -38,6 +43,12 @@ class Watch:
     def training(self, place: Place, density: float) -> None:
         """Hear that a training begins."""
 
+    def resumed(self, place: Place, iteration: int) -> None:
+        """Hear that a training goes on after an iteration, from its checkpoint."""
+
+    def note(self, place: Place, message: str) -> None:
+        """Hear a sentence that is worth a line."""
+
     def point(self, place: Place, point: Point) -> None:
         """Hear a measurement."""
 
@@ -52,6 +63,8 @@ def run(
     build: models.Build | None = None,
     data: Dataset | None = None,
     watch: Watch | None = None,
+    checkpoint_every: float = 30.0,
+    workers: int = 1,
 ) -> Store:
     """Find lottery tickets: train, prune, rewind the survivors, again.
 
@@ -67,13 +80,22 @@ def run(
             ``initializer`` by name.
         data: Examples, in place of ``experiment.dataset``.
         watch: Told what happens.
+        checkpoint_every: Seconds between two checkpoints of a training that runs; one that
+            was killed goes on from the last. No number of the run depends on it.
+        workers: How many processes train independent trials at the same time. No number of
+            the run depends on it. With more than one, ``build``, ``data`` and their modules
+            must be able to travel to a process, and a script that calls this needs
+            ``if __name__ == "__main__":``.
 
     Returns:
         The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
 
     Raises:
         ValueError: Before any training, if something does not fit.
+        BusyError: If another process works on the folder.
         DivergedError: If a training's loss is not finite. What was finished is kept.
+        NoSpaceError: If the disk is full. What was finished is kept.
+        WorkerDiedError: If a process of several was killed. What was finished is kept.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
@@ -93,21 +115,52 @@ def run(
         "input_shape": list(data.input_shape),
         "versions": {name: metadata.version(name) for name in _COMPUTES},
     }
-    trial = _Trial(experiment, build, data, 0)
-    trial.rehearse()
+    require_seconds(checkpoint_every)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
     folder = Path(out) if out is not None else Path(f"lottery-{data.name}-{experiment.digest}")
-    store = Store.open(folder, experiment, about)
-    missing = store.missing()
-    watch.began(store, missing)
-    for number in sorted({place.trial for place in missing}):
-        if number != trial.number:
-            trial = _Trial(experiment, build, data, number)
-            trial.rehearse()
-        _run_trial(trial, store, watch)
+    store = Store(folder, experiment, about)
+    if store.is_finished():
+        watch.began(store, [])
+        return store
+    with store.held():
+        # What can fail for the user's model fails now, before anything is written.
+        trial = _Trial(experiment, build, data, 0)
+        trial.rehearse()
+        store = Store.open(folder, experiment, about)
+        missing = store.missing()
+        watch.began(store, missing)
+        numbers = sorted({place.trial for place in missing})
+        if workers > 1 and len(numbers) > 1:
+            share(
+                _work,
+                (store, build, data, checkpoint_every),
+                numbers,
+                workers,
+                watch,
+                # Without XLA, convolutions round otherwise with another number of threads.
+                limited=trial.trainer.by_xla,
+            )
+            return store
+        for number in numbers:
+            if number != trial.number:
+                trial = _Trial(experiment, build, data, number)
+                trial.rehearse()
+            _run_trial(trial, store, watch, checkpoint_every)
     return store
 
 
-def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
+def _work(
+    store: Store, build: models.Build, data: Dataset, every: float, number: int, watch: Watch
+) -> None:
+    """Run one trial, in a process of its own."""
+    with files.saying_if_full(store.folder):
+        trial = _Trial(store.experiment, build, data, number)
+        trial.rehearse()
+        _run_trial(trial, store, watch, every)
+
+
+def _run_trial(trial: "_Trial", store: Store, watch: Watch, every: float) -> None:
     """Train, prune, rewind, again."""
     masks = Masks.dense(trial.trainer.shapes)
     for level in range(trial.experiment.levels + 1):
@@ -115,18 +168,25 @@ def _run_trial(trial: "_Trial", store: Store, watch: Watch) -> None:
         if level:
             masks = trial.prune(store, level, masks)
         if not store.has(place):
-            _train(trial, store, watch, place, masks, trial.start(store, level, masks))
+            start = trial.start(store, level, masks)
+            _train(trial, store, watch, every, place, masks, start)
         elif store.stage(place).ticket().masks != masks:
             raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
         for control in trial.experiment.branches_at(level)[1:]:
             place = replace(place, branch=control)
             if not store.has(place):
                 changed, start = trial.control(store, level, masks, control)
-                _train(trial, store, watch, place, changed, start)
+                _train(trial, store, watch, every, place, changed, start)
 
 
 def _train(
-    trial: "_Trial", store: Store, watch: Watch, place: Place, masks: Masks, start: State
+    trial: "_Trial",
+    store: Store,
+    watch: Watch,
+    every: float,
+    place: Place,
+    masks: Masks,
+    start: State,
 ) -> None:
     """Run one stage and put it on disk."""
     experiment = trial.experiment
@@ -137,6 +197,18 @@ def _train(
     start = trainer.mask_state(start, masks)
     trainer.restore(start)
     watch.training(place, masks.density)
+    checkpoint = Checkpoint(
+        store.checkpoint_path(place),
+        {
+            "place": str(place),
+            "experiment": json.dumps(experiment.to_dict(), sort_keys=True),
+            "data": store.about["data"],
+            "start": digest_of(start),
+            "masks": digest_of(masks),
+        },
+        every,
+        tell=lambda message: watch.note(place, message),
+    )
     try:
         trained = trainer.train(
             masks,
@@ -146,6 +218,8 @@ def _train(
             evaluate_every=experiment.evaluate_every,
             keep=experiment.rewind_step if dense else None,
             watch=lambda point: watch.point(place, point),
+            checkpoint=checkpoint,
+            resumed=lambda iteration: watch.resumed(place, iteration),
         )
     except DivergedError as error:
         raise DivergedError(f"{place}: {error} What was finished is in {store.folder}.") from error
@@ -168,6 +242,7 @@ def _train(
             trainer.model.save(stage.model_path)
         if dense:
             stage.write_state("rewind", trained.kept)
+    checkpoint.remove()
     watch.finished(row)
 
 
@@ -201,8 +276,10 @@ class _Trial:
 
     def _new_trainer(self) -> Trainer:
         seed = streams.derive(self.experiment.seed, "layers", self.number)
-        return Trainer(
-            self._make("weights"),
+        model = self._make("weights")
+        trainer = FitTrainer if kerases.has_own_train_step(model) else Trainer
+        return trainer(
+            model,
             self._data,
             self._validation,
             seed=seed,

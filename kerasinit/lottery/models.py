@@ -313,12 +313,6 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
             f"{label} returned a model that is not compiled. Call "
             f"model.compile(optimizer, loss) before returning it."
         )
-    if kerases.has_own_train_step(model):
-        raise ValueError(
-            f"{label} returned a {type(model).__name__}, which has a train_step of its own. "
-            f"A lottery takes its own steps, with the compiled loss and optimizer; put what is "
-            f"special into compute_loss or into a layer."
-        )
     x = tf.constant(fit_shape(model, data.x_train[:2], label))
     y = tf.constant(data.y_train[:2])
     try:

@@ -1,18 +1,22 @@
 """A run as it is seen in a terminal, or in the log of a machine without one."""
 
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from kerasinit.lottery.loop import Watch
 from kerasinit.lottery.store import Place, Row, Store
-from kerasinit.lottery.trainer import Point
+from kerasinit.lottery.training import Point
 
 
 class ConsoleWatch(Watch):
-    """Shows a bar while a run trains, and a line for each training that is finished.
+    """Shows bars while a run trains, and a line for each training that is finished.
+
+    One bar is for the whole run, with its speed and the time that is left; one for each
+    training that is going on, with its accuracy on the validation examples.
 
     Args:
         console: Where to write.
@@ -20,20 +24,23 @@ class ConsoleWatch(Watch):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
+        self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[says]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, speed="")
-        self._at = self._since = 0.0
+        self._whole = self._bars.add_task("", total=None, says="", visible=False)
+        self._trainings: dict[Place, TaskID] = {}
+        self.missing = 0
+        """How many trainings there were to make when the run began."""
+        self._iterations = self._finished = self._all = self._steps = 0
+        self._since = time.monotonic()
 
     def __enter__(self) -> "ConsoleWatch":
-        self._bar.start()
+        self._bars.start()
         return self
 
     def __exit__(
@@ -42,44 +49,85 @@ class ConsoleWatch(Watch):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._bars.stop()
 
     def began(self, store: Store, missing: list[Place]) -> None:
         """Say where the run is kept and how much there is to do."""
         experiment, everything = store.experiment, len(store.places())
+        self.missing = len(missing)
         self._console.print(f"Run: {store.folder}", soft_wrap=True, highlight=False)
         if not missing:
             self._console.print(f"All {everything} trainings are there; nothing to train.")
             return
-        there = (
-            f", {everything - len(missing)} are there already" if len(missing) < everything else ""
-        )
+        self._iterations, self._all = experiment.iterations, everything
+        self._finished = everything - len(missing)
+        there = f", {self._finished} are there already" if self._finished else ""
         self._console.print(
             f"{len(missing)} trainings of {experiment.iterations} iterations{there}."
         )
-        self._bar.update(self._task, total=len(missing) * experiment.iterations)
+        self._since = time.monotonic()
+        self._bars.update(self._whole, total=len(missing) * experiment.iterations, visible=True)
+        self._show()
 
     def training(self, place: Place, density: float) -> None:
-        """Name the training in the bar."""
-        self._since = time.monotonic()
-        self._at = self._bar.tasks[0].completed
-        self._bar.update(self._task, description=f"{place} ({100 * density:.1f} %)")
-
-    def point(self, place: Place, point: Point) -> None:
-        """Move the bar."""
-        speed = point.iteration / max(time.monotonic() - self._since, 1e-9)
-        self._bar.update(
-            self._task,
-            completed=self._at + point.iteration,
-            speed=f"validation {100 * point.validation_accuracy:.1f} %, {speed:.0f} it/s",
+        """Begin a training's bar."""
+        self._trainings[place] = self._bars.add_task(
+            f"{place} ({100 * density:.1f} %)", total=self._iterations, says=""
         )
 
+    def resumed(self, place: Place, iteration: int) -> None:
+        """Move the bars to where the training goes on, and say so."""
+        self._console.print(
+            f"{place} goes on after iteration {iteration}.", highlight=False, soft_wrap=True
+        )
+        # These were taken by another process; they say nothing of the speed of this one.
+        self._move(place, iteration)
+
+    def note(self, place: Place, message: str) -> None:
+        """Write a sentence that stays."""
+        self._console.print(f"{place}: {message}", highlight=False, soft_wrap=True)
+
+    def point(self, place: Place, point: Point) -> None:
+        """Move the bars."""
+        self._steps += self._move(
+            place,
+            point.iteration,
+            f"validation {100 * point.validation_accuracy:.1f} %",
+        )
+        self._show()
+
     def finished(self, row: Row) -> None:
-        """Write a line that stays."""
+        """Take the training's bar away, and write a line that stays."""
+        self._finished += 1
+        place = Place(row.trial, row.level, row.branch)
+        if place in self._trainings:
+            self._bars.remove_task(self._trainings.pop(place))
+        self._show()
         what = "dense" if row.level == 0 else row.branch
         self._console.print(
             f"trial {row.trial}  level {row.level:2d}  {100 * row.density:6.2f} %  {what:8s} "
             f"test accuracy {100 * row.test_accuracy:.2f} % at iteration {row.best_iteration}",
             highlight=False,
             soft_wrap=True,
+        )
+
+    def _move(self, place: Place, iteration: int, says: str = "") -> int:
+        """Move a training's bar and the whole run's; return by how much."""
+        bar = self._trainings[place]
+        before = next(task.completed for task in self._bars.tasks if task.id == bar)
+        moved = int(iteration - before)
+        self._bars.update(bar, completed=iteration, says=says)
+        self._bars.advance(self._whole, moved)
+        return moved
+
+    def _show(self) -> None:
+        says = ""
+        if self._steps:
+            # Rich's own estimate would count what was taken over from an earlier process.
+            whole = next(task for task in self._bars.tasks if task.id == self._whole)
+            speed = self._steps / max(time.monotonic() - self._since, 1e-9)
+            left = timedelta(seconds=round((whole.total - whole.completed) / speed))
+            says = f"{speed:.0f} it/s, {left} left"
+        self._bars.update(
+            self._whole, description=f"{self._finished} of {self._all} trainings", says=says
         )

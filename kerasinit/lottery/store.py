@@ -12,6 +12,8 @@
         curve.csv                     validation loss and accuracy while it trained
         result.json                   its row of the report
         manifest.json                 the digests of these files and of experiment.json
+    RUN/trial-0/level-02/.ticket.checkpoint.safetensors   the training that is going on
+    RUN/.lock                         held by the process that works on the run
 """
 
 import csv
@@ -21,17 +23,17 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasinit.lottery import files, manifest
+from kerasinit.lottery import files, lock, manifest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.ticket import Ticket, load_ticket, read_tensors, write_tensors
-from kerasinit.lottery.trainer import Point, Trained
+from kerasinit.lottery.training import Point, Trained
 
 _FORMAT = "kerasinit-lottery-1"
 _MOST_JSON = 2**20
@@ -86,14 +88,8 @@ class Store:
                 cannot be written to.
         """
         store = cls(folder, experiment, about)
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; --out must name a folder.")
-        if (folder / "experiment.json").exists():
+        if store.is_begun():
             store._require_same(cls.read(folder))
-        elif folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(
-                f"{folder} is not empty and holds no lottery run. Name another folder."
-            )
         content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,10 +99,69 @@ class Store:
             if not (folder / "experiment.json").exists():
                 files.write_new(folder / "experiment.json", json.dumps(content, indent=2).encode())
         except OSError as error:
-            raise ValueError(
-                f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
-            ) from error
+            raise store._not_writable(error) from error
         return store
+
+    def is_begun(self) -> bool:
+        """Return whether a run is in the folder.
+
+        Raises:
+            ValueError: If it holds something else.
+        """
+        folder = self.folder
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file; --out must name a folder.")
+        if (folder / "experiment.json").exists():
+            return True
+        if folder.is_dir():
+            # A process that was killed at once leaves its lock, and half of a file.
+            others = [
+                path
+                for path in folder.iterdir()
+                if path.name != lock.NAME and not files.is_left_over(path)
+            ]
+            if others:
+                raise ValueError(
+                    f"{folder} is not empty and holds no lottery run. Name another folder."
+                )
+        return False
+
+    def is_finished(self) -> bool:
+        """Return whether the folder holds this very run, with nothing left to train.
+
+        Raises:
+            ValueError: If it holds something else.
+        """
+        if not self.is_begun():
+            return False
+        self._require_same(Store.read(self.folder))
+        return not self.missing()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes off the folder, and say what to do if it gets full.
+
+        Raises:
+            BusyError: If another process works on it.
+            ValueError: If it holds something else, or cannot be written to.
+            NoSpaceError: If something within the block finds the disk full.
+        """
+        self.is_begun()
+        with files.saying_if_full(self.folder), ExitStack() as stack:
+            try:
+                stack.enter_context(lock.held(self.folder))
+            except OSError as error:
+                raise self._not_writable(error) from error
+            files.sweep(self.folder)
+            for place in self.places():
+                if self.has(place):
+                    self.checkpoint_path(place).unlink(missing_ok=True)
+            yield
+
+    def _not_writable(self, error: OSError) -> ValueError:
+        return ValueError(
+            f"Cannot write to {self.folder}: {error.strerror}. Name another folder with --out."
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "Store":
@@ -160,6 +215,10 @@ class Store:
     def path(self, place: Place) -> Path:
         """Return the folder of a training, there or not."""
         return self.folder / f"trial-{place.trial}" / f"level-{place.level:02d}" / place.branch
+
+    def checkpoint_path(self, place: Place) -> Path:
+        """Return where a training is kept while it runs."""
+        return self.path(place).with_name(f".{place.branch}.checkpoint.safetensors")
 
     def has(self, place: Place) -> bool:
         """Return whether a training is finished."""

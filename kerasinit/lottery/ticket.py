@@ -106,7 +106,7 @@ class Ticket:
         """
         tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
         tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
-        files.write_new(Path(path), _serialized(tensors, {**self.about, **TICKET}))
+        files.write_new(Path(path), serialized(tensors, {**self.about, **TICKET}))
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
@@ -127,10 +127,11 @@ def write_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], about: Mapping[str, str] | None = None
 ) -> None:
     """Write arrays to a new safetensors file."""
-    files.write_new(path, _serialized(tensors, about or {}))
+    files.write_new(path, serialized(tensors, about or {}))
 
 
-def _serialized(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
+def serialized(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
+    """Return the content of a safetensors file; the words must not contain ``order``."""
     # safetensors writes memory as it lies, so an array must lie in C order.
     contiguous = {name: np.array(value, order="C") for name, value in tensors.items()}
     order = "\n".join(name.removeprefix("mask/") for name in tensors if name.startswith("mask/"))

@@ -13,65 +13,27 @@ optimizer may move a weight without a gradient (weight decay, averaging).
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases, streams
+from kerasinit.lottery.checkpoint import Checkpoint
 from kerasinit.lottery.compilation import by_xla, draws_hidden_numbers
 from kerasinit.lottery.data import Dataset, Order
 from kerasinit.lottery.models import fit_shape
+from kerasinit.lottery.training import Course, DivergedError, Point, State, Trained
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
 
 # Rows that are evaluated at once: enough to keep two cores busy, few enough for
 # the activations of a convolutional network to stay in memory.
 _EVALUATED_AT_ONCE = 1000
-
-State = dict[str, np.ndarray]
-
-
-class DivergedError(ArithmeticError):
-    """The loss of a training is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """What was measured after an iteration."""
-
-    iteration: int
-    training_loss: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """How a training went, and the weights it ended with.
-
-    Attributes:
-        curve: The measurements, in order of iterations.
-        best_iteration: Where the validation loss was least (the first such): the
-            "early stop" of the lottery papers, found afterwards.
-        best_validation_loss: The validation loss there.
-        test_accuracy: The accuracy on the test examples there.
-        final_test_accuracy: The accuracy on the test examples at the end.
-        final: Every variable at the end.
-        kept: Every variable, and the optimizer's, at the iteration that was asked for.
-        seconds: The time that its steps took; a trainer's first training compiles them too.
-    """
-
-    curve: tuple[Point, ...]
-    best_iteration: int
-    best_validation_loss: float
-    test_accuracy: float
-    final_test_accuracy: float
-    final: State
-    kept: State | None
-    seconds: float
+# Iterations that one call takes: enough that a call costs nothing beside them, few enough
+# that a checkpoint can be written every few seconds.
+_STEPS_AT_ONCE = 1000
 
 
 class Trainer:
@@ -148,6 +110,11 @@ class Trainer:
         self._xla = xla and self.repeatable
 
     @property
+    def by_xla(self) -> bool:
+        """Whether XLA compiles the loop, as far as is known: it refuses when it first tries."""
+        return self._xla
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights that can be pruned, by name, in the model's order."""
         return {name: tuple(variable.shape) for name, variable in self._prunable.items()}
@@ -207,6 +174,8 @@ class Trainer:
         evaluate_every: int = 100,
         keep: int | None = None,
         watch: Callable[[Point], None] | None = None,
+        checkpoint: Checkpoint | None = None,
+        resumed: Callable[[int], None] | None = None,
     ) -> Trained:
         """Train from the present values, holding the masks, to the end.
 
@@ -218,6 +187,10 @@ class Trainer:
             evaluate_every: Iterations between two looks at the validation examples.
             keep: An iteration whose state is to be returned as `Trained.kept`.
             watch: Called with every measurement.
+            checkpoint: Where the training is kept while it runs, and where it goes on from
+                if something is there; it then ends in the same bits. A model that is not
+                `repeatable` cannot go on in the middle and begins again.
+            resumed: Called with the iteration that it goes on from.
 
         Raises:
             DivergedError: When the loss is not a finite number.
@@ -225,36 +198,69 @@ class Trainer:
         masks.require_fit(self.shapes, "the model")
         for name, variable in self._prunable.items():
             self._masks[id(variable)].assign(masks[name])
+        if not self.repeatable:
+            checkpoint = None
+        course = checkpoint.read(self.state()) if checkpoint else None
+        if course:
+            self.restore(course.state)
+            if resumed:
+                resumed(course.at)
         self._hold()
+        most = min(evaluate_every, _STEPS_AT_ONCE)
         looks = {i for i in range(start + 1, iterations) if i % evaluate_every == 0} | {iterations}
-        stops = sorted(looks | ({keep} if keep is not None and keep > start else set()))
-        kept = self.state() if keep == start else None
-        curve: list[Point] = []
-        best: tuple[Point, dict[str, tf.Tensor]] | None = None
-        seconds, at = 0.0, start
-        for stop in stops:
+        stops = looks | {i for i in range(start + 1, iterations) if i % most == 0}
+        if keep is not None and keep > start:
+            stops.add(keep)
+        if course is None:
+            at, total, seconds = start, 0.0, 0.0
+            curve: list[Point] = []
+            best: tuple[Point, Mapping[str, Any]] | None = None
+            kept = self.state() if keep == start else None
+        else:
+            at, total, seconds = course.at, course.total, course.seconds
+            curve = list(course.curve)
+            best = None if course.best is None else (curve[course.best], course.best_state)
+            kept = course.kept
+        for stop in sorted(stop for stop in stops if stop > at):
             began = time.perf_counter()
-            loss = self._advance(order, at, stop, evaluate_every)
+            total += self._advance(order, at, stop, most)
             seconds += time.perf_counter() - began
-            if not math.isfinite(loss):
+            if not math.isfinite(total):
                 raise DivergedError(
-                    f"The training loss is {loss} between iterations {at} and {stop}. A smaller "
+                    f"The training loss is {total} between iterations {at} and {stop}. A smaller "
                     f"learning rate or another initializer usually mends this."
                 )
             at = stop
             if stop == keep:
                 kept = self.state()
-            if stop not in looks:
-                continue
-            point = Point(stop, loss, *self._measure(*self._validation))
-            if not math.isfinite(point.validation_loss):
-                raise DivergedError(
-                    f"The validation loss is {point.validation_loss} at iteration {stop}."
+            if stop in looks:
+                since = curve[-1].iteration if curve else start
+                point = Point(stop, total / (stop - since), *self._measure(*self._validation))
+                if not math.isfinite(point.validation_loss):
+                    raise DivergedError(
+                        f"The validation loss is {point.validation_loss} at iteration {stop}."
+                    )
+                total = 0.0
+                curve.append(point)
+                if best is None or point.validation_loss < best[0].validation_loss:
+                    best = point, self._copy()
+            if checkpoint and checkpoint.due and stop < iterations:
+                checkpoint.write(
+                    Course(
+                        at,
+                        self.state(),
+                        tuple(curve),
+                        curve.index(best[0]) if best else None,
+                        {name: np.array(value) for name, value in best[1].items()}
+                        if best
+                        else None,
+                        kept,
+                        total,
+                        seconds,
+                    )
                 )
-            curve.append(point)
-            if best is None or point.validation_loss < best[0].validation_loss:
-                best = point, self._copy()
-            if watch:
+            # Last, so that whoever listens may stop the process here.
+            if watch and stop in looks:
                 watch(point)
         final = self._copy()
         _, final_accuracy = self._measure(*self._test)
@@ -273,17 +279,13 @@ class Trainer:
         )
 
     def _advance(self, order: Order, start: int, stop: int, most: int) -> float:
-        """Take the iterations from ``start`` to ``stop``; return their mean loss."""
-        total = 0.0
-        # Chunks of one size: XLA compiles once for each shape.
-        for first in range(start, stop, most):
-            last = min(first + most, stop)
-            batches = order.batches(first, last)
-            padded = np.zeros((most, batches.shape[1]), np.int32)
-            padded[: last - first] = batches
-            steps = self._compiled(self._loop, self._loop_signature(*padded.shape))
-            total += float(steps(tf.constant(padded), tf.constant(last - first)))
-        return total / (stop - start)
+        """Take the iterations from ``start`` to ``stop``, at most ``most``; sum their losses."""
+        batches = order.batches(start, stop)
+        # Padded to one size: XLA compiles once for each shape.
+        padded = np.zeros((most, batches.shape[1]), np.int32)
+        padded[: stop - start] = batches
+        steps = self._compiled(self._loop, self._loop_signature(*padded.shape))
+        return float(steps(tf.constant(padded), tf.constant(stop - start)))
 
     def _measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
         """Return the mean loss and the accuracy on some examples."""
@@ -294,7 +296,7 @@ class Trainer:
     def _copy(self) -> dict[str, tf.Tensor]:
         return {name: tf.identity(kerases.tensor(v)) for name, v in self._variables.items()}
 
-    def _put(self, values: dict[str, tf.Tensor]) -> None:
+    def _put(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             kerases.assign(self._variables[name], value)
 
@@ -310,15 +312,19 @@ class Trainer:
             loss = kerases.loss_of(model, x, y, outputs, training=True)
             scaled = kerases.scaled_loss(model, loss)
         gradients = tape.gradient(scaled, [kerases.tensor(variable) for variable in trainable])
+        kerases.apply_gradients(model, self._masked(gradients, trainable))
+        self._hold()
+        return tf.cast(loss, tf.float32)
+
+    def _masked(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        """Return gradients that are zero where the masks remove weights."""
         masked = []
-        for variable, gradient in zip(trainable, gradients, strict=True):
+        for variable, gradient in zip(variables, gradients, strict=True):
             mask = self._masks.get(id(variable))
             if mask is not None and gradient is not None:
                 gradient = tf.convert_to_tensor(gradient) * tf.cast(mask, gradient.dtype)
             masked.append(gradient)
-        kerases.apply_gradients(model, masked)
-        self._hold()
-        return tf.cast(loss, tf.float32)
+        return masked
 
     def _compiled(
         self, make: Callable[..., Any], signature: tuple[tf.TensorSpec, ...]

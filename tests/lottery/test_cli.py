@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kerasinit import cli
+from kerasinit.lottery import lock
 
 SMALL = "--iterations 20 --evaluate-every 10 --levels 1 --trials 2 --batch-size 20"
 
@@ -44,8 +45,10 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
         assert path in out
         assert (tmp_path / path).stat().st_size > 1000
 
+    pictured = (tmp_path / "run/accuracy.png").stat().st_mtime_ns
     code, again, _ = _kerasinit(f"lottery run --dataset {data} {SMALL} --out run", capsys)
     assert code == 0
+    assert (tmp_path / "run/accuracy.png").stat().st_mtime_ns == pictured
     assert "nothing to train" in again
     assert again[again.index("┏") :] == out[out.index("┏") :]
 
@@ -77,6 +80,8 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
         ("--dataset mine.npz --controls reinitt", "Did you mean 'reinit'"),
         ("--dataset mine.npz --rate 2", "--rate must lie between 0 and 1"),
         ("--dataset mine.npz --rewind step:x", "Choices: constant-signs, finetune, init"),
+        ("--dataset mine.npz --workers 0", "--workers must be a whole number of at least 1"),
+        ("--dataset mine.npz --checkpoint-every -1", "--checkpoint-every is a number of seconds"),
         ("--dataset mine.npz --out mine.npz", "mine.npz is a file"),
         (
             "--dataset mine.npz --out mine.npz/run",
@@ -91,6 +96,14 @@ def test_what_cannot_be_run_is_said_in_one_line_before_training(data, words, mat
     assert match in err
     assert len(err.strip().splitlines()) == 1
     assert "trainings of" not in out
+
+
+def test_a_folder_that_another_process_works_on_is_left_to_it(data, tmp_path, capsys):
+    with lock.held(tmp_path / "run"):
+        code, _, err = _kerasinit(f"lottery run --dataset {data} {SMALL} --out run", capsys)
+
+    assert code == 2
+    assert "Another process is working on run (process" in err
 
 
 def test_a_report_of_nothing_says_so(data, capsys):

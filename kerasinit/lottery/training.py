@@ -1,0 +1,73 @@
+"""What a training is told and what it tells: points, states, and where it stands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+State = dict[str, np.ndarray]
+
+
+class DivergedError(ArithmeticError):
+    """The loss of a training is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was measured after an iteration."""
+
+    iteration: int
+    training_loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """How a training went, and the weights it ended with.
+
+    Attributes:
+        curve: The measurements, in order of iterations.
+        best_iteration: Where the validation loss was least (the first such): the
+            "early stop" of the lottery papers, found afterwards.
+        best_validation_loss: The validation loss there.
+        test_accuracy: The accuracy on the test examples there.
+        final_test_accuracy: The accuracy on the test examples at the end.
+        final: Every variable at the end.
+        kept: Every variable, and the optimizer's, at the iteration that was asked for.
+        seconds: The time that its steps took; a trainer's first training compiles them too.
+    """
+
+    curve: tuple[Point, ...]
+    best_iteration: int
+    best_validation_loss: float
+    test_accuracy: float
+    final_test_accuracy: float
+    final: State
+    kept: State | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Where a training stands: all that the rest of it depends on, and all it has to tell.
+
+    Attributes:
+        at: The iterations that are done, counted from the first weights.
+        state: Every variable of the model and its optimizer.
+        curve: The measurements so far.
+        best: Which of them has the least validation loss (the first such); None if there
+            is none yet.
+        best_state: Every variable there.
+        kept: Every variable at the iteration that was asked for, if that is past.
+        total: The sum of the training losses since the last measurement.
+        seconds: The time that its steps took.
+    """
+
+    at: int
+    state: State
+    curve: tuple[Point, ...]
+    best: int | None
+    best_state: State | None
+    kept: State | None
+    total: float
+    seconds: float

@@ -1,0 +1,107 @@
+"""Trials in several processes: the same bits, and an end that is said, however it comes."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import tensorflow as tf
+
+from kerasinit import lottery
+from kerasinit.lottery.workers import WorkerDiedError, share
+from tests.lottery.blobs import blobs, builder
+from tests.lottery.test_unkillable import SMALL, _content, _left
+
+TWO = replace(SMALL, trials=2, levels=1, controls=())
+
+
+def build():
+    """A build function that another process can import."""
+    return builder()()
+
+
+class Heard:
+    """Remembers what pieces of work said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, *words):
+        self.said.append(words)
+
+
+def _work(mood, piece, watch):
+    watch.say(piece, os.getpid(), tf.config.threading.get_intra_op_parallelism_threads())
+    if mood == "fail" and piece == 1:
+        raise ValueError("one is bad")
+    if mood == "die" and piece == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    watch.say(piece, "end")
+
+
+def test_two_processes_find_what_one_finds(tmp_path):
+    runs = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        runs.append(lottery.run(TWO, out=out, build=build, data=blobs(), workers=workers))
+
+    assert len(runs[1].rows()) == 4
+    assert _content(runs[0]) == _content(runs[1])
+    assert not _left(runs[1].folder)
+
+
+def test_an_error_of_a_piece_is_raised_here():
+    heard = Heard()
+    with pytest.raises(ValueError, match="one is bad"):
+        share(_work, ("fail",), [0, 1, 2], 1, heard, limited=False)
+
+    assert [words[0] for words in heard.said] == [0, 0, 1]
+    assert os.getpid() not in [words[1] for words in heard.said]
+    # 0 is TensorFlow's own choice, which is that of a process that works alone.
+    assert heard.said[0][2] == 0
+
+
+def test_a_process_that_is_killed_is_said_and_the_others_finish():
+    heard = Heard()
+    with pytest.raises(WorkerDiedError, match="at work on trial 1 was killed by SIGKILL"):
+        share(_work, ("die",), [0, 1, 2], 2, heard)
+
+    assert {words[0] for words in heard.said if words[1] == "end"} == {0, 2}
+    pids = {words[0]: words[1] for words in heard.said if words[1] != "end"}
+    assert len(set(pids.values())) == 2
+    share_of_two = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {words[2] for words in heard.said if words[1] != "end"} == {share_of_two}
+
+
+class Stopping(Heard):
+    """Presses Ctrl-C when a piece begins."""
+
+    def say(self, *words):
+        super().say(*words)
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_stops_every_process():
+    watch = Stopping()
+    with pytest.raises(KeyboardInterrupt):
+        share(_work, ("well",), [0, 1], 1, watch)
+    pid = watch.said[0][1]
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a process is still there")
+
+
+def test_a_build_function_that_cannot_travel_is_refused_before_training(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be sent to another process .* --workers at 1"):
+        lottery.run(TWO, out=tmp_path / "run", build=builder(), data=blobs(), workers=2)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
+def test_a_number_of_workers_that_is_none_is_refused(tmp_path, workers):
+    with pytest.raises(ValueError, match="--workers must be a whole number of at least 1"):
+        lottery.run(TWO, out=tmp_path / "run", build=build, data=blobs(), workers=workers)

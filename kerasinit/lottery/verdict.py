@@ -122,6 +122,22 @@ def verdict(
         ValueError: If a margin is no fraction, or the run has no finished ticket, or no dense
             network to compare one with.
 
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery.experiment import Experiment
+    >>> class Imagined(Store):
+    ...     def rows(self):
+    ...         accuracy = {"ticket": 0.98, "reinit": 0.97}
+    ...         return [
+    ...             Row(p.trial, p.level, p.branch, 0.8, 500, 0.1, accuracy[p.branch], 0.9)
+    ...             for p in self.places()
+    ...         ]
+    >>> for trials in (4, 5):
+    ...     run = Imagined(Path("RUN"), Experiment(levels=1, trials=trials), {})
+    ...     print(verdict(run)[0].outcome)
+    INCONCLUSIVE
+    WINNING
+
     Reference:
         Berger, 1982, "Multiparameter hypothesis testing and acceptance sampling"
         (intersection-union tests); Frankle and Carbin, 2019,

@@ -109,7 +109,8 @@ def verify(folder: str | Path) -> Proof:
     survivors start from the rewind point, bit for bit; removed weights are zero at the start
     and at the end, and so are their moments in the optimizer; controls keep what they should
     and change what they should; results are those of the curves; saved models hold the
-    trained weights.
+    trained weights. Masks of the criteria snip, grasp and synflow, which look at the network
+    and its data, are checked for their counts and nesting alone.
 
     What only training again could contradict (a loss, an accuracy on the test examples)
     rests on the digests in the manifests. Against someone who changes those as well, keep
@@ -125,6 +126,14 @@ def verify(folder: str | Path) -> Proof:
 
     Raises:
         ValueError: If the folder holds no run.
+
+    Example:
+    >>> import tempfile
+    >>> from kerasinit.lottery.experiment import Experiment
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     begun = Store.open(Path(folder) / "run", Experiment(levels=0), {"data": ""})
+    ...     print(verify(begun.folder).findings[0])
+    trial 0, level 0, ticket: it is not finished, or was removed (no training is missing or added)
     """
     folder = Path(folder)
     if not (folder / "experiment.json").is_file():

@@ -1,4 +1,4 @@
-"""The command line: ``kerasinit lottery run`` and ``kerasinit lottery report``.
+"""The command line: ``kerasinit lottery run``, ``report``, and the questions about tickets.
 
 The options of a run are the fields of `kerasinit.lottery.Experiment`; they are
 declared there, once.
@@ -89,6 +89,48 @@ def _report(
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
+    return 0
+
+
+@_lottery.command(name="lmc")
+def _lmc(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    levels: Annotated[list[int] | None, tyro.conf.arg(name="level", metavar="N ...")] = None,
+    points: int = 11,
+    dataset: str | None = None,
+    out: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Ask whether tickets are stable to the order of their data (linear mode connectivity).
+
+    Args:
+        folder: the folder of the run
+        levels: the levels to ask about, beside level 0; if not given, the last one
+        points: how many points of the line between two networks are looked at
+        dataset: where the run's data are now, if they were moved
+        out: the folder for the answers; if not given, the run's name and -lmc
+        json_: print an object for programs instead of the table
+    """
+    # Here and below: a question is loaded when it is asked.
+    from kerasinit.lottery import load
+    from kerasinit.lottery.questions import lmc
+
+    data = None if dataset is None else load(dataset)
+    found = lmc(folder, levels=levels or (), points=points, out=out, data=data, say=_say)
+    return _answer(found, json_)
+
+
+def _say(line: str) -> None:
+    """Write a line that is no part of the answer."""
+    Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+
+
+def _answer(found: typing.Any, as_json: bool) -> int:
+    """Print what a question found."""
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+    else:
+        Console().print(found.table())
     return 0
 
 

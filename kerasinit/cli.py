@@ -120,6 +120,31 @@ def _lmc(
     return _answer(found, json_)
 
 
+@_lottery.command(name="transfer")
+def _transfer(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    to: Annotated[str, tyro.conf.arg(metavar="DATASET")],
+    levels: Annotated[list[int] | None, tyro.conf.arg(name="level", metavar="N ...")] = None,
+    iterations: int | None = None,
+    out: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Train the tickets of a run on other data, beside the run's controls and a dense network.
+
+    Args:
+        folder: the folder of the run
+        to: the other data: digits, mnist, or FILE.npz, with examples of the run's shape
+        levels: the levels of the tickets; if not given, the last one
+        iterations: optimizer steps of each training; if not given, those of the run
+        out: the folder for the answers; if not given, the run's name, -on- and the data's
+        json_: print an object for programs instead of the table
+    """
+    from kerasinit.lottery.questions import transfer
+
+    found = transfer(folder, to, levels=levels or (), iterations=iterations, out=out, say=_say)
+    return _answer(found, json_)
+
+
 def _say(line: str) -> None:
     """Write a line that is no part of the answer."""
     Console(stderr=True).print(line, soft_wrap=True, highlight=False)

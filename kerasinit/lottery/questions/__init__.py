@@ -6,10 +6,13 @@ what the initializer changes.
 """
 
 from kerasinit.lottery.questions.connectivity import Connectivity, Line, barrier, lmc
+from kerasinit.lottery.questions.other_data import Transfer, transfer
 
 __all__ = [
     "Connectivity",
     "Line",
+    "Transfer",
     "barrier",
     "lmc",
+    "transfer",
 ]

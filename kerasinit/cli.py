@@ -145,6 +145,37 @@ def _transfer(
     return _answer(found, json_)
 
 
+@_lottery.command(name="earlybird")
+def _earlybird(
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")],
+    density: float = 0.3,
+    window: int = 5,
+    epsilon: float = 0.1,
+    out: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Ask how soon the mask of the largest weights could be drawn from a dense network.
+
+    Only that network is trained: options of pruning, rewinding and controls are refused.
+
+    Args:
+        experiment: What to train.
+        density: the fraction of weights that the mask keeps
+        window: how many distances between successive masks must be small
+        epsilon: what they must be below, as a fraction of all weights
+        out: the folder for the answers; if not given, one named after the options
+        json_: print an object for programs instead of the table
+    """
+    from kerasinit.lottery.questions import earlybird
+
+    found = earlybird(
+        experiment, density=density, window=window, epsilon=epsilon, out=out, say=_say
+    )
+    code = _answer(found, json_)
+    _say(f"folder: {found.folder}")
+    return code
+
+
 def _say(line: str) -> None:
     """Write a line that is no part of the answer."""
     Console(stderr=True).print(line, soft_wrap=True, highlight=False)

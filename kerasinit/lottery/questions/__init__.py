@@ -6,13 +6,25 @@ what the initializer changes.
 """
 
 from kerasinit.lottery.questions.connectivity import Connectivity, Line, barrier, lmc
+from kerasinit.lottery.questions.early_bird import (
+    Check,
+    EarlyBirds,
+    Flight,
+    earlybird,
+    mask_distance,
+)
 from kerasinit.lottery.questions.other_data import Transfer, transfer
 
 __all__ = [
+    "Check",
     "Connectivity",
+    "EarlyBirds",
+    "Flight",
     "Line",
     "Transfer",
     "barrier",
+    "earlybird",
     "lmc",
+    "mask_distance",
     "transfer",
 ]

@@ -176,6 +176,36 @@ def _earlybird(
     return code
 
 
+@_lottery.command(name="sweep")
+def _sweep(
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")],
+    initializers: tuple[str, ...],
+    out: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Make a run for each of several initializers; those that were stopped go on.
+
+    Args:
+        experiment: What to run.
+        initializers: names separated by commas, as in HeNormal,GlorotNormal,Orthogonal
+        out: the folder for the runs; if not given, one named after the options
+        json_: print an object for programs instead of the table
+    """
+    from kerasinit.lottery.questions import sweep
+    from kerasinit.lottery.questions.initializer_sweep import whole_names
+
+    console = Console(stderr=json_)
+    found = sweep(
+        whole_names(initializers),
+        experiment,
+        out=out,
+        watching=lambda _: ConsoleWatch(console),
+    )
+    code = _answer(found, json_)
+    _say(f"folder: {found.folder}")
+    return code
+
+
 def _say(line: str) -> None:
     """Write a line that is no part of the answer."""
     Console(stderr=True).print(line, soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ from kerasinit.lottery.questions.early_bird import (
     earlybird,
     mask_distance,
 )
+from kerasinit.lottery.questions.initializer_sweep import Sweep, sweep
 from kerasinit.lottery.questions.other_data import Transfer, transfer
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "EarlyBirds",
     "Flight",
     "Line",
+    "Sweep",
     "Transfer",
     "barrier",
     "earlybird",
     "lmc",
     "mask_distance",
+    "sweep",
     "transfer",
 ]

@@ -161,8 +161,8 @@ def _earlybird(
     Args:
         experiment: What to train.
         density: the fraction of weights that the mask keeps
-        window: how many distances between successive masks must be small
-        epsilon: what they must be below, as a fraction of all weights
+        window: how many masks are held against each other
+        epsilon: what their distances from the newest must be below, as a fraction of all weights
         out: the folder for the answers; if not given, one named after the options
         json_: print an object for programs instead of the table
     """

@@ -246,7 +246,7 @@ def lmc(
 
     Reference:
         Frankle, Dziugaite, Roy and Carbin, 2020, "Linear Mode Connectivity and the
-        Lottery Ticket Hypothesis", https://arxiv.org/abs/1912.05671, section 2.
+        Lottery Ticket Hypothesis", https://arxiv.org/abs/1912.05671.
     """
     if isinstance(points, bool) or not isinstance(points, int) or points < 3:
         raise ValueError(

@@ -1,7 +1,6 @@
 """How soon could a mask have been drawn? The early bird among tickets."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,27 +82,35 @@ def draw(weights: dict[str, np.ndarray], names: Sequence[str], density: float) -
     )
 
 
-def emerges(distances: Sequence[float], window: int, epsilon: float) -> int | None:
-    """Return the position of the first distance that ends a quiet stretch.
+def farthest(masks: Sequence[Masks], window: int) -> list[float | None]:
+    """Return how far each mask is from the farthest of those shortly before it.
 
-    That is the first ``t`` with ``max(distances[t - window + 1 : t + 1]) < epsilon``.
+    ::
+
+        farthest[t] = max of mask_distance(masks[t], masks[j]), t - window < j < t
+
+    Steps alone would not do: small ones may lead far, and the more often one looks the
+    smaller they are.
 
     Args:
-        distances: How far each mask is from the one before.
-        window: How many distances make a stretch.
-        epsilon: What all of them must be below.
+        masks: Masks in the order in which they were drawn.
+        window: How many masks are held against each other, the newest among them; at
+            least 2.
 
     Returns:
-        A position among the distances; None if there is none.
+        A fraction for each mask; None for those that have too few before them.
 
     Example:
-    >>> emerges([0.3, 0.05, 0.1, 0.05, 0.02, 0.01], window=2, epsilon=0.1)
-    4
+    >>> masks = [Masks({"kernel": np.arange(4) == live}) for live in (0, 1, 1, 1)]
+    >>> farthest(masks, window=3)
+    [None, None, 0.5, 0.0]
     """
-    for last in range(window - 1, len(distances)):
-        if max(distances[last - window + 1 : last + 1]) < epsilon:
-            return last
-    return None
+    return [
+        max(mask_distance(mask, before) for before in masks[last - window + 1 : last])
+        if last >= window - 1
+        else None
+        for last, mask in enumerate(masks)
+    ]
 
 
 @dataclass(frozen=True)
@@ -113,12 +120,15 @@ class Check:
     Attributes:
         iteration: When.
         distance: The distance from the mask of the look before; None at the first.
+        farthest: The greatest distance from a mask of the window; None where there
+            were too few.
         to_last: The distance from the mask of the last look.
         validation_accuracy: Of the dense network, a fraction.
     """
 
     iteration: int
     distance: float | None
+    farthest: float | None
     to_last: float
     validation_accuracy: float
 
@@ -138,8 +148,8 @@ class EarlyBirds:
 
     Attributes:
         density: The fraction of weights that the masks keep.
-        window: How many distances in a row had to be small.
-        epsilon: What they had to be below.
+        window: How many masks were held against each other.
+        epsilon: What their distances from the newest had to be below.
         iterations: The length of the trainings.
         flights: The trials.
         folder: Where each trial with an early bird has its ``ticket.safetensors``.
@@ -165,13 +175,14 @@ class EarlyBirds:
         ]
         shown = Table(
             title=f"Masks of the {100 * self.density:g} % largest weights of a dense network",
-            caption=f"{'; '.join(found)}. The early bird is the first mask at which the last "
-            f"{self.window} distances are below {self.epsilon:g}.",
+            caption=f"{'; '.join(found)}. The early bird is the first mask of which the "
+            f"{self.window - 1} before it are all less than {self.epsilon:g} away.",
         )
         for heading in (
             "trial",
             "iteration",
             "distance from\nthe mask before",
+            f"farthest of\n{self.window - 1} before",
             "from the\nlast mask",
             "validation\naccuracy (%)",
             "",
@@ -182,7 +193,10 @@ class EarlyBirds:
                 shown.add_row(
                     str(flight.trial),
                     str(check.iteration),
-                    "" if check.distance is None else f"{check.distance:.4f}",
+                    *(
+                        "" if value is None else f"{value:.4f}"
+                        for value in (check.distance, check.farthest)
+                    ),
                     f"{check.to_last:.4f}",
                     f"{100 * check.validation_accuracy:.2f}",
                     "early bird" if check.iteration == flight.iteration else "",
@@ -216,17 +230,18 @@ def earlybird(
     """Watch the mask of the largest weights while a dense network trains.
 
     The mask is drawn every ``experiment.evaluate_every`` iterations (the paper: every
-    epoch), from all layers together, and its distance from the one before is taken. The
-    early bird is the first mask at which the last ``window`` distances are all below
-    ``epsilon``. The paper draws channels by the scales of their batch normalization; here
-    single weights are drawn by magnitude, as the tickets of a run are.
+    epoch), from all layers together, and held against those shortly before. The early
+    bird is the first of which the ``window - 1`` before it are all less than ``epsilon``
+    away. The paper draws channels by the scales of their batch normalization; here single
+    weights are drawn by magnitude, as the tickets of a run are.
 
     Args:
         experiment: What to train. Fields that only pruning, rewinding or controls have
             a use for must be as they are by default.
         density: The fraction of weights that the mask keeps.
-        window: How many distances in a row have to be small.
-        epsilon: What they have to be below.
+        window: How many masks are held against each other, at least 2.
+        epsilon: What the distances from the newest have to be below: a fraction of all
+            weights.
         out: The folder for the answers, by default one named after what is asked. A
             finished trial there is not trained again.
         build: A function that returns a compiled model, in place of ``experiment.model``.
@@ -287,8 +302,8 @@ def _require_options(experiment: Experiment, density: float, window: int, epsilo
             raise ValueError(
                 f"--{name} must be a number between 0 and 1, both excluded; got {value!r}."
             )
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-        raise ValueError(f"--window must be a whole number of at least 1; got {window!r}.")
+    if isinstance(window, bool) or not isinstance(window, int) or window < 2:
+        raise ValueError(f"--window must be a whole number of at least 2; got {window!r}.")
     plain = Experiment(dataset=experiment.dataset)
     for field in dataclasses.fields(experiment):
         option = "--" + field.name.replace("_", "-")
@@ -300,11 +315,11 @@ def _require_options(experiment: Experiment, density: float, window: int, epsilo
                 f"Leave it out."
             )
     looks = experiment.iterations // experiment.evaluate_every
-    if looks <= window:
+    if looks < window:
         raise ValueError(
             f"{experiment.iterations} iterations with a look every {experiment.evaluate_every} "
-            f"give {looks} masks; {window} distances need {window + 1}. Give a smaller "
-            f"--evaluate-every or more --iterations."
+            f"give {looks} masks, fewer than the {window} that are held against each other. Give a "
+            f"smaller --evaluate-every or more --iterations."
         )
 
 
@@ -324,20 +339,21 @@ def _fly(
     dense = Masks.dense(training.trainer.shapes)
     begun, _ = training.train(f"trial {trial}", dense, {}, training.order(), watch=look)
     masks = [mask for _, mask in seen]
-    distances = [mask_distance(*pair) for pair in itertools.pairwise(masks)]
+    far = farthest(masks, window)
     checks = tuple(
         Check(
             point.iteration,
-            distances[number - 1] if number else None,
+            mask_distance(masks[number - 1], mask) if number else None,
+            far[number],
             mask_distance(mask, masks[-1]),
             point.validation_accuracy,
         )
         for number, (point, mask) in enumerate(seen)
     )
-    found = emerges(distances, window, epsilon)
-    if found is None:
+    near = [value is not None and value < epsilon for value in far]
+    if not any(near):
         return Flight(trial, None, checks), None
-    iteration, mask = checks[found + 1].iteration, masks[found + 1]
+    mask, iteration = masks[near.index(True)], checks[near.index(True)].iteration
     weights = without_optimizer(training.trainer.mask_state(begun, mask))
     about = {"place": f"trial {trial}", "early bird": f"iteration {iteration}"}
     return Flight(trial, iteration, checks), Ticket(mask, weights, about)

@@ -129,7 +129,8 @@ def sweep(
         DivergedError: If the loss of a training is not finite.
 
     Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, appendix F.
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635; its appendices try
+        other initializations.
     """
     experiment = experiment or Experiment()
     folders = folder_names(initializers)

@@ -73,13 +73,13 @@ def test_an_early_bird_is_found_and_kept(ask, tmp_path):
     code, out, err = ask(words)
     assert code == 0
     assert "20 % largest" in out
-    assert "early bird at iteration 6 of 20" in out
+    assert "early bird at iteration 4 of 20" in out
     assert "folder: e" in err
     assert (tmp_path / "e" / "trial-0" / "ticket.safetensors").is_file()
 
     code, out, _ = ask(f"{words} --json")
     assert code == 0
-    assert json.loads(out)["trials"][0]["iteration"] == 6
+    assert json.loads(out)["trials"][0]["iteration"] == 4
 
     code, _, err = ask(f"{words} --rate 0.5")
     assert code == 2

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
 from kerasinit.lottery.questions import earlybird, mask_distance
-from kerasinit.lottery.questions.early_bird import draw, emerges
+from kerasinit.lottery.questions.early_bird import draw, farthest
 from kerasinit.lottery.questions.setting import Retraining, Setting
 from kerasinit.masks import Masks
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
@@ -52,14 +52,15 @@ def test_a_mask_is_drawn_from_all_layers_together_ties_in_order():
     assert draw(weights, ["a", "b"], 0.01).kept == 1
 
 
-def test_a_bird_emerges_when_the_last_distances_are_all_small():
-    distances = [0.2, 0.05, 0.05, 0.1, 0.01, 0.02, 0.03, 0.2]
+def test_a_mask_is_held_against_each_of_those_shortly_before_it():
+    masks = [Masks({"w": np.arange(8) == live}) for live in range(4)]
+    away = [Masks({"w": np.arange(8) < live}) for live in (1, 2, 3, 5, 5)]
 
-    assert emerges(distances, window=2, epsilon=0.1) == 2
-    assert emerges(distances, window=3, epsilon=0.1) == 6  # 0.1 is not below 0.1
-    assert emerges(distances, window=4, epsilon=0.1) is None
-    assert emerges(distances, window=1, epsilon=0.05) == 4
-    assert emerges([], window=1, epsilon=0.5) is None
+    assert farthest(masks, 2) == [None, 0.25, 0.25, 0.25]
+    assert farthest(away, 2) == [None, 1 / 8, 1 / 8, 2 / 8, 0]
+    assert farthest(away, 3) == [None, None, 2 / 8, 3 / 8, 2 / 8]
+    assert farthest(away, 5) == [None] * 4 + [4 / 8]
+    assert farthest(away, 6) == [None] * 5
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_the_masks_are_those_of_the_training_of_the_dense_network(answered):
     ] * 2
     training = Retraining(Setting(LONG, BUILD, DATA), 1)
     trainer, masks = training.trainer, []
-    for stop in (5, 10, 35):
+    for stop in (5, 10, 15, 35):
         trainer.restore(training.first)
         trained = trainer.train(
             Masks.dense(trainer.shapes), training.order(), iterations=stop, evaluate_every=5
@@ -88,7 +89,8 @@ def test_the_masks_are_those_of_the_training_of_the_dense_network(answered):
 
     assert checks[0].distance is None
     assert checks[1].distance == mask_distance(masks[0], masks[1])
-    assert checks[1].to_last == mask_distance(masks[1], masks[2])
+    assert checks[2].farthest == max(mask_distance(masks[2], masks[n]) for n in (0, 1))
+    assert checks[1].to_last == mask_distance(masks[1], masks[3])
     assert checks[-1].to_last == 0
     assert checks[-1].validation_accuracy == trained.curve[-1].validation_accuracy
 
@@ -96,10 +98,11 @@ def test_the_masks_are_those_of_the_training_of_the_dense_network(answered):
 def test_the_early_bird_is_kept_as_a_ticket_with_the_first_weights(answered):
     found, out = answered
     for flight in found.flights:
-        distances = [check.distance for check in flight.checks[1:]]
-        assert max(distances) > 0
-        place = emerges(distances, 3, 0.2)
-        assert flight.iteration == flight.checks[place + 1].iteration
+        far = [check.farthest for check in flight.checks]
+        assert far[:2] == [None, None]
+        assert far[2] > 0
+        quiet = [check.iteration for check in flight.checks[2:] if check.farthest < 0.2]
+        assert flight.iteration == quiet[0]
         ticket = lottery.load_ticket(out / f"trial-{flight.trial}" / "ticket.safetensors")
         assert ticket.masks.kept == round(0.4 * ticket.masks.size)
         first = Retraining(Setting(LONG, BUILD, DATA), flight.trial).first
@@ -134,7 +137,7 @@ def test_without_an_early_bird_there_is_no_ticket(tmp_path):
     found = earlybird(
         replace(LONG, trials=1),
         density=0.4,
-        window=6,
+        window=7,
         epsilon=1e-9,
         out=tmp_path / "a",
         build=BUILD,
@@ -154,8 +157,8 @@ def test_without_an_early_bird_there_is_no_ticket(tmp_path):
         ({"controls": ()}, {}, "--controls means nothing"),
         ({}, {"density": 1}, "--density must be a number between 0 and 1"),
         ({}, {"epsilon": 0}, "--epsilon must be a number between 0 and 1"),
-        ({}, {"window": 0}, "--window must be a whole number of at least 1"),
-        ({}, {"window": 7}, "give 7 masks; 7 distances need 8"),
+        ({}, {"window": 1}, "--window must be a whole number of at least 2"),
+        ({}, {"window": 8}, "give 7 masks, fewer than the 8"),
     ],
 )
 def test_what_means_nothing_is_refused_before_training(changed, options, match, tmp_path):

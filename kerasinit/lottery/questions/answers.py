@@ -49,7 +49,7 @@ class Answers:
         asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
         if record.exists():
             _require_same(folder, asked, read_json(record))
-        elif folder.is_dir() and any(folder.iterdir()):
+        elif folder.is_dir() and any(not _is_left_over(path) for path in folder.iterdir()):
             raise ValueError(
                 f"{folder} is not empty and holds no answers to such a question. Name another "
                 f"folder with --out."
@@ -79,6 +79,11 @@ class Answers:
         """Give a part's folder to fill; it is finished when the block ends without an error."""
         with files.new_folder(self.path(*place)) as folder:
             yield folder
+
+
+def _is_left_over(path: Path) -> bool:
+    """Return whether a process that was killed at once left this half of a file."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _require_same(folder: Path, asked: dict[str, Any], there: dict[str, Any]) -> None:

@@ -26,6 +26,13 @@ def test_a_part_that_failed_is_not_there(tmp_path):
     assert not answers.has("trial-0")
 
 
+def test_what_was_killed_at_its_first_word_can_be_asked_again(tmp_path):
+    (tmp_path / ".question.json.123.partial").write_text("{")
+
+    assert not Answers(tmp_path, ASKED).has("trial-0")
+    assert read_json(tmp_path / "question.json")["question"] == "how far?"
+
+
 def test_another_question_is_refused_and_says_what_differs(tmp_path):
     Answers(tmp_path, ASKED)
     before = (tmp_path / "question.json").read_bytes()

@@ -1,16 +1,13 @@
 """Linear mode connectivity: the line, the barrier, and the two copies at its ends."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kerasinit import lottery
 from kerasinit.lottery.data import Order
-from kerasinit.lottery.questions import Connectivity, Line, barrier, connectivity, lmc
+from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
 from kerasinit.lottery.questions.batch_statistics import normalizations, recompute
 from kerasinit.lottery.questions.connectivity import between, line_errors
 from kerasinit.lottery.questions.setting import Retraining, Setting, without_optimizer
@@ -259,15 +256,3 @@ def test_many_examples_are_taken_in_batches_of_which_each_counts_as_much(monkeyp
     variance = model.layers[0].moving_variance.numpy()
     # Shuffled into pairs; the whole variance would be 35 / 3.
     assert 0 < variance < 35 / 3
-
-
-def test_random_layers_of_tf_keras_do_not_depend_on_what_was_trained_before(tmp_path):
-    build = builder("tf_keras", layers=[("Dropout", 0.5)])
-    experiment = replace(SMALL, trials=1, levels=1, controls=())
-    store = lottery.run(experiment, out=tmp_path / "run", build=build, data=DATA)
-    both, alone = tmp_path / "both", tmp_path / "alone"
-    options = {"build": build, "data": DATA, "points": 3}
-    found = connectivity.lmc(store.folder, levels=[1], out=both, **options)
-    connectivity.lmc(store.folder, levels=[0], out=alone, **options)
-
-    assert connectivity.lmc(store.folder, levels=[1], out=alone, **options) == found

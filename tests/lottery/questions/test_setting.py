@@ -9,6 +9,7 @@ from kerasinit import lottery
 from kerasinit.lottery.questions.setting import Retraining, Setting, without_optimizer
 from kerasinit.lottery.store import Place
 from kerasinit.masks import Masks
+from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
 
@@ -39,3 +40,17 @@ def test_the_data_of_a_run_are_known_again(finished):
     assert Setting.of_run(finished, BUILD, DATA).data is DATA
     with pytest.raises(ValueError, match="Give the run's own data"):
         Setting.of_run(finished, BUILD, changed)
+
+
+def test_random_layers_of_tf_keras_do_not_depend_on_what_was_trained_before():
+    build = builder("tf_keras", layers=[("Dropout", 0.5)])
+    trained = []
+    for warm in (True, False):
+        training = Retraining(Setting(SMALL, build, DATA), 0)
+        dense = Masks.dense(training.trainer.shapes)
+        if warm:
+            training.train("", dense, {}, training.order("another", 3))
+        trained.append(training.train("", dense, {}, training.order())[1].final)
+
+    for name, value in trained[0].items():
+        np.testing.assert_array_equal(value, trained[1][name])

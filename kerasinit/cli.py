@@ -1,4 +1,4 @@
-"""The command line: ``kerasinit lottery run`` and ``kerasinit lottery report``.
+"""The command line: ``kerasinit lottery run``, ``report``, and the questions about tickets.
 
 The options of a run are the fields of `kerasinit.lottery.Experiment`; they are
 declared there, once.
@@ -14,6 +14,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from kerasinit import cli_questions
 from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
@@ -214,6 +215,9 @@ def _verify(
         console.print(f"FAILED {finding}", soft_wrap=True, highlight=False, markup=False)
     console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
     return 0 if proof.holds else 1
+
+
+cli_questions.add_to(_lottery)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

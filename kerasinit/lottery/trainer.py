@@ -287,6 +287,15 @@ class Trainer:
         steps = self._compiled(self._loop, self._loop_signature(*padded.shape))
         return float(steps(tf.constant(padded), tf.constant(stop - start)))
 
+    def measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
+        """Return the mean loss and the accuracy of the present values on some examples.
+
+        Args:
+            x: Inputs in the shape that the model takes.
+            y: Their labels.
+        """
+        return self._measure(x, y)
+
     def _measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
         """Return the mean loss and the accuracy on some examples."""
         signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in (x, y))

@@ -3,8 +3,9 @@
     python tests/benchmarks/kill.py [KILLS] [--seed 0]
 
 Each time a process of its own goes on with the run and is killed (SIGKILL) after a random
-time, now and then while it still starts; at the end the run is finished and every array and
-result is compared with those of an undisturbed one. Exits with 1 if one differs.
+time, now and then while it still starts; at the end the run is finished, and its digest, and
+every array and result, are compared with those of an undisturbed one. Exits with 1 if one
+differs.
 """
 
 import argparse
@@ -57,6 +58,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     given = parser.parse_args()
     rng = random.Random(given.seed)
+    from kerasinit.lottery import digest
     from kerasinit.lottery.store import Store
     from tests.lottery.test_unkillable import _content, _left
 
@@ -82,7 +84,10 @@ def main():
                 there = inside = 0
             print(f"kill {kill + 1:2d}: {there} finished, {inside} begun", flush=True)
         start(killed).communicate()
+        digests = [digest(Store.read(run)) for run in (whole, killed)]
+        print("digests:", *digests)
         same = _content(Store.read(killed)) == _content(Store.read(whole))
+        same = same and digests[0] == digests[1]
         left = _left(killed)
     print("the same bits" if same and not left else f"DIFFERENT; left over: {left}")
     sys.exit(not same or bool(left))

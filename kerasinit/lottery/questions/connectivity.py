@@ -323,7 +323,7 @@ class _Copies:
         experiment = self._store.experiment
         if experiment.rewind == "finetune":
             before = Place(self._trial, scored_level(experiment, level), "ticket")
-            rewind |= self._store.stage(before).state("optimizer_ended")
+            rewind |= self._store.stage(before).state("optimizer")
         return ticket.masks, {**rewind, **ticket.weights}
 
     def _copy(self, level: int, number: int, masks: Masks, start: State) -> State:

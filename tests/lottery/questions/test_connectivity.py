@@ -213,7 +213,7 @@ def test_a_ticket_that_is_fine_tuned_starts_with_the_optimizer_of_its_dense_netw
     lmc(store.folder, points=3, out=tmp_path / "a", build=BUILD, data=DATA)
     training = Retraining(Setting.of_run(store, BUILD, DATA), 0)
     ticket = store.stage(Place(0, 1, "ticket")).ticket()
-    ended = store.stage(Place(0, 0, "ticket")).state("optimizer_ended")
+    ended = store.stage(Place(0, 0, "ticket")).state("optimizer")
     start = {**training.first, **ticket.weights, **ended}
     _, by_hand = training.train("", ticket.masks, start, training.order("lmc", 1))
     stored = Stage(tmp_path / "a" / "trial-0" / "level-01" / "copy-1").state("trained")

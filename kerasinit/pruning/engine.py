@@ -90,7 +90,7 @@ class Pruner:
         self._strategy = strategy
         self._in_fit = self._restored = self._first_epoch = False
         self.quiet = self._may_be_quiet = self._masked = False
-        self._unchanged: range = range(0)
+        self._unchanged, self._sure_calls = range(0), 0
         self._before_ahead: tuple[int, int] | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
         self._said: set[str] = set()
@@ -265,7 +265,7 @@ class Pruner:
             every: Training steps that make one update of the weights.
         """
         # Between epochs other callbacks may write weights.
-        self._masked = False
+        self._masked, self._sure_calls = False, 0
         if self._first_epoch:
             self._first_epoch = False
             if self._restored and epoch in self._position_of_epoch:
@@ -314,6 +314,7 @@ class Pruner:
     def _go_to(self, step: int, waiting: int) -> None:
         self.step.assign(step)
         self._waiting.assign(waiting)
+        self._sure_calls = 0
 
     def end_training(self) -> None:
         """Apply the masks one last time, and expect a callback again in the next training."""
@@ -390,13 +391,20 @@ class Pruner:
         """
         if not self._may_be_quiet:
             return False
+        if self._sure_calls:
+            self._sure_calls -= 1
+            return True
+        # To read a variable takes a twentieth of the step of a small network.
         step = int(self.step.numpy())
         if step not in self._unchanged:
             following = min(outlook.next_update(rule, step) for rule in self._by_rule())
             # For few steps it is not worth to compile a training function.
             worth = following - step > _WORTH_COMPILING
             self._unchanged = range(step, following if worth else step)
-        return step + steps + 1 < self._unchanged.stop
+        # A call takes that many steps or, at the end of the data, fewer.
+        calls = max(0, (self._unchanged.stop - step - 2) // steps)
+        self._sure_calls = max(0, calls - 1)
+        return calls > 0
 
     def fit(
         self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
@@ -411,7 +419,7 @@ class Pruner:
         """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
         self._may_be_quiet = may_be_quiet and not self._replicated
-        self._unchanged = range(0)
+        self._unchanged, self._sure_calls = range(0), 0
         try:
             return original(*args, **kwargs)
         finally:

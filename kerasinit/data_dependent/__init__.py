@@ -1,0 +1,6 @@
+"""First weights that look at the data: scales from a batch, or from the theory of one."""
+
+from kerasinit.data_dependent.lsuv import lsuv
+from kerasinit.data_dependent.per_unit import weight_norm, within_layer
+
+__all__ = ["lsuv", "weight_norm", "within_layer"]

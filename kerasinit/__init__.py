@@ -1,7 +1,7 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
-from kerasinit.data_dependent import lsuv, weight_norm, within_layer
+from kerasinit.data_dependent import lsuv, propagate_moments, weight_norm, within_layer
 from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
@@ -87,6 +87,7 @@ __all__ = [
     "gain",
     "lsuv",
     "portable",
+    "propagate_moments",
     "reinitialize",
     "rules",
     "stability",

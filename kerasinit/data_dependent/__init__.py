@@ -2,5 +2,6 @@
 
 from kerasinit.data_dependent.lsuv import lsuv
 from kerasinit.data_dependent.per_unit import weight_norm, within_layer
+from kerasinit.data_dependent.propagation import propagate_moments
 
-__all__ = ["lsuv", "weight_norm", "within_layer"]
+__all__ = ["lsuv", "propagate_moments", "weight_norm", "within_layer"]

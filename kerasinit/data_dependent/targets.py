@@ -86,9 +86,9 @@ def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Ta
         ValueError: If a name of ``keep`` fits none, a layer that is not kept cannot be
             measured, or nothing is left to be scaled.
     """
+    keep = keep if isinstance(keep, str) else list(keep)
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
         raise TypeError(f"keep is a list of names such as ['dense_2', 'head/*']; got {keep!r}.")
-    keep = list(keep)
     found = all_targets(model)
     names = [target.name for target in found]
     for pattern in keep:

@@ -1,6 +1,7 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
+from kerasinit.data_dependent import lsuv, propagate_moments, weight_norm, within_layer
 from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
@@ -84,9 +85,13 @@ __all__ = [
     "Zeros",
     "compute_fans",
     "gain",
+    "lsuv",
     "portable",
+    "propagate_moments",
     "reinitialize",
     "rules",
     "stability",
     "variables_in",
+    "weight_norm",
+    "within_layer",
 ]

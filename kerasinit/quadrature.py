@@ -35,6 +35,7 @@ class Moments:
     square_change: float  # d/dq E[f(sqrt(q) z)^2] at q = 1
     variance_change: float  # d/dq Var[f(sqrt(q) z)] at q = 1
     derivative_square: float  # E[f'(z)^2], infinite where f jumps
+    mean: float  # E[f(z)]
 
 
 def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments:
@@ -102,6 +103,7 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
         square_change=expected(squares * tilt),
         variance_change=expected(deviations * tilt),
         derivative_square=math.inf if jumps else expected(np.where(wide, slopes**2, 0)),
+        mean=expected(values),
     )
 
 

@@ -229,7 +229,7 @@ def reinitialize(
     >>> report["dense/kernel"].fans
     (8, 4)
     """
-    seed = _checked_seed(seed)
+    seed = checked_seed(seed)
     found = parts(model)
     if callable(rules):
         rules = rules(model)
@@ -255,7 +255,13 @@ def reinitialize(
     return Report(seed, tuple(changes))
 
 
-def _checked_seed(seed: Any) -> int:
+def checked_seed(seed: Any) -> int:
+    """Return a seed as an integer, drawn if it is None.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is negative.
+    """
     if seed is None:
         # From Python's state, which set_random_seed of both Kerases sets.
         return random.getrandbits(64)

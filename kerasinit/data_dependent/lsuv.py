@@ -1,0 +1,150 @@
+"""Layer-sequential unit variance: orthogonal kernels, scaled by what a batch makes of them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from kerasinit import kerases, placement, streams
+from kerasinit.data_dependent import forward
+from kerasinit.data_dependent.checks import checked_count, checked_positive, varies
+from kerasinit.data_dependent.report import Reached, Report, finished
+from kerasinit.data_dependent.targets import Target, targets
+from kerasinit.initializers.constant import Zeros
+from kerasinit.initializers.orthogonal import Orthogonal
+from kerasinit.reinitialize import checked_seed
+
+
+def lsuv(
+    model: Any,
+    batch: Any,
+    *,
+    tolerance: float = 0.1,
+    iterations: int = 10,
+    seed: int | None = None,
+    keep: Iterable[str] = (),
+    training: bool = False,
+) -> Report:
+    """Give each layer orthogonal kernels of the scale at which a batch comes out with variance 1.
+
+    What theory says of a layer holds for the inputs and the activations that it was made
+    for. Here each layer is measured instead, on the data and behind the layers as they
+    are, so any activation, any mixture of branches and any preprocessing is taken into
+    account.
+
+    Each kernel of the layer is drawn as an orthogonal matrix by the layer's own axes (gate by
+    gate, head by head), biases are zeroed. Then, in the order of the data, one layer after
+    the other: with ``z`` all outputs of the layer before its activation, over examples,
+    positions and units, ``w <- w / sqrt(Var[z])``, until ``|Var[z] - 1| <= tolerance``.
+
+    What is scaled:
+
+    * Dense, EinsumDense, convolutions and the layers inside an attention: the kernel.
+    * Separable convolutions: both kernels, by the same factor.
+    * Recurrent layers: the input kernel, until what the inputs bring to the gates has
+      variance 1; what the cell gives is bound by its activations. The recurrent kernel
+      stays orthogonal, the bias as its layer makes it.
+    * Layers of your own: the kernels, until what the layer returns has variance 1.
+    * A layer that is called several times: once, on its first call.
+
+    Embeddings and normalizations are left as they are. The optimizer starts anew. If
+    anything is wrong, the model is left as it was, bit for bit.
+
+    Args:
+        model: A built model of either Keras and of any kind.
+        batch: What the model is called on: an array, or a list or dictionary of arrays. Some
+            hundred examples; the fewer, the less does another batch agree.
+        tolerance: How far from 1 the variance may be; 0.1 by default.
+        iterations: How often a layer is scaled before giving up. Once is enough where the
+            output is linear in the kernel, as in every layer of Keras.
+        seed: A non-negative integer; None draws one, which the report tells.
+        keep: Structural names of layers to leave as they are, with ``*`` and ``?``.
+        training: Whether batch normalizations use the statistics of the batch, as in
+            training. By default they use their moving ones, as in ``model.predict``. These
+            do not change, and dropout is off, either way.
+
+    Returns:
+        A `Report`; print it.
+
+    Raises:
+        TypeError: If the model, the batch or an argument is of a wrong type.
+        ValueError: If the model is not built, a layer cannot be measured, never varies, comes
+            to values that are not finite or does not come within the tolerance.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
+    >>> batch = 255 * np.random.default_rng(0).random((100, 8), "float32")
+    >>> row = lsuv(model, batch, seed=1)["dense"]
+    >>> round(row.variance, 3), row.iterations, row.scale < 0.1
+    (1.0, 1, True)
+
+    Reference:
+        Mishkin and Matas, 2016, "All you need is a good init".
+    """
+    tolerance = checked_positive("tolerance", tolerance)
+    iterations = checked_count("iterations", iterations)
+    forward.require_batch(batch)
+    scaled, kept = targets(model, keep)
+    kerases.require_resettable_optimizer(model)
+    seed = checked_seed(seed)
+    rows: dict[str, Reached] = {}
+
+    def mender(target: Target, measure: forward.Measure) -> None:
+        rows[target.name] = _scaled(target, measure, tolerance, iterations)
+
+    variables = [variable for target in scaled for variable in target.variables]
+    with forward.preserved(model, variables):
+        for target in scaled:
+            _start(target, seed)
+        calls = forward.mend(model, batch, scaled, mender, training=training)
+        kerases.reset_optimizer(model)
+    return Report("lsuv", finished(rows, calls, kept), seed)
+
+
+def _start(target: Target, seed: int) -> None:
+    for part in (*target.kernels, *target.others):
+        stream = streams.derive(seed, "lsuv", part.name)
+        part.variable.assign(placement.values(placement.fitted(Orthogonal(), part, stream), part))
+    if target.bias is not None:
+        own = placement.OWN if target.recurrent else Zeros()
+        stream = streams.derive(seed, "lsuv", target.bias.name)
+        initializer = placement.fitted(own, target.bias, stream)
+        if initializer is not None:
+            target.bias.variable.assign(placement.values(initializer, target.bias))
+
+
+def _scaled(target: Target, measure: forward.Measure, tolerance: float, most: int) -> Reached:
+    total, before = 1.0, None
+    for iteration in range(most + 1):
+        output = measure()
+        variance, mean = float(output.var()), float(output.mean())
+        if not varies(output, target).all():
+            raise ValueError(
+                f"The output of {target.name!r} never varies over the batch: no scale of its "
+                f"kernels brings it to variance 1. The inputs of the layer are constant, or what "
+                f"is in front of it is dead."
+            )
+        before = variance if before is None else before
+        # Once, it is scaled in any case: that costs nothing, and leaves the whole tolerance
+        # to the next batch.
+        if iteration and abs(variance - 1) <= tolerance:
+            note = _note(target)
+            kind = type(target.layer).__name__
+            return Reached(target.name, kind, before, variance, mean, total, iteration, note=note)
+        factor = variance ** (-0.5 / len(target.kernels))
+        if iteration < most:
+            for part in target.kernels:
+                value = kerases.read(part.variable)
+                part.variable.assign((value.astype(np.float64) * factor).astype(value.dtype))
+            total *= variance**-0.5
+    raise ValueError(
+        f"The output of {target.name!r} has the variance {variance:.4g} after {most} scalings, not "
+        f"1 within {tolerance:g}. To leave the layer as it is: keep=[{target.name!r}]."
+    )
+
+
+def _note(target: Target) -> str:
+    if target.recurrent:
+        return "what the inputs bring to the gates; recurrent kernel orthogonal"
+    return "" if target.known else "as the layer returns it"

@@ -1,6 +1,7 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
+from kerasinit.diagnosis import diagnose
 from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
@@ -83,6 +84,7 @@ __all__ = [
     "ZerO",
     "Zeros",
     "compute_fans",
+    "diagnose",
     "gain",
     "portable",
     "reinitialize",

@@ -37,7 +37,7 @@ Reference:
 
 import math
 
-from scipy import stats
+from scipy import special  # not scipy.stats, which takes long to import
 
 HARM = 6.0  # nats
 NORMALIZED = math.log(math.pi / (math.pi - 1))
@@ -62,7 +62,7 @@ def quantile(judgements: int) -> float:
     >>> round(quantile(1), 2), round(quantile(100), 2)
     (3.29, 4.42)
     """
-    return float(stats.norm.isf(FALSE_ALARM / (2 * max(1, judgements))))
+    return float(-special.ndtri(FALSE_ALARM / (2 * max(1, judgements))))
 
 
 def allowed(variance: float, judgements: int) -> float:
@@ -92,7 +92,7 @@ def confidence(nats: float, variance: float, judgements: int) -> float:
     if variance <= 0 or not math.isfinite(nats):
         return 1.0
     over = max(0.0, abs(nats) - variance / 2) / math.sqrt(variance)
-    return 1.0 - min(1.0, 2 * max(1, judgements) * float(stats.norm.sf(over)))
+    return 1.0 - min(1.0, 2 * max(1, judgements) * float(special.ndtr(-over)))
 
 
 def too_many_dead(dead: int, units: int, judgements: int) -> bool:
@@ -112,4 +112,4 @@ def dead_by_chance(dead: int, units: int) -> float:
     >>> dead_by_chance(2, 2)
     0.25
     """
-    return float(stats.binom.sf(dead - 1, units, 0.5))
+    return 1.0 if dead < 1 else float(special.bdtrc(dead - 1, units, 0.5))

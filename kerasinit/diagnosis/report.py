@@ -4,13 +4,16 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis.judge import Finding, judge
 from kerasinit.diagnosis.measure import Measure, Measured, measure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class Diagnosis:
         """Return everything as JSON; numbers that are not finite become null."""
         content = {"ok": self.ok} | dataclasses.asdict(self)
         return json.dumps(_finite(content), indent=2)
+
+    def plot(self) -> "Figure":
+        """Return a figure of signal and gradient over depth; save it with ``savefig``.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from kerasinit.diagnosis.plots import figure
+
+        return figure(self)
 
     def __str__(self) -> str:
         """Return a table of the layers and the findings, 80 columns wide."""

@@ -132,3 +132,14 @@ def test_mistakes_are_told():
         kerasinit.diagnose(model, x, examples=1)
     with pytest.raises(TypeError, match=r"keras\.Sequential"):
         kerasinit.diagnose(keras.layers.Dense(3), x)
+
+
+def test_the_plot_draws_every_layer_and_marks_those_of_the_findings():
+    report = kerasinit.diagnose(
+        networks.stack(keras, 32, 3, "tanh", networks.normal(1.0)), networks.batch(8, 32)
+    )
+    above, below = report.plot().axes
+    every, marked = above.lines
+    assert list(every.get_ydata()) == [row.signal.square for row in report.layers]
+    assert list(marked.get_xdata()) == [0, 1, 2]
+    assert list(below.lines[0].get_ydata()) == [row.gradient for row in report.layers]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.advice import KINDS, advice
 from kerasinit.diagnosis.measure import Measure, Measured
+from kerasinit.diagnosis.signals import Signal
 
 _RECTIFIERS = ("relu", "relu6")
 _NOISE = 1e-7  # of a cosine in float32
@@ -315,7 +316,7 @@ def _wakes(row: Measure) -> bool:
     return row.zero_kernel and bool(row.weight_gradient)
 
 
-def _is_zero(given: object) -> bool:
+def _is_zero(given: Signal | None) -> bool:
     return given is not None and given.square == 0
 
 

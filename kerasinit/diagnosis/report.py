@@ -54,6 +54,16 @@ class Diagnosis:
 
         return figure(self)
 
+    def to_html(self) -> str:
+        """Return everything as one page of HTML that loads nothing.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from kerasinit.diagnosis.page import page
+
+        return page(self)
+
     def __str__(self) -> str:
         """Return a table of the layers and the findings, 80 columns wide."""
         from kerasinit.diagnosis.table import text

@@ -1,5 +1,6 @@
 """A diagnosis sees every kind of model, and leaves it as it was."""
 
+import dataclasses
 import json
 
 import keras
@@ -143,3 +144,17 @@ def test_the_plot_draws_every_layer_and_marks_those_of_the_findings():
     assert list(every.get_ydata()) == [row.signal.square for row in report.layers]
     assert list(marked.get_xdata()) == [0, 1, 2]
     assert list(below.lines[0].get_ydata()) == [row.gradient for row in report.layers]
+
+
+def test_the_page_holds_findings_and_layers_loads_nothing_and_escapes_names():
+    model = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, "tanh", kernel_initializer="ones")]
+    )
+    report = kerasinit.diagnose(model, networks.batch(4, 8))
+    told = dataclasses.replace(report.findings[0], layer="<script>")
+    html = dataclasses.replace(report, findings=(told,)).to_html()
+    assert "symmetry at &lt;script&gt;" in html
+    assert "<script>" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+    assert html.count('scope="row"') == len(report.layers)

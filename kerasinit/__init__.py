@@ -2,6 +2,7 @@
 
 from kerasinit import rules
 from kerasinit.data_dependent import lsuv, propagate_moments, weight_norm, within_layer
+from kerasinit.diagnosis import diagnose
 from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
@@ -84,6 +85,7 @@ __all__ = [
     "ZerO",
     "Zeros",
     "compute_fans",
+    "diagnose",
     "gain",
     "lsuv",
     "portable",

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from kerasinit import cli, lottery
 from kerasinit.lottery import options, report
 from kerasinit.lottery.report import pictures
-from kerasinit.lottery.report.markup import Markup, element
 from kerasinit.lottery.store import Place, Store
+from kerasinit.markup import Markup, element
 
 from .blobs import blobs, builder
 from .synthetic import RESULTS, store_of

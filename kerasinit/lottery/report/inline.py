@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kerasinit.lottery.report import plots
-from kerasinit.lottery.report.markup import Markup, element, joined
+from kerasinit.markup import Markup, element, joined
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

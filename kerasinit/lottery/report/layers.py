@@ -3,9 +3,9 @@
 from typing import Any
 
 from kerasinit.lottery.report import pictures
-from kerasinit.lottery.report.markup import Markup, element, grid, joined
 from kerasinit.lottery.report.summary import spread
 from kerasinit.lottery.store import Place, Store
+from kerasinit.markup import Markup, element, grid, joined
 from kerasinit.masks import Masks
 
 _MOST_PICTURES = 8

@@ -10,10 +10,10 @@ from kerasinit.lottery import files, options
 from kerasinit.lottery.report import plots
 from kerasinit.lottery.report.inline import INCHES, inline
 from kerasinit.lottery.report.layers import layers_section, masks_section, ticket_masks
-from kerasinit.lottery.report.markup import Markup, element, grid, joined
 from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, spread, summaries
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.verdict import Verdict, verdict
+from kerasinit.markup import Markup, element, grid, joined
 
 _MOST_CURVES = len(plots.COLORS)
 # What the page may load: nothing but what is in it.

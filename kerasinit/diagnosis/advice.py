@@ -1,0 +1,93 @@
+"""What each kind of finding means, and the line that mends it."""
+
+from kerasinit.gains import gain
+
+KINDS = {
+    "non-finite": "One number that is not finite makes all after it so: nothing is learnt.",
+    "unscaled-input": "The first layer's sums and gradients are out of proportion to the others'; "
+    "one learning rate cannot serve both.",
+    "symmetry": "Units that are the same and are pulled the same way stay the same: the layer has "
+    "fewer units than it seems.",
+    "dead-units": "A unit that is zero for every example has no gradient, and stays as it is.",
+    "saturation": "The activation is flat at most of its inputs: hardly any gradient passes.",
+    "vanishing-activations": "The signal is lost on the way: what comes after sees almost nothing "
+    "of the input.",
+    "exploding-activations": "The signal grows with each layer: the loss and its gradients are "
+    "out of proportion.",
+    "correlation-collapse": "All examples look alike after this layer: what comes after cannot "
+    "tell them apart.",
+    "vanishing-gradients": "These layers have next to no influence on the loss, and will not learn "
+    "while the later ones do.",
+    "exploding-gradients": "A small change of these layers changes the loss more than a large one "
+    "of the later layers: steps that suit those destroy these.",
+}
+_PLAIN = {
+    None: "kerasinit.LecunNormal()",
+    "linear": "kerasinit.LecunNormal()",
+    "relu": "kerasinit.HeNormal()",
+    "relu6": "kerasinit.HeNormal()",
+    "selu": "kerasinit.LecunNormal()",
+    "softmax": "kerasinit.GlorotUniform()",
+    "sigmoid": "kerasinit.GlorotUniform()",
+}
+
+
+def initializer_for(activation: str | None) -> str:
+    """Return the initializer that keeps the signal of an activation, as it is written.
+
+    Args:
+        activation: The activation's name; None for a linear layer.
+
+    Example:
+    >>> initializer_for("relu"), initializer_for("tanh")
+    ('kerasinit.HeNormal()', "kerasinit.LecunNormal(nonlinearity='tanh')")
+    """
+    if activation in _PLAIN:
+        return _PLAIN[activation]
+    try:
+        gain(activation)
+    except (TypeError, ValueError):  # of one's own, or not elementwise
+        return "kerasinit.GlorotUniform()"
+    return f"kerasinit.LecunNormal(nonlinearity={activation!r})"
+
+
+def advice(
+    kind: str, activation: str | None, least: float = 0.0, most: float = 1.0, scale: float = 1.0
+) -> str:
+    """Return what to write to mend a finding.
+
+    Args:
+        kind: One of `KINDS`.
+        activation: The layer's activation.
+        least: The smallest number that goes in.
+        most: The largest one.
+        scale: The root of the mean square of what goes in.
+
+    Example:
+    >>> advice("unscaled-input", None, 0.0, 255.0, 120.0)
+    'Put keras.layers.Rescaling(1 / 255) first.'
+    """
+    kernel = f"kernel_initializer={initializer_for(activation)}"
+    if kind == "non-finite":
+        return "Load or draw the weights again: kerasinit.reinitialize(model, seed=1); look at x."
+    if kind == "unscaled-input":
+        if least >= 0 and 1 < most <= 255:
+            return "Put keras.layers.Rescaling(1 / 255) first."
+        return f"Put keras.layers.Normalization() first, or divide x by {scale:.3g}."
+    if kind == "dead-units":
+        return f"bias_initializer='zeros', {kernel}"
+    if kind == "correlation-collapse":
+        return f"{_replaced(activation)}keras.layers.BatchNormalization() after the layer"
+    if kind == "vanishing-gradients":
+        return f"{_replaced(activation)}{kernel if activation not in _FLAT else _INSTEAD}"
+    if kind == "exploding-activations":
+        return f"{kernel}; after a residual branch keras.layers.Rescaling(1 / blocks ** 0.5)"
+    return kernel
+
+
+_FLAT = ("sigmoid", "hard_sigmoid")
+_INSTEAD = "kernel_initializer=kerasinit.HeNormal()"
+
+
+def _replaced(activation: str | None) -> str:
+    return "activation='relu', " if activation in _FLAT else ""

@@ -1,0 +1,314 @@
+"""One pass forward and one back, and what every layer showed on the way."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit import kerases
+from kerasinit.diagnosis import limits, objective
+from kerasinit.diagnosis.first_update import update_ratios
+from kerasinit.diagnosis.probes import probing
+from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
+from kerasinit.diagnosis.twins import Twins, twins
+from kerasinit.kernels import KERNELS, Part, parts
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What one call of a layer showed.
+
+    Attributes:
+        layer: The layer's path, such as ``"dense_1"``: the first part of the names that
+            `kerasinit.reinitialize` gives its variables.
+        name: The name that Keras gave the layer.
+        kind: The layer's class.
+        call: Which call of the layer it is, from 1.
+        shape: Shape of what came out, the batch first.
+        role: ``"kernel"`` for a layer that multiplies by weights, ``"source"`` for one that
+            sets the scale anew (normalization, embedding, rescaling), ``"block"`` for one
+            that has others inside, ``"average"`` for a pooling by means, ``"choice"`` for a
+            softmax, ``""`` for the rest.
+        activation: What the layer applies last; None if it is linear or unknown.
+        signal: What came out.
+        given: What went in first; None if nothing did.
+        shrinks: How many times fewer numbers came out than went in; for a softmax, among how
+            many it chooses.
+        gradient: Norm of the gradient of the loss with respect to what came out; None if it
+            does not reach the loss.
+        weight_gradient: Norm of the gradient with respect to the layer's own weights; None
+            without any, or where it does not reach the loss.
+        update_ratio: Length of the first update over that of the weights, of the layer's
+            kernel; None for a model that is not compiled.
+        twins: Units that are alike; None where that says nothing.
+        zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
+        finite_weights: Whether all of the layer's weights are finite.
+    """
+
+    layer: str
+    name: str
+    kind: str
+    call: int
+    shape: tuple[int, ...]
+    role: str
+    activation: str | None
+    signal: Signal
+    given: Signal | None
+    shrinks: float = 1.0
+    gradient: float | None = None
+    weight_gradient: float | None = None
+    update_ratio: float | None = None
+    twins: Twins | None = None
+    zero_kernel: bool = False
+    finite_weights: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model showed.
+
+    Attributes:
+        inputs: The model's floating inputs.
+        layers: The calls of its layers, in the order in which they were finished.
+        objective: What was differentiated.
+        examples: How many examples went through.
+        passes: How many passes forward and back were made, together.
+    """
+
+    inputs: tuple[Signal, ...]
+    layers: tuple[Measure, ...]
+    objective: str
+    examples: int
+    passes: int
+
+
+def measure(model: Any, x: Any, y: Any, loss: Any, examples: int, seed: int) -> Measured:
+    """Run a model forward and back once and return what its layers showed.
+
+    Args:
+        model: A built model of either Keras.
+        x: A batch, in the structure that the model takes.
+        y: Labels; None for a random functional.
+        loss: See `objective.chosen`.
+        examples: How many examples to look at, at most.
+        seed: The seed of the random functional.
+
+    Raises:
+        ValueError: If there is nothing to look at, or labels without a loss.
+    """
+    loss, called = objective.chosen(model, y, loss)
+    x, y = (_first(thing, examples) for thing in (x, y))
+    found = parts(model)
+    owners = _owners(found)
+    seen: list[Measure] = []
+    holders: list[Any] = []
+    gradients: dict[int, float] = {}
+    counts: dict[str, int] = {}
+
+    def look(path: str, layer: Any, given: list[Any], out: Any) -> Any:
+        place, values = len(seen), _numbers(out)
+        counts[path] = counts.get(path, 0) + 1
+        activation, role = activation_name(layer), _role(layer, owners.get(id(layer), []))
+        axis = 1 if getattr(layer, "data_format", None) == "channels_first" else -1
+        saturated = saturated_fraction(values, activation, math.exp(-limits.HARM))
+        seen.append(
+            Measure(
+                path,
+                layer.name,
+                type(layer).__name__,
+                counts[path],
+                tuple(values.shape),
+                role,
+                None if activation == "linear" else activation,
+                signal_of(values, axis, saturated),
+                _scale_of(_numbers(given[0])) if given else None,
+                _shrinks(role, given, values),
+            )
+        )
+        holders.append(layer)
+
+        def heard(gradient: Any) -> None:
+            gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
+
+        return heard
+
+    with _as_it_was(model), probing(model, look), tf.GradientTape() as tape:
+        sources = [one for one in tf.nest.flatten(x) if one.dtype.is_floating]
+        for source in sources:
+            tape.watch(source)
+        outputs = model(x, training=False)
+        scalar = objective.objective(model, loss, y, outputs, seed)
+        weights = [kerases.tensor(one) for one in model.trainable_variables]
+        with tape.stop_recording():
+            pulled = tape.gradient(scalar, weights + sources)
+    pulls = {
+        id(variable): tf.convert_to_tensor(pull)
+        for variable, pull in zip(model.trainable_variables, pulled, strict=False)
+        if pull is not None
+    }
+    ratios = update_ratios(model, pulls)
+    inputs = tuple(signal_of(_numbers(source)) for source in sources)
+    layers = tuple(
+        _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)
+        for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
+    )
+    return Measured(inputs, layers, called, int(tf.nest.flatten(x)[0].shape[0]), 2)
+
+
+def _shrinks(role: str, given: list[Any], values: np.ndarray) -> float:
+    if role == "choice":
+        return float(values.shape[-1])
+    if not given or not values.size:
+        return 1.0
+    return math.prod(given[0].shape) / values.size
+
+
+def _first(thing: Any, examples: int) -> Any:
+    """Return the first examples of a structure of arrays, as tensors."""
+    if thing is None:
+        return None
+    if isinstance(thing, tf.data.Dataset | keras.utils.PyDataset):
+        raise TypeError(
+            f"Expected arrays; got a {type(thing).__name__}. Take a batch of it: "
+            f"x, y = next(iter(dataset))."
+        )
+    return tf.nest.map_structure(lambda one: tf.convert_to_tensor(_plain(one))[:examples], thing)
+
+
+def _plain(one: Any) -> Any:
+    # Models compute in float32; an array of NumPy's own float64 is meant as that.
+    if isinstance(one, np.ndarray) and one.dtype == np.float64:
+        return one.astype(np.float32)
+    return one
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    tensor = tf.convert_to_tensor(tensor)
+    return np.asarray(tf.cast(tensor, tf.float32).numpy())
+
+
+def _scale_of(values: np.ndarray) -> Signal:
+    """Return the signal of what went in, without what takes long to compute."""
+    flat = values.reshape(values.shape[0], -1)[:, :1] if values.size else values
+    whole = signal_of(flat)
+    squares = np.square(values, dtype=np.float64)
+    return dataclasses.replace(
+        whole,
+        mean=float(values.mean(dtype=np.float64)),
+        variance=float(values.var(dtype=np.float64)),
+        square=float(squares.mean()),
+        least=float(values.min(initial=math.inf)),
+        most=float(values.max(initial=-math.inf)),
+        finite=bool(np.isfinite(values).all()),
+        units=values.shape[-1],
+    )
+
+
+def _owners(found: list[Part]) -> dict[int, list[Part]]:
+    """Return the variables of each layer that is looked at, by the layer's ``id``.
+
+    A layer in which nothing is looked at, such as a recurrent one, stands for its cells.
+    """
+    owned: dict[int, list[Part]] = {}
+    for part in found:
+        for layer in part.layers:
+            owned.setdefault(id(layer), []).append(part)
+    return owned
+
+
+def _role(layer: Any, own: list[Part]) -> str:
+    if isinstance(layer, _SOURCES):
+        return "source"
+    if isinstance(layer, _AVERAGES):
+        return "average"
+    if isinstance(layer, _CHOICES):
+        return "choice"
+    kernels = [part for part in own if part.role in KERNELS]
+    if any(part.layer is layer for part in kernels) or isinstance(layer, _RECURRENT):
+        return "kernel"
+    return "block" if own and any(part.layer is not layer for part in own) else ""
+
+
+def _with_weights(
+    one: Measure,
+    gradient: float | None,
+    own: list[Part],
+    pulls: dict[int, Any],
+    ratios: dict[int, float],
+) -> Measure:
+    """Return a measure with what the weights and gradients say added to it."""
+    if one.role == "block" or not own:
+        return dataclasses.replace(one, gradient=gradient)
+    squares = [
+        float(np.square(_numbers(pulls[id(part.variable)]), dtype=np.float64).sum())
+        for part in own
+        if id(part.variable) in pulls
+    ]
+    values = {part.name: np.asarray(kerases.read(part.variable), np.float32) for part in own}
+    bias = next((values[part.name] for part in own if part.role == "bias"), None)
+    kernels = [part for part in own if part.role in ("kernel", "recurrent_kernel")]
+    first = next((part for part in kernels if part.role == "kernel"), None)
+    alike = None
+    if first is not None and all(np.isfinite(value).all() for value in values.values()):
+        pull = pulls.get(id(first.variable))
+        pull = None if pull is None else _numbers(pull)
+        alike = twins(first, values[first.name], pull, bias)
+    return dataclasses.replace(
+        one,
+        gradient=gradient,
+        weight_gradient=math.sqrt(sum(squares)) if squares else None,
+        update_ratio=None if first is None else ratios.get(id(first.variable)),
+        twins=alike,
+        zero_kernel=any(
+            not values[part.name].any() for part in own if part in kernels or part.role == "scale"
+        ),
+        finite_weights=all(bool(np.isfinite(value).all()) for value in values.values()),
+    )
+
+
+@contextlib.contextmanager
+def _as_it_was(model: Any) -> Iterator[None]:
+    """Put everything that a pass may move back: moving statistics, counters, seeds, metrics."""
+    variables = {id(one): one for one in (*model.variables, *model.non_trainable_variables)}
+    for metric in getattr(model, "metrics", None) or ():
+        variables.update({id(one): one for one in metric.variables})
+    before = [(one, kerases.read(one)) for one in variables.values() if hasattr(one, "numpy")]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if kerases.read(variable).tobytes() != value.tobytes():
+                kerases.assign(variable, value)
+
+
+def _classes(*names: str) -> tuple[type, ...]:
+    return tuple(
+        getattr(library.layers, name)
+        for library in (keras, tf_keras)
+        for name in names
+        if hasattr(library.layers, name)
+    )
+
+
+_SOURCES = _classes(
+    "BatchNormalization",
+    "Embedding",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+    "Rescaling",
+    "UnitNormalization",
+)
+_AVERAGES = _classes(
+    *(f"{kind}{rank}D" for kind in ("AveragePooling", "GlobalAveragePooling") for rank in (1, 2, 3))
+)
+_CHOICES = _classes("Softmax")
+_RECURRENT = _classes("RNN", "Bidirectional")

@@ -1,0 +1,148 @@
+"""`diagnose`, and what it returns."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerasinit import kerases
+from kerasinit.diagnosis.judge import Finding, judge
+from kerasinit.diagnosis.measure import Measure, Measured, measure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured of a model, and what is wrong with it.
+
+    Attributes:
+        measured: The inputs, the layers, what was differentiated, and how many examples and
+            passes it took.
+        findings: What is wrong, causes before their effects.
+    """
+
+    measured: Measured
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def layers(self) -> tuple[Measure, ...]:
+        """What each call of a layer showed, in the order of the data's way."""
+        return self.measured.layers
+
+    def to_json(self) -> str:
+        """Return everything as JSON; numbers that are not finite become null."""
+        content = {"ok": self.ok} | dataclasses.asdict(self)
+        return json.dumps(_finite(content), indent=2)
+
+    def plot(self) -> "Figure":
+        """Return a figure of signal and gradient over depth; save it with ``savefig``.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from kerasinit.diagnosis.plots import figure
+
+        return figure(self)
+
+    def to_html(self) -> str:
+        """Return everything as one page of HTML that loads nothing.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from kerasinit.diagnosis.page import page
+
+        return page(self)
+
+    def __str__(self) -> str:
+        """Return a table of the layers and the findings, 80 columns wide."""
+        from kerasinit.diagnosis.table import text
+
+        return text(self)
+
+
+def diagnose(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    loss: Any = None,
+    *,
+    examples: int = 64,
+    seed: int = 0,
+) -> Diagnosis:
+    """Say whether a network will train, before it is trained.
+
+    The model is run forward and back once, eagerly, and every layer is looked at: how large
+    the signal and the gradient are, whether examples can still be told apart, which units are
+    dead, flat or alike. What is worse than chance and theory allow is a finding, with the line
+    that mends it; see `kerasinit.diagnosis.limits` for the thresholds.
+
+    Layers behave as at inference (no dropout), but batch normalization normalizes by the batch,
+    as it will in training. Nothing of the model changes: weights, moving statistics, optimizer,
+    metrics and the seeds of its layers are what they were, to the last bit. Only a layer of
+    your own that draws from TensorFlow's global state at inference moves that state.
+
+    Args:
+        model: A built model of either Keras: sequential, functional, subclassed or nested.
+        x: A batch as the model takes it: an array, or a list or dictionary of arrays.
+        y: The labels; None to differentiate a random linear functional of the outputs.
+        loss: A loss, its name, a function of labels and outputs, or a list or dictionary of
+            these; None for the compiled one. The model's own penalties are left out.
+        examples: How many examples to look at, at most: the first ones of x; 64 by default.
+        seed: The seed of the random functional; 0 by default.
+
+    Returns:
+        A `Diagnosis`; print it.
+
+    Raises:
+        TypeError: If the model is of neither Keras, or x is a data set.
+        ValueError: If the model is not built, there are no two examples, there is a loss
+            without labels or labels without a loss, or Keras runs on another backend than
+            TensorFlow.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> deep = [keras.layers.Dense(64, "sigmoid") for _ in range(10)]
+    >>> model = keras.Sequential([keras.Input((64,)), *deep, keras.layers.Dense(10)])
+    >>> report = diagnose(model, np.random.default_rng(0).normal(size=(32, 64)))
+    >>> report.ok, [finding.kind for finding in report.findings]
+    (False, ['correlation-collapse', 'vanishing-gradients'])
+    >>> print(report.findings[-1].advice)
+    activation='relu', kernel_initializer=kerasinit.HeNormal()
+
+    Reference:
+        Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, 2017, "Deep information propagation";
+        Hanin and Rolnick, 2018, "How to start training: the effect of initialization and
+        architecture".
+    """
+    if kerases.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"diagnose looks inside with TensorFlow; Keras runs on {keras.backend.backend()}. Set "
+            f"KERAS_BACKEND=tensorflow for the diagnosis."
+        )
+    if not kerases.is_model(model):
+        raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")
+    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
+        raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
+    measured = measure(model, x, y, loss, examples, seed)
+    return Diagnosis(measured, judge(measured))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

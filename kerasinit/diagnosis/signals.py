@@ -1,0 +1,172 @@
+"""The numbers that describe what comes out of a layer for a batch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What came out of a layer, over a batch.
+
+    Attributes:
+        mean: Mean over everything.
+        variance: Variance over everything.
+        square: Mean square, the ``q`` of the theory.
+        least: The smallest number.
+        most: The largest number.
+        finite: Whether all of it is finite. Where it is not, the rest is not either.
+        units: Features, on the last axis (or the one of the channels).
+        dead: Fraction of the units that are zero for every example, everywhere.
+        saturated: Fraction of the numbers at which a bounded activation is flat; None for
+            other activations.
+        correlation: Mean over pairs of examples of their cosine, the ``c`` of the theory;
+            None for a single example.
+        rank: Effective rank of the matrix of examples and features, between 1 and the
+            number of examples.
+    """
+
+    mean: float
+    variance: float
+    square: float
+    least: float
+    most: float
+    finite: bool
+    units: int
+    dead: float
+    saturated: float | None
+    correlation: float | None
+    rank: float
+
+
+def signal_of(values: np.ndarray, axis: int = -1, saturated: float | None = None) -> Signal:
+    """Return the numbers that describe an array.
+
+    Formula: the effective rank is ``exp(H(p))``, with ``H`` the entropy and ``p`` the
+    singular values divided by their sum.
+
+    Args:
+        values: Examples first, shape ``(examples, ...)``.
+        axis: The axis of the features.
+        saturated: What is known of the activation's flat parts; kept as it is.
+
+    Example:
+    >>> found = signal_of(np.array([[1.0, 0.0], [3.0, 0.0]]))
+    >>> found.mean, found.square, found.dead, round(found.correlation, 6), round(found.rank, 6)
+    (1.0, 2.5, 0.5, 1.0, 1.0)
+
+    Reference:
+        Roy and Vetterli, 2007, "The effective rank: a measure of effective dimensionality".
+    """
+    values = np.asarray(values, np.float32)
+    flat = values.reshape(len(values), -1)
+    units = values.shape[axis] if values.ndim > 1 else 1
+    if not flat.size or not np.isfinite(flat).all():
+        nan = float("nan")
+        return Signal(nan, nan, nan, nan, nan, False, units, nan, None, None, nan)
+    mean = float(flat.mean(dtype=np.float64))
+    square = float(np.square(flat, dtype=np.float64).mean())
+    others = tuple(a for a in range(values.ndim) if a != axis % values.ndim)
+    dead = float((values == 0).all(others).mean()) if values.ndim > 1 else float((flat == 0).all())
+    correlation, rank = _between_examples(flat)
+    return Signal(
+        mean,
+        max(0.0, float(flat.var(dtype=np.float64))),
+        square,
+        float(flat.min()),
+        float(flat.max()),
+        True,
+        units,
+        dead,
+        saturated,
+        correlation,
+        rank,
+    )
+
+
+def _between_examples(flat: np.ndarray) -> tuple[float | None, float]:
+    """Return the mean cosine between examples and the effective rank, both by the Gram matrix."""
+    size = np.abs(flat).max()
+    if size == 0:
+        return None, 0.0
+    flat = flat / size  # squares of tiny numbers would be zero
+    if flat.size < 1 << 20:
+        flat = flat.astype(np.float64)
+    gram = (flat @ flat.T).astype(np.float64)
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
+    p = singular[singular > 1e-7 * singular.max()]
+    p = p / p.sum()
+    rank = float(np.exp(-(p * np.log(p)).sum()))
+    lengths = np.sqrt(np.diag(gram))
+    alive = lengths > 0
+    if alive.sum() < 2:
+        return None, rank
+    cosine = gram[np.ix_(alive, alive)] / np.outer(lengths[alive], lengths[alive])
+    pairs = ~np.eye(len(cosine), dtype=bool)
+    return float(np.clip(cosine[pairs].mean(), -1, 1)), rank
+
+
+# An activation's slope, from what came out of it, relative to its largest slope.
+_SLOPES = {
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: 4 * y * (1 - y),
+    "softmax": lambda y: 4 * y * (1 - y),
+    "softsign": lambda y: (1 - np.abs(y)) ** 2,
+    "hard_sigmoid": lambda y: (np.abs(y - 0.5) < 0.5) * 1.0,
+    "hard_tanh": lambda y: (np.abs(y) < 1) * 1.0,
+}
+
+
+def saturated_fraction(values: np.ndarray, activation: str | None, limit: float) -> float | None:
+    """Return the fraction of an activation's outputs at which it is flat.
+
+    Flat is where the square of the slope, by which a gradient's variance is multiplied, is
+    below ``limit`` of the largest. A softmax is flat where one of its outputs is near 1.
+
+    Args:
+        values: What came out of the activation.
+        activation: Its name; None if it is not known.
+        limit: Between 0 and 1.
+
+    Returns:
+        None for an activation that is not bounded on both sides.
+
+    Example:
+    >>> saturated_fraction(np.array([0.0, 0.5, -0.9999, 1.0]), "tanh", 0.01)
+    0.5
+    """
+    if activation not in _SLOPES or not np.isfinite(values).all():
+        return None
+    values = np.asarray(values, np.float32)
+    if activation == "softmax":
+        values = values.max(-1)
+        # A low probability is no saturation: only the largest one tells.
+        return float(((values > 0.5) & (_SLOPES["softmax"](values) ** 2 < limit)).mean())
+    return float((np.square(_SLOPES[activation](values)) < limit).mean())
+
+
+def activation_name(layer: Any) -> str | None:
+    """Return the name of what a layer applies last, ``"relu"`` for a ReLU layer; None if unknown.
+
+    Example:
+    >>> import keras
+    >>> activation_name(keras.layers.Dense(3, "tanh")), activation_name(keras.layers.LeakyReLU())
+    ('tanh', 'leaky_relu')
+    """
+    by_class = {
+        "ReLU": "relu",
+        "LeakyReLU": "leaky_relu",
+        "ELU": "elu",
+        "Softmax": "softmax",
+        "PReLU": "leaky_relu",
+    }
+    name = type(layer).__name__
+    if name in by_class:
+        return by_class[name]
+    activation = getattr(layer, "activation", None)
+    if activation is None or hasattr(layer, "cell") or hasattr(layer, "recurrent_activation"):
+        return None  # what comes out of a recurrent layer has been through several
+    if hasattr(activation, "call"):
+        return activation_name(activation)
+    return getattr(activation, "__name__", None)

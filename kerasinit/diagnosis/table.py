@@ -1,0 +1,60 @@
+"""A diagnosis to be read in a terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from kerasinit.diagnosis.report import Diagnosis
+
+_WIDTH = 80
+
+
+def text(diagnosis: "Diagnosis") -> str:
+    """Return the table of the layers and the findings, 80 columns wide.
+
+    Args:
+        diagnosis: What is to be shown.
+    """
+    told = {}
+    for finding in diagnosis.findings:
+        for path in (finding.layer, *finding.others):
+            told[path] = "!"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("layer", overflow="ellipsis", no_wrap=True, max_width=27)
+    heads = ("mean\nsquare", "dead\n(%)", "flat\n(%)", "cosine", "rank", "|dL/dh|", "|dL/dw|", "")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in diagnosis.layers:
+        signal = row.signal
+        table.add_row(
+            f"{row.layer}{f' call {row.call}' if row.call > 1 else ''}",
+            _short(signal.square),
+            f"{100 * signal.dead:.0f}",
+            "" if signal.saturated is None else f"{100 * signal.saturated:.0f}",
+            "" if signal.correlation is None else f"{signal.correlation:.4f}",
+            f"{signal.rank:.1f}",
+            _short(row.gradient),
+            _short(row.weight_gradient),
+            told.get(row.layer, ""),
+        )
+    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(table)
+        measured = diagnosis.measured
+        console.print(f"{measured.examples} examples; gradients of {measured.objective}.")
+        if diagnosis.ok:
+            console.print("Nothing found that would keep it from training.")
+        for finding in diagnosis.findings:
+            more = f" and {len(finding.others)} more" if finding.others else ""
+            console.print(f"\n{finding.kind} at {finding.layer}{more} ({finding.confidence:.0%})")
+            for line in (finding.evidence, finding.meaning, f"-> {finding.advice}"):
+                console.print(Padding(line, (0, 0, 0, 2)))
+    return capture.get().rstrip()
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None else f"{number:.1e}"

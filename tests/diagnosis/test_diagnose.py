@@ -1,0 +1,160 @@
+"""A diagnosis sees every kind of model, and leaves it as it was."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+import kerasinit
+from kerasinit import kerases
+from tests.diagnosis import networks
+
+BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+
+
+@BOTH
+def test_nothing_of_the_model_changes_to_the_last_bit(library):
+    layers = library.layers
+    model = library.Sequential(
+        [
+            library.Input((6,)),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = networks.batch(12, 6), np.arange(12) % 3
+    model.fit(x, y, verbose=0)
+
+    def state():
+        metrics = [variable for metric in model.metrics for variable in metric.variables]
+        held = [*model.variables, *kerases.optimizer_variables(model), *metrics]
+        return [kerases.read(variable).tobytes() for variable in held], [
+            sorted(vars(layer)) for layer in model.layers
+        ]
+
+    random_state = np.random.get_state()[1].tobytes()
+    before = state()
+    report = kerasinit.diagnose(model, x, y)
+    assert state() == before
+    assert np.random.get_state()[1].tobytes() == random_state
+    assert report.measured.objective == "sparse_categorical_crossentropy"
+    assert report.layers[0].update_ratio > 0
+    assert report.measured.passes <= 10
+
+
+@BOTH
+def test_layers_are_put_back_when_a_pass_fails(library):
+    model = networks.stack(library, 4, 1, "relu", "he_normal")
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each Keras has its own
+        kerasinit.diagnose(model, networks.batch(4, 5))
+    assert all("call" not in vars(layer) for layer in model.layers)
+
+
+def test_a_subclassed_model_and_layers_inside_it_are_seen_in_the_order_of_the_data():
+    @keras.saving.register_keras_serializable("tests")
+    class Twice(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = keras.layers.Dense(2)
+            self.shared = keras.layers.Dense(4, "relu")
+
+        def call(self, x):
+            return self.last(self.shared(self.shared(x)))
+
+    model = Twice()
+    model(np.zeros((1, 4)))
+    report = kerasinit.diagnose(model, networks.batch(8, 4))
+    assert [(row.kind, row.shape[-1], row.call) for row in report.layers] == [
+        ("Dense", 4, 1),
+        ("Dense", 4, 2),
+        ("Dense", 2, 1),
+    ]
+
+
+def test_batch_normalization_normalizes_by_the_batch():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(epsilon=1e-12)])
+    report = kerasinit.diagnose(model, 50 + 10 * networks.batch(16, 3))
+    assert report.layers[0].signal.mean == pytest.approx(0, abs=1e-4)
+    assert report.layers[0].signal.variance == pytest.approx(1, rel=1e-3)
+
+
+def test_gradients_and_updates_are_those_of_the_hand_computed_example():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[2.0]])])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    # Outputs 2 and 6, labels 0: loss (4 + 36) / 2; gradients 2 and 6; of the weight 2 + 18.
+    row = kerasinit.diagnose(model, np.array([[1.0], [3.0]]), np.zeros((2, 1))).layers[0]
+    assert row.gradient == pytest.approx(40**0.5)
+    assert row.weight_gradient == pytest.approx(20)
+    assert row.update_ratio == pytest.approx(0.1 * 20 / 2)
+
+
+def test_the_functional_depends_on_the_seed_and_on_nothing_else():
+    model, x = networks.stack(keras, 8, 2, "tanh", "glorot_uniform"), networks.batch(8, 8)
+
+    def gradients(seed):
+        return [row.gradient for row in kerasinit.diagnose(model, x, seed=seed).layers]
+
+    assert gradients(1) == gradients(1)
+    assert gradients(1) != gradients(2)
+
+
+def test_only_the_first_examples_are_looked_at():
+    model, x = networks.stack(keras, 8, 1, "tanh", "glorot_uniform"), networks.batch(9, 8)
+    assert kerasinit.diagnose(model, x, examples=4).measured.examples == 4
+    assert (
+        kerasinit.diagnose(model, x[:4]).layers == kerasinit.diagnose(model, x, examples=4).layers
+    )
+
+
+def test_the_report_is_a_narrow_table_and_plain_json():
+    model = networks.one_nan(32)
+    report = kerasinit.diagnose(model, networks.batch(8, 32))
+    assert max(map(len, str(report).splitlines())) <= 80
+    assert "non-finite at dense_2" in str(report)
+    content = json.loads(report.to_json())
+    assert content["findings"][0]["kind"] == "non-finite"
+    assert content["measured"]["layers"][2]["signal"]["mean"] is None
+
+
+def test_mistakes_are_told():
+    model, x = networks.stack(keras, 4, 1, "relu", "he_normal"), networks.batch(4, 4)
+    with pytest.raises(ValueError, match="Give loss="):
+        kerasinit.diagnose(model, x, y=np.zeros((4, 10)))
+    with pytest.raises(ValueError, match="needs labels"):
+        kerasinit.diagnose(model, x, loss="mse")
+    with pytest.raises(ValueError, match="at least 2"):
+        kerasinit.diagnose(model, x, examples=1)
+    with pytest.raises(TypeError, match=r"keras\.Sequential"):
+        kerasinit.diagnose(keras.layers.Dense(3), x)
+
+
+def test_the_plot_draws_every_layer_and_marks_those_of_the_findings():
+    report = kerasinit.diagnose(
+        networks.stack(keras, 32, 3, "tanh", networks.normal(1.0)), networks.batch(8, 32)
+    )
+    above, below = report.plot().axes
+    every, marked = above.lines
+    assert list(every.get_ydata()) == [row.signal.square for row in report.layers]
+    assert list(marked.get_xdata()) == [0, 1, 2]
+    assert list(below.lines[0].get_ydata()) == [row.gradient for row in report.layers]
+
+
+def test_the_page_holds_findings_and_layers_loads_nothing_and_escapes_names():
+    model = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, "tanh", kernel_initializer="ones")]
+    )
+    report = kerasinit.diagnose(model, networks.batch(4, 8))
+    told = dataclasses.replace(report.findings[0], layer="<script>")
+    html = dataclasses.replace(report, findings=(told,)).to_html()
+    assert "symmetry at &lt;script&gt;" in html
+    assert "<script>" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+    assert html.count('scope="row"') == len(report.layers)

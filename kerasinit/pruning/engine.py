@@ -33,6 +33,7 @@ import tensorflow as tf
 from kerasinit import kerases
 from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
+from kerasinit.pruning.counter import Counter, beside
 from kerasinit.pruning.registry import PrunableWeight
 
 # Steps without a change of masks from which on a second training function pays.
@@ -65,7 +66,7 @@ class Pruner:
         shared: Pruners of other models; what they prune too has the same mask in both.
 
     Attributes:
-        step: Number of training steps so far. With gradient accumulation, one per
+        counter: The number of training steps so far. With gradient accumulation, one per
             update of the weights.
         weights: Name of each pruned weight to its TensorFlow variable.
         masks: The same names to variables of 0 and 1, in the dtype of the weights.
@@ -89,7 +90,7 @@ class Pruner:
         self.begun = self.fitting = self.waits_for_training = False
         self._strategy = strategy
         self._in_fit = self._restored = self._first_epoch = False
-        self.quiet = self._may_be_quiet = self._masked = False
+        self.quiet = self._counts_calls = self._may_be_quiet = self._masked = False
         self._unchanged, self._sure_calls = range(0), 0
         self._before_ahead: tuple[int, int] | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
@@ -102,15 +103,13 @@ class Pruner:
         given = {rule.initial_step for rule in self.rules.values()} - {None}
         # Until a training shows otherwise, none has been before.
         self._fresh = not given
-        self.step = _beside(tf.constant(max(given, default=0), tf.int64))
-        # Training steps since the weights were last updated, with gradient accumulation.
-        self._waiting = _beside(tf.constant(0, tf.int64))
+        self.counter = Counter(max(given, default=0))
         self.masks, self.thresholds = {}, {}
         for name, weight in self.weights.items():
             owner, other = _owner(weight, shared or [])
-            self.masks[name] = owner.masks[other] if owner else _beside(_like(weight, tf.ones))
+            self.masks[name] = owner.masks[other] if owner else beside(_like(weight, tf.ones))
             self.thresholds[name] = (
-                owner.thresholds[other] if owner else _beside(tf.zeros([], weight.dtype))
+                owner.thresholds[other] if owner else beside(tf.zeros([], weight.dtype))
             )
         # On replicas a variable has a copy for each, and they are written together.
         self._replicated = any(
@@ -140,8 +139,8 @@ class Pruner:
 
     def begin_quiet_step(self, every: int = 1) -> None:
         """Count one training step in which no mask changes and every weight is masked."""
-        self._fresh = False
-        self._count(every)
+        if not self._counts_calls:
+            self.counter.count(every)
 
     def begin_step(self, every: int = 1, counting: bool | None = None) -> None:
         """Count one training step, update the masks if it is time, and apply them.
@@ -177,17 +176,9 @@ class Pruner:
             del self.masks[name], self.thresholds[name], self.rules[name]
         return bool(released)
 
-    def _count(self, every: int) -> Any:
-        moves: Any = True
-        if every > 1:
-            moves = tf.equal(self._waiting, 0)
-            self._waiting.assign(tf.math.floormod(self._waiting + 1, every))
-        self.step.assign_add(tf.cast(moves, tf.int64))
-        return moves
-
     def _begin_step(self, every: int, counting: bool | None) -> None:
-        moves = self._count(every)
-        step = tf.identity(self.step)
+        moves = self.counter.count(every)
+        step = tf.identity(self.counter.step)
         for rule, names in self._by_rule().items():
             fires = tf.equal(step, 1) if rule.pattern.once else rule.schedule(step)[0]
             fires = tf.logical_and(tf.convert_to_tensor(fires), moves)
@@ -275,7 +266,7 @@ class Pruner:
             self._restored = self._fresh = False
             if batches is not None:
                 self._look_ahead(epoch, batches, epochs, every)
-        self._position_of_epoch[epoch] = int(self.step.numpy()), int(self._waiting.numpy())
+        self._position_of_epoch[epoch] = self.counter.position
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
         """Take the step from the epochs behind, if they can have been of this pruning."""
@@ -300,7 +291,7 @@ class Pruner:
         ahead = (epochs - epoch) * batches
         if ahead <= 0:
             return
-        step, waiting = int(self.step.numpy()), int(self._waiting.numpy())
+        step, waiting = self.counter.position
         behind = step * every if waiting == 0 else (step - 1) * every + waiting
         outlook.say_what_will_not_work(
             self._by_rule(),
@@ -312,8 +303,7 @@ class Pruner:
         )
 
     def _go_to(self, step: int, waiting: int) -> None:
-        self.step.assign(step)
-        self._waiting.assign(waiting)
+        self.counter.go_to(step, waiting)
         self._sure_calls = 0
 
     def end_training(self) -> None:
@@ -342,7 +332,7 @@ class Pruner:
         call this as well; :meth:`run` takes the number back then.
         """
         if not self.fitting:
-            self._before_ahead = int(self.step.numpy()), int(self._waiting.numpy())
+            self._before_ahead = self.counter.position
             self.begin_step(every)
 
     def run(
@@ -351,6 +341,7 @@ class Pruner:
         quiet_function: Callable[[Any], Any] | None,
         iterator: Any,
         steps: int,
+        every: int,
     ) -> Any:
         """Run a compiled training function, if a callback has begun this training.
 
@@ -359,6 +350,7 @@ class Pruner:
             quiet_function: For steps without a change of masks; None if there is none.
             iterator: The data.
             steps: Training steps that a call may take.
+            every: Training steps that make one update of the weights.
         """
         if not self.begun:
             raise ValueError(
@@ -374,15 +366,19 @@ class Pruner:
         self._fresh = False
         if quiet_function is None or not self._is_quiet(steps):
             self._masked = False
+            self.counter.write()
             return train_function(iterator)
         if not self._masked:
             self.apply_masks()
             self._masked = True
-        self.quiet = True
+        self.quiet, self._counts_calls = True, steps == every == 1
         try:
-            return quiet_function(iterator)
+            logs = quiet_function(iterator)
         finally:
             self.quiet = False
+        if self._counts_calls:
+            self.counter.count_outside()
+        return logs
 
     def _is_quiet(self, steps: int) -> bool:
         """Return whether no mask changes in the next steps, nor in the one after them.
@@ -395,7 +391,7 @@ class Pruner:
             self._sure_calls -= 1
             return True
         # To read a variable takes a twentieth of the step of a small network.
-        step = int(self.step.numpy())
+        step, _ = self.counter.position
         if step not in self._unchanged:
             following = min(outlook.next_update(rule, step) for rule in self._by_rule())
             # For few steps it is not worth to compile a training function.
@@ -436,10 +432,3 @@ def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:
 
 def _like(weight: Any, make: Callable[..., tf.Tensor]) -> tf.Tensor:
     return make(weight.shape, weight.dtype)
-
-
-def _beside(value: tf.Tensor) -> tf.Variable:
-    """Make a variable that stands beside a model; replicas of it agree."""
-    return tf.Variable(
-        value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
-    )

@@ -20,8 +20,9 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     After each step ``w <- w * mask``, so every forward pass, every evaluation and every
     saved file sees the sparse network. In a Keras 3 model that trains and updates its
     weights as Keras does, this is part of the compiled step, and costs next to nothing; in
-    other models, and in those of tf_keras, it is done between steps. To have masks chosen
-    while a model trains, see `prune_low_magnitude`.
+    other models, and in those of tf_keras, it is done between steps. In a loop of your own,
+    call ``set_model`` and ``on_train_begin`` before it and ``on_train_batch_end`` after each
+    step. To have masks chosen while a model trains, see `prune_low_magnitude`.
 
     Args:
         masks: Boolean array by structural name (``"dense/kernel"``), True where a weight
@@ -94,7 +95,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Set the removed weights back to zero, unless the compiled step has done so."""
-        if self._compiled is None:
+        if self._compiled is None or not self._compiled.holds:
             self._apply()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -113,6 +114,8 @@ class _Compiled:
 
     def __init__(self, model: Any, held: list[tuple[Any, tf.Tensor]]) -> None:
         self.model, self._held = model, held
+        self.holds = False
+        """Whether the steps of the training so far have masked the weights."""
         self._plain: Any = None
         self._masking: Any = None
 
@@ -130,6 +133,7 @@ class _Compiled:
 
     def end(self) -> None:
         """Let the model train as it did before."""
+        self.holds = False
         if self.model.train_function is self._masking:
             self.model.train_function = self._plain
         if "make_train_function" in vars(self.model):
@@ -139,6 +143,7 @@ class _Compiled:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]
 
         def train_function(iterator: Any) -> Any:
+            self.holds = True
             with constraints.masking(held):
                 return compiled(iterator)
 

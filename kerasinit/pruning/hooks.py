@@ -158,7 +158,7 @@ def _attach(model: Any, weights: list[tuple[PrunableWeight, Rule]]) -> None:
         pruner = Pruner(weights, model.distribute_strategy, others)
     if earlier is not None:
         pruner.keep_masks_of(earlier)
-    elif _was_trained(model) or int(pruner.step.numpy()) > 0:
+    elif _was_trained(model) or pruner.counter.position[0] > 0:
         pruner.take_zeros()
     _PRUNERS[model] = pruner
     for weight, _ in weights:
@@ -199,9 +199,9 @@ def _hook(model: Any) -> None:
             if constraints.are_applied(model):
                 own["make_train_function"](force=True)
                 quiet = model.train_function
-            steps = kerases.steps_per_execution(model)
+            steps, every = kerases.steps_per_execution(model), steps_of(model)
             model.train_function = lambda iterator: pruner_of(model).run(
-                compiled, quiet, iterator, steps
+                compiled, quiet, iterator, steps, every
             )
         return model.train_function
 

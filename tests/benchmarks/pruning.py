@@ -10,9 +10,11 @@ ratio stands what is asked of it; exits with the number of those that are not me
 
 import argparse
 import os
+import queue
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -89,13 +91,16 @@ def small_convolutions(library: Any) -> Any:
 
 
 class Training:
-    """A training that can be gone on with, an epoch at a time."""
+    """A training that stands still after each epoch until it is told to go on.
+
+    It is one call of ``fit`` in a thread of its own, so that starting a ``fit`` is in no time.
+    """
 
     def __init__(
         self, library: Any, make: Callable[[Any], Any], jit: bool, kind: str, steps: int
     ) -> None:
         library.utils.set_random_seed(0)
-        model, self._callbacks = make(library), []
+        model, callbacks = make(library), []
         if kind == "schedule":
             # Ends far off, so that every timed epoch has its updates.
             schedule = pruning.PolynomialDecay(0.0, 0.9, 0, 10**6, frequency=100)
@@ -106,7 +111,7 @@ class Training:
             model = pruning.prune_low_magnitude(model, schedule)
         elif kind == "HoldMasks":
             random = np.random.default_rng(2)
-            self._callbacks = [
+            callbacks = [
                 pruning.HoldMasks(
                     {
                         weight.name: random.random(weight.variable.shape) < 0.1
@@ -115,22 +120,47 @@ class Training:
                 )
             ]
         if kind in ("fixed mask", "schedule"):
-            self._callbacks = [pruning.UpdatePruningStep()]
+            callbacks = [pruning.UpdatePruningStep()]
         loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(library.optimizers.Adam(1e-3), loss, jit_compile=jit)
-        self._model = model
-        images = np.random.default_rng(0).random((steps * BATCH, 28, 28, 1), dtype="float32")
-        labels = np.random.default_rng(1).integers(0, 10, steps * BATCH)
-        self._data = tf.data.Dataset.from_tensor_slices((images, labels))
-        self._data = self._data.batch(BATCH, drop_remainder=True).cache().prefetch(2)
-        self._steps = steps
-        self.epoch()
+        self._model, self._steps = model, steps
+        self._turns: queue.Queue[bool] = queue.Queue()
+        self._ends: queue.Queue[float | BaseException] = queue.Queue()
+        waits = library.callbacks.LambdaCallback(on_epoch_begin=self._wait, on_epoch_end=self._end)
+        self._thread = threading.Thread(target=self._fit, args=([*callbacks, waits],))
+        self._thread.start()
+        self.epoch()  # compiles
+
+    def _fit(self, callbacks: list[Any]) -> None:
+        images = np.random.default_rng(0).random((self._steps * BATCH, 28, 28, 1), dtype="float32")
+        labels = np.random.default_rng(1).integers(0, 10, self._steps * BATCH)
+        data = tf.data.Dataset.from_tensor_slices((images, labels))
+        data = data.batch(BATCH, drop_remainder=True).cache().prefetch(2)
+        try:
+            self._model.fit(data, epochs=10**6, callbacks=callbacks, verbose=0, shuffle=False)
+        except BaseException as error:
+            self._ends.put(error)
+
+    def _wait(self, epoch: int, logs: Any = None) -> None:
+        if not self._turns.get():
+            raise KeyboardInterrupt
+        self._began = time.perf_counter()
+
+    def _end(self, epoch: int, logs: Any = None) -> None:
+        self._ends.put(time.perf_counter() - self._began)
 
     def epoch(self) -> float:
         """Train for an epoch and return the milliseconds of a step."""
-        start = time.perf_counter()
-        self._model.fit(self._data, callbacks=self._callbacks, verbose=0, shuffle=False)
-        return 1e3 * (time.perf_counter() - start) / self._steps
+        self._turns.put(True)
+        taken = self._ends.get()
+        if isinstance(taken, BaseException):
+            raise taken
+        return 1e3 * taken / self._steps
+
+    def stop(self) -> None:
+        """End the training."""
+        self._turns.put(False)
+        self._thread.join()
 
 
 def steps(count: int, repeat: int) -> int:
@@ -145,10 +175,15 @@ def steps(count: int, repeat: int) -> int:
                 for kind in ("dense", *ASKED)
             }
             taken = {key: [] for key in trainings}
+            order = list(trainings)
             for _ in range(repeat):
-                # In turn, so that all share the noise of the machine.
-                for key, training in trainings.items():
-                    taken[key].append(training.epoch())
+                # In turn, so that all share the noise of the machine; and every other time
+                # backwards, so that none of them always follows the same.
+                for key in order:
+                    taken[key].append(trainings[key].epoch())
+                order.reverse()
+            for training in trainings.values():
+                training.stop()
             for kind, asked in ASKED.items():
                 # The median of the ratios of neighbours: drift of the machine cancels.
                 ratios = {
@@ -167,7 +202,7 @@ def steps(count: int, repeat: int) -> int:
                     kind,
                     f"{statistics.median(taken[keras, 'dense']):.2f}",
                     f"{statistics.median(taken[keras, kind]):.2f}",
-                    f"{ratios[keras]:.2f}" + (" !" if ratios[keras] > asked else ""),
+                    f"{ratios[keras]:.3f}" + (" !" if ratios[keras] > asked else ""),
                     f"{asked:.2f}",
                     f"{ratios[tf_keras]:.2f}",
                 )

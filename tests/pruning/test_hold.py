@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit.pruning import HoldMasks
+from kerasinit.pruning import (
+    ConstantSparsity,
+    HoldMasks,
+    UpdatePruningStep,
+    prune_low_magnitude,
+)
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((64, 6)).astype("float32"), RNG.standard_normal((64, 2))
@@ -180,3 +185,29 @@ def test_a_model_that_is_compiled_again_is_held_as_it_is_now():
     model.fit(X, Y, verbose=0, callbacks=[held])
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_a_pruned_model_is_held_too_and_goes_on_pruning_itself():
+    model = prune_low_magnitude(_model(keras), ConstantSparsity(0.5, 0, frequency=1))
+    model.compile("sgd", "mse")
+    held = HoldMasks({"dense/kernel": MASK})
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[UpdatePruningStep(), held])
+    assert not model.layers[0].kernel.numpy()[~MASK].any()
+    # The other layer is pruned by the model itself, also without the callback.
+    assert np.mean(model.layers[1].kernel.numpy() == 0) == 0.5
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[UpdatePruningStep()])
+    assert np.mean(model.layers[1].kernel.numpy() == 0) == 0.5
+
+
+@LIBRARIES
+def test_a_loop_of_a_users_own_holds_them_by_the_callback(library):
+    model, held = _model(library), HoldMasks({"dense/kernel": MASK})
+    held.set_model(model)
+    for _ in range(2):  # the second finds a training function that the first has made
+        held.on_train_begin()
+        for batch in range(2):
+            model.train_on_batch(X, Y)
+            assert model.layers[0].kernel.numpy()[~MASK].any()
+            held.on_train_batch_end(batch)
+            assert not model.layers[0].kernel.numpy()[~MASK].any()
+        held.on_train_end()

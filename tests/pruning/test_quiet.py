@@ -60,7 +60,7 @@ def calls(monkeypatch):
     counted = {True: 0, False: 0}
     run = engine.Pruner.run
 
-    def counting(self, train_function, quiet_function, iterator, steps):
+    def counting(self, train_function, quiet_function, *others):
         def tell(function):
             def called(iterator):
                 counted[self.quiet] += 1
@@ -68,7 +68,7 @@ def calls(monkeypatch):
 
             return function and called
 
-        return run(self, tell(train_function), tell(quiet_function), iterator, steps)
+        return run(self, tell(train_function), tell(quiet_function), *others)
 
     monkeypatch.setattr(engine.Pruner, "run", counting)
     return counted

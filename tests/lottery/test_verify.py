@@ -106,6 +106,10 @@ def test_a_good_run_holds_and_everything_was_looked_at(tmp_path, changes, kerase
     assert proof.checks.get("masks of controls are recomputed", 0) == 2 * len(made)
 
 
+def test_so_does_the_run_of_several_trials_that_is_changed_below(finished):
+    assert lottery.verify(finished.folder).findings == ()
+
+
 def _fresh(branch):
     return branch in controls.CONTROLS and controls.CONTROLS[branch].fresh
 

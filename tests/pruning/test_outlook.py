@@ -193,6 +193,14 @@ def test_asking_for_less_sparsity_than_there_is(first, then, message, jit_compil
     fit(model)
 
 
+def test_what_was_asked_for_before_this_training_does_not_count():
+    less = Own(lambda step: keras.ops.where(step <= 12, 0.75, 0.5), lambda step: step > 0)
+    model = pruning.prune_low_magnitude(made(), less)
+    fit(model)
+    with pytest.warns(UserWarning, match=r"is 0\.75 sparse already.*asks for 0\.5 at most"):
+        fit(model)
+
+
 def test_asking_for_as_much_as_there_is_is_no_reason_to_complain():
     # One of two blocks goes, but it has 16 of the 20 weights.
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4)])

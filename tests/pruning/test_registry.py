@@ -189,6 +189,23 @@ def test_a_layer_may_say_itself_what_is_pruned(library):
 
 
 @BOTH
+def test_weights_of_one_name_that_a_layer_chooses_are_told_apart(library):
+    class Twice(library.layers.Layer):
+        def build(self, shape):
+            self.both = [self.add_weight(shape=(shape[-1],), name="scale") for _ in range(2)]
+            self.built = True
+
+        def call(self, inputs):
+            return inputs * self.both[0] * self.both[1]
+
+        def get_prunable_weights(self):
+            return self.both
+
+    model = library.Sequential([library.Input((4,)), Twice()])
+    assert names(model) == ["twice/scale", "twice/scale_1"]
+
+
+@BOTH
 def test_layers_that_are_not_allowed_are_not_looked_at(library):
     layers = [library.layers.Dense(4), scaling_layer(library)()]
     model = library.Sequential([library.Input((4,)), *layers])

@@ -213,6 +213,14 @@ def test_asking_for_as_much_as_there_is_is_no_reason_to_complain():
     assert pruning.masks(model)["dense/kernel"].sum() == 4
 
 
+def test_a_decay_from_below_what_there_is_to_above_is_no_reason_to_complain():
+    model = pruning.prune_low_magnitude(made(), constant(0.5))
+    fit(model)
+    pruning.prune_low_magnitude(model, cubic(end_step=12, frequency=3))
+    fit(model)
+    assert pruning.masks(model)["dense/kernel"].mean() == 0.25
+
+
 @JIT
 def test_a_weight_with_fewer_elements_than_the_request_allows(jit_compile):
     model = made(1, jit_compile=jit_compile)

@@ -52,14 +52,17 @@ def dense(first: Evidence, experiment: Experiment) -> Checks:
         return
     for name, value in first.start.items():
         yield equal("the rewind point is the first weights", "rewind", name, rewind, value)
-    for name, owner in first.owners.items():
-        moment = rewind.get(name)
-        # An optimizer that has taken no step holds one value throughout a moment.
-        moved = moment is None or not moment.size or np.any(moment != moment.flat[0])
+    for name, moment in rewind.items():
+        if name in first.start:
+            continue
+        # An optimizer that has taken no step holds one value throughout a moment, or, where it
+        # averages weights, their first values.
+        moved = moment.size and np.any(moment != moment.flat[0])
+        moved = moved and not any(same_bits(moment, value) for value in first.start.values())
         yield check(
             "the rewind point's moments are fresh",
             "rewind",
-            owner,
+            first.owners.get(name, name),
             moved,
             f"its moment {name} has been moved",
         )

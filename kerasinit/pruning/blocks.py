@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kerasinit.pruning.selection import magnitude_mask, num_kept
@@ -66,6 +67,10 @@ class SingleWeights:
         """Return how many weights there are."""
         return math.prod(shape)
 
+    def most_alive(self, shape: Any, density: float) -> int:
+        """Return how many weights are kept at a density."""
+        return round(density * math.prod(shape))
+
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""
         return weights != 0
@@ -115,6 +120,20 @@ class Blocks:
     def units(self, shape: Any) -> int:
         """Return how many blocks there are, cut off ones included."""
         return math.prod(-(-side // size) for side, size in zip(shape, self.size, strict=True))
+
+    def most_alive(self, shape: Any, density: float) -> int:
+        """Return how many blocks are kept at a density, at most: the smallest, cut off ones first.
+
+        Example:
+        >>> Blocks((4, 4), "AVG").most_alive((5, 4), 0.2)
+        1
+        """
+        heights, widths = (
+            np.minimum(size, side - np.arange(0, side, size))
+            for side, size in zip(shape, self.size, strict=True)
+        )
+        sizes = np.sort(np.outer(heights, widths), axis=None)
+        return int(np.count_nonzero(np.cumsum(sizes) <= round(density * math.prod(shape))))
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where the blocks are that are not zero throughout."""
@@ -175,10 +194,12 @@ class MByN:
         inputs = shape[-2]
         if inputs >= self.n:
             return None
+        smaller = min(self.m, inputs - 1), inputs
         return (
-            f"{name!r} has {inputs} input channels, less than the {self.n} of "
+            f"{name!r} has {inputs} input channel{'s' * (inputs > 1)}, less than the {self.n} of "
             f"sparsity_m_by_n={self.m, self.n}, and counts as filled up with zeros. Leave the "
-            f"layer out by a pruning_policy, or use groups of at most {inputs}."
+            f"layer out by a pruning_policy"
+            + (f", or use sparsity_m_by_n={smaller}, which would fit." if inputs > 1 else ".")
         )
 
     def alive(self, weights: tf.Tensor) -> tf.Tensor:

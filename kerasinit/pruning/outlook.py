@@ -112,6 +112,8 @@ def say_what_will_not_work(
             if misfit:
                 found[f"misfit of {name}"] = misfit
         if rule.pattern.once:
+            if first <= 1 <= last:
+                found |= _of_the_groups(rule.pattern, weights, sparsities)
             continue
         steps, asked = updates(rule.schedule, last)
         found |= _of_the_schedule(rule.schedule, steps, asked, first, last)
@@ -129,34 +131,43 @@ def _of_the_schedule(
     schedule: Any, steps: np.ndarray, asked: np.ndarray, first: int, last: int
 ) -> dict[str, str]:
     training = f"this training, steps {first} to {last}"
-    known = isinstance(schedule, tfmot().ConstantSparsity | tfmot().PolynomialDecay)
     if not len(steps):
         message = f"The schedule {schedule!r} does not fire in {training}."
-        if not known:
-            return {f"silence of {id(schedule)}": message}
-        message = (
-            f"The schedule does not fire in {training}: it has begin_step={schedule.begin_step}, "
-            f"end_step={schedule.end_step}, frequency={schedule.frequency}. begin_step=0 with a "
-            f"frequency of at most {last} would, or a training of at least "
-            f"{_next(schedule, last)} steps."
-        )
+        if isinstance(schedule, tfmot().ConstantSparsity | tfmot().PolynomialDecay):
+            message = (
+                f"The schedule does not fire in {training}: it has "
+                f"begin_step={schedule.begin_step}, end_step={schedule.end_step}, "
+                f"frequency={schedule.frequency}. {_what_would_fire(schedule, first, last)}"
+            )
         return {f"silence of {id(schedule)}": message}
     final = getattr(schedule, "final_sparsity", None)
     if not isinstance(schedule, tfmot().PolynomialDecay) or abs(asked[-1] - final) < 1e-6:
         return {}
-    reaches = f"The last update in {training} is at step {steps[-1]}, at a sparsity of"
+    begin, end, latest = schedule.begin_step, schedule.end_step, steps[-1]
+    is_here = f"The last update in {training}, is at step {latest}"
+    was_before = f"There is no update in {training}; the last was at step {latest}"
+    # A decay needs a step from its beginning to its end.
+    mended = f"end_step={latest}"
+    if latest <= begin:
+        mended = f"begin_step=0 and frequency=1 with end_step={last}"
     message = (
-        f"{reaches} {asked[-1]:.4g}, short of the {final:.4g} that the schedule is to end at "
-        f"(end_step={schedule.end_step}, frequency={schedule.frequency}). end_step={steps[-1]} "
-        "would end there."
+        f"{is_here if latest >= first else was_before}, at a sparsity of {asked[-1]:.4g}, short of "
+        f"the {final:.4g} that the schedule is to end at (end_step={end}, "
+        f"frequency={schedule.frequency}). {mended} would end there."
     )
     return {f"end of {id(schedule)}": message}
 
 
-def _next(schedule: Any, last: int) -> int:
-    begin, frequency = schedule.begin_step, schedule.frequency
-    rounds = max(-(-(last + 1 - begin) // frequency), 0)
-    return begin + rounds * frequency
+def _what_would_fire(schedule: Any, first: int, last: int) -> str:
+    begin, end, frequency = schedule.begin_step, schedule.end_step, schedule.frequency
+    most = last - first + 1 if end < 0 else min(last - first + 1, end)
+    if most < 1:
+        return f"begin_step=0 and end_step={last} with a frequency of at most {last} would."
+    told = f"begin_step=0 with a frequency of at most {most} would"
+    following = begin + max(-(-(last + 1 - begin) // frequency), 0) * frequency
+    if end < 0 or following <= end:
+        told += f", or a training of at least {following - first + 1} steps"
+    return f"{told}."
 
 
 def _of_the_weights(
@@ -169,19 +180,44 @@ def _of_the_weights(
     found = {}
     for name in weights:
         units = pattern.units(shapes[name])
+
+        def told(fraction: float, units: int = units) -> str:
+            # So many digits that it is not rounded to another number of units, or to 1.
+            return f"{fraction:.{max(4, len(str(units)) + 1)}g}"
+
         # As `num_kept` rounds; what it would round to 0, it makes 1.
-        if np.round(np.float32(units) * (1 - np.float32(most))) < 1:
+        asked = np.round(np.float32(units) * (1 - np.float32(most)))
+        if asked < 1:
             found[f"size of {name}"] = (
                 f"{name!r} has only {units} {pattern.unit} to remove, and one always stays: "
-                f"a sparsity of {most:.4g} would leave none. {1 - 1 / units:.4g} would fit."
+                f"a sparsity of {told(most)} would leave none. {told(1 - 1 / units)} would fit."
             )
-        kept = max(np.round(np.float32(units) * (1 - np.float32(most))), 1)
-        if round((1 - sparsities[name]) * units) < kept:
+        now = sparsities[name]
+        if pattern.most_alive(shapes[name], 1 - now) < max(asked, 1):
             found[f"sparsity of {name}"] = (
-                f"{name!r} is {sparsities[name]:.4g} sparse already, and the schedule asks for "
-                f"{most:.4g} at most. Nothing that was removed comes back, so its mask will stay "
-                f"as it is; a sparsity above {sparsities[name]:.4g} would prune further."
+                f"{name!r} is {told(now)} sparse already, and the schedule asks for {told(most)} "
+                f"at most. Nothing that was removed comes back, so its mask will stay as it is; a "
+                f"sparsity above {told(now)} would prune further."
             )
+    return found
+
+
+def _of_the_groups(
+    pattern: Any, weights: list[str], sparsities: dict[str, float]
+) -> dict[str, str]:
+    found = {}
+    for name in weights:
+        now, asked = sparsities[name], pattern.m / pattern.n
+        if now <= asked:
+            continue
+        more = int(now * pattern.n) + 1
+        further = (
+            f"; sparsity_m_by_n={more, pattern.n} would prune further" if more < pattern.n else ""
+        )
+        found[f"sparsity of {name}"] = (
+            f"{name!r} is {now:.4g} sparse already, and sparsity_m_by_n={pattern.m, pattern.n} "
+            f"asks for {asked:.4g}. Nothing that was removed comes back{further}."
+        )
     return found
 
 
@@ -203,5 +239,11 @@ def _check_sparsity(schedule: Any, steps: np.ndarray, sparsities: np.ndarray) ->
         raise ValueError(
             f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} "
             f"asks for {sparsities[outside][0]:.6g} at step {steps[outside][0]}."
-            + (" A percentage is divided by 100." if sparsities[outside][0] > 1 else "")
+            + _as_percentage(sparsities[outside][0])
         )
+
+
+def _as_percentage(sparsity: float) -> str:
+    if not 1 < sparsity < 100:
+        return ""
+    return f" If that is a percentage, {sparsity / 100:.6g} would be the fraction."

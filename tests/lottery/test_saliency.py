@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from kerasinit import kerases
-from kerasinit.lottery import saliency
+from kerasinit.lottery import criteria, saliency
+from kerasinit.lottery.survivors import keep
 from kerasinit.masks import Masks
-from kerasinit.pruning.registry import named_variables
+from kerasinit.pruning.registry import named_variables, prunable_weights
 from tests.lottery.blobs import KERASES, blobs, builder
 
 X, Y = np.array([[1.0, 2.0]], "float32"), np.array([[0.0]], "float32")
@@ -40,6 +41,50 @@ def test_grasp_is_weight_times_hessian_times_gradient(kerase):
     assert saliency.grasp(_line(kerase, False), X, Y)["dense/kernel"].tolist() == [[-60.0], [240.0]]
     # The bias has g = -6, and bends by 2 x: H g = (-72, -144).
     assert saliency.grasp(_line(kerase, True), X, Y)["dense/kernel"].tolist() == [[-72.0], [288.0]]
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_of_equal_scores_of_the_network_the_first_is_kept(kerase):
+    # w x = 2, g = 4 x = (4, 8, 4), H g = 2 x (x g) = (48, 96, 48).
+    library = KERASES[kerase]
+    model = library.Sequential(
+        [library.layers.InputLayer((3,)), library.layers.Dense(1, use_bias=False)]
+    )
+    model.compile("sgd", "mse")
+    model.set_weights([np.array([[2.0], [-1.0], [2.0]])])
+    x, masks = np.array([[1.0, 2.0, 1.0]], "float32"), Masks.dense({"dense/kernel": (3, 1)})
+
+    def kept(scores, number):
+        return keep(scores, masks, number)["dense/kernel"].astype(int).ravel().tolist()
+
+    scores = saliency.snip(model, x, Y)
+    assert scores["dense/kernel"].tolist() == [[8.0], [8.0], [8.0]]
+    assert [kept(scores, number) for number in (1, 2)] == [[1, 0, 0], [1, 1, 0]]
+    scores = saliency.grasp(model, x, Y)
+    assert scores["dense/kernel"].tolist() == [[96.0], [-96.0], [96.0]]
+    assert [kept(scores, number) for number in (1, 2)] == [[1, 0, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize("score", saliency.FROM_BATCH.values())
+def test_gradients_are_those_of_the_mode_in_which_the_network_is_trained(score):
+    # Over a batch, what is normalized does not depend on the size of its only weight.
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(1, use_bias=False),
+            keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-6),
+        ]
+    )
+    model.compile("sgd", "mse")
+    model.set_weights([np.array([[3.0]]), np.zeros(1), np.ones(1)])
+    x, y = np.array([[1.0], [2.0], [4.0]], "float32"), np.array([[0.0], [1.0], [0.0]])
+
+    assert abs(score(model, x, y)["dense/kernel"].item()) < 1e-3
+
+
+def test_a_criterion_is_called_by_its_name():
+    assert dict(snip=saliency.snip, grasp=saliency.grasp) == saliency.FROM_BATCH
+    assert {*saliency.FROM_BATCH, "synflow"} == {*criteria.FROM_NETWORK}
 
 
 def test_grasp_is_the_change_of_the_gradients_size():
@@ -101,6 +146,63 @@ def test_synflow_looks_again_after_every_round(kerase):
         "dense/kernel": [1, 0, 1, 0],
         "dense_1/kernel": [1, 1],
     }
+
+
+def _flow(layers, weights):
+    """Return which of the weights synflow keeps, for each number in all from most to least."""
+    model = keras.Sequential([keras.Input((len(weights[0]),)), *layers])
+    model.set_weights([np.array(value, "float32") for value in weights])
+    masks = Masks.dense({w.name: tuple(w.variable.shape) for w in prunable_weights(model)})
+
+    def kept(number):
+        found = saliency.synflow(model, masks, number)
+        return [mask.astype(int).ravel().tolist() for mask in found.values()]
+
+    return [kept(number) for number in range(masks.size - 1, len(masks) - 1, -1)]
+
+
+def test_synflow_is_the_flow_of_sizes():
+    # Sizes ((1, 2), (3, 1)) and (1, 1): hidden 4 and 3, scores ((1, 2), (3, 1)) and (4, 3). Of
+    # the ones the last goes, which leaves (4, 2); then the first, which leaves (3, 2) and, of
+    # the twos, those that are the best of their layers or come first.
+    # With their signs, hidden would be -2 and 3: -3 would go, then the 4.
+    layers = [keras.layers.Dense(2, use_bias=False), keras.layers.Dense(1, use_bias=False)]
+
+    assert _flow(layers, weights=[[[1, 2], [-3, 1]], [[1], [1]]]) == [
+        [[1, 1, 1, 0], [1, 1]],
+        [[0, 1, 1, 0], [1, 1]],
+        [[0, 1, 1, 0], [1, 0]],
+        [[0, 0, 1, 0], [1, 0]],
+    ]
+
+
+def test_synflow_takes_biases_by_their_size_and_networks_as_they_are_used():
+    # Hidden 1 + 10 and 2: scores (1, 2) and (11, 2). A bias of -10 would let nothing through.
+    # To normalize over the one input there is would do so, too.
+    layers = [keras.layers.Dense(2, "relu"), keras.layers.BatchNormalization()]
+    weights = [[[1, 2]], [-10, 0], [1, 1], [0, 0], [0, 0], [1, 1], [[1], [1]]]
+
+    kept = _flow([*layers, keras.layers.Dense(1, use_bias=False)], weights=weights)
+    assert kept[0] == [[0, 1], [1, 1]]
+
+
+def test_synflow_goes_down_in_a_hundred_equal_ratios(monkeypatch):
+    asked = []
+
+    def remember(scores, masks, wanted):
+        asked.append(wanted)
+        return keep(scores, masks, wanted)
+
+    monkeypatch.setattr(saliency, "keep", remember)
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10, use_bias=False)])
+    masks = Masks.dense({"dense/kernel": (10, 10)})
+    saliency.synflow(model, masks, 1)
+    # 100 to 1: a hundredth of two powers of ten at each, 10 ** 1.98 = 95.5, 10 ** 1.96 = 91.2.
+    assert [asked[0], asked[1], asked[49], asked[99]] == [95, 91, 10, 1]
+    assert len(asked) == 100
+    asked.clear()
+    saliency.synflow(model, masks, {"dense/kernel": 25})
+    assert (asked[49], asked[-1], len(asked)) == ({"dense/kernel": 50}, {"dense/kernel": 25}, 100)
 
 
 def test_synflow_of_outputs_that_sum_to_one_is_refused():

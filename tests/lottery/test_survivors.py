@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit import lottery
-from kerasinit.lottery import criteria, survivors
+from kerasinit import kerases, lottery, streams
+from kerasinit.lottery import criteria, saliency, survivors
 from kerasinit.lottery.store import Place
 from kerasinit.masks import Masks
+from kerasinit.pruning.registry import named_variables
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
@@ -106,7 +107,7 @@ def runs(tmp_path_factory):
     made = {}
 
     def run(**changes):
-        key = tuple(changes.items())
+        key = repr(changes)
         if key not in made:
             folder = tmp_path_factory.mktemp("survivors") / "run"
             experiment = replace(SMALL, **changes)
@@ -150,6 +151,49 @@ def test_what_a_level_began_and_ended_with_decides(runs, criterion):
             assert lost.max() < change[mask].min()
 
 
+@pytest.mark.parametrize("criterion", criteria.FROM_NETWORK)
+def test_the_network_that_a_level_began_with_decides(runs, criterion):
+    store, model = runs(criterion=criterion), builder()()
+    positions, _ = DATA.split(SMALL.seed, 0)
+    for level, counts in ((1, [64, 36]), (2, [32, 27])):
+        ticket = store.stage(Place(0, level - 1, "ticket")).ticket()
+        for name, variable in named_variables(model).items():
+            kerases.assign(variable, ticket.weights[name])
+        wanted = dict(zip(ticket.masks, counts, strict=True))
+        if criterion == "synflow":
+            expected = saliency.synflow(model, ticket.masks, wanted)
+        else:
+            # Ten examples of each of the three classes.
+            random = streams.generator(SMALL.seed, "criterion", 0, level - 1)
+            batch = random.choice(positions, 30, replace=False)
+            score = {"snip": saliency.snip, "grasp": saliency.grasp}[criterion]
+            scores = score(model, DATA.x_train[batch], DATA.y_train[batch])
+            expected = survivors.keep(scores, ticket.masks, wanted)
+        assert _masks(store, level) == expected
+
+
+def test_layers_have_the_rates_that_they_are_given(runs):
+    masks = _masks(runs(layer_rates={"dense": 0.75}, levels=1), 1)
+
+    assert [int(mask.sum()) for mask in masks.values()] == [32, 36]
+
+
+def test_every_weight_is_as_likely_to_be_chosen_at_random():
+    masks = Masks({"a/kernel": np.arange(12).reshape(3, 4) < 8, "b/kernel": np.ones(4, bool)})
+    chosen = [
+        survivors.next_masks(
+            replace(SMALL, criterion="random", rate=0.5, seed=seed), 0, 1, masks, began={}, ended={}
+        )
+        for seed in range(500)
+    ]
+
+    # 6 of 12 and 3 of 4 are asked for, of the 8 and 4 that live. Five standard errors.
+    a, b = (np.mean([found[name] for found in chosen], axis=0) for name in masks)
+    np.testing.assert_allclose(a[masks["a/kernel"]], 6 / 8, atol=5 * 0.0194)
+    np.testing.assert_allclose(b, 3 / 4, atol=5 * 0.0194)
+    assert {found["a/kernel"].sum() for found in chosen} == {6}
+
+
 def test_a_random_choice_is_another_one_for_each_seed_and_the_same_again(runs, tmp_path):
     random = runs(criterion="random")
     again = lottery.run(random.experiment, out=tmp_path / "a", build=builder(), data=DATA)
@@ -159,6 +203,19 @@ def test_a_random_choice_is_another_one_for_each_seed_and_the_same_again(runs, t
 
     assert _masks(again, 2) == _masks(random, 2)
     assert _masks(other, 1) != _masks(random, 1)
+    # Nor are they for each weight, level and trial: of equal shapes, chosen alike.
+    masks = Masks.dense({"a": (40,), "b": (40,)})
+
+    def chosen(trial, level):
+        return survivors.next_masks(
+            replace(random.experiment, output_rate=0.5), trial, level, masks, began={}, ended={}
+        )
+
+    first = chosen(0, 1)
+    assert not np.array_equal(first["a"], first["b"])
+    assert first != chosen(1, 1)
+    # The best of the same numbers would be among the best of before.
+    assert not chosen(0, 2).within(first)
 
 
 def test_at_once_every_level_is_chosen_by_the_dense_network(runs):
@@ -220,13 +277,13 @@ def test_masks_are_found_again_from_files_alone(runs):
 
 @pytest.mark.parametrize("kerase", KERASES)
 def test_a_network_is_scored_in_the_same_way_after_a_stop(tmp_path, kerase):
-    experiment = replace(SMALL, criterion="snip", iterations=2)
+    experiment = replace(SMALL, criterion="snip", iterations=2, levels=1)
     build = builder(kerase, layers=[("Dropout", 0.5)])
     whole, stopped = (
         lottery.run(experiment, out=tmp_path / name, build=build, data=DATA) for name in "ab"
     )
-    stopped.path(Place(0, 2, "ticket")).rename(tmp_path / "away")
+    stopped.path(Place(0, 1, "ticket")).rename(tmp_path / "away")
     again = lottery.run(experiment, out=tmp_path / "b", build=build, data=DATA)
 
-    assert _masks(again, 2) == _masks(whole, 2)
+    assert _masks(again, 1) == _masks(whole, 1)
     assert again.rows() == whole.rows()

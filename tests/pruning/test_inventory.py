@@ -96,6 +96,53 @@ def test_what_a_policy_leaves_out_is_told_before_and_after(library):
     assert after["dense/kernel"] == (True, "kernel")
 
 
+def test_the_mask_says_what_is_removed_though_an_update_has_moved_it():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    model.compile("sgd", "mse", jit_compile=False)
+    callback = pruning.UpdatePruningStep()
+    callback.set_model(pruning.prune_low_magnitude(model, half()))
+    callback.on_train_begin()
+    model.train_on_batch(np.ones((2, 8)), np.ones((2, 4)))
+    kernel, _ = pruning.weight_summaries(model)
+    assert np.mean(model.layers[0].kernel.numpy() == 0) < 0.5
+    assert kernel.sparsity == 0.5
+
+
+def test_a_part_that_is_pruned_by_itself_is_told_of_before_it_is_trained():
+    layer = pruning.prune_low_magnitude(keras.layers.Dense(4), half())
+    model = keras.Sequential([keras.Input((8,)), layer, keras.layers.Dense(2)])
+    found = reasons(model)
+    assert found["dense/kernel"] == (True, "kernel")
+    assert not found["dense_1/kernel"][0]
+
+
+def test_a_weight_that_one_layer_may_share_with_one_left_out_is_not_left_out():
+    class NotTheTwin:
+        def allow_pruning(self, layer):
+            return layer.name != "twin"
+
+        def ensure_model_supports_pruning(self, model):
+            pass
+
+    class Twin(keras.layers.Layer):
+        def __init__(self, other, **arguments):
+            super().__init__(**arguments)
+            self.other = other
+
+        def call(self, inputs):
+            return self.other(inputs)
+
+        def get_prunable_weights(self):
+            return [self.other.kernel]
+
+    dense = keras.layers.Dense(8)
+    model = keras.Sequential([keras.Input((8,)), dense, Twin(dense, name="twin")])
+    before = reasons(model, pruning_policy=NotTheTwin())
+    assert before["dense/kernel"] == (False, "not pruned yet")
+    pruning.prune_low_magnitude(model, half(), pruning_policy=NotTheTwin())
+    assert list(pruning.masks(model)) == ["dense/kernel"]
+
+
 def test_sparsity_and_schedule_are_those_of_the_moment():
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
     schedule = pruning.PolynomialDecay(0.25, 0.75, 0, 2, power=1, frequency=1)
@@ -180,7 +227,22 @@ def test_the_table_shows_every_row_and_the_schedule_once(library):
     assert all(row.name in text for row in rows)
     assert text.count("ConstantSparsity(target_sparsity=0.5") == 1
     covered = sum(row.size for row in rows if row.pruned)
-    assert f"{covered} of {sum(row.size for row in rows)} numbers under masks" in text
+    assert f"{covered} of {sum(row.size for row in rows)} numbers under masks, 0 of them" in text
+
+
+def test_the_table_adds_up_what_is_removed():
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4), layers.Dense(2)])
+    schedule = pruning.ConstantSparsity(0.75, 0, frequency=1)
+    callback = pruning.UpdatePruningStep()
+    callback.set_model(pruning.prune_low_magnitude(model, schedule))
+    callback.on_train_begin()
+    callback.on_train_batch_begin(0)
+    console = Console(file=io.StringIO(), width=120)
+    pruning.summary(model, console=console)
+    # 24 of 32 and 6 of 8, with 6 biases besides.
+    expected = "40 of 46 numbers under masks, 30 of them removed (75.00%)."
+    assert expected in console.file.getvalue()
 
 
 def test_an_unbuilt_model_is_refused():

@@ -80,6 +80,37 @@ def test_each_layer_gives_the_weights_that_multiply_activations(library, case):
     assert [name.split("/", 1)[1] for name in names(model)] == expected
 
 
+# As above, of layers that not every Keras has; what is not pruned has weights nevertheless.
+OTHERS = {
+    "AdditiveAttention": ((5, 2), lambda layer, x: layer()([x, x]), []),
+    "Attention": ((5, 2), lambda layer, x: layer(use_scale=True)([x, x]), []),
+    "Conv1DTranspose": ((8, 2), lambda layer, x: layer(3, 2)(x), ["kernel"]),
+    "DepthwiseConv1D": ((8, 2), lambda layer, x: layer(3)(x), []),
+    "GroupNormalization": ((8,), lambda layer, x: layer(2)(x), []),
+    "LocallyConnected1D": ((8, 2), lambda layer, x: layer(3, 2)(x), ["kernel"]),
+    "LocallyConnected2D": ((8, 8, 2), lambda layer, x: layer(3, 2)(x), ["kernel"]),
+    "Normalization": ((8,), lambda layer, x: layer()(x), []),
+    "RMSNormalization": ((8,), lambda layer, x: layer()(x), []),
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "case"),
+    [
+        pytest.param(library, case, id=f"{library.__name__}-{case}")
+        for library in (keras, tf_keras)
+        for case in OTHERS
+        if hasattr(library.layers, case)
+    ],
+)
+def test_so_do_layers_of_one_kerase_and_those_of_few_weights(library, case):
+    shape, call, expected = OTHERS[case]
+    inputs = library.Input(shape)
+    model = library.Model(inputs, call(getattr(library.layers, case), inputs))
+    assert model.weights
+    assert [name.split("/", 1)[1] for name in names(model)] == expected
+
+
 @BOTH
 def test_attention_gives_its_four_kernels_told_apart(library):
     inputs = library.Input((5, 8))
@@ -155,6 +186,23 @@ def test_a_layer_may_say_itself_what_is_pruned(library):
 
     model = library.Sequential([library.Input((4,)), Prunable()])
     assert names(model) == ["prunable/scale"]
+
+
+@BOTH
+def test_weights_of_one_name_that_a_layer_chooses_are_told_apart(library):
+    class Twice(library.layers.Layer):
+        def build(self, shape):
+            self.both = [self.add_weight(shape=(shape[-1],), name="scale") for _ in range(2)]
+            self.built = True
+
+        def call(self, inputs):
+            return inputs * self.both[0] * self.both[1]
+
+        def get_prunable_weights(self):
+            return self.both
+
+    model = library.Sequential([library.Input((4,)), Twice()])
+    assert names(model) == ["twice/scale", "twice/scale_1"]
 
 
 @BOTH

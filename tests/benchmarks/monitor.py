@@ -68,7 +68,7 @@ def add_row(table: Table, library: Any, make: Any, given: Any, folder: Path) -> 
     def train(callbacks: list[Any]) -> float:
         start = time.perf_counter()
         epochs = max(1, given.steps // EPOCH)
-        model.fit(data, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
+        model.fit(data, epochs=epochs, callbacks=callbacks, verbose=0)
         return 1e3 * (time.perf_counter() - start) / (epochs * EPOCH)
 
     model.fit(data, callbacks=[], verbose=0)  # compiles

@@ -45,6 +45,7 @@ from kerasinit.initializers import (
 from kerasinit.portable import portable
 from kerasinit.reinitialize import Rule, reinitialize
 from kerasinit.saved_variables import variables_in
+from kerasinit.signal_monitor import SignalMonitor
 
 __all__ = [
     "ICNR",
@@ -74,6 +75,7 @@ __all__ = [
     "RandomNormal",
     "RandomUniform",
     "Rule",
+    "SignalMonitor",
     "Siren",
     "Sparse",
     "Stability",

@@ -14,7 +14,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
-from kerasinit.diagnosis.first_update import update_ratios
+from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing
 from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
 from kerasinit.diagnosis.twins import Twins, twins
@@ -45,7 +45,7 @@ class Measure:
             does not reach the loss.
         weight_gradient: Norm of the gradient with respect to the layer's own weights; None
             without any, or where it does not reach the loss.
-        update_ratio: Length of the first update over that of the weights, of the layer's
+        update_ratio: Length of the next update over that of the weights, of the layer's
             kernel; None for a model that is not compiled.
         twins: Units that are alike; None where that says nothing.
         zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
@@ -89,7 +89,15 @@ class Measured:
     passes: int
 
 
-def measure(model: Any, x: Any, y: Any, loss: Any, examples: int, seed: int) -> Measured:
+def measure(
+    model: Any,
+    x: Any,
+    y: Any,
+    loss: Any,
+    examples: int,
+    seed: int,
+    update: NextUpdate | None = None,
+) -> Measured:
     """Run a model forward and back once and return what its layers showed.
 
     Args:
@@ -99,6 +107,8 @@ def measure(model: Any, x: Any, y: Any, loss: Any, examples: int, seed: int) -> 
         loss: See `objective.chosen`.
         examples: How many examples to look at, at most.
         seed: The seed of the random functional.
+        update: The next update of the model, for who measures it again and again; None to
+            make one.
 
     Raises:
         ValueError: If there is nothing to look at, or labels without a loss.
@@ -153,7 +163,7 @@ def measure(model: Any, x: Any, y: Any, loss: Any, examples: int, seed: int) -> 
         for variable, pull in zip(model.trainable_variables, pulled, strict=False)
         if pull is not None
     }
-    ratios = update_ratios(model, pulls)
+    ratios = (update or NextUpdate(model)).ratios(pulls)
     inputs = tuple(signal_of(_numbers(source)) for source in sources)
     layers = tuple(
         _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)

@@ -125,17 +125,22 @@ def diagnose(
         Hanin and Rolnick, 2018, "How to start training: the effect of initialization and
         architecture".
     """
-    if kerases.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"diagnose looks inside with TensorFlow; Keras runs on {keras.backend.backend()}. Set "
-            f"KERAS_BACKEND=tensorflow for the diagnosis."
-        )
-    if not kerases.is_model(model):
-        raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")
+    require_model(model)
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
         raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
     measured = measure(model, x, y, loss, examples, seed)
     return Diagnosis(measured, judge(measured))
+
+
+def require_model(model: Any) -> None:
+    """Raise an error if this is nothing that can be diagnosed."""
+    if kerases.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"A diagnosis looks inside with TensorFlow; Keras runs on {keras.backend.backend()}. "
+            f"Set KERAS_BACKEND=tensorflow for it."
+        )
+    if not kerases.is_model(model):
+        raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")
 
 
 def _finite(content: Any) -> Any:

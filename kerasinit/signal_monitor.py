@@ -190,7 +190,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Look, if the weights that this batch finds are due."""
-        # Not at the end of a batch: for that Keras would wait for the losses at every step.
+        # Not at the end of a batch, where Keras may go on while it is looked at.
         step, before = self._base + batch, self._previous
         self._batch, self._previous = batch, step
         if step < self._next:

@@ -34,10 +34,8 @@ from kerasinit import kerases
 from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
 from kerasinit.pruning.counter import Counter, beside
+from kerasinit.pruning.quiet import QuietSteps
 from kerasinit.pruning.registry import PrunableWeight
-
-# Steps without a change of masks from which on a second training function pays.
-_WORTH_COMPILING = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +88,11 @@ class Pruner:
         self.begun = self.fitting = self.waits_for_training = False
         self._strategy = strategy
         self._in_fit = self._restored = self._first_epoch = False
-        self.quiet = self._counts_calls = self._may_be_quiet = self._masked = False
-        self._unchanged, self._sure_calls = range(0), 0
+        self.quiet = self._counts_calls = self._masked = False
+        self._quiet_steps = QuietSteps()
         self._before_ahead: tuple[int, int] | None = None
+        # The first step of a training that nobody could look to the end of.
+        self._unforeseen: int | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
         self._said: set[str] = set()
         self.rules = {weight.name: rule for weight, rule in weights}
@@ -245,6 +245,7 @@ class Pruner:
         """Expect the first epoch of a training."""
         self.begun = self._first_epoch = True
         self.waits_for_training = False
+        self._unforeseen = self.counter.position[0] + 1
 
     def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
         """Find the step at the first epoch of a training, and look ahead to its end.
@@ -256,7 +257,8 @@ class Pruner:
             every: Training steps that make one update of the weights.
         """
         # Between epochs other callbacks may write weights.
-        self._masked, self._sure_calls = False, 0
+        self._masked = False
+        self._quiet_steps.forget()
         if self._first_epoch:
             self._first_epoch = False
             if self._restored and epoch in self._position_of_epoch:
@@ -264,6 +266,7 @@ class Pruner:
             elif epoch > 0 and (self._fresh or self._restored):
                 self._resume(epoch, batches, every)
             self._restored = self._fresh = False
+            self._unforeseen = self.counter.position[0] + 1
             if batches is not None:
                 self._look_ahead(epoch, batches, epochs, every)
         self._position_of_epoch[epoch] = self.counter.position
@@ -293,18 +296,22 @@ class Pruner:
             return
         step, waiting = self.counter.position
         behind = step * every if waiting == 0 else (step - 1) * every + waiting
+        self._unforeseen = None
+        self._say_what_will_not_work(step + 1, -(-(behind + ahead) // every))
+
+    def _say_what_will_not_work(self, first: int, last: int) -> None:
         outlook.say_what_will_not_work(
             self._by_rule(),
             {name: tuple(weight.shape) for name, weight in self.weights.items()},
             self.sparsities,
-            first=step + 1,
-            last=-(-(behind + ahead) // every),
+            first=first,
+            last=last,
             said=self._said,
         )
 
     def _go_to(self, step: int, waiting: int) -> None:
         self.counter.go_to(step, waiting)
-        self._sure_calls = 0
+        self._quiet_steps.forget()
 
     def end_training(self) -> None:
         """Apply the masks one last time, and expect a callback again in the next training."""
@@ -312,6 +319,11 @@ class Pruner:
         self.begun = False
         # Keras' callbacks are still at work in a `fit` that is ours.
         self.fitting = self._in_fit
+        first, self._unforeseen = self._unforeseen, None
+        last, _ = self.counter.position
+        if first is not None and first <= last:
+            # How long the training would be was not known; better late than never.
+            self._say_what_will_not_work(first, last)
 
     def restored(self) -> None:
         """Take the masks from weights that a callback has just put back in a training.
@@ -364,7 +376,9 @@ class Pruner:
             self._go_to(*self._before_ahead)
             self._before_ahead = None
         self._fresh = False
-        if quiet_function is None or not self._is_quiet(steps):
+        if quiet_function is None or not self._quiet_steps.next_call(
+            lambda: self.counter.position[0], self.rules.values(), steps
+        ):
             self._masked = False
             self.counter.write()
             return train_function(iterator)
@@ -380,28 +394,6 @@ class Pruner:
             self.counter.count_outside()
         return logs
 
-    def _is_quiet(self, steps: int) -> bool:
-        """Return whether no mask changes in the next steps, nor in the one after them.
-
-        That one would look at weights that are not masked yet.
-        """
-        if not self._may_be_quiet:
-            return False
-        if self._sure_calls:
-            self._sure_calls -= 1
-            return True
-        # To read a variable takes a twentieth of the step of a small network.
-        step, _ = self.counter.position
-        if step not in self._unchanged:
-            following = min(outlook.next_update(rule, step) for rule in self._by_rule())
-            # For few steps it is not worth to compile a training function.
-            worth = following - step > _WORTH_COMPILING
-            self._unchanged = range(step, following if worth else step)
-        # A call takes that many steps or, at the end of the data, fewer.
-        calls = max(0, (self._unchanged.stop - step - 2) // steps)
-        self._sure_calls = max(0, calls - 1)
-        return calls > 0
-
     def fit(
         self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
     ) -> Any:
@@ -414,12 +406,11 @@ class Pruner:
             **kwargs: The same.
         """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
-        self._may_be_quiet = may_be_quiet and not self._replicated
-        self._unchanged, self._sure_calls = range(0), 0
+        self._quiet_steps.begin(may_be_quiet and not self._replicated)
         try:
             return original(*args, **kwargs)
         finally:
-            self.begun = self.fitting = self._in_fit = self._may_be_quiet = False
+            self.begun = self.fitting = self._in_fit = self._quiet_steps.allowed = False
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

@@ -309,3 +309,12 @@ def test_a_missing_callback_is_an_error(jit_compile):
     with pytest.raises(ValueError, match=r"fit\(\.\.\., callbacks=\[kerasinit.pruning.UpdateP"):
         model.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
+def test_a_training_whose_length_is_not_known_is_told_of_at_its_end():
+    model = pruning.prune_low_magnitude(made(), constant(0.5, frequency=20))
+    batches = ((X[i : i + BATCH], Y[i : i + BATCH]) for i in range(0, 48, BATCH))
+    with pytest.warns(UserWarning, match=r"not fire in this training, steps 1 to 1[23]") as said:
+        model.fit(batches, shuffle=False, verbose=0, callbacks=[pruning.UpdatePruningStep()])
+    assert sum(str(warning.message).startswith("Pruning: ") for warning in said) == 1

@@ -44,6 +44,7 @@ from kerasinit.initializers import (
     Zeros,
 )
 from kerasinit.portable import portable
+from kerasinit.recommend import recommend
 from kerasinit.reinitialize import Rule, reinitialize
 from kerasinit.saved_variables import variables_in
 
@@ -92,6 +93,7 @@ __all__ = [
     "lsuv",
     "portable",
     "propagate_moments",
+    "recommend",
     "reinitialize",
     "rules",
     "stability",

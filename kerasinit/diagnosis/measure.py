@@ -139,7 +139,7 @@ def measure(model: Any, x: Any, y: Any, loss: Any, examples: int, seed: int) -> 
 
         return heard
 
-    with _as_it_was(model), probing(model, look), tf.GradientTape() as tape:
+    with as_it_was(model), probing(model, look), tf.GradientTape() as tape:
         sources = [one for one in tf.nest.flatten(x) if one.dtype.is_floating]
         for source in sources:
             tape.watch(source)
@@ -274,8 +274,8 @@ def _with_weights(
 
 
 @contextlib.contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
-    """Put everything that a pass may move back: moving statistics, counters, seeds, metrics."""
+def as_it_was(model: Any) -> Iterator[None]:
+    """Put back what the block moved: weights, moving statistics, counters, seeds, metrics."""
     variables = {id(one): one for one in (*model.variables, *model.non_trainable_variables)}
     for metric in getattr(model, "metrics", None) or ():
         variables.update({id(one): one for one in metric.variables})

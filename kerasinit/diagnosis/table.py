@@ -47,10 +47,14 @@ def text(diagnosis: "Diagnosis") -> str:
         measured = diagnosis.measured
         console.print(f"{measured.examples} examples; gradients of {measured.objective}.")
         if diagnosis.ok:
-            console.print("Nothing found that would keep it from training.")
+            seeds = len(diagnosis.seeds)
+            more = f", nor drawn anew under {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
+            console.print(f"Nothing found that would keep it from training{more}.")
         for finding in diagnosis.findings:
             more = f" and {len(finding.others)} more" if finding.others else ""
-            console.print(f"\n{finding.kind} at {finding.layer}{more} ({finding.confidence:.0%})")
+            shown = finding.shown(len(diagnosis.seeds))
+            sure = ", ".join(one for one in (f"{finding.confidence:.0%}", shown) if one)
+            console.print(f"\n{finding.kind} at {finding.layer}{more} ({sure})")
             for line in (finding.evidence, finding.meaning, f"-> {finding.advice}"):
                 console.print(Padding(line, (0, 0, 0, 2)))
     return capture.get().rstrip()

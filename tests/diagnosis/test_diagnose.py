@@ -114,7 +114,7 @@ def test_only_the_first_examples_are_looked_at():
 
 
 def test_the_report_is_a_narrow_table_and_plain_json():
-    model = networks.one_nan(32)
+    model = networks.FAULTS["nan"].planted(keras, 32, 0)
     report = kerasinit.diagnose(model, networks.batch(8, 32))
     assert max(map(len, str(report).splitlines())) <= 80
     assert "non-finite at dense_2" in str(report)

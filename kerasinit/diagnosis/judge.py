@@ -262,12 +262,13 @@ def _activations(found: _Found) -> None:
         now = _apart(row.signal.correlation)
         if place < found.head and row.signal.units > 1 and apart and now:
             fall = math.log(now / apart)
-            if -fall > allowed:
+            # An average over k positions leaves a k-th of what differs by itself.
+            if -fall - slack > allowed:
                 found.tell(
                     "correlation-collapse",
                     row.layer,
                     f"the cosine between examples is 1 - {now:.1e}, after 1 - {apart:.1e} where "
-                    f"the signal came from: {-fall:.1f} nats, limit {allowed:.1f}",
+                    f"the signal came from: {-fall:.1f} nats, limit {allowed + slack:.1f}",
                     limits.confidence(fall, variance, found.judgements),
                     advice("correlation-collapse", found.activation(place)),
                 )

@@ -164,8 +164,8 @@ class _Reader:
         if around.follows is not None and wanted > 1:
             slope = _negative_slope(wanted)
             if slope is not None:
-                given = {} if slope == 0 else {"negative_slope": slope}
-                return Asked(initializers.HeNormal(gain=share, **given), reason)
+                leaky = {} if slope == 0 else {"negative_slope": slope}
+                return Asked(initializers.HeNormal(gain=share, **leaky), reason)
         return Asked(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
@@ -173,12 +173,17 @@ class _Reader:
 
     def _centred(self, part: Part, feeds: Any, factor: float, reason: str) -> Asked:
         reading = part.reading
-        if math.prod(part.shape[axis] for axis in reading.input_axes) < 2:
+        summed = reading.input_axes
+        if hasattr(part.layer, "kernel_size") and not reading.batch_axes:
+            # Each tap on its own: borders, and strides of transposed ones, leave some taps out.
+            channels = max(axis for axis in summed if axis not in reading.output_axes)
+            summed = (channels,) if part.shape[channels] > 1 else summed
+        if math.prod(part.shape[axis] for axis in summed) < 2:
             return Asked(initializers.LecunNormal(gain=_rounded(factor * gain(feeds))), reason)
         axes: dict[str, Any] = {}
-        if reading.input_axes != tuple(range(len(part.shape) - 1)):
+        if summed != tuple(range(len(part.shape) - 1)):
             axes = {
-                "input_axes": list(reading.input_axes),
+                "input_axes": list(summed),
                 "output_axes": list(reading.output_axes),
                 "fans": [reading.fan_in, reading.fan_out],
             }

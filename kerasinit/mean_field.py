@@ -78,9 +78,12 @@ def _known(activation: Any, mode: str) -> Stability | None:
     if isinstance(activation, str):
         return _computed(activation, mode)
     seen = _SEEN[mode]
-    if activation not in seen:
-        seen[activation] = _computed(activation, mode)
-    return seen[activation]
+    try:
+        if activation not in seen:
+            seen[activation] = _computed(activation, mode)
+        return seen[activation]
+    except TypeError:  # one of NumPy's functions, which weak references cannot hold
+        return _computed(activation, mode)
 
 
 def _computed(activation: Any, mode: str) -> Stability | None:

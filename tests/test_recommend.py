@@ -93,14 +93,17 @@ def test_activations_that_are_layers_and_normalizations_between_are_seen(module)
         layers.LeakyReLU(**slope),
         layers.Dense(8),
         layers.Activation("sigmoid"),
+        layers.Dense(8),
+        layers.ReLU(6.0),
         layers.Dense(3),
     )
     found = recommend(model)
     assert asked(model)["dense/kernel"] == "HeNormal()"
     assert "normalization" in found["dense/kernel"].reason
     assert asked(model)["dense_1/kernel"] == "HeNormal(negative_slope=0.3)"
-    assert asked(model)["dense_3/kernel"] == "CentredNormal(nonlinearity='sigmoid')"
-    assert "output" in found["dense_3/kernel"].reason
+    assert asked(model)["dense_3/kernel"] == "CentredNormal(gain=1.4142, nonlinearity='sigmoid')"
+    assert asked(model)["dense_4/kernel"] == "LecunNormal()"
+    assert "output" in found["dense_4/kernel"].reason
     assert asked(model)["batch_normalization/gamma"] == "'own'"
 
 
@@ -223,6 +226,26 @@ def test_a_subclassed_model_is_seen_in_the_order_of_its_call(module):
     inputs = module.Input((8,))
     wanted = asked(module.Model(inputs, module.layers.Dense(3)(Inner()(inputs))))
     assert wanted["inner/second/kernel"] == "CentredNormal(nonlinearity='sigmoid')"
+
+
+@both
+def test_what_a_call_does_by_functions_is_taken_as_linear_and_no_output(module):
+    class Mine(module.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = module.layers.Dense(8, bias_initializer="ones")
+            self.last = module.layers.Dense(3, bias_initializer="ones")
+
+        def call(self, x):
+            return self.last(abs(self.first(x)))
+
+    model = Mine()
+    model(np.zeros((2, 8), "float32"))
+    found = recommend(model)
+    assert "as far as can be seen" in found["dense/kernel"].reason
+    assert repr(found["dense/bias"].initializer) == "Zeros()"
+    assert "output" in found["dense_1/kernel"].reason
+    assert found["dense_1/bias"].initializer == "own"
 
 
 # ------------------------------------------------------------------- what is left alone

@@ -12,9 +12,10 @@ import keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis.judge import Finding, judge, together
-from kerasinit.diagnosis.measure import Measure, Measured, as_it_was, measure
+from kerasinit.diagnosis.measure import Measure, Measured, measure
 from kerasinit.kernels import parts
 from kerasinit.reinitialize import checked_seed, draw_anew
+from kerasinit.unchanged import as_it_was
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from kerasinit.diagnosis.advice import FROM_VALUES
+
 if TYPE_CHECKING:
     from kerasinit.diagnosis.report import Diagnosis
 
@@ -57,6 +59,10 @@ def text(diagnosis: "Diagnosis") -> str:
             console.print(f"\n{finding.kind} at {finding.layer}{more} ({sure})")
             for line in (finding.evidence, finding.meaning, f"-> {finding.advice}"):
                 console.print(Padding(line, (0, 0, 0, 2)))
+        if any(finding.kind in FROM_VALUES for finding in diagnosis.findings):
+            console.print("\nNew first values for the whole model, by what each layer asks for:")
+            call = "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)"
+            console.print(Padding(f"-> {call}", (0, 0, 0, 2)))
     return capture.get().rstrip()
 
 

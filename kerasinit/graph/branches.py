@@ -88,7 +88,8 @@ def residual_branches(model: Any) -> list[Branch]:
     >>> [layer.name for layer in branch.layers], branch.shortcut, branch.depth
     (['up', 'down'], (), 2)
     """
-    return branches_in(_required_graph(model), Weights(model))
+    weights = Weights(model)
+    return branches_in(_required_graph(model), weights)
 
 
 def branches_in(graph: Graph, weights: Weights) -> list[Branch]:

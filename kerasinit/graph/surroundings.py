@@ -23,7 +23,7 @@ class Surroundings:
         feeds: The activation that its inputs come from; None if they come from elsewhere.
         normalized: Whether a normalization comes between its sums and the activation.
         gate: Whether the activation's output multiplies another signal.
-        output: Whether no kernel comes after it.
+        output: Whether an output of the model comes after it, and no kernel.
         run: How many layers of this activation stand in a row, it among them, with neither a
             normalization nor a sum in between.
         widths: How many units each layer of that row has, as far as they are known.
@@ -91,7 +91,8 @@ class _Reader:
             for source in node.inputs:
                 self.users[source].append(place)
         self.has_kernel = [bool(weights.kernels(node.layer)) for node in graph.nodes]
-        self.after = self._reached()
+        self.outputs = set(graph.outputs)
+        self.after, self.out = self._reached()
         self.forward: list[tuple[Any, bool, int]] = [(None, False, -1)] * len(graph.nodes)
         self.sources: list[Any] = [None] * len(graph.nodes)
         self.previous: list[tuple[int, ...]] = [()] * len(graph.nodes)
@@ -116,7 +117,7 @@ class _Reader:
                 self.sources[place],
                 normalized,
                 any(self.nodes[user].kind == "product" for user in self.users[end]),
-                not self.after[place],
+                self.out[place] and not self.after[place],
                 len(rows[place]),
                 tuple(self._width(other) for other in rows[place]),
             )
@@ -125,12 +126,14 @@ class _Reader:
                     found.setdefault(id(unit), one)
         return found
 
-    def _reached(self) -> list[bool]:
-        """Return for each place whether a kernel comes after it."""
-        after = [False] * len(self.nodes)
+    def _reached(self) -> tuple[list[bool], list[bool]]:
+        """Return for each place whether a kernel comes after it, and whether an output does."""
+        after, out = [False] * len(self.nodes), [False] * len(self.nodes)
         for place in reversed(range(len(self.nodes))):
-            after[place] = any(self.has_kernel[user] or after[user] for user in self.users[place])
-        return after
+            users = self.users[place]
+            after[place] = any(self.has_kernel[user] or after[user] for user in users)
+            out[place] = place in self.outputs or any(out[user] for user in users)
+        return after, out
 
     def _following(self, place: int) -> tuple[Any, bool, int]:
         """Return the activation after a kernel, whether it is normalized first, and where it is."""
@@ -278,10 +281,12 @@ def _name_of_layer(layer: Any) -> Any:
     """Return the name of what an activation layer does, or the layer, if it has no name."""
     if not isinstance(layer, _RELU):
         return layer
-    config = layer.get_config()
+    config = layer.get_config()  # of tf_keras, with arrays of NumPy
     if config["threshold"] or config["negative_slope"]:
         return layer
-    return {None: "relu", 6: "relu6"}.get(config["max_value"], layer)
+    if config["max_value"] is None:
+        return "relu"
+    return "relu6" if float(config["max_value"]) == 6 else layer
 
 
 def is_attention(node: Node) -> bool:

@@ -16,6 +16,7 @@ import tf_keras
 from kerasinit import kerases
 from kerasinit.graph.nodes import ATTENTION, Graph, Node, kind_of_layer
 from kerasinit.kernels import inner_layers
+from kerasinit.unchanged import as_it_was
 
 # What goes on inside them is known, or happens in loops, step by step.
 _CLOSED = (
@@ -59,7 +60,7 @@ def traced_graph(model: Any) -> Graph | None:
     nodes: list[Node] = []
     made: dict[int, int] = {}  # which call gave a tensor
     held: list[Any] = []  # as long as a tensor is held, no other has its id
-    with contextlib.ExitStack() as stack:
+    with as_it_was(model), contextlib.ExitStack() as stack:
         for layer in _innermost(model):
             stack.enter_context(_watched(layer, nodes, made, held))
         try:

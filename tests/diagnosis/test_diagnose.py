@@ -177,6 +177,9 @@ def test_the_report_is_a_narrow_table_and_plain_json():
     report = kerasinit.diagnose(model, networks.batch(8, 32))
     assert max(map(len, str(report).splitlines())) <= 80
     assert "non-finite at dense_2" in str(report)
+    assert "kerasinit.recommend" not in str(report)  # what is lost is to be loaded
+    ill = kerasinit.diagnose(networks.FAULTS["small"].planted(keras, 32, 0), networks.batch(8, 32))
+    assert "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)" in str(ill)
     content = json.loads(report.to_json())
     assert content["findings"][0]["kind"] == "non-finite"
     assert content["measured"]["layers"][2]["signal"]["mean"] is None

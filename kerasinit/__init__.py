@@ -9,6 +9,7 @@ from kerasinit.initializers import (
     ICNR,
     AlexNet,
     Bilinear,
+    CentredNormal,
     Chrono,
     Constant,
     ConvolutionAware,
@@ -43,6 +44,7 @@ from kerasinit.initializers import (
     Zeros,
 )
 from kerasinit.portable import portable
+from kerasinit.recommend import recommend
 from kerasinit.reinitialize import Rule, reinitialize
 from kerasinit.saved_variables import variables_in
 from kerasinit.signal_monitor import SignalMonitor
@@ -51,6 +53,7 @@ __all__ = [
     "ICNR",
     "AlexNet",
     "Bilinear",
+    "CentredNormal",
     "Chrono",
     "Constant",
     "ConvOrthogonal",
@@ -92,6 +95,7 @@ __all__ = [
     "lsuv",
     "portable",
     "propagate_moments",
+    "recommend",
     "reinitialize",
     "rules",
     "stability",

@@ -218,6 +218,7 @@ def _none(slot: Slot, calls: Sequence[Call]) -> None:
 _WAYS: dict[type, Callable[[Slot, Sequence[Call]], Any]] = {
     initializers.AlexNet: _alexnet,
     initializers.Bilinear: _none,
+    initializers.CentredNormal: _none,
     initializers.Chrono: _none,
     initializers.Constant: _namesake,
     initializers.ConvOrthogonal: _none,

@@ -33,7 +33,7 @@ def fitted(initializer: Any, part: Part, seed: int) -> Any:
         what the layer was built with.
     """
     if initializer is OWN:
-        initializer = _own(part)
+        initializer = own_initializer(part)
         if initializer is None:
             return None
         if _has_unit_forget_bias(part):
@@ -90,7 +90,7 @@ _OWN_ATTRIBUTES = {
 }
 
 
-def _own(part: Part) -> Any:
+def own_initializer(part: Part) -> Any:
     """Return what a variable's layer initialized it with; None if that cannot be said."""
     name = kerases.variable_name(part.variable)
     for attribute in _OWN_ATTRIBUTES.get(name, (f"{name}_initializer",)):

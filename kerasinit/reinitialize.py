@@ -255,6 +255,21 @@ def reinitialize(
     return Report(seed, tuple(changes))
 
 
+def draw_anew(found: Iterable[Part], seed: int) -> None:
+    """Give variables what their layers were built with, as ``reinitialize(model, seed=seed)``.
+
+    Whatever is behind them, such as an optimizer, is left alone.
+
+    Args:
+        found: The variables.
+        seed: The seed.
+    """
+    for part in found:
+        initializer = placement.fitted(OWN, part, streams.derive(seed, "reinitialize", part.name))
+        if initializer is not None:
+            part.variable.assign(placement.values(initializer, part))
+
+
 def checked_seed(seed: Any) -> int:
     """Return a seed as an integer, drawn if it is None.
 

@@ -9,9 +9,12 @@ from kerasinit import kerases, placement, streams
 from kerasinit.data_dependent import forward
 from kerasinit.data_dependent.checks import checked_count, checked_positive, varies
 from kerasinit.data_dependent.report import Reached, Report, finished
-from kerasinit.data_dependent.targets import Target, targets
+from kerasinit.data_dependent.targets import Target, columns, targets
+from kerasinit.graph.surroundings import look_around
+from kerasinit.graph.units import Weights
 from kerasinit.initializers.constant import Zeros
 from kerasinit.initializers.orthogonal import Orthogonal
+from kerasinit.mean_field import is_collapsing
 from kerasinit.reinitialize import checked_seed
 
 
@@ -37,6 +40,10 @@ def lsuv(
     the other: with ``z`` all outputs of the layer before its activation, over examples,
     positions and units, ``w <- w / sqrt(Var[z])``, until ``|Var[z] - 1| <= tolerance``.
 
+    Before a sigmoid, or another activation behind which all examples come to look alike
+    (softplus, hard_sigmoid), the biases take away the mean of each unit over the batch, and z is
+    what is left. Otherwise the mean of 1/2 that sigmoids give would outweigh all that differs.
+
     What is scaled:
 
     * Dense, EinsumDense, convolutions and the layers inside an attention: the kernel.
@@ -52,8 +59,11 @@ def lsuv(
 
     Args:
         model: A built model of either Keras and of any kind.
-        batch: What the model is called on: an array, or a list or dictionary of arrays. Some
-            hundred examples; the fewer, the less does another batch agree.
+        batch: What the model is called on: an array, or a list or dictionary of arrays. On
+            another batch of B examples a layer whose output has r independent directions (at most
+            its units) comes out with a variance of about ``1 +- 2 / sqrt(B r)``, two batches of
+            chance together. For 10% in layers of ten units and more take 500 examples; twice as
+            many examples for half as many units.
         tolerance: How far from 1 the variance may be; 0.1 by default.
         iterations: How often a layer is scaled before giving up. Once is enough where the
             output is linear in the kernel, as in every layer of Keras.
@@ -89,9 +99,19 @@ def lsuv(
     kerases.require_resettable_optimizer(model)
     seed = checked_seed(seed)
     rows: dict[str, Reached] = {}
+    _, around = look_around(model, Weights(model))
+    shifted = {
+        target.name
+        for target in scaled
+        if target.known
+        and not target.recurrent
+        and id(target.owner) in around
+        and is_collapsing(around[id(target.owner)].follows)
+    }
 
     def mender(target: Target, measure: forward.Measure) -> None:
-        rows[target.name] = _scaled(target, measure, tolerance, iterations)
+        shifts = target.name in shifted
+        rows[target.name] = _scaled(target, measure, tolerance, iterations, shifts)
 
     variables = [variable for target in scaled for variable in target.variables]
     with forward.preserved(model, variables):
@@ -114,10 +134,19 @@ def _start(target: Target, seed: int) -> None:
             target.bias.variable.assign(placement.values(initializer, target.bias))
 
 
-def _scaled(target: Target, measure: forward.Measure, tolerance: float, most: int) -> Reached:
-    total, before = 1.0, None
+def _scaled(
+    target: Target, measure: forward.Measure, tolerance: float, most: int, shifts: bool
+) -> Reached:
+    total, before, note = 1.0, None, _note(target)
     for iteration in range(most + 1):
         output = measure()
+        means = None
+        if shifts:
+            units = columns(target, output.ndim)
+            if units.bias_order is None:
+                shifts, note = False, "no bias for each unit: the mean stays"
+            else:
+                means = units.by_unit(output).mean(0)
         variance, mean = float(output.var()), float(output.mean())
         if not varies(output, target).all():
             raise ValueError(
@@ -129,15 +158,21 @@ def _scaled(target: Target, measure: forward.Measure, tolerance: float, most: in
         # Once, it is scaled in any case: that costs nothing, and leaves the whole tolerance
         # to the next batch.
         if iteration and abs(variance - 1) <= tolerance:
-            note = _note(target)
             kind = type(target.layer).__name__
             return Reached(target.name, kind, before, variance, mean, total, iteration, note=note)
-        factor = variance ** (-0.5 / len(target.kernels))
+        scale = variance**-0.5
+        if means is not None:
+            scale = float(units.by_unit(output).var(0).mean()) ** -0.5
         if iteration < most:
             for part in target.kernels:
                 value = kerases.read(part.variable)
+                factor = scale ** (1 / len(target.kernels))
                 part.variable.assign((value.astype(np.float64) * factor).astype(value.dtype))
-            total *= variance**-0.5
+            if means is not None:
+                bias = kerases.read(target.bias.variable)
+                left = (bias.astype(np.float64) - units.as_bias(means, bias.shape)) * scale
+                target.bias.variable.assign(left.astype(bias.dtype))
+            total *= scale
     raise ValueError(
         f"The output of {target.name!r} has the variance {variance:.4g} after {most} scalings, not "
         f"1 within {tolerance:g}. To leave the layer as it is: keep=[{target.name!r}]."

@@ -21,6 +21,9 @@ KINDS = {
     "exploding-gradients": "A small change of these layers changes the loss more than a large one "
     "of the later layers: steps that suit those destroy these.",
 }
+# What other first values mend, as `kerasinit.recommend` gives them. Not what the data brings, and
+# not numbers that are lost.
+FROM_VALUES = tuple(kind for kind in KINDS if kind not in ("non-finite", "unscaled-input"))
 _PLAIN = {
     None: "kerasinit.LecunNormal()",
     "linear": "kerasinit.LecunNormal()",

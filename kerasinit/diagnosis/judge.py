@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kerasinit.diagnosis import limits
@@ -26,6 +26,10 @@ class Finding:
         meaning: What it means, in a sentence.
         advice: What to write to mend it.
         others: The paths of other layers that show it.
+        as_is: Whether it shows with the weights as they are. If not, the other attributes
+            are those of the first of the ``seeds``.
+        seeds: Those of the seeds that were asked for with which it shows, the weights drawn anew.
+            If none, it comes from these weights, not from the initializers.
     """
 
     kind: str
@@ -35,15 +39,26 @@ class Finding:
     meaning: str
     advice: str
     others: tuple[str, ...] = ()
+    as_is: bool = True
+    seeds: tuple[int, ...] = ()
+
+    def shown(self, asked: int) -> str:
+        """Return in how many of the seeds it shows, as a phrase; empty if none was asked for."""
+        if not asked:
+            return ""
+        now = "" if self.as_is else "not as it is, but "
+        return f"{now}in {len(self.seeds)} of {asked} seeds"
 
 
-def judge(measured: Measured) -> tuple[Finding, ...]:
+def judge(measured: Measured, times: int = 1) -> tuple[Finding, ...]:
     """Return what is wrong, one finding for each kind, causes before their effects.
 
     Args:
         measured: What the model showed.
+        times: How many sets of weights of it are judged in all: the more, the rarer must be
+            what counts as more than chance in one.
     """
-    found = _Found(measured)
+    found = _Found(measured, times)
     sound = _non_finite(found)
     _unscaled_input(found)
     _symmetry(found)
@@ -52,19 +67,49 @@ def judge(measured: Measured) -> tuple[Finding, ...]:
     _activations(found)
     if sound:
         _gradients(found)
-    return tuple(sorted(found.findings.values(), key=lambda one: list(KINDS).index(one.kind)))
+    return _sorted(found.findings.values())
+
+
+def together(
+    as_it_is: tuple[Finding, ...], by_seed: dict[int, tuple[Finding, ...]]
+) -> tuple[Finding, ...]:
+    """Return findings of the weights as they are and of others, one for each kind.
+
+    Args:
+        as_it_is: Those of the weights as they are.
+        by_seed: Those of weights drawn anew, by their seed.
+    """
+    first = {finding.kind: finding for finding in as_it_is}
+    for findings in by_seed.values():
+        for finding in findings:
+            first.setdefault(finding.kind, dataclasses.replace(finding, as_is=False))
+    return _sorted(
+        dataclasses.replace(
+            finding,
+            seeds=tuple(
+                seed
+                for seed, findings in by_seed.items()
+                if any(one.kind == finding.kind for one in findings)
+            ),
+        )
+        for finding in first.values()
+    )
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda one: list(KINDS).index(one.kind)))
 
 
 class _Found:
     """The rows that can be judged, and what was found so far."""
 
-    def __init__(self, measured: Measured) -> None:
+    def __init__(self, measured: Measured, times: int) -> None:
         self.measured = measured
         self.rows = list(measured.layers)
         self.findings: dict[str, Finding] = {}
         kernels = [place for place, row in enumerate(self.rows) if row.role == "kernel"]
         self.head = kernels[-1] if kernels else len(self.rows)
-        self.judgements = 4 * max(1, len(kernels))
+        self.judgements = 4 * max(1, len(kernels)) * times
 
     def tell(self, kind: str, layer: str, evidence: str, confidence: float, mend: str) -> None:
         """Note a finding, or one more layer of it."""
@@ -175,7 +220,7 @@ def _dead_units(found: _Found) -> None:
 
 def _saturation(found: _Found) -> None:
     for place, row in enumerate(found.rows):
-        if row.signal.saturated is not None and row.signal.saturated > 0.5:
+        if row.signal.saturated is not None and row.signal.saturated > limits.TYPICAL:
             found.tell(
                 "saturation",
                 row.layer,
@@ -217,12 +262,13 @@ def _activations(found: _Found) -> None:
         now = _apart(row.signal.correlation)
         if place < found.head and row.signal.units > 1 and apart and now:
             fall = math.log(now / apart)
-            if -fall > allowed:
+            # An average over k positions leaves a k-th of what differs by itself.
+            if -fall - slack > allowed:
                 found.tell(
                     "correlation-collapse",
                     row.layer,
                     f"the cosine between examples is 1 - {now:.1e}, after 1 - {apart:.1e} where "
-                    f"the signal came from: {-fall:.1f} nats, limit {allowed:.1f}",
+                    f"the signal came from: {-fall:.1f} nats, limit {allowed + slack:.1f}",
                     limits.confidence(fall, variance, found.judgements),
                     advice("correlation-collapse", found.activation(place)),
                 )

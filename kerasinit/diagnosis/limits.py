@@ -23,6 +23,15 @@ its layers with probability `FALSE_ALARM` (Bonferroni).
 (pi - 1)`` a layer on the way back, whatever the weights (`NORMALIZED` nats). That much growth is
 the architecture's own, and the kernels before it do not feel it: their scale has no effect.
 
+**Saturation.** A gradient's variance is multiplied by the square of the slope at the unit that it
+passes. An activation is called flat where that square is below ``exp(-HARM)`` of the largest, so
+that a single layer does the harm of a whole network; a layer is told off if its median input lies
+there (`TYPICAL`), that is, if the typical way through it is lost. At a fixed point of variance 1,
+tanh is flat at 3% of its inputs; for half of them the variance must be above 10.
+
+**Several seeds.** Where the weights are drawn anew under other seeds, and judged as well, all sets
+of weights are judgements of one diagnosis: `FALSE_ALARM` holds for all of them together.
+
 **Dead units.** Whatever the input, the sum of a unit with symmetric weights and no bias is
 negative as often as positive, so it is below zero for every example with probability 1/2 at
 most, in layers of any depth. The number of dead ones among ``n`` is bounded by a binomial one.
@@ -41,7 +50,8 @@ from scipy import special  # not scipy.stats, which takes long to import
 
 HARM = 6.0  # nats
 NORMALIZED = math.log(math.pi / (math.pi - 1))
-FALSE_ALARM = 1e-3  # for a whole network
+FALSE_ALARM = 1e-3  # for a whole diagnosis
+TYPICAL = 0.5
 _SPREAD = 5.0  # relative variance of relu(z)^2
 
 

@@ -1,9 +1,7 @@
 """One pass forward and one back, and what every layer showed on the way."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from kerasinit.diagnosis.probes import probing
 from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
 from kerasinit.diagnosis.twins import Twins, twins
 from kerasinit.kernels import KERNELS, Part, parts
+from kerasinit.unchanged import as_it_was
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def measure(
 
         return heard
 
-    with _as_it_was(model), probing(model, look), tf.GradientTape() as tape:
+    with as_it_was(model), probing(model, look), tf.GradientTape() as tape:
         sources = [one for one in tf.nest.flatten(x) if one.dtype.is_floating]
         for source in sources:
             tape.watch(source)
@@ -281,21 +280,6 @@ def _with_weights(
         ),
         finite_weights=all(bool(np.isfinite(value).all()) for value in values.values()),
     )
-
-
-@contextlib.contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
-    """Put everything that a pass may move back: moving statistics, counters, seeds, metrics."""
-    variables = {id(one): one for one in (*model.variables, *model.non_trainable_variables)}
-    for metric in getattr(model, "metrics", None) or ():
-        variables.update({id(one): one for one in metric.variables})
-    before = [(one, kerases.read(one)) for one in variables.values() if hasattr(one, "numpy")]
-    try:
-        yield
-    finally:
-        for variable, value in before:
-            if kerases.read(variable).tobytes() != value.tobytes():
-                kerases.assign(variable, value)
 
 
 def _classes(*names: str) -> tuple[type, ...]:

@@ -67,7 +67,7 @@ def page(diagnosis: "Diagnosis") -> str:
         element(
             "main",
             element("h1", title),
-            *(_finding(finding) for finding in diagnosis.findings),
+            *(_finding(finding, len(diagnosis.seeds)) for finding in diagnosis.findings),
             element("h2", "Signal and gradient"),
             element(
                 "img",
@@ -82,12 +82,14 @@ def page(diagnosis: "Diagnosis") -> str:
     return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
 
 
-def _finding(finding: "Finding") -> Markup:
+def _finding(finding: "Finding", seeds: int) -> Markup:
+    shown = finding.shown(seeds)
+    sure = f"confidence {finding.confidence:.0%}{f'; {shown}' if shown else ''}"
     others = f" Also at {', '.join(finding.others)}." if finding.others else ""
     return element(
         "section",
         element("h2", f"{finding.kind} at {finding.layer}"),
-        element("p", f"{finding.evidence} (confidence {finding.confidence:.0%}).{others}"),
+        element("p", f"{finding.evidence} ({sure}).{others}"),
         element("p", finding.meaning),
         element("p", element("code", finding.advice)),
     )

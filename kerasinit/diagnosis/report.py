@@ -1,16 +1,21 @@
 """`diagnose`, and what it returns."""
 
+import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerasinit import kerases
-from kerasinit.diagnosis.judge import Finding, judge
+from kerasinit.diagnosis.judge import Finding, judge, together
 from kerasinit.diagnosis.measure import Measure, Measured, measure
+from kerasinit.kernels import parts
+from kerasinit.reinitialize import checked_seed, draw_anew
+from kerasinit.unchanged import as_it_was
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,16 +27,18 @@ class Diagnosis:
 
     Attributes:
         measured: The inputs, the layers, what was differentiated, and how many examples and
-            passes it took.
+            passes it took, with the weights as they are.
         findings: What is wrong, causes before their effects.
+        seeds: The seeds under which the weights were drawn anew and judged, too.
     """
 
     measured: Measured
     findings: tuple[Finding, ...]
+    seeds: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
+        """Whether nothing was found, as it is or under any of the seeds."""
         return not self.findings
 
     @property
@@ -79,6 +86,7 @@ def diagnose(
     *,
     examples: int = 64,
     seed: int = 0,
+    seeds: int | Iterable[int] = 0,
 ) -> Diagnosis:
     """Say whether a network will train, before it is trained.
 
@@ -92,6 +100,13 @@ def diagnose(
     metrics and the seeds of its layers are what they were, to the last bit. Only a layer of
     your own that draws from TensorFlow's global state at inference moves that state.
 
+    These weights may be lucky, or unlucky. With ``seeds`` they are also drawn anew by what each
+    layer was built with, as `kerasinit.reinitialize` would with each of these seeds, judged, and
+    put back. A finding then says under how many of the seeds it shows: under all, it is the
+    initializers; under none, it is these weights (a planted NaN, a checkpoint); under some, it is
+    chance that the initializers leave too much to. The chance of a false alarm is the same for all
+    together as for one.
+
     Args:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
         x: A batch as the model takes it: an array, or a list or dictionary of arrays.
@@ -100,6 +115,8 @@ def diagnose(
             these; None for the compiled one. The model's own penalties are left out.
         examples: How many examples to look at, at most: the first ones of x; 64 by default.
         seed: The seed of the random functional; 0 by default.
+        seeds: Under how many seeds to draw the weights anew and judge them too, 1, 2, ..., or
+            which; none by default. Each takes as long as the diagnosis without any.
 
     Returns:
         A `Diagnosis`; print it.
@@ -107,8 +124,8 @@ def diagnose(
     Raises:
         TypeError: If the model is of neither Keras, or x is a data set.
         ValueError: If the model is not built, there are no two examples, there is a loss
-            without labels or labels without a loss, or Keras runs on another backend than
-            TensorFlow.
+            without labels or labels without a loss, a seed is negative or comes twice, or Keras
+            runs on another backend than TensorFlow.
 
     Example:
     >>> import keras, numpy as np
@@ -128,8 +145,30 @@ def diagnose(
     require_model(model)
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
         raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
+    asked = _checked_seeds(seeds)
     measured = measure(model, x, y, loss, examples, seed)
-    return Diagnosis(measured, judge(measured))
+    by_seed: dict[int, tuple[Finding, ...]] = {}
+    with as_it_was(model) if asked else contextlib.nullcontext():
+        for one in asked:
+            draw_anew(parts(model), one)
+            by_seed[one] = judge(measure(model, x, y, loss, examples, seed), 1 + len(asked))
+    return Diagnosis(measured, together(judge(measured, 1 + len(asked)), by_seed), asked)
+
+
+def _checked_seeds(given: Any) -> tuple[int, ...]:
+    if hasattr(given, "__index__") and not isinstance(given, bool):
+        if given < 0:
+            raise ValueError(f"Expected as seeds a number of at least 0; got {given!r}.")
+        return tuple(range(1, int(given) + 1))
+    if isinstance(given, bool | str) or not isinstance(given, Iterable):
+        raise TypeError(f"Expected as seeds a whole number, or a list of seeds; got {given!r}.")
+    given = list(given)
+    if None in given:
+        raise TypeError(f"Expected seeds that are numbers; got {given!r}.")
+    found = tuple(map(checked_seed, given))
+    if len(set(found)) < len(found):
+        raise ValueError(f"Expected seeds that differ; got {found}.")
+    return found
 
 
 def require_model(model: Any) -> None:

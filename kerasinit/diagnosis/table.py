@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from kerasinit.diagnosis.advice import FROM_VALUES
+
 if TYPE_CHECKING:
     from kerasinit.diagnosis.report import Diagnosis
 
@@ -47,12 +49,20 @@ def text(diagnosis: "Diagnosis") -> str:
         measured = diagnosis.measured
         console.print(f"{measured.examples} examples; gradients of {measured.objective}.")
         if diagnosis.ok:
-            console.print("Nothing found that would keep it from training.")
+            seeds = len(diagnosis.seeds)
+            more = f", nor drawn anew under {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
+            console.print(f"Nothing found that would keep it from training{more}.")
         for finding in diagnosis.findings:
             more = f" and {len(finding.others)} more" if finding.others else ""
-            console.print(f"\n{finding.kind} at {finding.layer}{more} ({finding.confidence:.0%})")
+            shown = finding.shown(len(diagnosis.seeds))
+            sure = ", ".join(one for one in (f"{finding.confidence:.0%}", shown) if one)
+            console.print(f"\n{finding.kind} at {finding.layer}{more} ({sure})")
             for line in (finding.evidence, finding.meaning, f"-> {finding.advice}"):
                 console.print(Padding(line, (0, 0, 0, 2)))
+        if any(finding.kind in FROM_VALUES for finding in diagnosis.findings):
+            console.print("\nNew first values for the whole model, by what each layer asks for:")
+            call = "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)"
+            console.print(Padding(f"-> {call}", (0, 0, 0, 2)))
     return capture.get().rstrip()
 
 

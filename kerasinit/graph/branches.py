@@ -89,7 +89,19 @@ def residual_branches(model: Any) -> list[Branch]:
     (['up', 'down'], (), 2)
     """
     weights = Weights(model)
-    graph = _required_graph(model)
+    return branches_in(_required_graph(model), weights)
+
+
+def branches_in(graph: Graph, weights: Weights) -> list[Branch]:
+    """Return the residual branches of a graph, see `residual_branches`.
+
+    Args:
+        graph: The graph of a model.
+        weights: The parts of that model.
+
+    Raises:
+        ValueError: If two inputs of a sum pass equally few kernels.
+    """
     return list(_Search(graph, weights).branches())
 
 

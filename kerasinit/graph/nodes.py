@@ -226,10 +226,8 @@ _PRODUCTS = (
 def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
     """Return whether a call is a sum or a product, and the name of what it does."""
     name = entry["class_name"]
-    if isinstance(layer, keras.layers.Add | tf_keras.layers.Add):
-        return "sum", name
-    if isinstance(layer, _PRODUCTS):
-        return "product", name
+    if kind_of_layer(layer):
+        return kind_of_layer(layer), name
     if layer is None:  # an operation of Keras 3
         return _OPERATIONS.get(name, ""), name
     function = entry["config"].get("function")
@@ -238,6 +236,13 @@ def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
         kind = "product" if function in _MULTIPLICATIONS else kind
         return kind, function.rsplit(".", 1)[-1]
     return "", _name(layer)
+
+
+def kind_of_layer(layer: Any) -> str:
+    """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
+    if isinstance(layer, keras.layers.Add | tf_keras.layers.Add):
+        return "sum"
+    return "product" if isinstance(layer, _PRODUCTS) else ""
 
 
 def _name(layer: Any) -> str:

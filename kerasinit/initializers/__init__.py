@@ -1,6 +1,7 @@
 """Initializers, under Keras' own names where it has them, for Keras 3 and tf_keras alike."""
 
 from kerasinit.initializers.bias import Chrono, ForgetBias, PriorProbability
+from kerasinit.initializers.centred import CentredNormal
 from kerasinit.initializers.constant import Constant, Identity, Ones, Zeros
 from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.networks import AlexNet, Siren
@@ -28,6 +29,7 @@ __all__ = [
     "ICNR",
     "AlexNet",
     "Bilinear",
+    "CentredNormal",
     "Chrono",
     "Constant",
     "ConvOrthogonal",

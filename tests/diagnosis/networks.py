@@ -1,7 +1,13 @@
 """Networks that are ill in a known way, and sound ones."""
 
+import dataclasses
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
+
+import kerasinit
 
 
 def stack(library, width, depth, activation, initializer, **options):
@@ -18,22 +24,6 @@ def normal(stddev, library=keras):
 
 def batch(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def two_equal_units(width):
-    model = stack(keras, width, 3, "tanh", "glorot_uniform")
-    kernel, bias = model.layers[1].get_weights()
-    kernel[:, 3] = kernel[:, 1]
-    model.layers[1].set_weights([kernel, bias])
-    return model
-
-
-def one_nan(width):
-    model = stack(keras, width, 3, "tanh", "glorot_uniform")
-    kernel, bias = model.layers[2].get_weights()
-    kernel[0, 0] = np.nan
-    model.layers[2].set_weights([kernel, bias])
-    return model
 
 
 def resnet(library, last_scale="ones", size=8):
@@ -69,43 +59,83 @@ def transformer(library, words=8, width=32, blocks=3):
     return library.Model(inputs, layers.Dense(5)(x))
 
 
-# What is wrong, by kind; where it has to show first (a layer, or None for several layers that
-# each add their share); how to make it.
+@functools.cache
+def hidden(library, width, depth, activation):
+    """Return a stack that several tests share: each gives it weights of its own first."""
+    return stack(library, width, depth, activation, "glorot_uniform")
+
+
+def drawn(model, kernel="own", bias="own", seed=0):
+    """Give the hidden layers first values; the head gets its own."""
+    head = f"dense_{len(model.layers) - 1}/*"
+    kerasinit.reinitialize(model, {head: "own", "kernel": kernel, "bias": bias}, seed=seed)
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with a network.
+
+    Attributes:
+        kind: The kind of finding.
+        layer: Where it has to show first; None for several layers that each add their share.
+        depth: How many hidden layers it is planted in.
+        activation: Theirs.
+        plant: What to do to such a network, with a seed.
+    """
+
+    kind: str
+    layer: str | None
+    depth: int
+    activation: str
+    plant: Callable
+
+    def planted(self, library, width, seed):
+        model = hidden(library, width, self.depth, self.activation)
+        self.plant(model, seed)
+        return model
+
+
+def kernels(initializer):
+    return lambda model, seed: drawn(model, initializer, seed=seed)
+
+
+def two_equal_units(model, seed=0):
+    drawn(model, seed=seed)
+    kernel, bias = model.layers[1].get_weights()
+    kernel[:, 3] = kernel[:, 1]
+    model.layers[1].set_weights([kernel, bias])
+
+
+def one_nan(model, seed=0):
+    drawn(model, seed=seed)
+    kernel, bias = model.layers[2].get_weights()
+    kernel[0, 0] = np.nan
+    model.layers[2].set_weights([kernel, bias])
+
+
 FAULTS = {
-    "zeros": ("symmetry", "dense", lambda n: stack(keras, n, 10, "tanh", "zeros")),
-    "constant": (
-        "symmetry",
-        "dense",
-        lambda n: stack(keras, n, 10, "tanh", keras.initializers.Constant(0.1)),
+    "zeros": Fault("symmetry", "dense", 10, "tanh", kernels("Zeros")),
+    "constant": Fault("symmetry", "dense", 10, "tanh", kernels(kerasinit.Constant(0.1))),
+    "small": Fault(
+        "vanishing-activations", "dense", 10, "tanh", kernels(kerasinit.RandomNormal(stddev=1e-3))
     ),
-    "small": (
-        "vanishing-activations",
-        "dense",
-        lambda n: stack(keras, n, 10, "tanh", normal(1e-3)),
-    ),
-    "large": ("saturation", "dense", lambda n: stack(keras, n, 10, "tanh", normal(1.0))),
-    "glorot-relu": (
-        "vanishing-activations",
-        None,
-        lambda n: stack(keras, n, 30, "relu", "glorot_uniform"),
-    ),
-    "sigmoids": (
-        "vanishing-gradients",
-        "dense",
-        lambda n: stack(keras, n, 10, "sigmoid", "glorot_uniform"),
-    ),
-    "low-biases": (
+    "large": Fault("saturation", "dense", 10, "tanh", kernels(kerasinit.RandomNormal(stddev=1.0))),
+    "glorot-relu": Fault("vanishing-activations", None, 30, "relu", kernels("GlorotUniform")),
+    "sigmoids": Fault("vanishing-gradients", "dense", 10, "sigmoid", kernels("GlorotUniform")),
+    "low-biases": Fault(
         "dead-units",
         "dense",
-        lambda n: stack(
-            keras, n, 3, "relu", "he_normal", bias_initializer=keras.initializers.Constant(-10)
-        ),
+        3,
+        "relu",
+        lambda model, seed: drawn(model, "HeNormal", kerasinit.Constant(-10), seed),
     ),
-    "equal-units": ("symmetry", "dense_1", two_equal_units),
-    "nan": ("non-finite", "dense_2", one_nan),
+    "equal-units": Fault("symmetry", "dense_1", 3, "tanh", two_equal_units),
+    "nan": Fault("non-finite", "dense_2", 3, "tanh", one_nan),
 }
+# Depth, activation and initializer of networks that train.
 SOUND = {
-    "he-relu-30": lambda n: stack(keras, n, 30, "relu", "he_normal"),
-    "lecun-selu-50": lambda n: stack(keras, n, 50, "selu", "lecun_normal"),
-    "glorot-tanh-5": lambda n: stack(keras, n, 5, "tanh", "glorot_uniform"),
+    "he-relu-30": (30, "relu", "HeNormal"),
+    "lecun-selu-50": (50, "selu", "LecunNormal"),
+    "glorot-tanh-5": (5, "tanh", "GlorotUniform"),
 }

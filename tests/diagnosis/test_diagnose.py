@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 
 import keras
 import numpy as np
@@ -38,11 +39,17 @@ def test_nothing_of_the_model_changes_to_the_last_bit(library):
             sorted(vars(layer)) for layer in model.layers
         ]
 
-    random_state = np.random.get_state()[1].tobytes()
+    def random_states():
+        return np.random.get_state()[1].tobytes(), random.getstate()
+
+    random_state = random_states()
     before = state()
     report = kerasinit.diagnose(model, x, y)
     assert state() == before
-    assert np.random.get_state()[1].tobytes() == random_state
+    # Drawn anew and put back, the optimizer as well.
+    assert len(kerasinit.diagnose(model, x, y, seeds=2).seeds) == 2
+    assert state() == before
+    assert random_states() == random_state
     assert report.measured.objective == "sparse_categorical_crossentropy"
     assert report.layers[0].update_ratio > 0
     assert report.measured.passes <= 10
@@ -95,6 +102,58 @@ def test_gradients_and_updates_are_those_of_the_hand_computed_example():
     assert row.update_ratio == pytest.approx(0.1 * 20 / 2)
 
 
+@BOTH
+def test_seeds_tell_the_initializers_from_these_weights_and_from_chance(library):
+    x = networks.batch(16, 32)
+    # A NaN is of these weights, and of no others.
+    model = networks.FAULTS["nan"].planted(library, 32, 0)
+    (finding,) = kerasinit.diagnose(model, x, seeds=3).findings
+    assert (finding.kind, finding.as_is, finding.seeds) == ("non-finite", True, ())
+
+    # Constants are of the initializers: reinitialized by others, it shows under the seeds alone.
+    model = networks.stack(library, 32, 3, "tanh", library.initializers.Constant(0.1))
+    report = kerasinit.diagnose(model, x, seeds=[7, 9])
+    assert report.findings[0].kind == "symmetry"
+    assert report.findings[0].seeds == report.seeds == (7, 9)
+    assert "in 2 of 2 seeds" in str(report)
+    kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)
+    assert kerasinit.diagnose(model, x).ok
+    report = kerasinit.diagnose(model, x, seeds=[7, 9])
+    assert not report.ok
+    assert (report.findings[0].as_is, report.findings[0].seeds) == (False, (7, 9))
+    assert "not as it is, but in 2 of 2 seeds" in str(report)
+    assert "not as it is, but in 2 of 2 seeds" in report.to_html()
+
+
+@BOTH
+def test_a_seed_judges_the_weights_that_reinitialize_gives_with_it(library):
+    x = networks.batch(16, 32)
+    model = networks.drawn(networks.stack(library, 32, 30, "relu", "glorot_uniform"), seed=5)
+    (drawn, again) = (kerasinit.diagnose(model, x, seeds=seeds).findings for seeds in ([], [5]))
+    assert [one.kind for one in drawn] == [one.kind for one in again]
+    assert all(one.seeds == (5,) for one in again)
+
+
+def test_the_model_is_put_back_when_drawing_anew_fails():
+    def broken(shape, dtype=None):
+        if next(calls):
+            raise ValueError("no more")
+        return np.ones(shape, "float32")
+
+    calls = iter([False, True])
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(4, kernel_initializer="he_normal"),
+            keras.layers.Dense(4, kernel_initializer=broken),
+        ]
+    )
+    before = [weight.tobytes() for weight in model.get_weights()]
+    with pytest.raises(ValueError, match="no more"):
+        kerasinit.diagnose(model, networks.batch(4, 4), seeds=1)
+    assert [weight.tobytes() for weight in model.get_weights()] == before
+
+
 def test_the_functional_depends_on_the_seed_and_on_nothing_else():
     model, x = networks.stack(keras, 8, 2, "tanh", "glorot_uniform"), networks.batch(8, 8)
 
@@ -114,10 +173,13 @@ def test_only_the_first_examples_are_looked_at():
 
 
 def test_the_report_is_a_narrow_table_and_plain_json():
-    model = networks.one_nan(32)
+    model = networks.FAULTS["nan"].planted(keras, 32, 0)
     report = kerasinit.diagnose(model, networks.batch(8, 32))
     assert max(map(len, str(report).splitlines())) <= 80
     assert "non-finite at dense_2" in str(report)
+    assert "kerasinit.recommend" not in str(report)  # what is lost is to be loaded
+    ill = kerasinit.diagnose(networks.FAULTS["small"].planted(keras, 32, 0), networks.batch(8, 32))
+    assert "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)" in str(ill)
     content = json.loads(report.to_json())
     assert content["findings"][0]["kind"] == "non-finite"
     assert content["measured"]["layers"][2]["signal"]["mean"] is None
@@ -131,6 +193,12 @@ def test_mistakes_are_told():
         kerasinit.diagnose(model, x, loss="mse")
     with pytest.raises(ValueError, match="at least 2"):
         kerasinit.diagnose(model, x, examples=1)
+    with pytest.raises(ValueError, match="at least 0"):
+        kerasinit.diagnose(model, x, seeds=-1)
+    with pytest.raises(ValueError, match="differ"):
+        kerasinit.diagnose(model, x, seeds=[1, 1])
+    with pytest.raises(TypeError, match="list of seeds"):
+        kerasinit.diagnose(model, x, seeds="3")
     with pytest.raises(TypeError, match=r"keras\.Sequential"):
         kerasinit.diagnose(keras.layers.Dense(3), x)
 

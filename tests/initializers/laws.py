@@ -171,6 +171,8 @@ _AVERAGE = (INPUTS + OUTPUTS) / 2
 _AWARE = math.sqrt(2 / TAPS)
 ROWS = (
     Row("AlexNet", scipy.stats.norm(0, 0.01)),
+    # Each entry is normal; those of a unit are tied, but barely so among 800.
+    Row("CentredNormal", scipy.stats.norm(0, kerasinit.gain("sigmoid", "centred") / INPUTS**0.5)),
     Row(
         "Chrono",
         scipy.stats.uniform(1, 48),

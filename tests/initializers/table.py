@@ -168,6 +168,7 @@ class Case:
 TABLE = (
     Case("AlexNet"),
     Case("Bilinear", seeded=False, kind="upsampling"),
+    Case("CentredNormal", {"nonlinearity": "sigmoid"}, kind="three inputs or more"),
     Case("Chrono", {"units": 4, "max_time": 50, "cell": "gru"}, kind="bias of a GRU"),
     Case("Constant", {"value": 0.75}, seeded=False),
     Case("ConvOrthogonal", {"gain": 1.5}, kind="widening convolution"),

@@ -17,6 +17,7 @@ from .table import ALIASES, FILES, TABLE
 NAMES = {
     "kerasinit>AlexNet",
     "kerasinit>Bilinear",
+    "kerasinit>CentredNormal",
     "kerasinit>Chrono",
     "kerasinit>Constant",
     "kerasinit>ConvOrthogonal",
@@ -60,6 +61,7 @@ _FAN_FREE = {
 CONFIGS = {
     "AlexNet": {"seed": 1},
     "Bilinear": {},
+    "CentredNormal": {**_FAN_FREE, "nonlinearity": "sigmoid"},
     "Chrono": {"units": 4, "max_time": 50, "cell": "gru", "seed": 1},
     "Constant": {"value": 0.75},
     "ConvOrthogonal": {"gain": 1.5, "seed": 1},
@@ -146,6 +148,7 @@ SHAPES = {
 VALUES = {
     "AlexNet": [-0.0039671017, 0.002311918, 0.0058403397, -0.013575602],
     "Bilinear": [0.0625, 0, 0, 0.0625],
+    "CentredNormal": [-2.5427916, -0.066777334, 2.6494591, -3.8561554],
     "Chrono": [3.3805928, 1.6468709, 3.7102709, 3.553448],
     "Constant": [0.75, 0.75, 0.75, 0.75],
     "ConvOrthogonal": [0.089221716, -0.026728934, 0.25026411, -1.4374214],

@@ -1,0 +1,411 @@
+"""What stands around each layer with kernels: what feeds it, and what its sums go into."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit.graph.nodes import Graph, Node, graph_of
+from kerasinit.graph.traced import traced_graph
+from kerasinit.graph.units import Weights, unit_of
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around a layer with kernels.
+
+    Attributes:
+        follows: The activation that its sums go into, in the layer itself or after it: a name
+            known to Keras 3, a layer or a function; None if none comes before the next kernel,
+            sum or product, or it is not seen.
+        feeds: The activation that its inputs come from; None if they come from elsewhere.
+        normalized: Whether a normalization comes between its sums and the activation.
+        gate: Whether the activation's output multiplies another signal.
+        output: Whether an output of the model comes after it, and no kernel.
+        run: How many layers of this activation stand in a row, it among them, with neither a
+            normalization nor a sum in between.
+        widths: How many units each layer of that row has, as far as they are known.
+    """
+
+    follows: Any = None
+    feeds: Any = None
+    normalized: bool = False
+    gate: bool = False
+    output: bool = False
+    run: int = 1
+    widths: tuple[int, ...] = ()
+
+
+def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, Surroundings]]:
+    """Return the graph of any model, read or traced, and the `surroundings` in it.
+
+    Args:
+        model: A built model of either Keras.
+        weights: Its parts.
+
+    Returns:
+        None and nothing, if it has no graph and cannot be traced.
+    """
+    try:
+        graph = graph_of(model)
+    except ValueError:  # Keras cannot write its configuration
+        graph = None
+    traced = None if graph else traced_graph(model)
+    found = surroundings(graph or traced, weights) if graph or traced else {}
+    units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
+    if graph and any(id(unit) not in found for unit in units):
+        traced = traced_graph(model)  # which sees layers inside layers of one's own
+        found = {**(surroundings(traced, weights) if traced else {}), **found}
+    return graph or traced, found
+
+
+def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:
+    """Return what stands around each innermost layer with kernels, by the layer's ``id``.
+
+    A layer that is called several times is told by its first call. What is inside a layer that
+    holds several and is no model is not told: their order is unknown.
+
+    Args:
+        graph: The graph of a model.
+        weights: The parts of that model.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit.graph.nodes import graph_of
+    >>> layers = [keras.layers.Dense(3), keras.layers.ReLU(), keras.layers.Dense(2, "softmax")]
+    >>> model = keras.Sequential([keras.Input((4,)), *layers])
+    >>> found = surroundings(graph_of(model), Weights(model))
+    >>> found[id(layers[0])].follows, found[id(layers[2])].follows, found[id(layers[2])].output
+    ('relu', 'softmax', True)
+    """
+    return _Reader(graph, weights).told()
+
+
+class _Reader:
+    def __init__(self, graph: Graph, weights: Weights):
+        self.nodes, self.weights = graph.nodes, weights
+        self.users: list[list[int]] = [[] for _ in graph.nodes]
+        for place, node in enumerate(graph.nodes):
+            for source in node.inputs:
+                self.users[source].append(place)
+        self.has_kernel = [bool(weights.kernels(node.layer)) for node in graph.nodes]
+        self.outputs = set(graph.outputs)
+        self.after, self.out = self._reached()
+        self.forward: list[tuple[Any, bool, int]] = [(None, False, -1)] * len(graph.nodes)
+        self.sources: list[Any] = [None] * len(graph.nodes)
+        self.previous: list[tuple[int, ...]] = [()] * len(graph.nodes)
+
+    def told(self) -> dict[int, Surroundings]:
+        places = [place for place, has in enumerate(self.has_kernel) if has]
+        for place in places:
+            self.forward[place] = self._following(place)
+        for place in places:
+            self.sources[place], self.previous[place] = self._feeding(place)
+        rows = self._rows(places)
+        found: dict[int, Surroundings] = {}
+        for place in places:
+            follows, normalized, end = self.forward[place]
+            units = [
+                unit
+                for unit in self.weights.units(self.nodes[place].layer)
+                if self.weights.kernels(unit)
+            ]
+            one = Surroundings(
+                follows,
+                self.sources[place],
+                normalized,
+                any(self.nodes[user].kind == "product" for user in self.users[end]),
+                self.out[place] and not self.after[place],
+                len(rows[place]),
+                tuple(self._width(other) for other in rows[place]),
+            )
+            if len(units) == 1 or is_attention(self.nodes[place]):
+                for unit in units:
+                    found.setdefault(id(unit), one)
+        return found
+
+    def _reached(self) -> tuple[list[bool], list[bool]]:
+        """Return for each place whether a kernel comes after it, and whether an output does."""
+        after, out = [False] * len(self.nodes), [False] * len(self.nodes)
+        for place in reversed(range(len(self.nodes))):
+            users = self.users[place]
+            after[place] = any(self.has_kernel[user] or after[user] for user in users)
+            out[place] = place in self.outputs or any(out[user] for user in users)
+        return after, out
+
+    def _following(self, place: int) -> tuple[Any, bool, int]:
+        """Return the activation after a kernel, whether it is normalized first, and where it is."""
+        own = own_activation(self.nodes[place].layer)
+        if own is not None or is_recurrent_or_attention(self.nodes[place]):
+            return own, False, place
+        return self._following_from(place, place)
+
+    def _following_from(self, place: int, kernel: int) -> tuple[Any, bool, int]:
+        ways: dict[str, tuple[Any, bool, int]] = {}
+        for user in set(self.users[place]):
+            node = self.nodes[user]
+            activation = activation_of(node)
+            if activation is not None:
+                way = (activation, False, user)
+            elif not self.has_kernel[user] and (_passes(node) or is_concatenation(node)):
+                way = self._following_from(user, kernel)
+                way = (way[0], way[1] or is_normalization(node.layer), way[2])
+            else:
+                way = (None, False, kernel)
+            ways[f"{_key(way[0])} {way[1]}"] = way
+        return next(iter(ways.values())) if len(ways) == 1 else (None, False, kernel)
+
+    def _feeding(self, place: int) -> tuple[Any, tuple[int, ...]]:
+        """Return the activation that feeds a kernel, and the kernels before that."""
+        found: dict[str, Any] = {}
+        kernels: list[int] = []
+        waiting: list[tuple[int, Any]] = [(source, None) for source in self.nodes[place].inputs]
+        seen: set[int] = set()
+        while waiting:
+            source, activation = waiting.pop()
+            if source in seen:
+                continue
+            seen.add(source)
+            node, here = self.nodes[source], activation_of(self.nodes[source])
+            if self.has_kernel[source]:
+                kernels.append(source)
+                here = own_activation(node.layer)
+            activation = here if activation is None else activation
+            passes = _passes(node) and not is_normalization(node.layer)
+            goes_on = node.inputs and (here is not None or passes or is_concatenation(node))
+            if self.has_kernel[source] or not goes_on:
+                found[_key(activation)] = activation
+            else:
+                waiting += [(one, activation) for one in node.inputs]
+        return next(iter(found.values())) if len(found) == 1 else None, tuple(kernels)
+
+    def _rows(self, places: list[int]) -> dict[int, tuple[int, ...]]:
+        """Return for each kernel the longest row of its kind that it stands in."""
+        before: dict[int, tuple[int, ...]] = {}
+        for place in places:
+            ways = [
+                before[source]
+                for source in self.previous[place]
+                if source in before and self._alike(source, place)
+            ]
+            before[place] = (*max(ways, key=len, default=()), place)
+        longest: dict[int, tuple[int, ...]] = {}
+        for place in reversed(places):
+            for one in before[place]:
+                if len(longest.get(one, ())) < len(before[place]):
+                    longest[one] = before[place]
+        return longest
+
+    def _alike(self, one: int, other: int) -> bool:
+        first, second = self.forward[one], self.forward[other]
+        return not first[1] and not second[1] and _key(first[0]) == _key(second[0])
+
+    def _width(self, place: int) -> int:
+        kernels = self.weights.kernels(self.nodes[place].layer)
+        reading = kernels[-1].reading
+        shape = kernels[-1].shape
+        width = 1
+        for axis in reading.output_axes:
+            width *= shape[axis]
+        return width // reading.gates
+
+
+def meets_kernel(graph: Graph, weights: Weights, layer: Any) -> bool:
+    """Return whether what a layer gives comes to a kernel, or out, with no normalization between.
+
+    Args:
+        graph: The graph of a model.
+        weights: The parts of that model.
+        layer: A layer in it, such as an embedding.
+    """
+    users: dict[int, list[int]] = {}
+    for place, node in enumerate(graph.nodes):
+        for source in node.inputs:
+            users.setdefault(source, []).append(place)
+    waiting = [place for place, node in enumerate(graph.nodes) if node.layer is layer]
+    seen: set[int] = set()
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        for user in users.get(place, []):
+            node = graph.nodes[user]
+            if weights.kernels(node.layer):
+                return True
+            if not is_normalization(node.layer):
+                waiting.append(user)
+    return False
+
+
+def own_activation(layer: Any) -> Any:
+    """Return what a layer with kernels applies last: a name, a layer or a function, or None."""
+    while isinstance(layer, _TIME_DISTRIBUTED):
+        layer = layer.layer
+    activation = getattr(layer, "activation", None)
+    if activation is None or isinstance(layer, _WITH_STATES):
+        return None
+    return _named(activation)
+
+
+def activation_of(node: Node) -> Any:
+    """Return the activation that a node without kernels is; None for any other."""
+    layer = node.layer
+    if isinstance(layer, _ACTIVATION_LAYERS):
+        return _named(layer)
+    if isinstance(layer, _ACTIVATION):
+        return _named(layer.activation)
+    if layer is None or type(layer).__name__ == "TFOpLambda":
+        return _OPERATIONS.get(node.operation.lower().replace("_", ""))
+    return None
+
+
+def _named(activation: Any) -> Any:
+    """Return an activation by its name where both Kerases mean the same by it."""
+    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        return _name_of_layer(activation)
+    name = getattr(activation, "__name__", None)
+    if name == "linear":
+        return None
+    if name == "swish":  # tf_keras' name for it
+        return "silu"
+    if getattr(keras.activations, name or "", None) is activation:
+        return name
+    same = getattr(tf_keras.activations, name or "", None) is activation
+    return name if same and name in _SAME else activation
+
+
+def _name_of_layer(layer: Any) -> Any:
+    """Return the name of what an activation layer does, or the layer, if it has no name."""
+    if not isinstance(layer, _RELU):
+        return layer
+    config = layer.get_config()  # of tf_keras, with arrays of NumPy
+    if config["threshold"] or config["negative_slope"]:
+        return layer
+    if config["max_value"] is None:
+        return "relu"
+    return "relu6" if float(config["max_value"]) == 6 else layer
+
+
+def is_attention(node: Node) -> bool:
+    """Return whether a node is one of Keras' attentions with kernels."""
+    return isinstance(node.layer, _ATTENTION)
+
+
+def is_recurrent_or_attention(node: Node) -> bool:
+    """Return whether what a node gives has been through activations of its own."""
+    return isinstance(node.layer, (*_ATTENTION, *_WITH_STATES))
+
+
+def is_normalization(layer: Any) -> bool:
+    """Return whether a layer brings its inputs to one scale, whatever theirs."""
+    return isinstance(layer, _NORMALIZATIONS)
+
+
+def is_concatenation(node: Node) -> bool:
+    """Return whether a node lays its inputs side by side."""
+    return node.operation.lower().replace("_", "") in ("concatenate", "concat")
+
+
+def _passes(node: Node) -> bool:
+    """Return whether a node hands on its one input, rearranged, thinned out or pooled at most."""
+    if len(node.inputs) != 1:
+        return False
+    if node.layer is None:
+        return node.operation.lower() in _REARRANGING
+    return isinstance(node.layer, (*_PASSING, *_NORMALIZATIONS, *_ACTIVATION))
+
+
+def _key(activation: Any) -> str:
+    if activation is None or isinstance(activation, str):
+        return activation or ""
+    if not isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        return repr(activation)
+    config = {key: repr(value) for key, value in activation.get_config().items() if key != "name"}
+    return f"{type(activation).__name__} {sorted(config.items())}"
+
+
+def _classes(*names: str) -> tuple[type, ...]:
+    return tuple(
+        getattr(library.layers, name)
+        for library in (keras, tf_keras)
+        for name in names
+        if hasattr(library.layers, name)
+    )
+
+
+def _ranks(names: Iterable[str]) -> list[str]:
+    return [f"{name}{rank}D" for name in names for rank in (1, 2, 3)]
+
+
+_ATTENTION = _classes("MultiHeadAttention", "GroupQueryAttention")
+_WITH_STATES = _classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
+_TIME_DISTRIBUTED = _classes("TimeDistributed")
+_ACTIVATION = _classes("Activation")
+_RELU = _classes("ReLU")
+_ACTIVATION_LAYERS = _classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+_NORMALIZATIONS = _classes(
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+    "UnitNormalization",
+)
+_PASSING = _classes(
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Masking",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    *_ranks(
+        (
+            "AveragePooling",
+            "Cropping",
+            "GlobalAveragePooling",
+            "GlobalMaxPooling",
+            "MaxPooling",
+            "SpatialDropout",
+            "UpSampling",
+            "ZeroPadding",
+        )
+    ),
+)
+_REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
+# By these names both Kerases compute the same.
+_SAME = (
+    "elu",
+    "exponential",
+    "gelu",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+)
+# Functions that are called as such, by the names of Keras 3's operations and TensorFlow's.
+_OPERATIONS = {
+    "elu": "elu",
+    "gelu": "gelu",
+    "relu": "relu",
+    "relu6": "relu6",
+    "selu": "selu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
+    "softmax": "softmax",
+    "softplus": "softplus",
+    "softsign": "softsign",
+    "swish": "silu",
+    "tanh": "tanh",
+}

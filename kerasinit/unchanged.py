@@ -1,0 +1,22 @@
+"""A model that is looked at, and afterwards is what it was."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from kerasinit import kerases
+
+
+@contextlib.contextmanager
+def as_it_was(model: Any) -> Iterator[None]:
+    """Put back what the block moved: weights, moving statistics, counters, seeds, metrics."""
+    variables = {id(one): one for one in (*model.variables, *model.non_trainable_variables)}
+    for metric in getattr(model, "metrics", None) or ():
+        variables.update({id(one): one for one in metric.variables})
+    before = [(one, kerases.read(one)) for one in variables.values() if hasattr(one, "numpy")]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if kerases.read(variable).tobytes() != value.tobytes():
+                kerases.assign(variable, value)

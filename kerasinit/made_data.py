@@ -66,11 +66,14 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
 
 
 def _inputs(model: Any) -> Any:
+    """Return what stands for a model's inputs, in the structure in which it takes them."""
     try:
         found = model.input
-    # What a model without known inputs raises differs between the Kerases.
+    # What a model raises that was not called, or does not know, differs between the Kerases.
     except (AttributeError, ValueError, RuntimeError):
-        found = None
+        # A sequential model of Keras 3 that was loaded was not called yet.
+        known = getattr(model, "inputs", None) or [None]
+        found = known[0] if len(known) == 1 else known
     if found is None:
         raise ValueError(
             f"The model ({type(model).__name__}) does not say what it takes. Give examples with "

@@ -104,7 +104,7 @@ def _text_of(initializer: Any) -> str:
         # Each variable gets a seed of its own.
         if key != "seed" and (key not in usual or usual[key] != value)
     ]
-    return kind.__name__ + (f":{','.join(said)}" if said else "")
+    return kind.__name__.removeprefix("kerasinit>") + (f":{','.join(said)}" if said else "")
 
 
 def _checked(name: str, given: Any) -> Any:

@@ -84,6 +84,20 @@ class Steps:
         for name, value in state.items():
             kerases.assign(self._variables[name], value)
 
+    def begin_hidden(self, step: int) -> None:
+        """Let generators that TensorFlow hides begin anew.
+
+        To set TensorFlow's seed, as is done wherever something is built or traced, begins all
+        of them anew, those of other trainings too. So that it makes no difference whose turn
+        comes when, each begins anew whenever its turn comes.
+
+        Args:
+            step: Where the turn begins.
+        """
+        if not self.repeatable:
+            with streams.global_stream(self._seed, "layers", step):
+                pass
+
     def advance(self, batches: np.ndarray) -> float:
         """Take a step on each batch and return the sum of their losses.
 

@@ -30,6 +30,7 @@ class _Course:
         self.loop.restore(self.state)
         if not self.points:
             self.points.append(Point(0, self.loop.measure()))
+        self.loop.begin_hidden(self.points[-1].step)
         for step in measured:
             if self.training.broke:
                 break

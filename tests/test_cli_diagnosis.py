@@ -195,8 +195,8 @@ def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
 
 def test_a_comparison_is_printed_for_programs(ask):
     code, out, _ = ask(
-        "compare --model lenet-300-100 --initializers own,lsuv --seeds 1 --no-xla --steps 2 --target 0.5 "
-        "--seed 3 --batch-size 20 --optimizer sgd:learning_rate=0.1 --validation 10 "
+        "compare --model lenet-300-100 --initializers own,lsuv --seeds 1 --no-xla --steps 2 "
+        "--target 0.5 --seed 3 --batch-size 20 --optimizer sgd:learning_rate=0.1 --validation 10 "
         "--evaluate-every 1 --no-stop --json"
     )
 

@@ -42,6 +42,10 @@ def compare(
     three seeds. `kerasinit.comparison.racing` has the rule and what it cannot see. The result
     says who was stopped when and why, and how many of the steps that saved.
 
+    In memory there is a copy of the weights and the optimizer's state for each training that
+    still runs. Random layers of tf_keras hide their state, so each of their trainings has a
+    loop of its own, which takes seconds to make, and draws anew from each look on.
+
     Args:
         build: A function that returns a compiled model of either Keras, the same network at
             every call; it may take ``input_shape`` and ``num_classes``. Or what ``kerasinit

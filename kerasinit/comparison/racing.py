@@ -26,14 +26,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from kerasinit.comparison.result import Training
+from kerasinit.comparison.result import FEWEST, Training
 
 LOOKS = 8
 FACTOR = 4
-_ALPHA = 0.05
-
-FEWEST = next(n for n in range(1, 10) if 1 / math.comb(2 * n, n) <= _ALPHA)
-"""Fewer seeds cannot tell."""
 
 
 def looks(measured: Sequence[int]) -> list[int]:

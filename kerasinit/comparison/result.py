@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+FEWEST = next(n for n in range(1, 10) if 1 / math.comb(2 * n, n) <= 0.05)
+"""With fewer seeds no choice can be told to be lost, see `kerasinit.comparison.racing`."""
+
+
 @dataclass(frozen=True)
 class Point:
     """What was measured after a step.
@@ -262,7 +266,7 @@ class Comparison:
 
     def said(self) -> tuple[str, ...]:
         """Return what there is to say beside the table, in sentences."""
-        best, setting = self.best, self.setting
+        best = self.best
         lines = ["No choice trains." if best is None else f"Best: {best.name}."]
         lines += [
             f"{choice.name} was stopped at step {choice.stop.step} ({choice.stop.kind}): "
@@ -270,13 +274,18 @@ class Comparison:
             for choice in self.choices
             if choice.stop
         ]
-        if not setting.stopping:
-            lines.append("Nothing was stopped early, as asked.")
-        elif not any(choice.stop for choice in self.choices):
-            lines.append("Nothing was clearly lost: all were trained to the end.")
+        if not any(choice.stop for choice in self.choices):
+            lines.append(self._why_none())
         if self.saved:
             lines.append(f"{self.saved:.0%} of the steps were saved.")
         return tuple(lines)
+
+    def _why_none(self) -> str:
+        if not self.setting.stopping:
+            return "Nothing was stopped early, as asked."
+        if self.setting.seeds < FEWEST:
+            return f"With fewer than {FEWEST} seeds nothing is called lost."
+        return "Nothing was clearly lost: all were trained to the end."
 
     def table(self) -> "Table":
         """Return a table, a line for each choice, for rich."""

@@ -114,7 +114,10 @@ def test_without_stopping_all_go_on_from_the_same_curve():
 def test_two_seeds_cannot_tell_who_is_lost():
     short = SHORT | {"steps": 64, "optimizer": "adam:learning_rate=0.05"}
 
-    assert compare(builder(), ["Zeros", "HeNormal"], DATA, seeds=2, **short).saved == 0
+    found = compare(builder(), ["Zeros", "HeNormal"], DATA, seeds=2, **short)
+
+    assert found.saved == 0
+    assert "With fewer than 3 seeds nothing is called lost." in found.said()
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -282,11 +285,14 @@ def test_a_model_with_steps_of_its_own_takes_them():
     assert found["Zeros"].trainings[0].best < np.log(3)
 
 
-def test_named_data_and_arrays_of_it_train_alike():
+def test_named_data_and_arrays_of_it_train_alike(digits):
     data = load("digits")
-    named_ = compare("lenet-300-100", ["HeNormal"], "digits", seeds=1, **FEW)
     arrays = (data.x_train, data.y_train)
-    given = compare("lenet-300-100", ["HeNormal"], arrays, seeds=1, **FEW)
+    given = compare("lenet-300-100", ["HeNormal"], arrays, seeds=1, steps=5)
 
-    assert given.choices == named_.choices
-    assert (given.setting.data, named_.setting.data) == ("arrays", "digits")
+    (first,) = given["HeNormal"].trainings
+    assert (given.setting.data, digits.setting.data) == ("arrays", "digits")
+    assert first.points[0] == digits["HeNormal"].trainings[0].points[0]
+    assert first.points[-1].loss == pytest.approx(
+        digits["HeNormal"].trainings[0].points[1].loss, rel=1e-4
+    )

@@ -1,6 +1,7 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
+from kerasinit.comparison import compare
 from kerasinit.data_dependent import lsuv, propagate_moments, weight_norm, within_layer
 from kerasinit.diagnosis import diagnose
 from kerasinit.fans import compute_fans
@@ -89,6 +90,7 @@ __all__ = [
     "XavierUniform",
     "ZerO",
     "Zeros",
+    "compare",
     "compute_fans",
     "diagnose",
     "gain",

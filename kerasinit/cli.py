@@ -1,4 +1,4 @@
-"""The command line: ``kerasinit lottery run``, ``report``, and the questions about tickets.
+"""The command line: ``kerasinit lottery run``, ``report`` and others; ``diagnose``, ``compare``.
 
 The options of a run are the fields of `kerasinit.lottery.Experiment`; they are
 declared there, once.
@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kerasinit import cli_questions
+from kerasinit import cli_diagnosis, cli_questions
 from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
@@ -218,6 +218,7 @@ def _verify(
 
 
 cli_questions.add_to(_lottery)
+cli_diagnosis.add_to(_kerasinit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,16 +3,14 @@
 import functools
 import hashlib
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerasinit import streams, suggest
+from kerasinit import npz_files, streams, suggest
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-_MOST_BYTES = 16 * 2**30
 _BUILT_IN = ("cifar10", "digits", "mnist")
 
 
@@ -225,54 +223,7 @@ def _downloaded(name: str) -> Dataset:
 
 
 def _npz(path: Path) -> Dataset:
-    if not path.exists():
-        raise ValueError(f"No such file: {path}.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_headers(archive, path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS}
-    except (zipfile.BadZipFile, IsADirectoryError) as error:
-        raise ValueError(
-            f"{path} is not an .npz file ({error}). Make one with numpy.savez(path, "
-            f"x_train=..., y_train=..., x_test=..., y_test=...)."
-        ) from error
-    return Dataset(**arrays, name=path.stem)
-
-
-def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
-    """Raise unless the four arrays are there, plain, and of a size that was announced."""
-    there = [name.removesuffix(".npy") for name in archive.namelist()]
-    missing = [name for name in _ARRAYS if name not in there]
-    if missing:
-        raise ValueError(
-            f"{path} has no array {', '.join(missing)}; it has "
-            f"{', '.join(sorted(there)) or 'none'}. Expected {', '.join(_ARRAYS)}."
-        )
-    total = 0
-    for name in _ARRAYS:
-        info = archive.getinfo(f"{name}.npy")
-        with archive.open(info) as stream:
-            try:
-                version = np.lib.format.read_magic(stream)
-                if version == (1, 0):
-                    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-                else:
-                    shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-            except ValueError as error:
-                raise ValueError(f"{path}: {name} is not an array of NumPy ({error}).") from error
-        if dtype.hasobject:
-            raise ValueError(
-                f"{path}: {name} holds Python objects, which would have to be unpickled; "
-                f"save it as numbers."
-            )
-        announced = math.prod(shape) * dtype.itemsize
-        total += announced
-        if total > _MOST_BYTES or info.file_size < announced:
-            raise ValueError(
-                f"{path}: {name} announces {announced} bytes; at most {_MOST_BYTES} are read "
-                f"in all, and the file must hold what it announces."
-            )
+    return Dataset(**npz_files.read(path, _ARRAYS), name=path.stem)
 
 
 def _inputs(x: np.ndarray, what: str) -> np.ndarray:

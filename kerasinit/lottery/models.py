@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -242,15 +242,31 @@ def make(
             on the data.
     """
     offered = {"input_shape": data.input_shape, "num_classes": data.num_classes}
-    parameters = inspect.signature(build).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if initializer is not None:
+        parameters = inspect.signature(build).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         if "initializer" not in parameters and not takes_any:
             raise ValueError(
                 f"An initializer was asked for ({initializer}), but {name_of(build)} takes no "
                 f"argument `initializer`. Add one, or leave the option out."
             )
         offered["initializer"] = identifiers.parse(initializer)
+    model = called(build, offered, seed, purpose, *place)
+    require_trainable(model, data, name_of(build))
+    if optimizer is not None:
+        kerases.replace_optimizer(model, *identifiers.split(optimizer))
+    return model
+
+
+def called(build: Build, offered: Mapping[str, Any], seed: int, purpose: str, *place: int) -> Any:
+    """Return what a build function returns, given what it asks for of what is offered.
+
+    What it draws comes from the stream ``(seed, purpose, *place)``.
+
+    Raises:
+        ValueError: If it needs an argument that is not offered.
+    """
+    parameters = inspect.signature(build).parameters
     needed = [
         name
         for name, p in parameters.items()
@@ -263,14 +279,10 @@ def make(
             f"{name_of(build)} needs {', '.join(needed)}; a build function may take "
             f"input_shape, num_classes and initializer, all else needs a default."
         )
-    if not takes_any:
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         offered = {name: value for name, value in offered.items() if name in parameters}
     with streams.global_stream(seed, purpose, *place):
-        model = build(**offered)
-    require_trainable(model, data, name_of(build))
-    if optimizer is not None:
-        kerases.replace_optimizer(model, *identifiers.split(optimizer))
-    return model
+        return build(**offered)
 
 
 def fit_shape(model: Any, x: np.ndarray, label: str) -> np.ndarray:
@@ -298,21 +310,7 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
     Raises:
         ValueError: Saying which of these it is not, and what to do.
     """
-    if not kerases.is_model(model):
-        raise ValueError(
-            f"{label} returned {type(model).__name__}; expected a compiled model of Keras 3 or "
-            f"tf_keras."
-        )
-    if not kerases.is_built(model):
-        raise ValueError(
-            f"{label} returned a model that is not built: it has no weights to save yet. Begin it "
-            f"with keras.Input(shape), or call model.build(...) before returning it."
-        )
-    if not kerases.is_compiled(model):
-        raise ValueError(
-            f"{label} returned a model that is not compiled. Call "
-            f"model.compile(optimizer, loss) before returning it."
-        )
+    require_compiled(model, label)
     x = tf.constant(fit_shape(model, data.x_train[:2], label))
     y = tf.constant(data.y_train[:2])
     try:
@@ -337,6 +335,29 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
             f"outputs of shape {shape}: {error} Class numbers go with "
             f"SparseCategoricalCrossentropy, rows of class values with CategoricalCrossentropy."
         ) from error
+
+
+def require_compiled(model: Any, label: str) -> None:
+    """Raise unless something is a model that is built and compiled.
+
+    Raises:
+        ValueError: Saying which of these it is not, and what to do.
+    """
+    if not kerases.is_model(model):
+        raise ValueError(
+            f"{label} returned {type(model).__name__}; expected a compiled model of Keras 3 or "
+            f"tf_keras."
+        )
+    if not kerases.is_built(model):
+        raise ValueError(
+            f"{label} returned a model that is not built: it has no weights to save yet. Begin it "
+            f"with keras.Input(shape), or call model.build(...) before returning it."
+        )
+    if not kerases.is_compiled(model):
+        raise ValueError(
+            f"{label} returned a model that is not compiled. Call "
+            f"model.compile(optimizer, loss) before returning it."
+        )
 
 
 def name_of(build: Build) -> str:

@@ -1,6 +1,6 @@
 """The files that a report can be written to, checked before the first is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kerasinit.lottery.report.page import write_page
@@ -33,6 +33,22 @@ def write_outputs(store: Store, wanted: dict[str, Path | None]) -> dict[str, Pat
         FileExistsError: If one of the files is there, before any is written.
         ValueError: If a file cannot have its name, before any is written.
     """
+    chosen = new_outputs(wanted)
+    for name, path in chosen.items():
+        WRITERS[name](store, path)
+    return chosen
+
+
+def new_outputs(wanted: Mapping[str, Path | None]) -> dict[str, Path]:
+    """Return the outputs that are wanted, if each can be written to a new file.
+
+    Args:
+        wanted: Where to write each, by the name of its option; ``None`` is left out.
+
+    Raises:
+        FileExistsError: If one of the files is there.
+        ValueError: If a file cannot have its name.
+    """
     chosen = {name: path for name, path in wanted.items() if path is not None}
     for name, path in chosen.items():
         if path.exists():
@@ -46,6 +62,4 @@ def write_outputs(store: Store, wanted: dict[str, Path | None]) -> dict[str, Pat
             raise ValueError(f"--{name} needs a name that ends in .{name}; got {path}.")
     if len({path.absolute() for path in chosen.values()}) < len(chosen):
         raise ValueError(f"Two outputs have one name: {', '.join(map(str, chosen.values()))}.")
-    for name, path in chosen.items():
-        WRITERS[name](store, path)
     return chosen

@@ -1,0 +1,6 @@
+"""Which initializer trains this network best? Measured at equal cost, with several seeds."""
+
+from kerasinit.comparison.compare import compare
+from kerasinit.comparison.result import Band, Choice, Comparison, Point, Setting, Stop, Training
+
+__all__ = ["Band", "Choice", "Comparison", "Point", "Setting", "Stop", "Training", "compare"]

@@ -1,0 +1,84 @@
+"""A saved model, made again by the Keras that saved it, without running code from the file."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import tf_keras
+
+_MOST_JSON = 2**28
+
+
+def load_model(path: str | Path) -> Any:
+    """Return the model in a file.
+
+    A layer in it that carries a Python function of its own (a ``Lambda`` of a ``lambda``) is
+    refused, as it would have to be run. Layers and functions of your own are found if they
+    are registered: import their module first.
+
+    Args:
+        path: A ``.keras`` or ``.h5`` file of Keras 3 or tf_keras.
+
+    Raises:
+        ValueError: If there is no such file, it is none of these, or the model cannot be made.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"No such file: {path}. Give what model.save('model.keras') wrote.")
+    version = _keras_version(path)
+    library = tf_keras if version.startswith("2.") else keras
+    try:
+        return library.models.load_model(path)
+    # What a loader raises depends on what it stumbles over: whatever it is, there is no model.
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{path} holds a model of Keras {version or 'of an unknown version'} that cannot be "
+            f"loaded: {said[0]}"
+        ) from error
+
+
+def _keras_version(path: Path) -> str:
+    """Return which Keras saved a file, and refuse what only running code could load."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(_json(archive.read("metadata.json"))["keras_version"])
+        with h5py.File(path, "r") as file:
+            if "model_config" not in file.attrs:
+                raise ValueError(
+                    f"{path} holds weights and no model. Save it whole, with model.save(path)."
+                )
+            # The loader of such files in tf_keras knows no safe mode.
+            if _has_code(_json(file.attrs["model_config"])):
+                raise ValueError(
+                    f"{path} holds a Lambda layer with a Python function, which would have to be "
+                    f"run. Use a named and registered function, or a layer of your own."
+                )
+            version = file.attrs.get("keras_version", "2.")
+            return version.decode() if isinstance(version, bytes) else str(version)
+    except (KeyError, OSError, zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise ValueError(
+            f"{path} is no .keras and no .h5 file of a model ({e}). Give what "
+            f"model.save('model.keras') wrote."
+        ) from e
+
+
+def _json(content: bytes | str) -> Any:
+    if len(content) > _MOST_JSON:
+        raise ValueError(f"The description of the model has {len(content)} bytes.")
+    return json.loads(content)
+
+
+def _has_code(config: Any) -> bool:
+    """Return whether a model's description has a function in the form of code."""
+    if isinstance(config, dict):
+        return (
+            any(key.endswith("_type") and value == "lambda" for key, value in config.items())
+            or config.get("class_name") == "__lambda__"
+            or any(_has_code(value) for value in config.values())
+        )
+    return isinstance(config, list) and any(_has_code(value) for value in config)

@@ -1,0 +1,235 @@
+"""``kerasinit diagnose`` and ``kerasinit compare`` as a stranger types them."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+from kerasinit import cli, made_data, saved_models
+
+KERASES = {"keras": keras, "tf_keras": tf_keras}
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, capsys):
+    """A function that runs a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(words):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(words.split())
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return run
+
+
+def network(library=keras, initializer="he_normal"):
+    layers = library.layers
+    hidden = [layers.Dense(32, "relu", kernel_initializer=initializer) for _ in range(3)]
+    model = library.Sequential([library.Input((16,)), *hidden, layers.Dense(4)])
+    loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(library.optimizers.SGD(0.1), loss)
+    return model
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_the_exit_code_tells_the_sound_from_the_ill(ask, library, ending):
+    network(library).save(f"good.{ending}")
+    network(library, "zeros").save(f"bad.{ending}")
+
+    code, out, _ = ask(f"diagnose good.{ending}")
+    assert code == 0
+    assert "Nothing found" in out
+    assert "made-up batch (unit normal numbers)" in out
+    code, out, _ = ask(f"diagnose bad.{ending} --json")
+    found = json.loads(out)
+    assert code == 1
+    assert not found["ok"]
+    assert found["findings"]
+    assert "made-up" in found["examples"]
+
+
+def test_examples_come_from_a_file_in_the_shape_that_the_model_takes(ask, tmp_path):
+    network().save("good.keras")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 4, 4)), rng.integers(0, 4, 40)
+    np.savez("plain.npz", x=x)
+    np.savez("labelled.npz", x_train=x, y_train=y, x=x[:0])
+    np.savez("raw.npz", x=(255 * rng.random((40, 16))).astype("uint8"), y=y)
+
+    code, out, _ = ask("diagnose good.keras --data plain.npz")
+    assert code == 0
+    assert "40 examples; gradients of a random linear functional" in out
+    assert "Looked at plain.npz." in out
+    code, out, _ = ask("diagnose good.keras --data labelled.npz --examples 8 --html page.html")
+    assert code == 0
+    assert "8 examples; gradients of sparse_categorical" in out
+    page = (tmp_path / "page.html").read_text()
+    assert "</h1><p>Looked at labelled.npz, with labels.</p>" in page
+    code, out, _ = ask("diagnose good.keras --data raw.npz")
+    assert code == 1
+    assert "unscaled-input" in out
+
+
+def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
+    network().save("good.keras")
+    (tmp_path / "page.html").write_text("mine")
+    (tmp_path / "text.keras").write_text("no model")
+    network().save_weights("only.weights.h5")
+    strings = keras.Input((), dtype="string")
+    keras.Model(strings, keras.layers.Identity()(strings)).save("words.keras")
+    np.savez("other.npz", z=np.ones((4, 16)))
+    np.savez("short.npz", x=np.ones((4, 16)), y=np.ones(3, int))
+    np.savez("wide.npz", x=np.ones((4, 17)))
+    np.savez("pickled.npz", x=np.array([{}, {}], object))
+    np.savez("far.npz", x=np.ones((4, 16)), y=np.full(4, 9))
+    (tmp_path / "text.npz").write_text("no arrays")
+
+    for words, message in (
+        ("nothing.keras", "No such file"),
+        ("text.keras", "no .keras and no .h5 file"),
+        ("only.weights.h5", "holds weights and no model"),
+        ("words.keras", "takes string"),
+        ("good.keras --html page.html", "nothing is overwritten"),
+        ("good.keras --html nowhere/page.html", "no folder"),
+        ("good.keras --examples 1", "--examples must be"),
+        ("good.keras --data nothing.npz", "No such file"),
+        ("good.keras --data text.npz", "not an .npz file"),
+        ("good.keras --data other.npz", "it has z"),
+        ("good.keras --data short.npz", "as many examples"),
+        ("good.keras --data wide.npz", "inputs of shape (16,)"),
+        ("good.keras --data pickled.npz", "Python objects"),
+        ("good.keras --data far.npz", "good.keras could not be looked at"),
+        ("", "required"),
+    ):
+        code, out, err = ask(f"diagnose {words}")
+        assert (code, message in out + " ".join(err.split())) == (2, True), (words, err)
+    assert (tmp_path / "page.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_file_that_holds_code_is_not_run(tmp_path, library, ending):
+    inside = library.layers.TimeDistributed(library.layers.Lambda(lambda x: 2 * x))
+    path = tmp_path / f"model.{ending}"
+    library.Sequential([library.Input((4, 3)), inside]).save(path)
+
+    with pytest.raises(ValueError, match=r"(?i)lambda"):
+        saved_models.load_model(path)
+
+
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+def test_a_batch_is_made_up_of_what_each_input_takes(library):
+    layers = library.layers
+    words, flags = library.Input((None,), name="words"), library.Input((2,), dtype="int32")
+    looked_up = layers.GlobalAveragePooling1D()(layers.Embedding(50, 3)(words))
+    numbers = library.Input((5,), batch_size=8, name="numbers")
+    both = layers.Concatenate()([looked_up, numbers, layers.Rescaling(1.0)(flags)])
+    model = library.Model([words, flags, numbers], layers.Dense(1)(both))
+
+    (ids, ints, floats), said = made_data.made_batch(model, 40, seed=0)
+
+    assert ids.shape == (40, 32)
+    assert set(np.unique(ids)) <= set(range(50))
+    assert ids.max() > 40
+    assert (ints.dtype, ints.max()) == (np.int32, 49)
+    assert floats.shape == (8, 5)
+    assert abs(floats.mean()) < 0.5
+    assert "no fixed size has 32" in said
+    again, _ = made_data.made_batch(model, 40, seed=0)
+    np.testing.assert_array_equal(ids, again[0])
+    other, _ = made_data.made_batch(model, 40, seed=1)
+    assert not np.array_equal(ids, other[0])
+
+
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+def test_words_are_made_up_for_a_saved_network_of_words(tmp_path, library):
+    embedding = library.layers.Embedding(50, 3)
+    library.Sequential([library.Input((7,)), embedding]).save(tmp_path / "words.keras")
+
+    batch, said = made_data.made_batch(
+        saved_models.load_model(tmp_path / "words.keras"), 40, seed=0
+    )
+
+    assert said == "integers from 0 to 49"
+    assert batch.shape == (40, 7)
+
+
+def test_a_model_that_does_not_say_what_it_takes_needs_data():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="Give examples with --data"):
+        made_data.made_batch(Own(), 4, seed=0)
+
+
+SMALL = "--steps 4 --seeds 1 --no-xla --batch-size 20"
+
+
+def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
+    names = "Zeros,VarianceScaling:scale=2.0,mode=fan_in,lsuv"
+    code, out, err = ask(f"compare --initializers {names} {SMALL} --html page.html --png c.png")
+
+    assert code == 0
+    assert "VarianceScaling:scale=2.0,mode=fan_in" in out
+    assert "4 steps of 20, 1 seed" in out
+    assert "Best: " in out
+    assert "step 4 of 4" in err
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+    before = (tmp_path / "page.html").read_bytes()
+    code, _, err = ask(f"compare --initializers {names} {SMALL} --html page.html")
+    assert code == 2
+    assert "nothing is overwritten" in err
+    assert (tmp_path / "page.html").read_bytes() == before
+
+
+def test_a_comparison_is_printed_for_programs(ask):
+    code, out, _ = ask(
+        "compare --model lenet-300-100 --initializers own,lsuv --seeds 1 --no-xla --steps 2 "
+        "--target 0.5 --seed 3 --batch-size 20 --optimizer sgd:learning_rate=0.1 --validation 10 "
+        "--evaluate-every 1 --no-stop --json"
+    )
+
+    found = json.loads(out)
+    assert code == 0
+    assert [choice["name"] for choice in found["choices"]] == ["own", "lsuv"]
+    assert found["target"] == 0.5
+    assert found["setting"] == {
+        "model": "lenet-300-100",
+        "data": "digits",
+        "held_out": 10,
+        "steps": 2,
+        "seeds": 1,
+        "seed": 3,
+        "batch_size": 20,
+        "evaluate_every": 1,
+        "stopping": False,
+    }
+    assert [point["step"] for point in found["choices"][0]["trainings"][0]["points"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--initializers HeNormall", "Did you mean 'HeNormal'"),
+        ("--initializers HeNormal --model lenet", "Unknown model"),
+        ("--initializers HeNormal --dataset digit", "Did you mean 'digits'"),
+        ("--initializers HeNormal --steps 0", "steps"),
+        ("", "required"),
+    ],
+)
+def test_what_cannot_be_compared_ends_with_code_2(ask, words, message):
+    code, out, err = ask(f"compare {words}")
+
+    assert code == 2
+    assert message in out + " ".join(err.split())

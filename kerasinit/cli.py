@@ -240,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"kerasinit: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("Stopped. What was finished is kept; the same command goes on.", file=sys.stderr)
+        kept = " What was finished is kept; the same command goes on."
+        print(f"Stopped.{kept if words[:1] == ['lottery'] else ''}", file=sys.stderr)
         code = 130
     sys.exit(code)

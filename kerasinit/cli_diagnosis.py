@@ -12,7 +12,6 @@ from kerasinit import diagnosis, made_data, npz_files, saved_models
 from kerasinit.comparison import Comparison
 from kerasinit.lottery import files, models
 from kerasinit.lottery.report.outputs import new_outputs
-from kerasinit.markup import Markup, element, joined
 
 
 def add_to(commands: tyro.extras.SubcommandApp) -> None:
@@ -56,9 +55,8 @@ def _diagnose(
     except Exception as error:
         raise ValueError(f"{model} could not be looked at. {said} {error}") from error
     if "html" in outputs:
-        # Below the title: whether examples were made up decides what the page is worth.
-        note = joined(Markup("</h1>"), element("p", said))
-        files.write_new(outputs["html"], found.to_html().replace("</h1>", note, 1).encode())
+        # Whether examples were made up decides what the page is worth.
+        files.write_new(outputs["html"], found.to_html(said).encode())
     if json_:
         about = {"model": str(model), "examples": said}
         print(json.dumps(about | json.loads(found.to_json()), indent=2))

@@ -24,14 +24,15 @@ tbody th { font-weight: normal; text-align: left; white-space: nowrap; }
 code { overflow-wrap: anywhere; }
 """
 _HEADS = ("layer", "mean", "variance", "least", "most", "dead", "flat", "cosine", "rank")
-_GRADIENTS = ("|dL/dh|", "|dL/dw|", "first update / weight")
+_GRADIENTS = ("|dL/dh|", "|dL/dw|", "update / weight")
 
 
-def page(diagnosis: "Diagnosis") -> str:
+def page(diagnosis: "Diagnosis", note: str | None = None) -> str:
     """Return a diagnosis as a page of HTML: the findings, the picture, every layer.
 
     Args:
         diagnosis: What is to be shown.
+        note: A sentence below the title, such as where the examples come from.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -67,6 +68,7 @@ def page(diagnosis: "Diagnosis") -> str:
         element(
             "main",
             element("h1", title),
+            *([] if note is None else [element("p", note)]),
             *(_finding(finding, len(diagnosis.seeds)) for finding in diagnosis.findings),
             element("h2", "Signal and gradient"),
             element(

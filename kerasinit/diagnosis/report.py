@@ -61,15 +61,18 @@ class Diagnosis:
 
         return figure(self)
 
-    def to_html(self) -> str:
+    def to_html(self, note: str | None = None) -> str:
         """Return everything as one page of HTML that loads nothing.
+
+        Args:
+            note: A sentence below the title, such as where the examples come from.
 
         Raises:
             ImportError: If matplotlib is not installed.
         """
         from kerasinit.diagnosis.page import page
 
-        return page(self)
+        return page(self, note)
 
     def __str__(self) -> str:
         """Return a table of the layers and the findings, 80 columns wide."""

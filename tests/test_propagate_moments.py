@@ -41,6 +41,21 @@ def test_behind_relu_a_sum_and_a_normalization_a_batch_agrees(module):
 
 
 @both
+def test_concatenated_and_rescaled_branches_by_hand(module):
+    layers = module.layers
+    inputs = module.Input((3,))
+    # Of mean 0 and variance 1 become mean 5 and variance 4, one input's worth of three more.
+    wide = layers.Rescaling(2.0, 5.0)(layers.RepeatVector(3)(inputs))
+    both = layers.Concatenate()([layers.Flatten()(wide), inputs])
+    model = module.Model(inputs, layers.Dense(1)(both))
+    model.set_weights([np.r_[np.ones((6, 1)), -np.ones((6, 1))], np.zeros(1)])
+
+    # A mixture of three to one: mean 15 / 4, mean square (3 (4 + 25) + 1) / 4 = 22. With a
+    # kernel of mean 0 and variance 1, and a fan_in of 12, the sum has the variance 12 * 22.
+    assert propagate_moments(model)["dense"].before == pytest.approx(12 * 22)
+
+
+@both
 def test_what_theory_does_not_know_is_refused_and_can_be_said(module):
     layers = [module.layers.Dense(3), module.layers.Softmax(name="mix"), module.layers.Dense(2)]
     model = module.Sequential([module.Input((4,)), *layers])

@@ -37,8 +37,10 @@ def propagate_moments(
       zeros are not counted.
     * Activations: ``E[f(z)]`` and ``Var[f(z)]`` of a normal ``z``, by quadrature.
     * Sums: means and variances add up, branches taken as independent.
-    * Batch normalization by its moving statistics; layer normalization gives its scale and
-      offset. Dropout, flattening and reshaping pass on what comes.
+    * Concatenated branches are a mixture, by their sizes: ``mean = sum p_i m_i`` and ``variance =
+      sum p_i (s_i + m_i^2) - mean^2``.
+    * Batch normalization by its moving statistics; layer normalization and rescaling by their
+      scale and offset. Dropout, flattening, reshaping, padding and cropping pass on what comes.
 
     What theory cannot know, such as attention, recurrence, pooling, softmax, products and
     operations, is refused, unless you say what it gives.
@@ -168,6 +170,8 @@ def _passed(node: Node, inputs: list[Pair]) -> Pair:
     layer = node.layer
     if node.kind == "sum" and len(inputs) > 1 and not node.constant:
         return sum(mean for mean, _ in inputs), sum(variance for _, variance in inputs)
+    if isinstance(layer, _CONCATENATIONS):
+        return _mixed(node, inputs)
     if len(inputs) != 1 or layer is None:
         raise _unknown(node, "it is no sum of several branches")
     if isinstance(layer, _UNCHANGED):
@@ -177,6 +181,9 @@ def _passed(node: Node, inputs: list[Pair]) -> Pair:
         return _activated(node, function, inputs[0])
     if isinstance(layer, _BATCH_NORMALIZATIONS | _LAYER_NORMALIZATIONS):
         return _normalized(layer, inputs[0])
+    if isinstance(layer, _RESCALINGS):
+        scale, offset = (np.asarray(one, np.float64) for one in (layer.scale, layer.offset))
+        return _scaled_by(scale, offset, *inputs[0])
     raise _unknown(node, "there is no rule for it")
 
 
@@ -188,9 +195,23 @@ def _normalized(layer: Any, given: Pair) -> Pair:
         center = kerases.read(layer.moving_mean).astype(np.float64)
         spread = kerases.read(layer.moving_variance).astype(np.float64) + layer.epsilon
         mean, square = (given[0] - center) / np.sqrt(spread), given[1] / spread
-    # Over the channels, too: their means differ by scale and offset.
+    return _scaled_by(scale, offset, mean, square)
+
+
+def _scaled_by(scale: Any, offset: Any, mean: Any, variance: Any) -> Pair:
+    """Return the moments of ``scale * x + offset``, over the channels too, where means differ."""
     means = np.asarray(scale * mean + offset)
-    return float(means.mean()), float(np.mean(scale**2 * square) + means.var())
+    return float(means.mean()), float(np.mean(scale**2 * variance) + means.var())
+
+
+def _mixed(node: Node, inputs: list[Pair]) -> Pair:
+    sizes = [shape and shape[node.layer.axis] for shape in node.shapes]
+    if not all(sizes):
+        raise _unknown(node, "the sizes of its branches are not known")
+    share = np.array(sizes, np.float64) / sum(sizes)
+    means, variances = np.transpose(inputs)
+    mean = share @ means
+    return float(mean), float(share @ (variances + means**2) - mean**2)
 
 
 def _classes(*names: str) -> tuple[type, ...]:
@@ -200,8 +221,12 @@ def _classes(*names: str) -> tuple[type, ...]:
 _BATCH_NORMALIZATIONS = keras.layers.BatchNormalization | tf_keras.layers.BatchNormalization
 _LAYER_NORMALIZATIONS = keras.layers.LayerNormalization | tf_keras.layers.LayerNormalization
 _INPUTS = _classes("InputLayer")
+_CONCATENATIONS = _classes("Concatenate")
+_RESCALINGS = _classes("Rescaling")
 _ACTIVATIONS = _classes("Activation", "ELU", "LeakyReLU", "ReLU")
 _UNCHANGED = _classes(
-    "AlphaDropout", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "Permute",
-    "RepeatVector", "Reshape", "SpatialDropout1D", "SpatialDropout2D", "UpSampling2D",
+    "AlphaDropout", "Cropping1D", "Cropping2D", "Cropping3D", "Dropout", "Flatten",
+    "GaussianDropout", "GaussianNoise", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
+    "SpatialDropout2D", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D",
+    "ZeroPadding2D", "ZeroPadding3D",
 )  # fmt: skip

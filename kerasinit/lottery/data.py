@@ -228,7 +228,7 @@ def _npz(path: Path) -> Dataset:
 
 def _inputs(x: np.ndarray, what: str) -> np.ndarray:
     if x.dtype == np.uint8:
-        return (x / np.float32(255)).astype(np.float32)
+        return np.divide(x, np.float32(255), dtype=np.float32)
     if not np.issubdtype(x.dtype, np.floating):
         raise ValueError(
             f"{what} has dtype {x.dtype}; expected uint8 (divided by 255 here) or floating "
@@ -236,7 +236,7 @@ def _inputs(x: np.ndarray, what: str) -> np.ndarray:
         )
     if not np.isfinite(x).all():
         raise ValueError(f"{what} has values that are not finite (NaN or infinity).")
-    return x.astype(np.float32)
+    return x.astype(np.float32, copy=False)
 
 
 def _labels(y: np.ndarray, what: str) -> np.ndarray:

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rich import box
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from kerasinit.lottery.permutation import ALPHA, FEWEST, Differences
 from kerasinit.lottery.store import Row, Store
@@ -250,17 +253,21 @@ def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
         title=title,
         caption="Exact one-sided sign-flip tests over the trials, each at a level of 0.05; "
         "90 % confidence intervals; accuracies in points.",
+        # What stands in it fits into 80 columns so, with every number whole.
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        show_edge=False,
     )
-    for name in ("weights\nleft (%)", "verdict", "ticket's ..."):
-        shown.add_column(name, justify="right" if "(" in name else "left")
+    shown.add_column("weights left: verdict\n  the ticket's ...", overflow="fold")
     for name in ("difference", "interval", "must be", "p", ""):
         shown.add_column(name, justify="right", no_wrap=True)
     for found in verdicts:
-        outcome = f"{found.outcome}\n{found.note}" if found.note else found.outcome
-        cells = [f"{100 * found.density:.2f}", outcome]
+        outcome = Text(f"{100 * found.density:.2f} %: {found.outcome}", "bold")
+        shown.add_row(outcome.append(f"\n{found.note}", "not bold") if found.note else outcome)
         for condition in found.conditions:
-            shown.add_row(*cells, *_cells(condition))
-            cells = ["", ""]
+            name, *cells = _cells(condition)
+            shown.add_row(Padding(name, (0, 0, 0, 2)), *cells)
         shown.add_section()
     return shown
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from kerasinit import cli, lottery
 from kerasinit.lottery.permutation import ALPHA, FEWEST, POWER, Differences
 from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.verdict import table
 from tests.lottery.blobs import blobs, builder
 
 WHOLE = st.lists(st.integers(-20, 20), min_size=1, max_size=9)
@@ -349,3 +352,19 @@ def test_the_number_of_trials_at_the_threshold_is_unknown():
 def test_differences_that_are_none_are_refused(values):
     with pytest.raises(ValueError, match="Expected finite differences"):
         Differences(values)
+
+
+def test_in_80_columns_every_word_and_number_of_a_table_is_whole():
+    controls = ("reinit", "shuffle", "random-mask", "shuffle-reinit")
+    found = _judge({"dense": DENSE, "ticket": BETTER, **dict.fromkeys(controls, WORSE)})
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(table(found, title="lenet-300-100 on mnist"))
+    shown = capture.get()
+
+    assert "…" not in shown
+    assert "80.00 %: WINNING\n" in re.sub(r" +\n", "\n", shown)
+    assert [line.split()[-2:] for line in shown.splitlines() if "against" in line] == [
+        ["0.031", "met"]
+    ] * (2 + len(controls))
+    assert all(f" {name} " in shown for name in ("dense", *controls))

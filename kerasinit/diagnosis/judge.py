@@ -267,11 +267,17 @@ def _activations(found: _Found) -> None:
                 found.tell(
                     "correlation-collapse",
                     row.layer,
-                    f"the cosine between examples is 1 - {now:.1e}, after 1 - {apart:.1e} where "
-                    f"the signal came from: {-fall:.1f} nats, limit {allowed + slack:.1f}",
+                    f"the cosine between examples is {_cosine(now)}, after {_cosine(apart)} where "
+                    f"the signal came from: {-fall:.1f} nats nearer to 1, limit "
+                    f"{allowed + slack:.1f}",
                     limits.confidence(fall, variance, found.judgements),
                     advice("correlation-collapse", found.activation(place)),
                 )
+
+
+def _cosine(apart: float) -> str:
+    """Write a cosine so that how far it is from 1 can be seen."""
+    return f"{1 - apart:.2f}" if apart > 0.01 else f"1 - {apart:.1e}"
 
 
 def _moved(found: _Found, place: int, nats: float, variance: float, slack: float) -> None:

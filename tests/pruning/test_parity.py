@@ -10,6 +10,7 @@ import tf_keras
 
 from kerasinit import pruning
 from kerasinit.pruning import engine
+from kerasinit.pruning import quiet as quiet_steps
 
 # A schedule that ends between two updates is among what tfmot is compared by.
 SAID = pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
@@ -346,7 +347,7 @@ def seldom():
     ("build", "optimizer"), [(mlp, momentum), (convolutions, sgd), (recurrent, adam)]
 )
 def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
-    monkeypatch.setattr(engine, "_WORTH_COMPILING", 1)
+    monkeypatch.setattr(quiet_steps, "_WORTH_COMPILING", 1)
     quiet, begin_quiet_step = [], engine.Pruner.begin_quiet_step
 
     def count(self, *arguments):

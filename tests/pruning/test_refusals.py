@@ -41,7 +41,7 @@ class Silent:
         (
             lambda: (small(), {"pruning_schedule": lambda step: (True, 50.0)}),
             ValueError,
-            r"in \[0, 1\).*asks for 50 at step 1.*divided by 100",
+            r"in \[0, 1\).*asks for 50 at step 1.*percentage, 0.5 would be",
         ),
         (
             lambda: ([keras.layers.Dense(3), tf_keras.layers.Dense(3)], {}),

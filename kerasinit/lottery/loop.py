@@ -20,7 +20,7 @@ from kerasinit import kerases, streams
 from kerasinit.lottery import criteria, files, models, rewinds, saliency, scopes, survivors
 from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
-from kerasinit.lottery.data import Dataset, Order, load
+from kerasinit.lottery.data import Dataset, Order, glance, load
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.fit import FitTrainer
 from kerasinit.lottery.store import Place, Row, Store
@@ -106,19 +106,21 @@ def run(
         build = models.find(experiment.model)
     else:
         experiment = replace(experiment, model=models.name_of(build))
+    require_seconds(checkpoint_every)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
+    if data is None and (seen := glance(experiment.dataset)):
+        name = Path(experiment.dataset).stem
+        store = Store(_folder(out, name, experiment), experiment, _about(*seen))
+        if store.is_finished():
+            watch.began(store, [])
+            return store
     if data is None:
         data = load(experiment.dataset)
     else:
         experiment = replace(experiment, dataset=data.name)
-    about = {
-        "data": data.digest,
-        "input_shape": list(data.input_shape),
-        "versions": {name: metadata.version(name) for name in _COMPUTES},
-    }
-    require_seconds(checkpoint_every)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
-    folder = Path(out) if out is not None else Path(f"lottery-{data.name}-{experiment.digest}")
+    folder = _folder(out, data.name, experiment)
+    about = _about(data.digest, data.input_shape)
     store = Store(folder, experiment, about)
     if store.is_finished():
         watch.began(store, [])
@@ -148,6 +150,19 @@ def run(
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
+
+
+def _about(digest: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return what else must be the same when a run goes on."""
+    return {
+        "data": digest,
+        "input_shape": list(input_shape),
+        "versions": {name: metadata.version(name) for name in _COMPUTES},
+    }
+
+
+def _folder(out: str | Path | None, data: str, experiment: Experiment) -> Path:
+    return Path(out) if out is not None else Path(f"lottery-{data}-{experiment.digest}")
 
 
 def _work(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit.lottery import Dataset
+from kerasinit.lottery import Dataset, data
 from kerasinit.lottery.data import Order, load
 from tests.lottery.blobs import blobs
 
@@ -174,3 +174,26 @@ def test_orders_of_other_trials_and_seeds_differ():
         for seed, trial in ((0, 0), (1, 0), (0, 1))
     }
     assert len(orders) == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.arange(24 * 6, dtype=np.uint8).reshape(24, 2, 3), np.arange(24) % 3),
+        (np.linspace(0, 1, 24 * 6).reshape(24, 6), np.arange(24).reshape(24, 1) % 3),
+        (np.ones((24, 6), "float16"), np.eye(3)[np.arange(24) % 3]),
+    ],
+    ids=["uint8", "float64", "float16"],
+)
+def test_a_glance_at_a_file_tells_what_loading_it_would(x, y, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "_HASHED_AT_ONCE", 5)
+    path = tmp_path / "some.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[:7], y_test=y[:7])
+    loaded = data.load(str(path))
+    assert data.glance(str(path)) == (loaded.digest, loaded.input_shape)
+    changed = np.array(x)
+    changed[-1, -1] = 0
+    np.savez(path, x_train=changed, y_train=y, x_test=x[:7], y_test=y[:7])
+    assert data.glance(str(path))[0] != loaded.digest
+    assert data.glance("digits") is None
+    assert data.glance(str(tmp_path / "none.npz")) is None

@@ -46,7 +46,9 @@ def next_mask(
     ranked, threshold = magnitude_mask(weights, sparsity, counting=counting)
     # The number asked for, not that of `ranked`: ties alone must not stop an update.
     asked = num_kept(tf.size(weights), sparsity)
-    revives = asked > tf.reduce_sum(tf.cast(mask, tf.int32))
+    # The search is over and its memory free before the numbers to add up are made.
+    with tf.control_dependencies([threshold]):
+        revives = asked > tf.reduce_sum(tf.cast(mask, tf.int32))
     return tf.where(tf.logical_or(revives, threshold <= 0), mask, ranked), threshold
 
 

@@ -92,7 +92,7 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         if self._tfmot is not None:
             self._tfmot.on_epoch_end(batch, logs)
         else:
-            hooks.pruner_of(self.model).apply_masks()
+            hooks.pruner_of(self.model).end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""

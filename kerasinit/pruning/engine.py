@@ -13,7 +13,7 @@ update has moved removed weights as well.
 
 Most steps change no mask. In ``fit``, those after which no mask changes either are taken by
 a second, *quiet* training function, in which the masks are not multiplied in at the
-beginning of a step but at the end of the one before, as constraints, which costs less.
+beginning of a step but into the update at the end of the one before, which costs less.
 The numbers are the same.
 
 The step number, the masks and the thresholds are TensorFlow variables that the model
@@ -271,6 +271,11 @@ class Pruner:
                 self._look_ahead(epoch, batches, epochs, every)
         self._position_of_epoch[epoch] = self.counter.position
 
+    def end_epoch(self) -> None:
+        """Mask what the last update has moved, unless its step was a quiet one."""
+        if not self._masked:
+            self.apply_masks()
+
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
         """Take the step from the epochs behind, if they can have been of this pruning."""
         if not self._restored:
@@ -411,6 +416,7 @@ class Pruner:
             return original(*args, **kwargs)
         finally:
             self.begun = self.fitting = self._in_fit = self._quiet_steps.allowed = False
+            self._masked = False
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

@@ -10,7 +10,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.masks import Masks
-from kerasinit.pruning import constraints
+from kerasinit.pruning import masked_update
 from kerasinit.pruning.registry import prunable_weights
 
 
@@ -90,7 +90,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             kerases.kerase_of(self.model) == "keras"
             # A model that prunes itself, or that another callback holds, has masks in its step.
             and "make_train_function" not in vars(self.model)
-            and constraints.are_applied(self.model)
+            and masked_update.is_possible(self.model, self.model.train_step)
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -125,8 +125,12 @@ class _Compiled:
         # Keras makes a new function when a model is compiled again.
         if self._masking is None or model.train_function is not self._plain:
             self._plain = model.train_function
-            model.make_train_function(force=True)
-            self._masking = self._with_masks(model.train_function)
+            model.train_step = self._masked_step(model.train_step)
+            try:
+                model.make_train_function(force=True)
+            finally:
+                del model.train_step
+            self._masking = self._telling(model.train_function)
         model.train_function = self._masking
         # The first thing that a training without the masks calls, if this one broke off.
         model.make_train_function = self._end_and_make
@@ -139,13 +143,20 @@ class _Compiled:
         if "make_train_function" in vars(self.model):
             del self.model.make_train_function
 
-    def _with_masks(self, compiled: Any) -> Any:
+    def _masked_step(self, train_step: Any) -> Any:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]
 
+        def masked_train_step(*args: Any, **kwargs: Any) -> Any:
+            # Other callbacks may write weights between two steps, and do not tell.
+            with masked_update.masking(held):
+                return train_step(*args, **kwargs)
+
+        return masked_train_step
+
+    def _telling(self, compiled: Any) -> Any:
         def train_function(iterator: Any) -> Any:
             self.holds = True
-            with constraints.masking(held):
-                return compiled(iterator)
+            return compiled(iterator)
 
         return train_function
 

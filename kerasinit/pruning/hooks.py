@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.pruning import constraints
+from kerasinit.pruning import masked_update
 from kerasinit.pruning.engine import Pruner, Rule
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 
@@ -181,7 +181,7 @@ def _hook(model: Any) -> None:
         pruner = pruner_of(model)
         if pruner.quiet:
             pruner.begin_quiet_step(steps_of(model))
-            with constraints.masking(_masks_and_constraints(pruner)):
+            with masked_update.masking(_masks_and_constraints(pruner), model.optimizer):
                 return own["train_step"](*args, **kwargs)
         # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(steps_of(model), counting=not model.jit_compile)
@@ -196,7 +196,7 @@ def _hook(model: Any) -> None:
         if model.train_function is None or force:
             own["make_train_function"](force=True)
             compiled, quiet = model.train_function, None
-            if constraints.are_applied(model):
+            if masked_update.is_possible(model, own["train_step"]):
                 own["make_train_function"](force=True)
                 quiet = model.train_function
             steps, every = kerases.steps_per_execution(model), steps_of(model)

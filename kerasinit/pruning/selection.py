@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+# Numbers from which on passing over them takes longer than adding up the bins.
+_LARGE = 1_000_000
+
 
 def kth_largest(magnitudes: Any, k: Any, *, counting: bool | None = None) -> tf.Tensor:
     """Return the k-th largest of non-negative numbers, without sorting.
@@ -21,8 +24,8 @@ def kth_largest(magnitudes: Any, k: Any, *, counting: bool | None = None) -> tf.
     So the answer can be found piece by piece, from the highest bits down, in one of two
     ways with the same exact result:
 
-    * by counting how often each value of the upper 16 bits occurs, and then each value
-      of the lower 16 among the numbers that share the upper half of the answer. Two
+    * by counting how often each value of the highest bits occurs, and then each value of
+      the next ones among the numbers that share the highest with the answer. Two or three
       passes, but XLA compiles the counting to something far too slow;
     * bit by bit: a bit is set when at least ``k`` of the numbers would still be as
       large. One pass per bit, 31 for float32, anywhere.
@@ -210,11 +213,19 @@ def _kth_largest_bits(bits: tf.Tensor, k: Any, counting: bool | None) -> tf.Tens
 
 
 def _by_counting(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-    upper, beyond = _bin_of_kth(tf.bitwise.right_shift(flat, 16), 1 << 15, k)
-    upper = tf.bitwise.left_shift(upper, 16)
-    # What has another upper half comes out above all bins, and is not counted.
-    lower, _ = _bin_of_kth(tf.bitwise.bitwise_xor(flat, upper), 1 << 16, k - beyond)
-    return tf.bitwise.bitwise_or(upper, lower)
+    # Narrow digits take more passes and wide ones more bins, which are most of the work in a
+    # small tensor. There are 31 bits: the sign is never set.
+    small = flat.shape[0] is None or flat.shape[0] < _LARGE
+    position, found = 31, tf.zeros([], tf.int32)
+    for width in (11, 10, 10) if small else (15, 16):
+        position -= width
+        # What differs in a higher digit comes out above all bins, and is not counted.
+        rest = tf.bitwise.bitwise_xor(flat, found) if position + width < 31 else flat
+        rest = tf.bitwise.right_shift(rest, position) if position else rest
+        digit, beyond = _bin_of_kth(rest, 1 << width, k)
+        found = tf.bitwise.bitwise_or(found, tf.bitwise.left_shift(digit, position))
+        k -= beyond
+    return found
 
 
 def _bin_of_kth(values: tf.Tensor, bins: int, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

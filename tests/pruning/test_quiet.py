@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import pruning
-from kerasinit.pruning import constraints, engine, outlook
+from kerasinit.pruning import engine, masked_update, outlook
 from kerasinit.pruning.blocks import SingleWeights
 from kerasinit.pruning.tfmot_bridge import tfmot
 
@@ -123,6 +123,14 @@ OPTIMIZERS = {
     "clipping": lambda: keras.optimizers.Adam(0.01, clipnorm=0.1),
     "averages": lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=7),
 }
+# Whatever way Keras' optimizers have of writing a weight.
+OPTIMIZERS |= {
+    f"keras {name}": lambda cls=cls: cls(0.01)
+    for name, cls in sorted(vars(keras.optimizers).items())
+    if isinstance(cls, type)
+    and issubclass(cls, keras.optimizers.Optimizer)
+    and name not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
+}
 OPTIONS = {
     **{name: {"optimizer": make} for name, make in OPTIMIZERS.items()},
     "constraint": {"constraint": keras.constraints.MaxNorm(0.9)},
@@ -198,10 +206,78 @@ def test_the_next_update_is_when_the_schedule_fires_next(begin, end, frequency, 
     assert outlook.next_update(rule, step) == (fires[0] if len(fires) else outlook.NEVER)
 
 
+class WritesBehindItsOwnBack(keras.optimizers.SGD):
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient, variable, learning_rate)
+        variable.assign_add(tf.ones_like(variable))
+
+
+def test_a_keras_optimizer_is_given_masked_updates_and_no_constraint():
+    kernel = keras.Variable(np.full((2, 2), 3.0, "float32"), name="kernel")
+    mask = tf.constant([[1.0, 0.0], [0.0, 1.0]])
+    kernel.assign(kernel * mask)
+    optimizer = keras.optimizers.SGD(1.0)
+    with masked_update.masking([(kernel, mask, None)], optimizer):
+        optimizer.apply([tf.ones((2, 2))], [kernel])
+        assert kernel.constraint is None
+    np.testing.assert_array_equal(kernel, [[2.0, 0.0], [0.0, 2.0]])
+    assert not {"assign", "assign_add", "assign_sub"} & vars(optimizer).keys()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "constraint"),
+    [
+        (WritesBehindItsOwnBack(1.0), None),
+        (keras.optimizers.SGD(1.0, use_ema=True, ema_overwrite_frequency=1), None),
+        (keras.optimizers.SGD(1.0), keras.constraints.UnitNorm()),
+    ],
+    ids=["own", "averages", "constraint"],
+)
+def test_where_more_than_the_update_is_written_the_mask_comes_last(optimizer, constraint):
+    kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
+    mask = tf.constant([[1.0, 0.0], [0.0, 1.0]])
+    with masked_update.masking([(kernel, mask, constraint)], optimizer):
+        optimizer.apply([-tf.ones((2, 2))], [kernel])
+        assert kernel.constraint is not None
+    np.testing.assert_array_equal(kernel.numpy() != 0, mask.numpy() != 0)
+
+
+def test_rows_of_an_embedding_are_masked_after_their_update():
+    table = keras.Variable(np.ones((3, 2), "float32"), name="embeddings")
+    mask = tf.constant([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    table.assign(table * mask)
+    rows = tf.IndexedSlices(tf.ones((1, 2)), tf.constant([1]), tf.constant([3, 2]))
+    optimizer = keras.optimizers.SGD(0.25)
+    with masked_update.masking([(table, mask, None)], optimizer):
+        optimizer.apply([rows], [table])
+    np.testing.assert_array_equal(table, [[1.0, 0.0], [0.0, 0.75], [1.0, 1.0]])
+
+
+def test_no_step_is_quiet_in_a_training_step_of_the_users_on_the_instance(calls):
+    plain = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    step = plain.train_step
+    plain.train_step = lambda data: step(data)
+    model = pruning.prune_low_magnitude(plain, CUBIC)
+    model.compile("sgd", "mse")
+    trained(model)
+    assert calls == {True: 0, False: EPOCHS * STEPS}
+
+
+def test_what_is_written_after_a_fit_is_masked_when_a_loop_ends_its_epoch():
+    schedule = pruning.ConstantSparsity(0.5, 0, end_step=1, frequency=1)
+    model = model_of(schedule)
+    callback = pruning.UpdatePruningStep()
+    model.fit(X, Y, batch_size=6, verbose=0, callbacks=[callback])
+    callback.on_train_begin()
+    model.layers[1].kernel.assign(keras.ops.ones((8, 16)))
+    callback.on_epoch_end(0)
+    assert float(keras.ops.mean(model.layers[1].kernel == 0)) == 0.5
+
+
 def test_constraints_are_put_back_as_they_were():
     kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
     kernel.constraint = before = keras.constraints.NonNeg()
-    with constraints.masking([(kernel, tf.zeros((2, 2)), None)]):
+    with masked_update.masking([(kernel, tf.zeros((2, 2)), None)]):
         assert kernel.constraint is not before
         np.testing.assert_array_equal(kernel.constraint(kernel), np.zeros((2, 2)))
     assert kernel.constraint is before

@@ -105,12 +105,24 @@ def test_kth_largest_is_exact_for_any_numbers(data, numbers):
     assert float(kth_largest(magnitudes, k, counting=False)) == expected
 
 
-def test_counting_and_bit_by_bit_agree_where_upper_halves_are_shared():
+# Large tensors are searched in fewer and wider digits.
+@pytest.mark.parametrize("size", [20_000, 999_999, 1_000_000])
+def test_counting_is_exact_where_higher_digits_are_shared(size):
     # All but two of the upper halves hold thousands of numbers, told apart by the lower.
-    numbers = np.random.default_rng(0).uniform(1.0, 1.01, 20_000).astype("float32")
+    numbers = np.random.default_rng(0).uniform(1.0, 1.01, size).astype("float32")
     ordered = np.sort(numbers)[::-1]
-    for k in (1, 2, 9_999, 19_999, 20_000):
+    for k in (1, 2, size // 2 - 1, size - 1, size):
         assert float(kth_largest(numbers, k, counting=True)) == ordered[k - 1]
+
+
+def test_counting_tells_numbers_of_all_magnitudes_apart():
+    numbers = np.random.default_rng(0).integers(0, 0x7F800000, 1_200_000, np.int32)
+    numbers = numbers.view("float32")
+    for size in (50_000, 1_200_000):
+        ordered = np.sort(numbers[:size].view("int32"))[::-1].view("float32")
+        for k in (1, 7, size // 3, size):
+            found = kth_largest(numbers[:size], k, counting=True)
+            assert found.numpy().view("int32") == ordered[k - 1].view("int32")
 
 
 def test_kth_largest_tells_the_tiniest_floats_apart():

@@ -180,13 +180,21 @@ class Pruner:
         moves = self.counter.count(every)
         step = tf.identity(self.counter.step)
         for rule, names in self._by_rule().items():
-            fires = tf.equal(step, 1) if rule.pattern.once else rule.schedule(step)[0]
+            checks: list[tf.Operation] = []
+            if rule.pattern.once:
+                fires = tf.equal(step, 1)
+            else:
+                fires, sparsity = rule.schedule(step)
+                # In `fit`, the whole training was looked through before.
+                if not self.fitting:
+                    checks = outlook.check_update(rule.schedule, step, fires, sparsity)
             fires = tf.logical_and(tf.convert_to_tensor(fires), moves)
 
             def update(rule: Rule = rule, names: list[str] = names) -> tf.Operation:
                 return self._update_masks(rule, names, step, counting)
 
-            tf.cond(fires, update, tf.no_op)
+            with tf.control_dependencies(checks):
+                tf.cond(fires, update, tf.no_op)
         self._apply_masks()
 
     def _update_masks(

@@ -30,6 +30,32 @@ def check_schedule(schedule: Any) -> None:
     _check_sparsity(schedule, np.array([1]), np.array([float(answer[1])]))
 
 
+def check_update(schedule: Any, step: tf.Tensor, fires: Any, sparsity: Any) -> list[tf.Operation]:
+    """Raise unless what a schedule asks for at an update is in [0, 1).
+
+    For loops that users write, to whose end nobody can look. XLA cannot raise, and leaves the
+    check out.
+
+    Returns:
+        Within a graph, what has to be done before the update.
+
+    Raises:
+        ValueError: If it is not.
+        tensorflow.errors.InvalidArgumentError: The same within a graph.
+    """
+    fires, sparsity = tf.convert_to_tensor(fires), tf.convert_to_tensor(sparsity)
+    if not tf.inside_function():
+        if fires:
+            _check_sparsity(schedule, step.numpy()[None], sparsity.numpy()[None])
+        return []
+    fits = tf.logical_and(sparsity >= 0, sparsity < 1)
+    message = (
+        f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} asks "
+        "for (sparsity, step)"
+    )
+    return [tf.debugging.Assert(tf.logical_or(~fires, fits), [message, sparsity, step])]
+
+
 def updates(schedule: Any, last: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps up to ``last`` at which a schedule fires, and its sparsities there.
 

@@ -11,11 +11,9 @@ those that are not met.
 
 import argparse
 import os
-import queue
 import statistics
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -35,11 +34,11 @@ from rich.table import Table
 from kerasinit import pruning
 from kerasinit.pruning.blocks import next_mask
 from kerasinit.pruning.tfmot_bridge import tfmot
+from tests.benchmarks.turns import Training, median_ratio, take_turns
 
 # A fixed mask is one that a schedule made once; HoldMasks holds one from outside the graph.
 ASKED = {"fixed mask": 1.05, "HoldMasks": 1.05, "schedule": 1.10}
 ASKED_SPEED, ASKED_MEMORY = 20.0, 3.0
-BATCH = 60
 
 
 def main() -> None:
@@ -91,77 +90,33 @@ def small_convolutions(library: Any) -> Any:
     )
 
 
-class Training:
-    """A training that stands still after each epoch until it is told to go on.
-
-    It is one call of ``fit`` in a thread of its own, so that starting a ``fit`` is in no time.
-    """
-
-    def __init__(
-        self, library: Any, make: Callable[[Any], Any], jit: bool, kind: str, steps: int
-    ) -> None:
-        library.utils.set_random_seed(0)
-        model, callbacks = make(library), []
-        if kind == "schedule":
-            # Ends far off, so that every timed epoch has its updates.
-            schedule = pruning.PolynomialDecay(0.0, 0.9, 0, 10**6, frequency=100)
-            model = pruning.prune_low_magnitude(model, schedule)
-        elif kind == "fixed mask":
-            # Made once, at the first step, which is not timed; then only multiplied in.
-            schedule = pruning.ConstantSparsity(0.9, 0, end_step=1, frequency=1)
-            model = pruning.prune_low_magnitude(model, schedule)
-        elif kind == "HoldMasks":
-            random = np.random.default_rng(2)
-            callbacks = [
-                pruning.HoldMasks(
-                    {
-                        weight.name: random.random(weight.variable.shape) < 0.1
-                        for weight in pruning.prunable_weights(model)
-                    }
-                )
-            ]
-        if kind in ("fixed mask", "schedule"):
-            callbacks = [pruning.UpdatePruningStep()]
-        loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(library.optimizers.Adam(1e-3), loss, jit_compile=jit)
-        self._model, self._steps = model, steps
-        self._turns: queue.Queue[bool] = queue.Queue()
-        self._ends: queue.Queue[float | BaseException] = queue.Queue()
-        waits = library.callbacks.LambdaCallback(on_epoch_begin=self._wait, on_epoch_end=self._end)
-        self._thread = threading.Thread(target=self._fit, args=([*callbacks, waits],))
-        self._thread.start()
-        self.epoch()  # compiles
-
-    def _fit(self, callbacks: list[Any]) -> None:
-        images = np.random.default_rng(0).random((self._steps * BATCH, 28, 28, 1), dtype="float32")
-        labels = np.random.default_rng(1).integers(0, 10, self._steps * BATCH)
-        data = tf.data.Dataset.from_tensor_slices((images, labels))
-        data = data.batch(BATCH, drop_remainder=True).cache().prefetch(2)
-        try:
-            self._model.fit(data, epochs=10**6, callbacks=callbacks, verbose=0, shuffle=False)
-        except BaseException as error:
-            self._ends.put(error)
-
-    def _wait(self, epoch: int, logs: Any = None) -> None:
-        if not self._turns.get():
-            raise KeyboardInterrupt
-        self._began = time.perf_counter()
-
-    def _end(self, epoch: int, logs: Any = None) -> None:
-        self._ends.put(time.perf_counter() - self._began)
-
-    def epoch(self) -> float:
-        """Train for an epoch and return the milliseconds of a step."""
-        self._turns.put(True)
-        taken = self._ends.get()
-        if isinstance(taken, BaseException):
-            raise taken
-        return 1e3 * taken / self._steps
-
-    def stop(self) -> None:
-        """End the training."""
-        self._turns.put(False)
-        self._thread.join()
+def training(
+    library: Any, make: Callable[[Any], Any], jit: bool, kind: str, steps: int
+) -> Training:
+    """Return a training of a network that is pruned in one of the ways, or dense."""
+    library.utils.set_random_seed(0)
+    model, callbacks = make(library), []
+    if kind == "schedule":
+        # Ends far off, so that every timed epoch has its updates.
+        schedule = pruning.PolynomialDecay(0.0, 0.9, 0, 10**6, frequency=100)
+        model = pruning.prune_low_magnitude(model, schedule)
+    elif kind == "fixed mask":
+        # Made once, at the first step, which is not timed; then only multiplied in.
+        schedule = pruning.ConstantSparsity(0.9, 0, end_step=1, frequency=1)
+        model = pruning.prune_low_magnitude(model, schedule)
+    elif kind == "HoldMasks":
+        random = np.random.default_rng(2)
+        callbacks = [
+            pruning.HoldMasks(
+                {
+                    weight.name: random.random(weight.variable.shape) < 0.1
+                    for weight in pruning.prunable_weights(model)
+                }
+            )
+        ]
+    if kind in ("fixed mask", "schedule"):
+        callbacks = [pruning.UpdatePruningStep()]
+    return Training(library, model, callbacks, steps, jit)
 
 
 def steps(count: int, repeat: int) -> int:
@@ -173,32 +128,14 @@ def steps(count: int, repeat: int) -> int:
     for make in (mlp, small_convolutions):
         for jit in (False, True):
             trainings = {
-                (library, kind): Training(library, make, jit, kind, count)
+                (library, kind): training(library, make, jit, kind, count)
                 for library in (keras, tf_keras)
                 for kind in ("dense", *ASKED)
             }
-            taken = {key: [] for key in trainings}
-            order, random = list(trainings), np.random.default_rng(3)
-            for _ in range(repeat):
-                # Each once, so that all share the noise of the machine; and in another order
-                # every time, so that none of them always follows the same.
-                random.shuffle(order)
-                for key in order:
-                    taken[key].append(trainings[key].epoch())
-            for training in trainings.values():
-                training.stop()
+            taken = take_turns(trainings, repeat)
             for kind, asked in ASKED.items():
-                # The median of the ratios of neighbours: drift of the machine cancels.
-                ratios = {
-                    library: sorted(
-                        mine / dense
-                        for mine, dense in zip(
-                            taken[library, kind], taken[library, "dense"], strict=True
-                        )
-                    )
-                    for library in (keras, tf_keras)
-                }
-                ratio = statistics.median(ratios[keras])
+                ratio, low, high = median_ratio(taken[keras, kind], taken[keras, "dense"])
+                tfmots, _, _ = median_ratio(taken[tf_keras, kind], taken[tf_keras, "dense"])
                 missed += ratio > asked
                 table.add_row(
                     make.__name__,
@@ -206,20 +143,13 @@ def steps(count: int, repeat: int) -> int:
                     kind,
                     f"{statistics.median(taken[keras, 'dense']):.2f}",
                     f"{statistics.median(taken[keras, kind]):.2f}",
-                    f"{ratio:.2f}" + (" !" if ratio > asked else ""),
-                    "{:.2f} to {:.2f}".format(*interval(ratios[keras])),
+                    f"{ratio:.3f}" + (" !" if ratio > asked else ""),
+                    f"{low:.3f} to {high:.3f}",
                     f"{asked:.2f}",
-                    f"{statistics.median(ratios[tf_keras]):.2f}",
+                    f"{tfmots:.2f}",
                 )
     Console(width=100).print(table)
     return missed
-
-
-def interval(ordered: list[float]) -> tuple[float, float]:
-    """Return the numbers between which the median lies with a confidence of 95 %."""
-    # How many of them are below it is binomial, near to normal.
-    rank = max(0, int(len(ordered) / 2 - 0.98 * len(ordered) ** 0.5))
-    return ordered[rank], ordered[-1 - rank]
 
 
 def updates(count: int, repeat: int) -> int:
@@ -289,9 +219,8 @@ def peak_memory(side: int, jit: bool) -> float:
     the update returns counts too, and so does compiling it.
     """
     arguments = ["--measure-memory", str(side), "xla" if jit else "graph"]
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, __file__, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 

@@ -171,6 +171,16 @@ def assert_weights_equal(theirs, ours, atol=0):
             np.testing.assert_allclose(other, one, rtol=0, atol=atol)
 
 
+def dense(library, build, optimizer):
+    """Return the weights of a twin that is not pruned, after the same training."""
+    start, data = start_and_data(build)
+    model = build(library)
+    model.set_weights(start)
+    model.compile(optimizer(library), "mse", jit_compile=False)
+    model.fit(*data, batch_size=BATCH, epochs=3, shuffle=False, verbose=0)
+    return weights(model)
+
+
 def pruned_fraction(masks):
     return 1 - np.mean(np.concatenate([mask.ravel() for mask in masks.values()]))
 
@@ -254,6 +264,14 @@ def test_an_lstm_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedu
     assert regrown(ours) > 0
 
 
+@pytest.mark.parametrize("build", [mlp, convolutions, recurrent])
+@pytest.mark.parametrize("optimizer", [sgd, gentle_momentum, adam])
+def test_the_dense_twins_of_these_are_equal_to_the_last_bit(build, optimizer):
+    ours, theirs = (dense(library, build, optimizer) for library in (keras, tf_keras))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def still(library):
     return library.optimizers.SGD(0.0)
 
@@ -273,6 +291,26 @@ def looked_up(library):
     layers = library.layers
     words = library.Input((6,))
     return library.Model(words, layers.Dense(4)(layers.Flatten()(layers.Embedding(9, 8)(words))))
+
+
+def slow(library):
+    return library.optimizers.SGD(0.02)
+
+
+def apart(build, optimizer):
+    """Return by how much the weights of dense twins differ at most."""
+    ours, theirs = (dense(library, build, optimizer) for library in (keras, tf_keras))
+    return max(np.abs(one - other).max() for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("build", [gated, attentive])
+def test_the_dense_twins_of_others_may_differ_by_rounding(build):
+    assert apart(build, slow) < 1e-5
+
+
+def test_the_dense_twins_of_embeddings_differ_as_adam_updates_other_rows():
+    assert apart(looked_up, adam) > 0.01
+    assert apart(looked_up, slow) < 1e-5
 
 
 ATTENTION = [f"multi_head_attention/{p}/kernel" for p in ("query", "key", "value")]

@@ -123,6 +123,28 @@ def test_a_loop_of_the_users_own_trains_as_fit_does(compiled):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("compiled", "error"), [(False, ValueError), (True, tf.errors.InvalidArgumentError)]
+)
+def test_a_loop_of_the_users_own_that_will_ask_for_all_weights_stops_there(compiled, error):
+    def ramp(step):
+        return True, tf.cast(step, tf.float32) / 4
+
+    model = pruning.prune_low_magnitude(made("sgd"), ramp)
+
+    def step():
+        pruning.begin_step(model)
+
+    step = tf.function(step) if compiled else step
+    for _ in range(3):
+        step()
+    before = {name: mask.copy() for name, mask in pruning.masks(model).items()}
+    with pytest.raises(error, match=r"sparsities in \[0, 1\)"):
+        step()
+    for name, mask in pruning.masks(model).items():
+        np.testing.assert_array_equal(mask, before[name])
+
+
 class AtEveryBatch(keras.callbacks.Callback):
     """Looks at the weights that the forward pass has seen, by way of evaluating."""
 

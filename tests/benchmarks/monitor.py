@@ -48,7 +48,7 @@ def main() -> None:
             for make in (mlp, small_convolutions):
                 if library.__name__ in given.library and make.__name__ in given.network:
                     missed += add_row(table, library, make, given, Path(folder))
-    Console(width=100).print(table)
+    Console(width=110).print(table)
     sys.exit(missed)
 
 

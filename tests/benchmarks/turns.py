@@ -63,6 +63,7 @@ class Training:
                 steps_per_epoch=self._steps,
                 callbacks=callbacks,
                 verbose=0,
+                shuffle=False,
             )
         except BaseException as error:
             self._ends.put(error)

@@ -398,7 +398,7 @@ class Pruner:
             self.counter.write()
             return train_function(iterator)
         if not self._masked:
-            # At every epoch; one operation after the other, from Python, it takes thrice as long.
+            # At every epoch, so not one operation after the other from Python.
             self._mask_in_one_call = self._mask_in_one_call or tf.function(
                 self._apply_masks, autograph=False
             )

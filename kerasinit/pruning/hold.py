@@ -19,7 +19,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     After each step ``w <- w * mask``, so every forward pass, every evaluation and every
     saved file sees the sparse network. In a Keras 3 model that trains and updates its
-    weights as Keras does, this is part of the compiled step, and costs next to nothing; in
+    weights as Keras does, this is part of the compiled step, and costs a few percent of it; in
     other models, and in those of tf_keras, it is done between steps. In a loop of your own,
     call ``set_model`` and ``on_train_begin`` before it and ``on_train_batch_end`` after each
     step. To have masks chosen while a model trains, see `prune_low_magnitude`.

@@ -85,7 +85,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
         if self._tfmot is None:
-            hooks.pruner_of(self.model).count_ahead(hooks.steps_of(self.model))
+            pruner = hooks.pruner_of(self.model)
+            if not pruner.fitting:
+                pruner.count_ahead(hooks.steps_of(self.model))
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""

@@ -10,8 +10,8 @@ class Counter:
 
     The graph has to count wherever a schedule looks at the number in the same call, or a
     call takes several steps. Where neither is so, it is cheaper to count calls in Python, and to
-    write their number before anyone reads it: the smallest operation of a graph costs a
-    hundredth of the step of a small network.
+    write their number before a graph reads it: the smallest operation of a graph costs a
+    hundredth of the step of a small network, and to read a variable from Python more.
 
     Args:
         start: Steps that lie behind.
@@ -21,7 +21,8 @@ class Counter:
         self._step = beside(tf.constant(start, tf.int64))
         # Training steps since the weights were last updated, with gradient accumulation.
         self._waiting = beside(tf.constant(0, tf.int64))
-        self._unwritten = 0
+        # What was read, and the steps that Python alone has counted since.
+        self._read, self._unwritten = (start, 0), 0
 
     @property
     def step(self) -> tf.Variable:
@@ -34,7 +35,10 @@ class Counter:
     @property
     def position(self) -> tuple[int, int]:
         """The number of steps, and of calls that wait for the next update of the weights."""
-        return int(self.step.numpy()), int(self._waiting.numpy())
+        if not self._unwritten:
+            self._read = int(self._step.numpy()), int(self._waiting.numpy())
+        step, waiting = self._read
+        return step + self._unwritten, waiting
 
     def go_to(self, step: int, waiting: int) -> None:
         """Go on from an earlier `position`."""
@@ -53,11 +57,16 @@ class Counter:
     def write(self) -> None:
         """Write the steps that were counted outside; before a graph that reads them runs."""
         if self._unwritten:
-            unwritten, self._unwritten = self._unwritten, 0
-            self._step.assign_add(unwritten)
+            step, waiting = self._read
+            self._read = step + self._unwritten, waiting
+            self._step.assign_add(self._unwritten)
+            self._unwritten = 0
 
     def count_outside(self) -> None:
-        """Count one step that a graph took without counting it."""
+        """Count one step that a graph took without counting it.
+
+        No other graph may have counted since `position` was asked for last.
+        """
         self._unwritten += 1
 
 

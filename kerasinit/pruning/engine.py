@@ -355,12 +355,11 @@ class Pruner:
     def count_ahead(self, every: int) -> None:
         """Begin a step from outside the training step, for loops that users write.
 
-        `fit` counts in its graph. A loop around ``train_on_batch`` does so too, and may
+        `fit` counts by itself. A loop around ``train_on_batch`` does so too, and may
         call this as well; :meth:`run` takes the number back then.
         """
-        if not self.fitting:
-            self._before_ahead = self.counter.position
-            self.begin_step(every)
+        self._before_ahead = self.counter.position
+        self.begin_step(every)
 
     def run(
         self,
@@ -431,6 +430,8 @@ class Pruner:
         finally:
             self.begun = self.fitting = self._in_fit = self._quiet_steps.allowed = False
             self._masked = False
+            # From here, graphs that nobody knows of may count.
+            self.counter.write()
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

@@ -125,6 +125,9 @@ def pruner_of(model: Any) -> Pruner:
     Raises:
         ValueError: If the model is not pruned.
     """
+    # Asked for at every step.
+    if (pruner := _PRUNERS.get(model)) is not None:
+        return pruner
     adopt(model)
     if model not in _PRUNERS:
         if not kerases.is_built(model):

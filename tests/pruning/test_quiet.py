@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kerasinit import pruning
 from kerasinit.pruning import engine, masked_update, outlook
 from kerasinit.pruning.blocks import SingleWeights
+from kerasinit.pruning.hooks import pruner_of
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 RNG = np.random.default_rng(0)
@@ -274,6 +275,58 @@ def test_what_is_written_after_a_fit_is_masked_when_a_loop_ends_its_epoch():
     model.layers[1].kernel.assign(keras.ops.ones((8, 16)))
     callback.on_epoch_end(0)
     assert float(keras.ops.mean(model.layers[1].kernel == 0)) == 0.5
+
+
+class Position(keras.callbacks.Callback):
+    """Asks for the number of steps, and may break off the training after an epoch."""
+
+    def __init__(self, last=None):
+        super().__init__()
+        self.seen, self.last = [], last
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen.append(pruner_of(self.model).counter.position)
+
+    def on_epoch_end(self, epoch, logs=None):
+        counter = pruner_of(self.model).counter
+        self.seen.append(counter.position)
+        if epoch == 1:
+            # To read the variable writes what was counted beside it.
+            assert int(counter.step) == 2 * STEPS
+            assert counter.position == (2 * STEPS, 0)
+        if epoch == self.last:
+            raise KeyboardInterrupt
+
+
+def test_the_number_of_steps_is_known_whoever_counts_them(calls):
+    asked = Position()
+    trained(model_of(CUBIC), asked)
+    assert calls[True] > calls[False] > 0
+    ends = [0, *(STEPS * epoch for epoch in range(1, EPOCHS) for _ in (1, 2)), STEPS * EPOCHS]
+    assert asked.seen == [(end, 0) for end in ends]
+
+
+@pytest.mark.parametrize("last", [None, 2], ids=["ended", "broken off"])
+def test_a_compiled_loop_goes_on_counting_where_a_fit_has_stopped(last, calls):
+    model = model_of(CUBIC)
+    if last is None:
+        trained(model, epochs=3)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            trained(model, Position(last))
+    counter = pruner_of(model).counter
+
+    @tf.function
+    def step():
+        pruning.begin_step(model)
+        return tf.identity(counter.step)
+
+    # The graph counts, and Python is not told.
+    assert [int(step()) for _ in range(2)] == [3 * STEPS + 1, 3 * STEPS + 2]
+    assert counter.position == (3 * STEPS + 2, 0)
+    assert int(step()) == 3 * STEPS + 3
+    assert counter.position == (3 * STEPS + 3, 0)
+    assert calls[True] > calls[False] > 0
 
 
 def test_constraints_are_put_back_as_they_were():

@@ -12,9 +12,9 @@ Evaluation, prediction and saving begin with the last of them, for the optimizer
 update has moved removed weights as well.
 
 Most steps change no mask. In ``fit``, those after which no mask changes either are taken by
-a second, *quiet* training function, in which the masks are not multiplied in at the
-beginning of a step but into the update at the end of the one before, which costs less.
-The numbers are the same.
+a second, *quiet* training function, in which weights are not masked at the beginning of a
+step but by the update at the end of the one before, which costs less. The numbers are the
+same.
 
 The step number, the masks and the thresholds are TensorFlow variables that the model
 does not know of: they are in no ``model.weights``, no summary and no saved file. What a
@@ -34,6 +34,7 @@ from kerasinit import kerases
 from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
 from kerasinit.pruning.counter import Counter, beside
+from kerasinit.pruning.masked_update import Epsilons
 from kerasinit.pruning.quiet import QuietSteps
 from kerasinit.pruning.registry import PrunableWeight
 
@@ -76,6 +77,8 @@ class Pruner:
         fitting: Whether Keras' own ``fit`` is running, which counts by itself.
         waits_for_training: Whether a callback knows the model and has not begun yet.
         quiet: Whether the training step that is traced or run at present is a quiet one.
+        epsilons: By which the optimizer leaves removed weights alone in quiet steps; None if
+            its updates are masked.
         variables: The Keras variables of the weights, in the same order.
     """
 
@@ -90,7 +93,8 @@ class Pruner:
         self._in_fit = self._restored = self._first_epoch = False
         self.quiet = self._counts_calls = self._masked = False
         self._quiet_steps = QuietSteps()
-        self._mask_in_one_call: Any = None
+        self._prepare_quiet_step: Callable[[], Any] | None = None
+        self.epsilons: Epsilons | None = None
         self._before_ahead: tuple[int, int] | None = None
         # The first step of a training that nobody could look to the end of.
         self._unforeseen: int | None = None
@@ -138,6 +142,27 @@ class Pruner:
             if self.masks[name] is not earlier.masks[name]:
                 self.masks[name].assign(earlier.masks[name].read_value())
 
+    def expect_quiet_steps(self, optimizer: Any, in_xla: bool) -> None:
+        """Get ready for a quiet training function that is about to be made.
+
+        Args:
+            optimizer: The model's.
+            in_xla: Whether XLA compiles the function.
+        """
+        self.epsilons = None
+        if not in_xla and Epsilons.suit(optimizer):
+            self.epsilons = Epsilons(
+                optimizer, zip(self.variables, self.masks.values(), strict=True)
+            )
+
+        def prepare() -> None:
+            self._apply_masks()
+            if self.epsilons is not None:
+                self.epsilons.follow_masks()
+
+        # At every epoch, so not one operation after the other from Python.
+        self._prepare_quiet_step = tf.function(prepare, autograph=False)
+
     def begin_quiet_step(self, every: int = 1) -> None:
         """Count one training step in which no mask changes and every weight is masked."""
         if not self._counts_calls:
@@ -175,7 +200,6 @@ class Pruner:
             # Turns -0.0 into 0.0, which files compress better.
             weight.assign(weight.read_value() + 0.0)
             del self.masks[name], self.thresholds[name], self.rules[name]
-        self._mask_in_one_call = None
         return bool(released)
 
     def _begin_step(self, every: int, counting: bool | None) -> None:
@@ -397,11 +421,7 @@ class Pruner:
             self.counter.write()
             return train_function(iterator)
         if not self._masked:
-            # At every epoch, so not one operation after the other from Python.
-            self._mask_in_one_call = self._mask_in_one_call or tf.function(
-                self._apply_masks, autograph=False
-            )
-            self._mask_in_one_call()
+            self._prepare_quiet_step()
             self._masked = True
         self.quiet, self._counts_calls = True, steps == every == 1
         try:

@@ -184,7 +184,7 @@ def _hook(model: Any) -> None:
         pruner = pruner_of(model)
         if pruner.quiet:
             pruner.begin_quiet_step(steps_of(model))
-            with masked_update.masking(_masks_and_constraints(pruner), model.optimizer):
+            with masked_update.masking(_masks_and_constraints(pruner), pruner.epsilons):
                 return own["train_step"](*args, **kwargs)
         # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(steps_of(model), counting=not model.jit_compile)
@@ -200,6 +200,7 @@ def _hook(model: Any) -> None:
             own["make_train_function"](force=True)
             compiled, quiet = model.train_function, None
             if masked_update.is_possible(model, own["train_step"]):
+                pruner.expect_quiet_steps(model.optimizer, in_xla=model.jit_compile)
                 own["make_train_function"](force=True)
                 quiet = model.train_function
             steps, every = kerases.steps_per_execution(model), steps_of(model)

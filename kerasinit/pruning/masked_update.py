@@ -1,27 +1,22 @@
 """Masks in the update of a weight, where they cost less than at the beginning of a step.
 
-At the beginning nothing can be done before every weight is masked. Here a mask is multiplied
-into what the optimizer writes::
+At the beginning nothing can be done before every weight is masked. Behind the update a mask is
+multiplied into what the optimizer writes, as a constraint of the weight::
 
-    w <- w - update * mask
+    w <- (w - update) * mask
 
-which, for a weight that is masked already, is the same number as ``(w - update) * mask``, and
-which TensorFlow does in place. Where something else may write weights, the mask is a constraint
-of the weight instead, and follows all of it. XLA makes one loop of either and the optimizer's
-own arithmetic.
+Adam needs not even that: it divides by a number that may as well be infinite, see
+:class:`Epsilons`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasinit import kerases
-
-# By these, Keras tells optimizers to write a variable; other backends need to know of it.
-_WRITES = ("assign", "assign_add", "assign_sub")
 
 
 def is_possible(model: Any, train_step: Callable[..., Any]) -> bool:
@@ -41,65 +36,92 @@ def is_possible(model: Any, train_step: Callable[..., Any]) -> bool:
     )
 
 
+class Epsilons:
+    """Adam's epsilon for each weight, infinite where a weight is removed.
+
+    In ``w <- w - lr * m / (sqrt(v) + epsilon)`` it leaves a weight as it is, so one that is
+    masked stays so, by no arithmetic that Adam does not do anyway. A mask multiplied in is one
+    more pass over the weights, and Adam makes a dozen: twice the cost, for the same numbers.
+    The price is one more variable of the size of each weight.
+
+    XLA makes one loop of all passes, where a mask is free.
+
+    Args:
+        optimizer: Adam or AdamW, see `suit`.
+        masks: Keras variables and the mask of each, a TensorFlow variable of 0 and 1.
+    """
+
+    def __init__(self, optimizer: Any, masks: Iterable[tuple[Any, tf.Variable]]) -> None:
+        self._optimizer, self._epsilon = optimizer, optimizer.epsilon
+        # The optimizer is given TensorFlow's variables.
+        self._of = {
+            id(kerases.tensor(variable)): (mask, tf.Variable(tf.zeros_like(mask), trainable=False))
+            for variable, mask in masks
+        }
+
+    @staticmethod
+    def suit(optimizer: Any) -> bool:
+        """Return whether this is Adam or AdamW as Keras has it, without averages over weights."""
+        return (
+            type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
+            and "update_step" not in vars(optimizer)
+            and not optimizer.use_ema
+        )
+
+    def __contains__(self, variable: Any) -> bool:
+        return id(kerases.tensor(variable)) in self._of
+
+    def follow_masks(self) -> None:
+        """Become infinite where the masks remove weights now."""
+        for mask, epsilon in self._of.values():
+            kept, removed = (tf.constant(e, mask.dtype) for e in (self._epsilon, float("inf")))
+            epsilon.assign(tf.where(tf.equal(mask, 0), removed, kept))
+
+    @contextmanager
+    def given(self) -> Iterator[None]:
+        """Let the optimizer take them while a training step is traced or runs."""
+        optimizer, update_step = self._optimizer, self._optimizer.update_step
+
+        def with_its_epsilon(gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if id(variable) in self._of:
+                # Its value, for Keras takes a variable for a part of the optimizer.
+                optimizer.epsilon = self._of[id(variable)][1].read_value()
+            try:
+                update_step(gradient, variable, learning_rate)
+            finally:
+                optimizer.epsilon = self._epsilon
+
+        optimizer.update_step = with_its_epsilon
+        try:
+            yield
+        finally:
+            del optimizer.update_step
+
+
 @contextmanager
-def masking(held: Iterable[tuple[Any, Any, Any]], optimizer: Any = None) -> Iterator[None]:
+def masking(
+    held: Iterable[tuple[Any, Any, Any]], epsilons: Epsilons | None = None
+) -> Iterator[None]:
     """Let weights be masked after each update while a training step is traced or runs.
 
     Args:
         held: Keras variables, the mask of each as a TensorFlow tensor or variable of 0 and 1,
             and the constraint that goes before it, or None.
-        optimizer: Who updates them, if they are masked before each step, so that it is
+        epsilons: The optimizer's, if all weights are masked before each step, so that it is
             enough to mask what is added. Default: they may be not.
     """
     held = list(held)
     before = [variable.constraint for variable, _, _ in held]
     for variable, mask, constraint in held:
-        variable.constraint = _Masking(mask, constraint)
-    writes = _masked_writes(held, optimizer) if _only_writes_by_methods(optimizer) else {}
-    for name, write in writes.items():
-        setattr(optimizer, name, write)
+        # A constraint of the user's may well revive a weight, by a shift or a rescaled noise.
+        enough = epsilons is not None and variable in epsilons and constraint is None
+        variable.constraint = None if enough else _Masking(mask, constraint)
     try:
-        yield
+        with nullcontext() if epsilons is None else epsilons.given():
+            yield
     finally:
-        for name in writes:
-            delattr(optimizer, name)
         for (variable, _, _), constraint in zip(held, before, strict=True):
             variable.constraint = constraint
-
-
-def _only_writes_by_methods(optimizer: Any) -> bool:
-    """Return whether an optimizer is one of Keras' own, and writes no averages over weights."""
-    return (
-        optimizer is not None
-        and type(optimizer).__module__.partition(".")[0] == "keras"
-        and not optimizer.use_ema
-        and not any(name in vars(optimizer) for name in _WRITES)
-    )
-
-
-def _masked_writes(held: list[tuple[Any, Any, Any]], optimizer: Any) -> dict[str, Callable]:
-    # The optimizer is given TensorFlow's variables. A constraint of the user's wants to see
-    # what is not masked yet, so such a weight is masked after it.
-    free = {
-        id(kerases.tensor(variable)): (variable, mask)
-        for variable, mask, constraint in held
-        if constraint is None
-    }
-
-    def masked(name: str) -> Callable[[Any, Any], None]:
-        write = getattr(optimizer, name)
-
-        def masked_write(variable: Any, value: Any) -> None:
-            # Rows of an embedding alone are no tensor that a mask could be multiplied into.
-            if id(variable) in free and not isinstance(value, tf.IndexedSlices):
-                weight, mask = free[id(variable)]
-                value = tf.cast(value, mask.dtype) * mask
-                weight.constraint = None
-            write(variable, value)
-
-        return masked_write
-
-    return {name: masked(name) for name in _WRITES}
 
 
 class _Masking:

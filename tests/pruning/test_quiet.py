@@ -11,6 +11,7 @@ from kerasinit import pruning
 from kerasinit.pruning import engine, masked_update, outlook
 from kerasinit.pruning.blocks import SingleWeights
 from kerasinit.pruning.hooks import pruner_of
+from kerasinit.pruning.masked_update import Epsilons
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 RNG = np.random.default_rng(0)
@@ -141,6 +142,8 @@ OPTIONS = {
         "schedule": pruning.PolynomialDecay(0.2, 0.8, begin_step=0, end_step=60, frequency=30),
     },
     "eager": {"run_eagerly": True},
+    "amsgrad": {"optimizer": lambda: keras.optimizers.Adam(0.01, amsgrad=True)},
+    "large epsilon": {"optimizer": lambda: keras.optimizers.Adam(0.01, epsilon=0.1)},
     "two by two": {"pattern": {"block_size": (2, 2)}},
     "grows back": {"schedule": pruning.ConstantSparsity(0.5, 0, frequency=30)},
 }
@@ -207,40 +210,99 @@ def test_the_next_update_is_when_the_schedule_fires_next(begin, end, frequency, 
     assert outlook.next_update(rule, step) == (fires[0] if len(fires) else outlook.NEVER)
 
 
-class WritesBehindItsOwnBack(keras.optimizers.SGD):
+class OwnAdam(keras.optimizers.Adam):
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(gradient, variable, learning_rate)
         variable.assign_add(tf.ones_like(variable))
 
 
-def test_a_keras_optimizer_is_given_masked_updates_and_no_constraint():
+def kernel_and_mask():
     kernel = keras.Variable(np.full((2, 2), 3.0, "float32"), name="kernel")
-    mask = tf.constant([[1.0, 0.0], [0.0, 1.0]])
+    mask = tf.Variable([[1.0, 0.0], [0.0, 1.0]])
     kernel.assign(kernel * mask)
-    optimizer = keras.optimizers.SGD(1.0)
-    with masked_update.masking([(kernel, mask, None)], optimizer):
-        optimizer.apply([tf.ones((2, 2))], [kernel])
-        assert kernel.constraint is None
-    np.testing.assert_array_equal(kernel, [[2.0, 0.0], [0.0, 2.0]])
-    assert not {"assign", "assign_add", "assign_sub"} & vars(optimizer).keys()
+    return kernel, mask
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("cls", [keras.optimizers.Adam, keras.optimizers.AdamW])
+def test_adam_leaves_removed_weights_alone_by_an_infinite_epsilon(cls, amsgrad):
+    optimizer = cls(1.0, amsgrad=amsgrad, epsilon=1e-3)
+    assert Epsilons.suit(optimizer)
+    kernel, mask = kernel_and_mask()
+    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    plain = keras.Variable(np.full((2, 2), 3.0, "float32"), name="plain")
+    other = cls(1.0, amsgrad=amsgrad, epsilon=1e-3)
+    plain.assign(plain * mask)
+    for step in range(4):
+        # The mask turns round in between: a weight is revived, with the moments it had.
+        if step == 2:
+            mask.assign(1 - mask)
+            kernel.assign(kernel * mask)
+            plain.assign(plain * mask)
+        epsilons.follow_masks()
+        gradient = tf.constant([[0.1, -0.2], [0.3, 0.01 * step]])
+        with masked_update.masking([(kernel, mask, None)], epsilons):
+            optimizer.apply([gradient], [kernel])
+            assert kernel.constraint is None
+        other.apply([gradient], [plain])
+        np.testing.assert_array_equal(kernel, plain * mask)
+        plain.assign(plain * mask)
+        for ours, theirs in zip(optimizer.variables, other.variables, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert optimizer.epsilon == 1e-3
+    assert "update_step" not in vars(optimizer)
+
+
+def test_weights_without_a_mask_have_adams_own_epsilon():
+    optimizer = keras.optimizers.Adam(1.0, epsilon=0.5)
+    kernel, mask = kernel_and_mask()
+    bias = keras.Variable(np.zeros(2, "float32"), name="bias")
+    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    epsilons.follow_masks()
+    with masked_update.masking([(kernel, mask, None)], epsilons):
+        optimizer.apply([tf.ones((2, 2)), tf.ones(2)], [kernel, bias])
+    alone = keras.Variable(np.zeros(2, "float32"), name="alone")
+    keras.optimizers.Adam(1.0, epsilon=0.5).apply([tf.ones(2)], [alone])
+    np.testing.assert_array_equal(bias, alone)
+    assert np.all(alone.numpy() != 0)
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "constraint"),
+    "optimizer",
     [
-        (WritesBehindItsOwnBack(1.0), None),
-        (keras.optimizers.SGD(1.0, use_ema=True, ema_overwrite_frequency=1), None),
-        (keras.optimizers.SGD(1.0), keras.constraints.UnitNorm()),
+        OwnAdam(1.0),
+        keras.optimizers.SGD(1.0),
+        keras.optimizers.Adam(1.0, use_ema=True, ema_overwrite_frequency=1),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1.0)),
     ],
-    ids=["own", "averages", "constraint"],
+    ids=["own", "sgd", "averages", "loss scale"],
 )
-def test_where_more_than_the_update_is_written_the_mask_comes_last(optimizer, constraint):
-    kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
-    mask = tf.constant([[1.0, 0.0], [0.0, 1.0]])
-    with masked_update.masking([(kernel, mask, constraint)], optimizer):
+def test_an_epsilon_is_not_enough_for_other_optimizers(optimizer):
+    assert not Epsilons.suit(optimizer)
+    model = model_of(CUBIC, optimizer)
+    trained(model)
+    assert pruner_of(model).epsilons is None
+
+
+def test_nor_is_it_where_a_constraint_of_the_users_comes_after_the_update():
+    optimizer = keras.optimizers.Adam(1.0)
+    kernel, mask = kernel_and_mask()
+    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    epsilons.follow_masks()
+    with masked_update.masking([(kernel, mask, lambda w: w + 1.0)], epsilons):
         optimizer.apply([-tf.ones((2, 2))], [kernel])
-        assert kernel.constraint is not None
     np.testing.assert_array_equal(kernel.numpy() != 0, mask.numpy() != 0)
+
+
+def test_quiet_steps_of_adam_take_no_mask_outside_of_xla():
+    for jit in (False, True):
+        model = model_of(CUBIC, jit_compile=jit)
+        trained(model)
+        assert (pruner_of(model).epsilons is None) == jit
+        # They are no part of the optimizer, and so in no file.
+        names = [variable.path for variable in model.optimizer.variables]
+        assert len(names) == 2 + 2 * len(model.trainable_variables), names
+        assert not any("epsilon" in name for name in names)
 
 
 def test_rows_of_an_embedding_are_masked_after_their_update():
@@ -251,7 +313,7 @@ def test_rows_of_an_embedding_are_masked_after_their_update():
     # the sum of both would not be.
     rows = tf.IndexedSlices(tf.ones((2, 2)), tf.constant([1, 1]), tf.constant([3, 2]))
     optimizer = keras.optimizers.SGD(2.0**-25)
-    with masked_update.masking([(table, mask, None)], optimizer):
+    with masked_update.masking([(table, mask, None)]):
         optimizer.apply([rows], [table])
     np.testing.assert_array_equal(table, mask)
 

@@ -65,40 +65,40 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         hooks.adopt(model)
         if hooks.is_pruned(model):
-            hooks.pruner_of(model).waits_for_training = True
+            hooks.training_of(model).waits = True
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
         if self._tfmot is not None:
             self._tfmot.on_train_begin(logs)
         else:
-            hooks.pruner_of(self.model).begin_training()
+            hooks.training_of(self.model).begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Find the step of a training that goes on, and look ahead to its end."""
         known = self.params or {}
         if self._tfmot is None and "epochs" in known:
-            hooks.pruner_of(self.model).begin_epoch(
+            hooks.training_of(self.model).begin_epoch(
                 epoch, known.get("steps"), known["epochs"], hooks.steps_of(self.model)
             )
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
         if self._tfmot is None:
-            pruner = hooks.pruner_of(self.model)
-            if not pruner.fitting:
-                pruner.count_ahead(hooks.steps_of(self.model))
+            training = hooks.training_of(self.model)
+            if not training.fitting:
+                training.count_ahead(hooks.steps_of(self.model))
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
         if self._tfmot is not None:
             self._tfmot.on_epoch_end(batch, logs)
         else:
-            hooks.pruner_of(self.model).end_epoch()
+            hooks.training_of(self.model).end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""
         if self._tfmot is not None:
             self._tfmot.on_train_end(logs)
         else:
-            hooks.pruner_of(self.model).end_training()
+            hooks.training_of(self.model).end()

@@ -11,17 +11,11 @@ starts with three more operations, in the same graph, so that they also run insi
 Evaluation, prediction and saving begin with the last of them, for the optimizer's last
 update has moved removed weights as well.
 
-Most steps change no mask. In ``fit``, those after which no mask changes either are taken by
-a second, *quiet* training function, in which weights are not masked at the beginning of a
-step but by the update at the end of the one before, which costs less. The numbers are the
-same.
-
 The step number, the masks and the thresholds are TensorFlow variables that the model
-does not know of: they are in no ``model.weights``, no summary and no saved file. What a
-training that was stopped needs to go on is in the file all the same: the masks are the
-zeros of the weights, and the step is the number of epochs behind times their length.
+does not know of: they are in no ``model.weights``, no summary and no saved file.
 
-How a model is made to call all this is in :mod:`kerasinit.pruning.hooks`.
+What one training knows from step to step is in :mod:`kerasinit.pruning.training`, and how a
+model is made to call all this in :mod:`kerasinit.pruning.hooks`.
 """
 
 from collections.abc import Callable
@@ -34,8 +28,6 @@ from kerasinit import kerases
 from kerasinit.pruning import outlook
 from kerasinit.pruning.blocks import Pattern
 from kerasinit.pruning.counter import Counter, beside
-from kerasinit.pruning.masked_update import Epsilons
-from kerasinit.pruning.quiet import QuietSteps
 from kerasinit.pruning.registry import PrunableWeight
 
 
@@ -72,14 +64,9 @@ class Pruner:
         thresholds: The same names to the magnitude at the last update below which
             weights were removed.
         rules: The same names to their rules.
-        begun: Whether a training has begun that has not ended, by
-            :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
-        fitting: Whether Keras' own ``fit`` is running, which counts by itself.
-        waits_for_training: Whether a callback knows the model and has not begun yet.
-        quiet: Whether the training step that is traced or run at present is a quiet one.
-        epsilons: By which the optimizer leaves removed weights alone in quiet steps; None if
-            its updates are masked.
         variables: The Keras variables of the weights, in the same order.
+        fresh: Whether no training is known of, here or before.
+        replicated: Whether the weights have copies on several replicas.
     """
 
     def __init__(
@@ -88,18 +75,7 @@ class Pruner:
         strategy: Any,
         shared: "list[Pruner] | None" = None,
     ) -> None:
-        self.begun = self.fitting = self.waits_for_training = False
         self._strategy = strategy
-        self._in_fit = self._restored = self._first_epoch = False
-        self.quiet = self._counts_calls = self._masked = False
-        self._quiet_steps = QuietSteps()
-        self._prepare_quiet_step: Callable[[], Any] | None = None
-        self.epsilons: Epsilons | None = None
-        self._before_ahead: tuple[int, int] | None = None
-        # The first step of a training that nobody could look to the end of.
-        self._unforeseen: int | None = None
-        self._position_of_epoch: dict[int, tuple[int, int]] = {}
-        self._said: set[str] = set()
         self.rules = {weight.name: rule for weight, rule in weights}
         self.variables = [weight.variable for weight, _ in weights]
         self.weights = {weight.name: kerases.tensor(weight.variable) for weight, _ in weights}
@@ -107,7 +83,7 @@ class Pruner:
             self.rules[name].pattern.check(name, variable.shape)
         given = {rule.initial_step for rule in self.rules.values()} - {None}
         # Until a training shows otherwise, none has been before.
-        self._fresh = not given
+        self.fresh = not given
         self.counter = Counter(max(given, default=0))
         self.masks, self.thresholds = {}, {}
         for name, weight in self.weights.items():
@@ -117,7 +93,7 @@ class Pruner:
                 owner.thresholds[other] if owner else beside(tf.zeros([], weight.dtype))
             )
         # On replicas a variable has a copy for each, and they are written together.
-        self._replicated = any(
+        self.replicated = any(
             isinstance(weight, tf.distribute.DistributedValues) for weight in self.weights.values()
         )
 
@@ -128,6 +104,13 @@ class Pruner:
             name: 1 - float(tf.reduce_mean(tf.cast(mask.read_value(), tf.float32)))
             for name, mask in self.masks.items()
         }
+
+    def by_rule(self) -> dict[Rule, list[str]]:
+        """Return the rules, each with the names of its weights."""
+        names: dict[Rule, list[str]] = {}
+        for name, rule in self.rules.items():
+            names.setdefault(rule, []).append(name)
+        return names
 
     def take_zeros(self) -> None:
         """Take weights that are exactly zero for removed, save in weights all zero."""
@@ -142,42 +125,20 @@ class Pruner:
             if self.masks[name] is not earlier.masks[name]:
                 self.masks[name].assign(earlier.masks[name].read_value())
 
-    def expect_quiet_steps(self, optimizer: Any, in_xla: bool) -> None:
-        """Get ready for a quiet training function that is about to be made.
-
-        Args:
-            optimizer: The model's.
-            in_xla: Whether XLA compiles the function.
-        """
-        self.epsilons = None
-        if not in_xla and Epsilons.suit(optimizer):
-            self.epsilons = Epsilons(
-                optimizer, zip(self.variables, self.masks.values(), strict=True)
-            )
-
-        def prepare() -> None:
-            self._apply_masks()
-            if self.epsilons is not None:
-                self.epsilons.follow_masks()
-
-        # At every epoch, so not one operation after the other from Python.
-        self._prepare_quiet_step = tf.function(prepare, autograph=False)
-
-    def begin_quiet_step(self, every: int = 1) -> None:
-        """Count one training step in which no mask changes and every weight is masked."""
-        if not self._counts_calls:
-            self.counter.count(every)
-
-    def begin_step(self, every: int = 1, counting: bool | None = None) -> None:
+    def begin_step(
+        self, every: int = 1, counting: bool | None = None, foreseen: bool = False
+    ) -> None:
         """Count one training step, update the masks if it is time, and apply them.
 
         Args:
             every: Calls that make one step, as in gradient accumulation.
             counting: How thresholds are found, see
                 :func:`~kerasinit.pruning.selection.kth_largest`.
+            foreseen: Whether what the schedules ask for in this training was looked through
+                before it began.
         """
-        self._fresh = False
-        self._everywhere(lambda: self._begin_step(every, counting))
+        self.fresh = False
+        self._everywhere(lambda: self._begin_step(every, counting, foreseen))
 
     def apply_masks(self) -> None:
         """Set the removed weights to zero."""
@@ -202,17 +163,16 @@ class Pruner:
             del self.masks[name], self.thresholds[name], self.rules[name]
         return bool(released)
 
-    def _begin_step(self, every: int, counting: bool | None) -> None:
+    def _begin_step(self, every: int, counting: bool | None, foreseen: bool) -> None:
         moves = self.counter.count(every)
         step = tf.identity(self.counter.step)
-        for rule, names in self._by_rule().items():
+        for rule, names in self.by_rule().items():
             checks: list[tf.Operation] = []
             if rule.pattern.once:
                 fires = tf.equal(step, 1)
             else:
                 fires, sparsity = rule.schedule(step)
-                # In `fit`, the whole training was looked through before.
-                if not self.fitting:
+                if not foreseen:
                     checks = outlook.check_update(rule.schedule, step, fires, sparsity)
             fires = tf.logical_and(tf.convert_to_tensor(fires), moves)
 
@@ -248,14 +208,8 @@ class Pruner:
         for name, weight in self.weights.items():
             self._on_each_copy(weight, lambda w, mask: w.assign(w * mask), (self.masks[name],))
 
-    def _by_rule(self) -> dict[Rule, list[str]]:
-        names: dict[Rule, list[str]] = {}
-        for name, rule in self.rules.items():
-            names.setdefault(rule, []).append(name)
-        return names
-
     def _on_each_copy(self, variable: Any, change: Callable[..., Any], others: tuple) -> Any:
-        if not self._replicated:
+        if not self.replicated:
             return change(variable, *others)
         return self._strategy.extended.update(variable, change, args=others)
 
@@ -265,7 +219,7 @@ class Pruner:
         Replicas may not write a variable on their own, nor meet inside of a condition.
         So they meet first, and the condition and the writing are for all of them.
         """
-        if not self._replicated:
+        if not self.replicated:
             change()
         elif not tf.distribute.has_strategy():
             with self._strategy.scope():
@@ -274,184 +228,6 @@ class Pruner:
             change()
         else:
             tf.distribute.get_replica_context().merge_call(lambda strategy: change())
-
-    def begin_training(self) -> None:
-        """Expect the first epoch of a training."""
-        self.begun = self._first_epoch = True
-        self.waits_for_training = False
-        self._unforeseen = self.counter.position[0] + 1
-
-    def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
-        """Find the step at the first epoch of a training, and look ahead to its end.
-
-        Args:
-            epoch: The epoch that begins; more than 0 if a training is gone on with.
-            batches: Training steps in an epoch, None if unknown.
-            epochs: The epoch at which the training will end.
-            every: Training steps that make one update of the weights.
-        """
-        # Between epochs other callbacks may write weights.
-        self._masked = False
-        self._quiet_steps.forget()
-        if self._first_epoch:
-            self._first_epoch = False
-            if self._restored and epoch in self._position_of_epoch:
-                self._go_to(*self._position_of_epoch[epoch])
-            elif epoch > 0 and (self._fresh or self._restored):
-                self._resume(epoch, batches, every)
-            self._restored = self._fresh = False
-            self._unforeseen = self.counter.position[0] + 1
-            if batches is not None:
-                self._look_ahead(epoch, batches, epochs, every)
-        self._position_of_epoch[epoch] = self.counter.position
-
-    def end_epoch(self) -> None:
-        """Mask what the last update has moved, unless its step was a quiet one."""
-        if not self._masked:
-            self.apply_masks()
-
-    def _resume(self, epoch: int, batches: int | None, every: int) -> None:
-        """Take the step from the epochs behind, if they can have been of this pruning."""
-        if not self._restored:
-            self.take_zeros()
-        sparse = any(sparsity > 0 for sparsity in self.sparsities.values())
-        if batches is None:
-            if not sparse:
-                return
-            raise ValueError(
-                f"This training goes on at epoch {epoch}, and how many steps lie behind is not "
-                "known, since the data does not say how many batches an epoch has. Give "
-                "fit(..., steps_per_epoch=...), or prune_low_magnitude(..., initial_step=...)."
-            )
-        behind = -(-epoch * batches // every)
-        if sparse or not any(
-            outlook.removes_by(rule.schedule, rule.pattern, behind) for rule in self._by_rule()
-        ):
-            self._go_to(behind, epoch * batches % every)
-
-    def _look_ahead(self, epoch: int, batches: int, epochs: int, every: int) -> None:
-        ahead = (epochs - epoch) * batches
-        if ahead <= 0:
-            return
-        step, waiting = self.counter.position
-        behind = step * every if waiting == 0 else (step - 1) * every + waiting
-        self._unforeseen = None
-        self._say_what_will_not_work(step + 1, -(-(behind + ahead) // every))
-
-    def _say_what_will_not_work(self, first: int, last: int) -> None:
-        outlook.say_what_will_not_work(
-            self._by_rule(),
-            {name: tuple(weight.shape) for name, weight in self.weights.items()},
-            self.sparsities,
-            first=first,
-            last=last,
-            said=self._said,
-        )
-
-    def _go_to(self, step: int, waiting: int) -> None:
-        self.counter.go_to(step, waiting)
-        self._quiet_steps.forget()
-
-    def end_training(self) -> None:
-        """Apply the masks one last time, and expect a callback again in the next training."""
-        self.apply_masks()
-        self.begun = False
-        # Keras' callbacks are still at work in a `fit` that is ours.
-        self.fitting = self._in_fit
-        first, self._unforeseen = self._unforeseen, None
-        last, _ = self.counter.position
-        if first is not None and first <= last:
-            # How long the training would be was not known; better late than never.
-            self._say_what_will_not_work(first, last)
-
-    def restored(self) -> None:
-        """Take the masks from weights that a callback has just put back in a training.
-
-        The weights of an earlier epoch, such as EarlyStopping and BackupAndRestore put
-        back, are those of an earlier mask. Weights that a user loads between trainings
-        are not: they get the masks, as when a ticket is rewound.
-        """
-        self._masked = False
-        if self.fitting:
-            self.take_zeros()
-            self._restored = True
-
-    def count_ahead(self, every: int) -> None:
-        """Begin a step from outside the training step, for loops that users write.
-
-        `fit` counts by itself. A loop around ``train_on_batch`` does so too, and may
-        call this as well; :meth:`run` takes the number back then.
-        """
-        self._before_ahead = self.counter.position
-        self.begin_step(every)
-
-    def run(
-        self,
-        train_function: Callable[[Any], Any],
-        quiet_function: Callable[[Any], Any] | None,
-        iterator: Any,
-        steps: int,
-        every: int,
-    ) -> Any:
-        """Run a compiled training function, if a callback has begun this training.
-
-        Args:
-            train_function: For any steps.
-            quiet_function: For steps without a change of masks; None if there is none.
-            iterator: The data.
-            steps: Training steps that a call may take.
-            every: Training steps that make one update of the weights.
-        """
-        if not self.begun:
-            raise ValueError(
-                "This model is pruned, and its masks are only kept up to date by the callback "
-                "UpdatePruningStep, which is missing in this training. Use "
-                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
-                "strip_pruning(model) first if it is to be trained without pruning."
-            )
-        if self._before_ahead is not None:
-            # Updating the masks again from weights just masked gives the same masks.
-            self._go_to(*self._before_ahead)
-            self._before_ahead = None
-        self._fresh = False
-        if quiet_function is None or not self._quiet_steps.next_call(
-            lambda: self.counter.position[0], self.rules.values(), steps
-        ):
-            self._masked = False
-            self.counter.write()
-            return train_function(iterator)
-        if not self._masked:
-            self._prepare_quiet_step()
-            self._masked = True
-        self.quiet, self._counts_calls = True, steps == every == 1
-        try:
-            logs = quiet_function(iterator)
-        finally:
-            self.quiet = False
-        if self._counts_calls:
-            self.counter.count_outside()
-        return logs
-
-    def fit(
-        self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Run a model's own ``fit``, in which a training must begin anew.
-
-        Args:
-            original: The model's own.
-            may_be_quiet: Whether nobody writes weights between two steps.
-            *args: What `original` is called with.
-            **kwargs: The same.
-        """
-        self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
-        self._quiet_steps.begin(may_be_quiet and not self._replicated)
-        try:
-            return original(*args, **kwargs)
-        finally:
-            self.begun = self.fitting = self._in_fit = self._quiet_steps.allowed = False
-            self._masked = False
-            # From here, graphs that nobody knows of may count.
-            self.counter.write()
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

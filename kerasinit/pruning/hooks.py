@@ -21,6 +21,7 @@ from kerasinit import kerases
 from kerasinit.pruning import masked_update
 from kerasinit.pruning.engine import Pruner, Rule
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
+from kerasinit.pruning.training import Training
 
 # What a pruned model carries on its instance, in front of its class's methods.
 _HOOKS = (
@@ -40,7 +41,7 @@ _HOOKS = (
 # Where a callback of a user's own may write weights between two steps.
 _BETWEEN_STEPS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
-_PRUNERS: weakref.WeakKeyDictionary[Any, Pruner] = weakref.WeakKeyDictionary()
+_TRAININGS: weakref.WeakKeyDictionary[Any, Training] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
 
 
@@ -67,7 +68,7 @@ def attach(model: Any, weights: list[PrunableWeight], rule: Rule) -> None:
 
 def adopt(model: Any) -> None:
     """Prune a model that was not pruned itself, if something inside it was."""
-    if model in _PRUNERS or not kerases.is_built(model):
+    if model in _TRAININGS or not kerases.is_built(model):
         return
     inside = _rules_inside(model)
     if not inside:
@@ -96,27 +97,27 @@ def mark(layer: Any, rule: Rule) -> None:
 
 def detach(thing: Any) -> None:
     """Apply the masks of a Keras 3 model or layer and make it an ordinary one again."""
-    pruner = _PRUNERS.pop(thing, None)
-    if pruner is not None:
-        pruner.release(thing.weights)
+    training = _TRAININGS.pop(thing, None)
+    if training is not None:
+        training.pruner.release(thing.weights)
         _unhook(thing)
     for layer in [layer for layer in [*_MARKS] if layer is thing or _is_inside(layer, thing)]:
         del _MARKS[layer]
-    for model in [model for model in [*_PRUNERS] if _is_inside(model, thing)]:
+    for model in [model for model in [*_TRAININGS] if _is_inside(model, thing)]:
         detach(model)
     # What is a part of a model that is pruned itself trains there without masks from now on.
-    for model, around in [*_PRUNERS.items()]:
+    for model, around in _pruners():
         if _is_inside(thing, model) and around.release(thing.weights):
             model.train_function = None
             if not around.weights:
-                del _PRUNERS[model]
+                del _TRAININGS[model]
                 _unhook(model)
     _unguard(thing)
 
 
 def is_pruned(model: Any) -> bool:
     """Return whether a Keras 3 model is pruned while it trains."""
-    return model in _PRUNERS
+    return model in _TRAININGS
 
 
 def pruner_of(model: Any) -> Pruner:
@@ -125,24 +126,33 @@ def pruner_of(model: Any) -> Pruner:
     Raises:
         ValueError: If the model is not pruned.
     """
+    return training_of(model).pruner
+
+
+def training_of(model: Any) -> Training:
+    """Return what is known of the trainings of a pruned Keras 3 model.
+
+    Raises:
+        ValueError: If the model is not pruned.
+    """
     # Asked for at every step.
-    if (pruner := _PRUNERS.get(model)) is not None:
-        return pruner
+    if (training := _TRAININGS.get(model)) is not None:
+        return training
     adopt(model)
-    if model not in _PRUNERS:
+    if model not in _TRAININGS:
         if not kerases.is_built(model):
             raise ValueError(
                 f"The model {model.name!r} has no weights yet, and there are no masks for what is "
                 "not there. Build it before fit: give it a keras.Input, call it on a batch, or "
                 "call build(input_shape)."
             )
-        others = sorted(repr(other.name) for other in _PRUNERS)
+        others = sorted(repr(other.name) for other in _TRAININGS)
         known = f" Models that are pruned at present: {', '.join(others)}." if others else ""
         raise ValueError(
             f"The model {model.name!r} is not pruned, or was stripped since. Call "
             f"`prune_low_magnitude(model)` on this very model first.{known}"
         )
-    return _PRUNERS[model]
+    return _TRAININGS[model]
 
 
 def steps_of(model: Any) -> int:
@@ -153,17 +163,21 @@ def steps_of(model: Any) -> int:
     return getattr(optimizer, "gradient_accumulation_steps", None) or 1
 
 
+def _pruners() -> list[tuple[Any, Pruner]]:
+    return [(model, training.pruner) for model, training in [*_TRAININGS.items()]]
+
+
 def _attach(model: Any, weights: list[tuple[PrunableWeight, Rule]]) -> None:
-    earlier = _PRUNERS.get(model)
-    others = [pruner for other, pruner in _PRUNERS.items() if other is not model]
+    earlier = _TRAININGS.get(model)
+    others = [pruner for other, pruner in _pruners() if other is not model]
     # A model may be adopted by a first `begin_step`, within a graph.
     with tf.init_scope(), model.distribute_strategy.scope():
         pruner = Pruner(weights, model.distribute_strategy, others)
     if earlier is not None:
-        pruner.keep_masks_of(earlier)
+        pruner.keep_masks_of(earlier.pruner)
     elif _was_trained(model) or pruner.counter.position[0] > 0:
         pruner.take_zeros()
-    _PRUNERS[model] = pruner
+    _TRAININGS[model] = Training(pruner)
     for weight, _ in weights:
         _guard(weight.variable, model.name)
     if earlier is None:
@@ -178,33 +192,37 @@ def _hook(model: Any) -> None:
     def fit(*args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(own["fit"]).bind_partial(*args, **kwargs).arguments
         quiet = not _may_write_weights(given.get("callbacks"))
-        return pruner_of(model).fit(own["fit"], quiet, *args, **kwargs)
+        return training_of(model).fit(own["fit"], quiet, *args, **kwargs)
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
-        pruner = pruner_of(model)
-        if pruner.quiet:
-            pruner.begin_quiet_step(steps_of(model))
-            with masked_update.masking(_masks_and_constraints(pruner), pruner.epsilons):
+        training = training_of(model)
+        pruner, quiet = training.pruner, training.quiet
+        if quiet.traced:
+            quiet.begin_step(steps_of(model))
+            with masked_update.masking(_masks_and_constraints(pruner), quiet.epsilons):
                 return own["train_step"](*args, **kwargs)
-        # A graph made by Keras is compiled by XLA if the model says so.
-        pruner.begin_step(steps_of(model), counting=not model.jit_compile)
+        # A graph made by Keras is compiled by XLA if the model says so. In `fit`, the callback
+        # has looked through the whole training before.
+        pruner.begin_step(
+            steps_of(model), counting=not model.jit_compile, foreseen=training.fitting
+        )
         with _unguarded(pruner):
             return own["train_step"](*args, **kwargs)
 
     def make_train_function(force: bool = False) -> Any:
-        pruner = pruner_of(model)
+        training = training_of(model)
         # Keras makes it between the callback's `set_model` and `on_train_begin` only in a
         # `fit` that had begun before this hook was there.
-        pruner.fitting |= pruner.waits_for_training
+        training.fitting |= training.waits
         if model.train_function is None or force:
             own["make_train_function"](force=True)
             compiled, quiet = model.train_function, None
             if masked_update.is_possible(model, own["train_step"]):
-                pruner.expect_quiet_steps(model.optimizer, in_xla=model.jit_compile)
+                training.quiet.expect(model.optimizer, in_xla=model.jit_compile)
                 own["make_train_function"](force=True)
                 quiet = model.train_function
             steps, every = kerases.steps_per_execution(model), steps_of(model)
-            model.train_function = lambda iterator: pruner_of(model).run(
+            model.train_function = lambda iterator: training_of(model).run(
                 compiled, quiet, iterator, steps, every
             )
         return model.train_function
@@ -221,7 +239,7 @@ def _hook(model: Any) -> None:
         @functools.wraps(own[name])
         def then_masks(*args: Any, **kwargs: Any) -> Any:
             result = own[name](*args, **kwargs)
-            pruner_of(model).restored()
+            training_of(model).restored()
             return result
 
         return then_masks
@@ -254,8 +272,8 @@ class _Guard:
     def __call__(self, value: Any) -> Any:
         weight = kerases.tensor(self._variable())
         if not any(
-            pruner.begun and any(weight is other for other in pruner.weights.values())
-            for pruner in [*_PRUNERS.values()]
+            training.begun and any(weight is w for w in training.pruner.weights.values())
+            for training in [*_TRAININGS.values()]
         ):
             raise ValueError(
                 f"Weights of {self._owner!r} are pruned, and are trained here without their "
@@ -323,7 +341,7 @@ def _unguarded(pruner: Pruner) -> Iterator[None]:
 
 
 def _unguard(thing: Any) -> None:
-    kept = {id(v) for pruner in _PRUNERS.values() for v in pruner.variables}
+    kept = {id(v) for _, pruner in _pruners() for v in pruner.variables}
     kept |= {id(v) for layer in _MARKS for v in layer.weights}
     for variable in thing.weights:
         if isinstance(variable.constraint, _Guard) and id(variable) not in kept:
@@ -334,7 +352,7 @@ def _rules_inside(model: Any) -> dict[int, Rule]:
     """Return the rule of each variable of a model that was pruned as part of something else."""
     own = {id(variable) for variable in model.weights}
     rules: dict[int, Rule] = {}
-    for other, pruner in [*_PRUNERS.items()]:
+    for other, pruner in _pruners():
         if _is_inside(other, model):
             for variable, rule in zip(pruner.variables, pruner.rules.values(), strict=True):
                 rules[id(variable)] = rule

@@ -189,9 +189,9 @@ def begin_step(model: Any) -> None:
     >>> float(keras.ops.mean(model.layers[0].kernel == 0))
     0.5
     """
-    pruner = _pruner_of_keras_3(model)
-    pruner.begun = True
-    pruner.begin_step()
+    training = _training_of_keras_3(model)
+    training.begun = True
+    training.pruner.begin_step()
 
 
 def apply_masks(model: Any) -> None:
@@ -214,16 +214,16 @@ def apply_masks(model: Any) -> None:
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> pruning.apply_masks(pruning.prune_low_magnitude(model))
     """
-    _pruner_of_keras_3(model).apply_masks()
+    _training_of_keras_3(model).pruner.apply_masks()
 
 
-def _pruner_of_keras_3(model: Any) -> Any:
+def _training_of_keras_3(model: Any) -> Any:
     if kerases.kerase_of(model) != "keras" or not kerases.is_model(model):
         raise TypeError(
             f"Expected a Keras 3 model; got {model.name!r} of class {type(model).__name__}. A "
             "tf_keras model counts its steps itself, see tfmot's UpdatePruningStep."
         )
-    return hooks.pruner_of(model)
+    return hooks.training_of(model)
 
 
 def strip_pruning(model: Any) -> Any:

@@ -9,7 +9,6 @@ import pytest
 import tf_keras
 
 from kerasinit import pruning
-from kerasinit.pruning import engine
 from kerasinit.pruning import quiet as quiet_steps
 
 # A schedule that ends between two updates is among what tfmot is compared by.
@@ -386,12 +385,12 @@ def seldom():
 )
 def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
     monkeypatch.setattr(quiet_steps, "_WORTH_COMPILING", 1)
-    quiet, begin_quiet_step = [], engine.Pruner.begin_quiet_step
+    quiet, begin_step = [], quiet_steps.QuietSteps.begin_step
 
     def count(self, *arguments):
-        quiet.append(begin_quiet_step(self, *arguments))
+        quiet.append(begin_step(self, *arguments))
 
-    monkeypatch.setattr(engine.Pruner, "begin_quiet_step", count)
+    monkeypatch.setattr(quiet_steps.QuietSteps, "begin_step", count)
     compilation = {"steps_per_execution": steps}
     theirs, ours = twins(build, optimizer, seldom, compilation=compilation, between=False)
     assert quiet, "no training function for quiet steps was traced"

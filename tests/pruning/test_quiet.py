@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import pruning
-from kerasinit.pruning import engine, masked_update, outlook
+from kerasinit.pruning import engine, masked_update, outlook, training
 from kerasinit.pruning.blocks import SingleWeights
-from kerasinit.pruning.hooks import pruner_of
+from kerasinit.pruning.hooks import pruner_of, training_of
 from kerasinit.pruning.masked_update import Epsilons
 from kerasinit.pruning.tfmot_bridge import tfmot
 
@@ -60,19 +60,19 @@ def trained(model, *callbacks, epochs=EPOCHS):
 def calls(monkeypatch):
     """Count training functions that ran, quiet ones and others."""
     counted = {True: 0, False: 0}
-    run = engine.Pruner.run
+    run = training.Training.run
 
     def counting(self, train_function, quiet_function, *others):
         def tell(function):
             def called(iterator):
-                counted[self.quiet] += 1
+                counted[self.quiet.traced] += 1
                 return function(iterator)
 
             return function and called
 
         return run(self, tell(train_function), tell(quiet_function), *others)
 
-    monkeypatch.setattr(engine.Pruner, "run", counting)
+    monkeypatch.setattr(training.Training, "run", counting)
     return counted
 
 
@@ -281,7 +281,7 @@ def test_an_epsilon_is_not_enough_for_other_optimizers(optimizer):
     assert not Epsilons.suit(optimizer)
     model = model_of(CUBIC, optimizer)
     trained(model)
-    assert pruner_of(model).epsilons is None
+    assert training_of(model).quiet.epsilons is None
 
 
 def test_nor_is_it_where_a_constraint_of_the_users_comes_after_the_update():
@@ -298,7 +298,7 @@ def test_quiet_steps_of_adam_take_no_mask_outside_of_xla():
     for jit in (False, True):
         model = model_of(CUBIC, jit_compile=jit)
         trained(model)
-        assert (pruner_of(model).epsilons is None) == jit
+        assert (training_of(model).quiet.epsilons is None) == jit
         # They are no part of the optimizer, and so in no file.
         names = [variable.path for variable in model.optimizer.variables]
         assert len(names) == 2 + 2 * len(model.trainable_variables), names

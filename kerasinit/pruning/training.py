@@ -1,0 +1,210 @@
+"""The trainings of a pruned model: where each begins, what it will do, how it ends.
+
+What a training that was stopped needs to go on is in the model's file, though no mask and no
+number of steps is: the masks are the zeros of the weights, and the step is the number of
+epochs behind times their length.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kerasinit.pruning import outlook
+from kerasinit.pruning.engine import Pruner
+from kerasinit.pruning.quiet import QuietSteps
+
+
+class Training:
+    """The trainings of one pruned model, one after the other.
+
+    It holds the pruner but not the model, so that both live exactly as long.
+
+    Args:
+        pruner: The model's.
+
+    Attributes:
+        pruner: The same.
+        quiet: The steps of ``fit`` in which no mask changes.
+        begun: Whether a training has begun that has not ended, by
+            :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
+        fitting: Whether Keras' own ``fit`` is running, which counts by itself.
+        waits: Whether a callback knows the model and has not begun yet.
+    """
+
+    def __init__(self, pruner: Pruner) -> None:
+        self.pruner = pruner
+        self.quiet = QuietSteps(pruner)
+        self.begun = self.fitting = self.waits = False
+        self._in_fit = self._restored = self._first_epoch = False
+        self._before_ahead: tuple[int, int] | None = None
+        # The first step of a training that nobody could look to the end of.
+        self._unforeseen: int | None = None
+        self._position_of_epoch: dict[int, tuple[int, int]] = {}
+        self._said: set[str] = set()
+
+    def begin(self) -> None:
+        """Expect the first epoch of a training."""
+        self.begun = self._first_epoch = True
+        self.waits = False
+        self._unforeseen = self.pruner.counter.position[0] + 1
+
+    def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
+        """Find the step at the first epoch of a training, and look ahead to its end.
+
+        Args:
+            epoch: The epoch that begins; more than 0 if a training is gone on with.
+            batches: Training steps in an epoch, None if unknown.
+            epochs: The epoch at which the training will end.
+            every: Training steps that make one update of the weights.
+        """
+        # Between epochs other callbacks may write weights.
+        self.quiet.masked = False
+        self.quiet.forget()
+        counter = self.pruner.counter
+        if self._first_epoch:
+            self._first_epoch = False
+            if self._restored and epoch in self._position_of_epoch:
+                self._go_to(*self._position_of_epoch[epoch])
+            elif epoch > 0 and (self.pruner.fresh or self._restored):
+                self._resume(epoch, batches, every)
+            self._restored = self.pruner.fresh = False
+            self._unforeseen = counter.position[0] + 1
+            if batches is not None:
+                self._look_ahead(epoch, batches, epochs, every)
+        self._position_of_epoch[epoch] = counter.position
+
+    def end_epoch(self) -> None:
+        """Mask what the last update has moved, unless its step was a quiet one."""
+        if not self.quiet.masked:
+            self.pruner.apply_masks()
+
+    def end(self) -> None:
+        """Apply the masks one last time, and expect a callback again in the next training."""
+        self.pruner.apply_masks()
+        self.begun = False
+        # Keras' callbacks are still at work in a `fit` that is ours.
+        self.fitting = self._in_fit
+        first, self._unforeseen = self._unforeseen, None
+        last, _ = self.pruner.counter.position
+        if first is not None and first <= last:
+            # How long the training would be was not known; better late than never.
+            self._say_what_will_not_work(first, last)
+
+    def restored(self) -> None:
+        """Take the masks from weights that a callback has just put back in a training.
+
+        The weights of an earlier epoch, such as EarlyStopping and BackupAndRestore put
+        back, are those of an earlier mask. Weights that a user loads between trainings
+        are not: they get the masks, as when a ticket is rewound.
+        """
+        self.quiet.masked = False
+        if self.fitting:
+            self.pruner.take_zeros()
+            self._restored = True
+
+    def count_ahead(self, every: int) -> None:
+        """Begin a step from outside the training step, for loops that users write.
+
+        `fit` counts by itself. A loop around ``train_on_batch`` does so too, and may
+        call this as well; :meth:`run` takes the number back then.
+        """
+        self._before_ahead = self.pruner.counter.position
+        self.pruner.begin_step(every)
+
+    def fit(
+        self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a model's own ``fit``, in which a training must begin anew.
+
+        Args:
+            original: The model's own.
+            may_be_quiet: Whether nobody writes weights between two steps.
+            *args: What `original` is called with.
+            **kwargs: The same.
+        """
+        self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
+        self.quiet.begin(may_be_quiet and not self.pruner.replicated)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            self.begun = self.fitting = self._in_fit = False
+            self.quiet.end()
+            # From here, graphs that nobody knows of may count.
+            self.pruner.counter.write()
+
+    def run(
+        self,
+        train_function: Callable[[Any], Any],
+        quiet_function: Callable[[Any], Any] | None,
+        iterator: Any,
+        steps: int,
+        every: int,
+    ) -> Any:
+        """Run a compiled training function, if a callback has begun this training.
+
+        Args:
+            train_function: For any steps.
+            quiet_function: For steps without a change of masks; None if there is none.
+            iterator: The data.
+            steps: Training steps that a call may take.
+            every: Training steps that make one update of the weights.
+        """
+        if not self.begun:
+            raise ValueError(
+                "This model is pruned, and its masks are only kept up to date by the callback "
+                "UpdatePruningStep, which is missing in this training. Use "
+                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
+                "strip_pruning(model) first if it is to be trained without pruning."
+            )
+        if self._before_ahead is not None:
+            # Updating the masks again from weights just masked gives the same masks.
+            self._go_to(*self._before_ahead)
+            self._before_ahead = None
+        self.pruner.fresh = False
+        if quiet_function is not None and self.quiet.are_next(steps):
+            return self.quiet.run(quiet_function, iterator, steps, every)
+        self.quiet.masked = False
+        self.pruner.counter.write()
+        return train_function(iterator)
+
+    def _resume(self, epoch: int, batches: int | None, every: int) -> None:
+        """Take the step from the epochs behind, if they can have been of this pruning."""
+        if not self._restored:
+            self.pruner.take_zeros()
+        sparse = any(sparsity > 0 for sparsity in self.pruner.sparsities.values())
+        if batches is None:
+            if not sparse:
+                return
+            raise ValueError(
+                f"This training goes on at epoch {epoch}, and how many steps lie behind is not "
+                "known, since the data does not say how many batches an epoch has. Give "
+                "fit(..., steps_per_epoch=...), or prune_low_magnitude(..., initial_step=...)."
+            )
+        behind = -(-epoch * batches // every)
+        if sparse or not any(
+            outlook.removes_by(rule.schedule, rule.pattern, behind)
+            for rule in self.pruner.by_rule()
+        ):
+            self._go_to(behind, epoch * batches % every)
+
+    def _look_ahead(self, epoch: int, batches: int, epochs: int, every: int) -> None:
+        ahead = (epochs - epoch) * batches
+        if ahead <= 0:
+            return
+        step, waiting = self.pruner.counter.position
+        behind = step * every if waiting == 0 else (step - 1) * every + waiting
+        self._unforeseen = None
+        self._say_what_will_not_work(step + 1, -(-(behind + ahead) // every))
+
+    def _say_what_will_not_work(self, first: int, last: int) -> None:
+        outlook.say_what_will_not_work(
+            self.pruner.by_rule(),
+            {name: tuple(weight.shape) for name, weight in self.pruner.weights.items()},
+            self.pruner.sparsities,
+            first=first,
+            last=last,
+            said=self._said,
+        )
+
+    def _go_to(self, step: int, waiting: int) -> None:
+        self.pruner.counter.go_to(step, waiting)
+        self.quiet.forget()

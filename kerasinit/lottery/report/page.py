@@ -109,11 +109,6 @@ def _opening(store: Store, rows: list[Row], title: str) -> Markup:
     )
 
 
-def _end(summary: Summary, measure: str) -> str:
-    mean = getattr(summary, measure)
-    return f"{mean.value:.2f} at {100 * summary.density:.2f} % of the weights"
-
-
 def _densities(store: Store, rows: list[Row]) -> Markup:
     found, branches = summaries(rows), store.experiment.branches
     bands = any(summary.accuracy.margin is not None for summary in found.values())
@@ -148,6 +143,11 @@ def _densities(store: Store, rows: list[Row]) -> Markup:
         element("p", f"{_EARLY_STOP} {how}", class_="note"),
         grid(heads, lines, "Each level, means over the trials"),
     )
+
+
+def _end(summary: Summary, measure: str) -> str:
+    mean = getattr(summary, measure)
+    return f"{mean.value:.2f} at {100 * summary.density:.2f} % of the weights"
 
 
 def _verdict(store: Store) -> Markup:

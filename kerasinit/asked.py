@@ -19,7 +19,7 @@ from kerasinit.graph.surroundings import (
     own_activation,
 )
 from kerasinit.graph.units import Weights, is_table, only_looks, unit_of
-from kerasinit.kernels import Part
+from kerasinit.kernels import Kernel, Part
 from kerasinit.mean_field import (
     NEUTRAL,
     is_collapsing,
@@ -90,10 +90,10 @@ class _Reader:
             return self._bias(part)
         if part.role in ("scale", "offset", "statistic"):
             return Asked(OWN, "a normalization starts as its layer was built")
+        if not isinstance(part, Kernel):
+            return Asked(OWN, "as its layer was built: there is no rule for it")
         if part.role == "recurrent_kernel":
             return _recurrent(part)
-        if part.role != "kernel" or part.reading is None:
-            return Asked(OWN, "as its layer was built: there is no rule for it")
         if part.reading.by_shape:
             return Asked(OWN, "as its layer was built: what it does with it is not known")
         if part.reading.gates > 1 or isinstance(part.layer, _CELLS):
@@ -119,7 +119,9 @@ class _Reader:
         )
 
     def _bias(self, part: Part) -> Asked:
-        kernels = [one for one in self.weights.parts if one.layer is part.layer and one.reading]
+        kernels = [
+            one for one in self.weights.parts if one.layer is part.layer and isinstance(one, Kernel)
+        ]
         if not kernels or any(one.reading.by_shape for one in kernels):
             return Asked(OWN, "as its layer was built: what it does with it is not known")
         convolutional = any(isinstance(layer, _CONVOLUTIONAL_LSTM) for layer in part.layers)
@@ -131,7 +133,7 @@ class _Reader:
             return Asked(OWN, "the output's: it holds what is known of the answers")
         return Asked(initializers.Zeros(), "no unit is preferred")
 
-    def _attention(self, part: Part) -> Asked:
+    def _attention(self, part: Kernel) -> Asked:
         if only_looks(part):
             return Asked(initializers.LecunNormal(), "scores of variance 1 after their scaling")
         share, why = self.ends.get(part.name, (1.0, ""))
@@ -139,7 +141,7 @@ class _Reader:
             initializers.LecunNormal(gain=share), why or "linear: passes on the variance it gets"
         )
 
-    def _kernel(self, part: Part) -> Asked:
+    def _kernel(self, part: Kernel) -> Asked:
         around = self.around.get(id(unit_of(part)))
         if around is None:
             around = Surroundings(own_activation(part.layer))
@@ -158,20 +160,22 @@ class _Reader:
         if given == "centred":
             return self._centred(part, around.feeds, factor, reason)
         if given == "fixed point":
-            named = {"nonlinearity": around.feeds} if isinstance(around.feeds, str) else {}
+            named: dict[str, Any] = {}
+            if isinstance(around.feeds, str):
+                named["nonlinearity"] = around.feeds
             factor *= 1.0 if named else gain(around.feeds)
             return Asked(initializers.LecunNormal(gain=_rounded(factor), **named), reason)
         if around.follows is not None and wanted > 1:
             slope = _negative_slope(wanted)
             if slope is not None:
-                leaky = {} if slope == 0 else {"negative_slope": slope}
+                leaky: dict[str, Any] = {} if slope == 0 else {"negative_slope": slope}
                 return Asked(initializers.HeNormal(gain=share, **leaky), reason)
         return Asked(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
         return [one for one in self.weights.own(part.layer) if one.role == "kernel"][-1]
 
-    def _centred(self, part: Part, feeds: Any, factor: float, reason: str) -> Asked:
+    def _centred(self, part: Kernel, feeds: Any, factor: float, reason: str) -> Asked:
         reading = part.reading
         summed = reading.input_axes
         if hasattr(part.layer, "kernel_size") and not reading.batch_axes:
@@ -300,7 +304,7 @@ def _given(around: Surroundings) -> tuple[str, str, float | None]:
     return "fixed point", f"{name} before it leaves a mean square of {1 / found.gain**2:.2g}", None
 
 
-def _recurrent(part: Part) -> Asked:
+def _recurrent(part: Kernel) -> Asked:
     if part.reading.gates == 1 and _is_relu(getattr(part.layer, "activation", None)):
         return Asked(initializers.Identity(), "relu: the state starts by staying as it is")
     return Asked(initializers.Orthogonal(), "the state keeps its length from step to step")

@@ -68,7 +68,7 @@ class Slot:
     def _seed(self) -> int | None:
         # A SeedGenerator may be shared, so that no two layers draw the same from it. A file
         # would give each its own, all alike; with None each draws afresh, as from the first.
-        seed = self.made.seed
+        seed = self.made.seed if isinstance(self.made, RandomInitializer) else None
         if not isinstance(seed, int):
             return None
         return seed if seed < 2**31 else seed % 2**31

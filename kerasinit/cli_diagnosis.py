@@ -16,8 +16,8 @@ from kerasinit.lottery.report.outputs import new_outputs
 
 def add_to(commands: tyro.extras.SubcommandApp) -> None:
     """Add ``diagnose`` and ``compare`` to the commands."""
-    for command in (_diagnose, _compare):
-        commands.command(command, name=command.__name__.removeprefix("_"))
+    commands.command(name="diagnose")(_diagnose)
+    commands.command(name="compare")(_compare)
 
 
 def _diagnose(
@@ -166,7 +166,7 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
             )
     if len({len(array) for array in arrays}) > 1:
         raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
-    x, y = (*arrays, None)[:2]
+    x, y = arrays[0], arrays[1] if len(arrays) > 1 else None
     if x.dtype == np.uint8:
         # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether
         # raw pixels are too large for the model is a part of the question.

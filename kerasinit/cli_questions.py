@@ -14,8 +14,10 @@ from kerasinit.lottery.progress import ConsoleWatch
 
 def add_to(lottery: tyro.extras.SubcommandApp) -> None:
     """Add ``lmc``, ``transfer``, ``earlybird`` and ``sweep`` to the commands of the lottery."""
-    for command in (_lmc, _transfer, _earlybird, _sweep):
-        lottery.command(command, name=command.__name__.removeprefix("_"))
+    lottery.command(name="lmc")(_lmc)
+    lottery.command(name="transfer")(_transfer)
+    lottery.command(name="earlybird")(_earlybird)
+    lottery.command(name="sweep")(_sweep)
 
 
 def _lmc(

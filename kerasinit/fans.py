@@ -175,7 +175,7 @@ def axes_by_role(
 
 
 def _positions(
-    shape: tuple[int, ...], name: str, axes: Iterable[int] | None, seen: dict[int, str]
+    shape: Sequence[int], name: str, axes: Iterable[int] | None, seen: dict[int, str]
 ) -> list[int]:
     """Return axes as positions from the front; ``seen`` says which are taken, by what."""
     positions = []

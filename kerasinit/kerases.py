@@ -7,7 +7,7 @@ and optimizers are strangers to each other. The rest of the package asks here.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
 import numpy as np
@@ -18,8 +18,10 @@ from kerasinit import suggest
 
 Kerase = Literal["keras", "tf_keras"]
 
-_LAYERS = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
-_MODELS = {"keras": keras.Model, "tf_keras": tf_keras.Model}
+# Neither Keras has types that would tell a checker what its functions take and return.
+_LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
+_LAYERS: dict[Kerase, type] = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
+_MODELS: dict[Kerase, type] = {"keras": keras.Model, "tf_keras": tf_keras.Model}
 
 
 def kerase_of(thing: Any) -> Kerase:
@@ -47,6 +49,17 @@ def kerase_of(thing: Any) -> Kerase:
         f"(`import tf_keras`); got {thing!r} of type {type(thing).__module__}."
         f"{type(thing).__qualname__}."
     )
+
+
+def library_of(thing: Any) -> Any:
+    """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
+    return _LIBRARIES[kerase_of(thing)]
+
+
+def serialized(thing: Any) -> dict[str, Any]:
+    """Return an object of Keras, such as an initializer, as plain JSON with its class."""
+    # Typed as whatever Keras can serialize: a number stays one, an object becomes this.
+    return cast("dict[str, Any]", keras.saving.serialize_keras_object(thing))
 
 
 def is_model(thing: Any) -> bool:
@@ -298,7 +311,7 @@ def replace_optimizer(model: Any, name: str, arguments: Mapping[str, Any]) -> No
     Raises:
         ValueError: If there is no such optimizer or argument, or a value is not valid.
     """
-    library = {"keras": keras, "tf_keras": tf_keras}[kerase_of(model)].optimizers
+    library = library_of(model).optimizers
     not_by_name = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
     classes = {
         key.lower(): value
@@ -323,6 +336,18 @@ def replace_optimizer(model: Any, name: str, arguments: Mapping[str, Any]) -> No
     )
 
 
+def known_shape(tensor: Any) -> tuple[int, ...]:
+    """Return a tensor's shape, which must be known before it is computed.
+
+    Raises:
+        ValueError: If a size is not.
+    """
+    shape = tuple(tensor.shape)
+    if None in shape:
+        raise ValueError(f"Expected a tensor of a known shape; got {shape}.")
+    return shape
+
+
 def loss_of(model: Any, x: Any, y: Any, outputs: Any, *, training: bool) -> Any:
     """Return the compiled loss of a batch, with the model's own penalties."""
     if kerase_of(model) == "keras":
@@ -345,6 +370,11 @@ def apply_gradients(model: Any, gradients: list[Any]) -> None:
     if kerase_of(model) == "keras":
         optimizer.apply(gradients, model.trainable_variables)
         return
+    unscaled = _unscaled(optimizer, gradients)
+    optimizer.apply_gradients(zip(unscaled, model.trainable_variables, strict=True))
+
+
+def _unscaled(optimizer: Any, gradients: list[Any]) -> list[Any]:
     if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
-        gradients = optimizer.get_unscaled_gradients(gradients)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return optimizer.get_unscaled_gradients(gradients)
+    return gradients

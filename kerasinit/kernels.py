@@ -68,14 +68,14 @@ class Part:
         layers: The layers that it is in, from the outermost to the one that owns it; the
             model itself where no layer owns it.
         role: One of `ROLES`.
-        reading: How the layer reads it, for kernels; None for the rest.
+        reading: How the layer reads it; None for what is not a `Kernel`.
     """
 
     name: str
     variable: Any
     layers: tuple[Any, ...]
     role: str
-    reading: Reading | None = None
+    reading: Reading | None
 
     @property
     def layer(self) -> Any:
@@ -86,6 +86,13 @@ class Part:
     def shape(self) -> tuple[int, ...]:
         """The variable's shape."""
         return tuple(self.variable.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel(Part):
+    """A variable whose role is one of `KERNELS`: its layer reads it in one way or another."""
+
+    reading: Reading
 
 
 def parts(model: Any) -> list[Part]:
@@ -133,7 +140,12 @@ def parts(model: Any) -> list[Part]:
             number += 1
             name = f"{stem}_{number}"
         taken.add(name)
-        found.append(Part(name, variable, layers, *_described(layers, variable)))
+        role, reading = _described(layers, variable)
+        found.append(
+            Part(name, variable, layers, role, None)
+            if reading is None
+            else Kernel(name, variable, layers, role, reading)
+        )
 
     def enter(path: str, layers: tuple[Any, ...]) -> None:
         layer = layers[-1]

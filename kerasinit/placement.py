@@ -129,7 +129,7 @@ def values(initializer: Any, part: Part) -> np.ndarray:
     """
     dtype = keras.utils.standardize_dtype(part.variable.dtype)
     try:
-        made = keras.ops.convert_to_numpy(initializer(part.shape, dtype=dtype))
+        made = np.asarray(keras.ops.convert_to_numpy(initializer(part.shape, dtype=dtype)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{part.name}, of shape {part.shape}: {error}") from error
     if made.shape != part.shape:

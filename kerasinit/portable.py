@@ -164,7 +164,8 @@ class _Slots:
     """The places in a model's configuration where our initializers stand."""
 
     def __init__(self, kerase: Kerase, config: Any) -> None:
-        self.kerase, self.module = kerase, KERASES[kerase]
+        self.kerase: Kerase = kerase
+        self.module = KERASES[kerase]
         self.found: list[Slot] = []
         self._template = self._without_ours(config, "")
 

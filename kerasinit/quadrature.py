@@ -214,9 +214,9 @@ def _applied(activation: Any, function: Callable[[Any], Any], inputs: np.ndarray
         for convert in (np.copy, keras.ops.convert_to_tensor, tf.convert_to_tensor):
             try:
                 outputs = function(convert(inputs))
-                if not isinstance(outputs, np.ndarray):
-                    outputs = keras.ops.convert_to_numpy(outputs)
-                return outputs
+                if isinstance(outputs, np.ndarray):
+                    return outputs
+                return np.asarray(keras.ops.convert_to_numpy(outputs))
             except Exception as error:
                 errors.append(error)
     raise ValueError(

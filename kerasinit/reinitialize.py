@@ -76,9 +76,9 @@ class Rule:
         )
 
     def _is_of(self, layer: Any) -> bool:
-        if isinstance(self.layer, str):
-            return type(layer).__name__ == self.layer
-        return isinstance(layer, self.layer)
+        if isinstance(self.layer, type):
+            return isinstance(layer, self.layer)
+        return type(layer).__name__ == self.layer
 
     def __repr__(self) -> str:
         conditions = {"name": self.name, "layer": self.layer, "role": self.role}
@@ -344,14 +344,13 @@ def _require_use(rules: list[Rule], found: list[Part]) -> None:
     """Raise if a rule names something that the model does not have: a slip of the pen."""
     for rule in rules:
         if (rule.name or rule.layer) and not any(rule.fits(part) for part in found):
-            names = [part.name for part in found]
-            if rule.name and not rule.layer:
+            if not rule.layer:
+                names = [part.name for part in found]
                 raise suggest.unknown("variable", rule.name, names, f"No variable fits {rule!r}.")
             kinds = {type(layer).__name__ for part in found for layer in part.layers}
-            name = rule.layer if isinstance(rule.layer, str) else rule.layer.__name__
             raise suggest.unknown(
                 "layer class or role",
-                name,
+                rule.layer.__name__ if isinstance(rule.layer, type) else rule.layer,
                 kinds | set(ROLES),
                 f"No variable of the model fits {rule!r}.",
             )

@@ -48,12 +48,13 @@ def _keras_version(path: Path) -> str:
             with zipfile.ZipFile(path) as archive:
                 return str(_json(archive.read("metadata.json"))["keras_version"])
         with h5py.File(path, "r") as file:
-            if "model_config" not in file.attrs:
+            described = file.attrs.get("model_config")
+            if described is None:
                 raise ValueError(
                     f"{path} holds weights and no model. Save it whole, with model.save(path)."
                 )
             # The loader of such files in tf_keras knows no safe mode.
-            if _has_code(_json(file.attrs["model_config"])):
+            if _has_code(_json(described)):
                 raise ValueError(
                     f"{path} holds a Lambda layer with a Python function, which would have to be "
                     f"run. Use a named and registered function, or a layer of your own."

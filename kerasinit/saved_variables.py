@@ -187,8 +187,8 @@ def _hdf5(path: _Path, file: h5py.File, config: Any) -> dict[str, _Stored]:
         if config is not None:
             groups = Counter(name.rsplit("/", 1)[0] for name in datasets)
             others, layers = saved_names.in_weights_file(config, groups), saved_names.paths(config)
-        elif "model_config" in file.attrs:
-            config = json.loads(file.attrs["model_config"])
+        elif (described := file.attrs.get("model_config")) is not None:
+            config = json.loads(described)
             others, layers = saved_names.in_h5_file(config, datasets), saved_names.paths(config)
     structural = {word for words in others.values() for word in words}
 
@@ -216,7 +216,7 @@ def _datasets(
 ) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yield every dataset by its name, or raise if one is not all in this file."""
     for key in group:
-        name = prefix + key
+        name = f"{prefix}{key}"
         link = group.get(key, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise ValueError(

@@ -146,7 +146,8 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         if len(counts) != 1:
             raise ValueError(f"Expected as many labels as examples; got {sorted(counts)}.")
         self._loss, self._examples, self._seed, self._keep = loss, examples, seed, keep
-        self._every = every
+        self._every = None if isinstance(every, str) else every
+        self._at_epochs = every == "epoch"
         self._table = None if csv is None else SignalTable(csv)
         self._events = None if log_dir is None else SignalEvents(log_dir)
         self._pace = _Pace(budget)
@@ -176,7 +177,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         if not self._fit_begun:
             # Not sooner: another callback may have put back an earlier training's state.
             self._begin_fit(_iterations(self.model))
-        if not self._looked or self._every == "epoch":
+        if not self._looked or self._at_epochs:
             self._look(self._base)
 
     def _begin_fit(self, step: int) -> None:
@@ -197,7 +198,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         if not self._looked:  # a model that was not built before its first step
             self._look(step)
-        elif self._every != "epoch":
+        elif not self._at_epochs:
             interval = self._every or self._pace.interval(step)
             is_due = step // interval > before // interval
             if is_due and (self._every or self._pace.allows_a_look()):
@@ -280,6 +281,8 @@ class _Pace:
         return self._spent + 2 * self._cost <= self._budget * self._trained()
 
     def _trained(self) -> float:
+        if self._start is None:
+            return 0.0
         return time.perf_counter() - self._start[1] - self._paused
 
 

@@ -74,7 +74,7 @@ class Training:
             last.training_loss - first.loss > abs(first.loss)
         )
 
-    def best_by(self, step: int) -> float:
+    def best_by(self, step: float) -> float:
         """Return the least held-out loss up to a step; infinite from where it broke on."""
         if self.broke and step >= self.steps:
             return math.inf

@@ -45,9 +45,10 @@ def how(comparison: "Comparison") -> str:
     words = ", median and range of the seeds' least losses." if several else "."
     if any(choice.stop for choice in comparison.choices):
         words += " !: stopped early."
-    if comparison.wanted is None and comparison.target is not None:
+    target, best = comparison.target, comparison.best
+    if comparison.wanted is None and target is not None and best is not None:
         words += (
-            f" {comparison.target:.4g} is what {comparison.best.name} has "
+            f" {target:.4g} is what {best.name} has "
             f"{'in the median ' if several else ''}after half of the steps."
         )
     return words

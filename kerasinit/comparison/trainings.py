@@ -112,7 +112,10 @@ def _lost(
     leader = racing.leader(trainings, look)
     for name, some in trainings.items():
         why = racing.behind(some, trainings[leader], look, before, steps)
-        suspected[name] = suspected.get(name, 0) + 1 if why and name != leader else 0
+        if why is None or name == leader:
+            suspected[name] = 0
+            continue
+        suspected[name] = suspected.get(name, 0) + 1
         if suspected[name] == IN_A_ROW:
             why = why.replace("the leader", leader)
             found[name] = Stop(look, "lost", f"behind at {IN_A_ROW} looks in a row; {why}.")

@@ -20,7 +20,7 @@ def checked_positive(name: str, given: Any) -> float:
     """
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise TypeError(f"Expected as {name} a positive number; got {given!r}.")
-    if not 0 < given < math.inf:
+    if given <= 0 or not given < math.inf:  # the second is for NaN, too
         raise ValueError(f"Expected as {name} a positive number; got {given!r}.")
     return float(given)
 

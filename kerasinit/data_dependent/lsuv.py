@@ -140,13 +140,13 @@ def _scaled(
     total, before, note = 1.0, None, _note(target)
     for iteration in range(most + 1):
         output = measure()
-        means = None
+        shift = None
         if shifts:
             units = columns(target, output.ndim)
-            if units.bias_order is None:
+            if target.bias is None or units.bias_order is None:
                 shifts, note = False, "no bias for each unit: the mean stays"
             else:
-                means = units.by_unit(output).mean(0)
+                shift = units, target.bias.variable, units.by_unit(output).mean(0)
         variance, mean = float(output.var()), float(output.mean())
         if not varies(output, target).all():
             raise ValueError(
@@ -161,17 +161,19 @@ def _scaled(
             kind = type(target.layer).__name__
             return Reached(target.name, kind, before, variance, mean, total, iteration, note=note)
         scale = variance**-0.5
-        if means is not None:
+        if shift is not None:
+            units, _, _ = shift
             scale = float(units.by_unit(output).var(0).mean()) ** -0.5
         if iteration < most:
             for part in target.kernels:
                 value = kerases.read(part.variable)
                 factor = scale ** (1 / len(target.kernels))
                 part.variable.assign((value.astype(np.float64) * factor).astype(value.dtype))
-            if means is not None:
-                bias = kerases.read(target.bias.variable)
+            if shift is not None:
+                units, variable, means = shift
+                bias = kerases.read(variable)
                 left = (bias.astype(np.float64) - units.as_bias(means, bias.shape)) * scale
-                target.bias.variable.assign(left.astype(bias.dtype))
+                variable.assign(left.astype(bias.dtype))
             total *= scale
     raise ValueError(
         f"The output of {target.name!r} has the variance {variance:.4g} after {most} scalings, not "

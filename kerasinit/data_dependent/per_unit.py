@@ -69,7 +69,7 @@ def within_layer(
         Krähenbühl, Doersch, Donahue and Darrell, 2016, "Data-dependent initializations of
         convolutional neural networks", section 3.1.
     """
-    return _normalized("within_layer", model, batch, None, None, tolerance, keep, training)
+    return _normalized("within_layer", model, batch, None, tolerance, keep, training)
 
 
 def weight_norm(
@@ -123,19 +123,19 @@ def weight_norm(
         accelerate training of deep neural networks", section 3.
     """
     stddev, seed = checked_positive("stddev", stddev), checked_seed(seed)
-    return _normalized("weight_norm", model, batch, stddev, seed, tolerance, keep, training)
+    return _normalized("weight_norm", model, batch, (stddev, seed), tolerance, keep, training)
 
 
 def _normalized(
     method: str,
     model: Any,
     batch: Any,
-    stddev: float | None,
-    seed: int | None,
+    drawn: tuple[float, int] | None,
     tolerance: float,
     keep: Iterable[str],
     training: bool,
 ) -> Report:
+    """Normalize units, after weights were ``drawn`` with a standard deviation and a seed."""
     tolerance = checked_positive("tolerance", tolerance)
     forward.require_batch(batch)
     scaled, kept = targets(model, keep)
@@ -147,17 +147,22 @@ def _normalized(
 
     variables = [variable for target in scaled for variable in target.variables]
     with forward.preserved(model, variables):
-        for target in scaled if stddev is not None else ():
-            for part in (*target.kernels, *target.others):
-                stream = streams.derive(seed, method, part.name)
-                initializer = placement.fitted(RandomNormal(stddev=stddev), part, stream)
-                part.variable.assign(placement.values(initializer, part))
-            if target.bias is not None and not target.recurrent:
-                part = target.bias
-                part.variable.assign(np.zeros(part.shape, kerases.read(part.variable).dtype))
+        if drawn is not None:
+            for target in scaled:
+                _draw(target, method, *drawn)
         calls = forward.mend(model, batch, scaled, mender, training=training)
         kerases.reset_optimizer(model)
-    return Report(method, finished(rows, calls, kept), seed)
+    return Report(method, finished(rows, calls, kept), None if drawn is None else drawn[1])
+
+
+def _draw(target: Target, method: str, stddev: float, seed: int) -> None:
+    for part in (*target.kernels, *target.others):
+        stream = streams.derive(seed, method, part.name)
+        initializer = placement.fitted(RandomNormal(stddev=stddev), part, stream)
+        part.variable.assign(placement.values(initializer, part))
+    if target.bias is not None and not target.recurrent:
+        part = target.bias
+        part.variable.assign(np.zeros(part.shape, kerases.read(part.variable).dtype))
 
 
 def _with_units_normalized(target: Target, measure: forward.Measure, tolerance: float) -> Reached:
@@ -165,7 +170,8 @@ def _with_units_normalized(target: Target, measure: forward.Measure, tolerance: 
     for iteration in range(_MOST + 1):
         output = measure()
         units = columns(target, output.ndim)
-        shifts = units.bias_order is not None and not target.recurrent
+        has_own_bias = units.bias_order is not None and not target.recurrent
+        shifted = target.bias if has_own_bias else None
         try:
             by_unit = units.by_unit(output)
         except ValueError as error:
@@ -177,7 +183,7 @@ def _with_units_normalized(target: Target, measure: forward.Measure, tolerance: 
         _require_variation(by_unit, target)
         before = float(output.var()) if before is None else before
         unequal = np.abs(variances - 1).max() > tolerance
-        if iteration and not unequal and (not shifts or np.abs(means).max() <= tolerance):
+        if iteration and not unequal and (shifted is None or np.abs(means).max() <= tolerance):
             return Reached(
                 target.name,
                 type(target.layer).__name__,
@@ -187,7 +193,7 @@ def _with_units_normalized(target: Target, measure: forward.Measure, tolerance: 
                 total,
                 iteration,
                 lengths=tuple(units.norms(kerases.read(kernel.variable)).tolist()),
-                note=_note(target, shifts),
+                note=_note(target, shifted is not None),
             )
         if iteration < _MOST:
             factors = 1 / np.sqrt(variances)
@@ -195,11 +201,11 @@ def _with_units_normalized(target: Target, measure: forward.Measure, tolerance: 
             value = kerases.read(kernel.variable)
             made = units.scaled(value.astype(np.float64), factors)
             kernel.variable.assign(made.astype(value.dtype))
-            if shifts:
-                bias = kerases.read(target.bias.variable)
+            if shifted is not None:
+                bias = kerases.read(shifted.variable)
                 shape = bias.shape
-                shifted = (bias - units.as_bias(means, shape)) * units.as_bias(factors, shape)
-                target.bias.variable.assign(shifted.astype(bias.dtype))
+                left = (bias - units.as_bias(means, shape)) * units.as_bias(factors, shape)
+                shifted.variable.assign(left.astype(bias.dtype))
     raise ValueError(
         f"The units of {target.name!r} end with variances from {variances.min():.4g} to "
         f"{variances.max():.4g} and means from {means.min():.4g} to {means.max():.4g}, not 1 and 0 "

@@ -205,8 +205,9 @@ def _scaled_by(scale: Any, offset: Any, mean: Any, variance: Any) -> Pair:
 
 
 def _mixed(node: Node, inputs: list[Pair]) -> Pair:
-    sizes = [shape and shape[node.layer.axis] for shape in node.shapes]
-    if not all(sizes):
+    found = [shape[node.layer.axis] if shape else None for shape in node.shapes]
+    sizes = [size for size in found if size]
+    if len(sizes) < len(found):
         raise _unknown(node, "the sizes of its branches are not known")
     share = np.array(sizes, np.float64) / sum(sizes)
     means, variances = np.transpose(inputs)

@@ -12,7 +12,7 @@ import tf_keras
 
 from kerasinit import suggest
 from kerasinit.graph.units import is_multiplied
-from kerasinit.kernels import Part, parts
+from kerasinit.kernels import Kernel, Part, parts
 
 
 def _classes(*names: str) -> tuple[type, ...]:
@@ -52,8 +52,8 @@ class Target:
     name: str
     layer: Any
     owner: Any
-    kernels: tuple[Part, ...]
-    others: tuple[Part, ...]
+    kernels: tuple[Kernel, ...]
+    others: tuple[Kernel, ...]
     bias: Part | None
     problem: str = ""
 

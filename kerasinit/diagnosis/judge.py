@@ -305,28 +305,28 @@ def _gradients(found: _Found) -> None:
     of what came before; so it is compared, not the gradient alone.
     """
     hidden = [
-        place
+        (place, _sensitivity(row.signal.square, row.gradient))
         for place, row in enumerate(found.rows[: found.head])
         if row.role in ("kernel", "") and row.gradient and row.signal.square > 0
     ]
     if not hidden:
         return
-    last = hidden[-1]
-    end = _sensitivity(found.rows[last])
+    last, end = hidden[-1]
     variance = slack = growth = 0.0
     awake = any(_wakes(row) for row in found.rows[last + 1 :])
     told: list[Callable[[], None]] = []
     for place in range(last, -1, -1):
         row = found.rows[place]
-        judged = row.role == "kernel" and row.gradient is not None and row.signal.square > 0
         # Queries and keys only choose among values: as long as these are alike, it does not
         # matter what is chosen, whatever the initializer.
-        judged = judged and row.layer.rsplit("/", 1)[-1] not in ("query", "key")
-        if judged and row.gradient == 0:
+        chooses = row.layer.rsplit("/", 1)[-1] in ("query", "key")
+        judged = row.role == "kernel" and row.signal.square > 0 and not chooses
+        gradient = row.gradient if judged else None
+        if gradient == 0:
             if not awake and "dead-units" not in found.findings:
                 told.append(_gradient(found, place, -math.inf, variance, slack))
-        elif judged:
-            nats = _sensitivity(row) - end
+        elif gradient is not None:
+            nats = _sensitivity(row.signal.square, gradient) - end
             allowed = limits.allowed(variance, found.judgements)
             if -nats > allowed + slack or nats > allowed + growth:
                 told.append(_gradient(found, place, nats, variance, slack if nats < 0 else growth))
@@ -359,8 +359,8 @@ def _gradient(
     )
 
 
-def _sensitivity(row: Measure) -> float:
-    return math.log(row.signal.square) + 2 * math.log(row.gradient)
+def _sensitivity(square: float, gradient: float) -> float:
+    return math.log(square) + 2 * math.log(gradient)
 
 
 def _wakes(row: Measure) -> bool:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit import kerases, streams
 
@@ -67,5 +65,5 @@ def objective(model: Any, loss: Any, y: Any, outputs: Any, seed: int) -> Any:
             objective(model, one, label, output, seed)
             for one, label, output in zip(loss, y, outputs, strict=True)
         )
-    library = keras if kerases.kerase_of(model) == "keras" else tf_keras
-    return tf.reduce_mean(library.losses.get(loss)(tf.convert_to_tensor(y), outputs))
+    function = kerases.library_of(model).losses.get(loss)
+    return tf.reduce_mean(function(tf.convert_to_tensor(y), outputs))

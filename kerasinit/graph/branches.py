@@ -329,9 +329,10 @@ class _Search:
         found = [self._last(source, region, scales=scales) for source in sources]
         if node.kind == "product" and not node.constant:
             return next((one for one in found if one), None)
-        if not found or any(one is None for one in found):
+        seen = [one for one in found if one is not None]
+        if not found or len(seen) < len(found):
             return None
-        return [unit for one in found for unit in one]
+        return [unit for one in seen for unit in one]
 
     def _last_inside(self, layer: Any, *, scales: bool) -> list[Any] | None:
         units = [

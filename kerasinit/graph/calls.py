@@ -137,8 +137,9 @@ def references(data: Any, names: Any) -> Iterator[Reference]:
 def _reference(data: Any, names: Any) -> Reference | None:
     """Return the tensor that a piece of configuration stands for, if it does."""
     if isinstance(data, dict) and data.get("class_name") == "__keras_tensor__":  # Keras 3
+        name, number, output = data["config"]["keras_history"]
         shape = data["config"].get("shape")
-        return Reference(*data["config"]["keras_history"], None if shape is None else tuple(shape))
+        return Reference(name, number, output, None if shape is None else tuple(shape))
     # tf_keras writes [name, call, output] or [name, call, output, keywords], and so do both
     # for what the model takes and returns.
     if (

@@ -52,13 +52,15 @@ def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, S
         graph = graph_of(model)
     except ValueError:  # Keras cannot write its configuration
         graph = None
-    traced = None if graph else traced_graph(model)
-    found = surroundings(graph or traced, weights) if graph or traced else {}
+    if graph is None:
+        traced = traced_graph(model)
+        return traced, {} if traced is None else surroundings(traced, weights)
+    found = surroundings(graph, weights)
     units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
-    if graph and any(id(unit) not in found for unit in units):
+    if any(id(unit) not in found for unit in units):
         traced = traced_graph(model)  # which sees layers inside layers of one's own
-        found = {**(surroundings(traced, weights) if traced else {}), **found}
-    return graph or traced, found
+        found = {**({} if traced is None else surroundings(traced, weights)), **found}
+    return graph, found
 
 
 def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:

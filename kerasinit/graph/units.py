@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import tf_keras
 
 from kerasinit import kerases, suggest
 from kerasinit.graph.nodes import ATTENTION, Graph, graph_of, model_in
-from kerasinit.kernels import Part, inner_layers, parts
+from kerasinit.kernels import Kernel, Part, inner_layers, parts
 
 _BIDIRECTIONAL = (keras.layers.Bidirectional, tf_keras.layers.Bidirectional)
 _RECURRENT = (*_BIDIRECTIONAL, keras.layers.RNN, tf_keras.layers.RNN)
@@ -62,7 +62,7 @@ class Weights:
         except ValueError:  # it counts as a layer that made its layers in some order
             return None
 
-    def kernels(self, layer: Any) -> list[Part]:
+    def kernels(self, layer: Any) -> list[Kernel]:
         """Return the kernels in a layer that multiply a signal."""
         return [
             part for unit in self.units(layer) for part in self.own(unit) if is_multiplied(part)
@@ -88,7 +88,7 @@ class Weights:
             if not any(only_looks(part) for part in self.own(unit))
         )
 
-    def last_kernels(self, unit: Any) -> list[Part]:
+    def last_kernels(self, unit: Any) -> list[Kernel]:
         """Return the kernels that alone decide whether one of the `units` gives zeros.
 
         Of two in a row only the second: if both were zero, neither would get a gradient.
@@ -98,7 +98,7 @@ class Weights:
             return [part for one in directions for part in self._last_of(self.within(one))]
         return self._last_of(self.own(unit))
 
-    def _last_of(self, found: list[Part]) -> list[Part]:
+    def _last_of(self, found: list[Part]) -> list[Kernel]:
         return [part for part in found if part.role == "kernel" and is_multiplied(part)][-1:]
 
     def named(self, one: Any) -> tuple[Any, ...]:
@@ -187,12 +187,12 @@ def is_table(part: Part) -> bool:
     if part.role == "embeddings":
         return True
     # What position embeddings are called in layers of one's own.
-    unknown = part.reading is not None and part.reading.by_shape
+    unknown = isinstance(part, Kernel) and part.reading.by_shape
     return (
         unknown and "embedding" in part.name.rsplit("/", 1)[-1] + type(part.layer).__name__.lower()
     )
 
 
-def is_multiplied(part: Part) -> bool:
+def is_multiplied(part: Part) -> TypeGuard[Kernel]:
     """Return whether a variable is a kernel, but no embeddings."""
-    return part.role in ("kernel", "recurrent_kernel") and not is_table(part)
+    return isinstance(part, Kernel) and not is_table(part)

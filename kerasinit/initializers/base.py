@@ -184,7 +184,7 @@ class RandomInitializer(Initializer):
             return Stream(self.seed)
         # Its state is read as a value even while a tf.function is being traced.
         with tf.init_scope():
-            state = keras.ops.convert_to_numpy(self.seed.next())
+            state = np.asarray(keras.ops.convert_to_numpy(self.seed.next()))
         # Backends hold the state as int32, uint32 or int64: these bits are the same.
         return Stream(tuple(int(part) & 0xFFFFFFFF for part in state), Kind.GENERATOR)
 

@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import keras
-
 from kerasinit import initializers, suggest
+from kerasinit.initializers.base import Initializer
 
 
-def parse(text: str) -> keras.initializers.Initializer:
+def parse(text: str) -> Initializer:
     """Return the initializer that a command line names.
 
     Args:

@@ -37,7 +37,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         block = np.empty(size, np.uint8)
     # An array over a memoryview does not own its memory, and is what all views of it keep
     # alive: NumPy's chains of bases end there.
-    whole = np.frombuffer(memoryview(block), np.uint8)
+    whole = np.frombuffer(block.data, np.uint8)
     finalizer = weakref.finalize(whole, _keep, block)
     finalizer.atexit = False
     return whole[:size].view(dtype).reshape(shape)

@@ -103,8 +103,8 @@ class Orthogonal(_Gained):
         }
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        if self.input_axes is not None:
-            return self._draw_by_axes(stream, shape, dtype)
+        if self.input_axes is not None and self.output_axes is not None:
+            return self._draw_by_axes(stream, shape, dtype, self.input_axes, self.output_axes)
         if len(shape) < 2:
             raise ValueError(
                 f"Orthogonal makes matrices, of rank 2 or more; got the shape {shape}, of rank "
@@ -112,8 +112,15 @@ class Orthogonal(_Gained):
             )
         return sampling.orthogonal(stream, shape, dtype, self.gain)
 
-    def _draw_by_axes(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        inputs, outputs, batch = axes_by_role(shape, self.input_axes, self.output_axes)
+    def _draw_by_axes(
+        self,
+        stream: Stream,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        input_axes: list[int],
+        output_axes: list[int],
+    ) -> np.ndarray:
+        inputs, outputs, batch = axes_by_role(shape, input_axes, output_axes)
         count, *matrix = (
             math.prod(shape[axis] for axis in axes) for axes in (batch, inputs, outputs)
         )

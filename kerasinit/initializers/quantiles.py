@@ -8,6 +8,7 @@ where it is not, in the tails, the quantile function itself is evaluated, at 53 
 import functools
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 _CELLS = 2**16
@@ -41,7 +42,7 @@ class Workspace:
         return np.empty(_BLOCK, np.intp)
 
     @functools.cached_property
-    def edges_and_steps(self) -> np.ndarray:
+    def edges_and_steps(self) -> npt.NDArray[np.complex64]:
         """Room for what the table says of them."""
         return np.empty(_BLOCK, np.complex64)
 

@@ -255,7 +255,7 @@ def _orthonormal_columns(
         if length:  # else any reflection will do, such as the one of (1, 0, ..., 0)
             row[k:] /= first + sign * length
             factors[k] = 1 + abs(first) / length
-    multiply = scipy.linalg.get_lapack_funcs("orgqr", dtype=dtype)
+    [multiply] = scipy.linalg.get_lapack_funcs(("orgqr",), dtype=dtype)
     # LAPACK works on blocks of columns, of 32 as a rule, and needs room for one of them.
     q, _, _ = multiply(drawn.T, factors, lwork=64 * columns, overwrite_a=True)
     q *= signs

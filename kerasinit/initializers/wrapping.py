@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasinit import kerases
 from kerasinit.initializers.base import Initializer, RandomInitializer, Seed
 from kerasinit.initializers.sampling import Stream
 
@@ -53,7 +54,7 @@ class Wrapper(RandomInitializer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
-        inner = keras.saving.serialize_keras_object(self.initializer)
+        inner = kerases.serialized(self.initializer)
         # The registered name says it all and is for ever; the module may be renamed.
         del inner["module"]
         return {"initializer": inner, **super().get_config()}

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerasinit import suggest
 from kerasinit.lottery import rewinds, scopes
@@ -23,23 +23,8 @@ _OTHERWISE = (10_000, 1)
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """A lottery run: train, prune, rewind, retrain, for some levels and trials.
-
-    Raises:
-        ValueError: If a field has no meaning; the message says what would have.
-
-    Example:
-    >>> Experiment(levels=3, rewind="step:100").rewind_step
-    100
-    >>> Experiment(controls=("reinitt",))
-    Traceback (most recent call last):
-    ...
-    ValueError: Unknown control 'reinitt'. Did you mean 'reinit'? Choices: ...
-
-    Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
-    """
+class Options:
+    """The options of a run, as they are given: some may be left to the data set."""
 
     dataset: str = "digits"
     """digits (offline), mnist or cifar10 (downloaded once), or FILE.npz with x_train, y_train,
@@ -97,6 +82,38 @@ class Experiment:
     xla: bool = True
     """let XLA compile the training loop: several times faster, other rounding"""
 
+
+@dataclass(frozen=True)
+class Experiment(Options):
+    """A lottery run: train, prune, rewind, retrain, for some levels and trials.
+
+    Raises:
+        ValueError: If a field has no meaning; the message says what would have.
+
+    Example:
+    >>> Experiment(levels=3, rewind="step:100").rewind_step
+    100
+    >>> Experiment(controls=("reinitt",))
+    Traceback (most recent call last):
+    ...
+    ValueError: Unknown control 'reinitt'. Did you mean 'reinit'? Choices: ...
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
+    """
+
+    if TYPE_CHECKING:
+        # What is not given is filled in when an experiment is made.
+        @property
+        def iterations(self) -> int:
+            """Optimizer steps of each training."""
+            ...
+
+        @property
+        def trials(self) -> int:
+            """Independent repetitions."""
+            ...
+
     def __post_init__(self) -> None:
         for name in ("dataset", "model", "criterion", "scope", "rewind"):
             _require_text(name, getattr(self, name))
@@ -105,10 +122,9 @@ class Experiment:
                 _require_text(name, getattr(self, name))
         iterations, trials = _DEFAULTS.get(self.dataset, _OTHERWISE)
         # A frozen data class fills in its own fields through object.
-        if self.iterations is None:
-            object.__setattr__(self, "iterations", iterations)
-        if self.trials is None:
-            object.__setattr__(self, "trials", trials)
+        for name, number in (("iterations", iterations), ("trials", trials)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, number)
         for name, kind, like in (
             ("controls", str, "reinit,shuffle"),
             ("control_levels", int, "7,9,11"),

@@ -255,7 +255,7 @@ def _train(
         stage.write_state("optimizer", _optimizers(trained.final), trainer.owners)
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)
-        if dense:
+        if trained.kept is not None:
             stage.write_state("rewind", trained.kept)
     checkpoint.remove()
     watch.finished(row)

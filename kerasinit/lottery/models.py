@@ -145,20 +145,20 @@ def _convolutional(
     kernel = initializer or GlorotNormal()
     layers: list[Any] = [keras.Input(shape)]
     for filters in pairs:
-        layers += [
-            keras.layers.Conv2D(
-                filters, 3, padding="same", activation="relu", kernel_initializer=kernel
-            )
-            for _ in range(2)
-        ]
+        layers += [_convolution(filters, kernel), _convolution(filters, kernel)]
         layers.append(keras.layers.MaxPooling2D())
     layers += [keras.layers.Flatten(), *_dense((256, 256, num_classes), kernel)]
     return _classifier(layers, name, learning_rate)
 
 
-def _dense(
-    units: tuple[int, ...], kernel: keras.initializers.Initializer
-) -> list[keras.layers.Layer]:
+# Of an initializer Keras' own types know only the name, a string.
+def _convolution(filters: int, kernel: Any) -> keras.layers.Layer:
+    return keras.layers.Conv2D(
+        filters, 3, padding="same", activation="relu", kernel_initializer=kernel
+    )
+
+
+def _dense(units: tuple[int, ...], kernel: Any) -> list[keras.layers.Layer]:
     activations = ["relu"] * (len(units) - 1) + [None]
     return [
         keras.layers.Dense(n, activation, kernel_initializer=kernel)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasinit import suggest
-from kerasinit.lottery.experiment import Experiment, option
+from kerasinit.lottery.experiment import Experiment, Options, option
 
 _MOST_BYTES = 2**20
 
@@ -125,12 +125,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def descriptions() -> dict[str, str]:
     """Return what is written below each field of `Experiment`, by the field's name."""
-    body = ast.parse(inspect.getsource(Experiment)).body[0].body
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-    }
+    found: dict[str, str] = {}
+    tree = ast.parse(inspect.getsource(Options))
+    declared = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    for pair in itertools.pairwise(declared.body):
+        match pair:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found
 
 
 def table() -> str:
@@ -138,7 +143,7 @@ def table() -> str:
     lines = ["| option | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(Experiment):
         default = field.default
-        if default is dataclasses.MISSING:
+        if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if isinstance(default, bool):
             shown = "yes" if default else "no"

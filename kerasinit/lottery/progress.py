@@ -122,11 +122,11 @@ class ConsoleWatch(Watch):
 
     def _show(self) -> None:
         says = ""
-        if self._steps:
+        whole = next(task for task in self._bars.tasks if task.id == self._whole)
+        if self._steps and whole.remaining is not None:
             # Rich's own estimate would count what was taken over from an earlier process.
-            whole = next(task for task in self._bars.tasks if task.id == self._whole)
             speed = self._steps / max(time.monotonic() - self._since, 1e-9)
-            left = timedelta(seconds=round((whole.total - whole.completed) / speed))
+            left = timedelta(seconds=round(whole.remaining / speed))
             says = f"{speed:.0f} it/s, {left} left"
         self._bars.update(
             self._whole, description=f"{self._finished} of {self._all} trainings", says=says

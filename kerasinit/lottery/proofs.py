@@ -123,9 +123,13 @@ def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Exper
         ended=scored.trained,
     )
     for name, mask in expected.items():
-        wrong = not np.array_equal(here.masks.get(name), mask)
+        wrong = not _has_mask(here, name, mask)
         problem = "it is not what pruning the weights trained before gives"
         yield check("masks are recomputed", "ticket", name, wrong, problem)
+
+
+def _has_mask(here: Evidence, name: str, mask: np.ndarray) -> bool:
+    return name in here.masks and np.array_equal(here.masks[name], mask)
 
 
 def removed(here: Evidence) -> Checks:
@@ -281,7 +285,7 @@ def drawn(here: Evidence, ticket: Evidence, experiment: Experiment) -> Checks:
         ),
     )
     for name, mask in expected.items():
-        wrong = not np.array_equal(here.masks.get(name), mask)
+        wrong = not _has_mask(here, name, mask)
         yield check(
             "masks of controls are recomputed", "ticket", name, wrong, "the seed gives another"
         )
@@ -293,7 +297,7 @@ def drawn(here: Evidence, ticket: Evidence, experiment: Experiment) -> Checks:
 def same_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     """The control prunes the same weights."""
     for name, mask in ticket.masks.items():
-        wrong = not np.array_equal(here.masks.get(name), mask)
+        wrong = not _has_mask(here, name, mask)
         yield check("controls keep the mask", "ticket", name, wrong, "it is not the ticket's")
 
 
@@ -326,7 +330,7 @@ def other_masks(here: Evidence, ticket: Evidence, _: Evidence) -> Checks:
     """The control prunes other weights, in every layer where that cannot fail by chance."""
     for name, mask in ticket.masks.items():
         arrangements = scipy.special.binom(mask.size, np.count_nonzero(mask))
-        same = arrangements > 1e6 and np.array_equal(here.masks.get(name), mask)
+        same = arrangements > 1e6 and _has_mask(here, name, mask)
         yield check("controls change the mask", "ticket", name, same, "it is the ticket's mask")
 
 

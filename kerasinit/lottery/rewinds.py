@@ -135,6 +135,9 @@ def start(
         masks: Which weights live.
         draw: Returns the random numbers for a weight's name.
 
+    Raises:
+        ValueError: If there is no ``ended`` and the rewind goes on from it.
+
     Reference:
         ``init``: Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635; ``step``:
         Frankle et al., 2020, https://arxiv.org/abs/1912.05671; ``lr``, ``finetune``:
@@ -142,11 +145,17 @@ def start(
         https://arxiv.org/abs/1905.01067.
     """
     state = dict(kept)
-    if rewind.kind == "finetune":
-        return {**state, **ended}
-    if rewind.kind == "lr":
-        weights = {name: v for name, v in ended.items() if not name.startswith("optimizer/")}
-        return {**state, **weights}
+    if rewind.continues:
+        if ended is None:
+            raise ValueError(
+                f"The rewind {rewind.kind!r} goes on from the state that the level before ended "
+                f"with; expected it as ended, got None."
+            )
+        keeps_optimizer = rewind.kind == "lr"
+        for name, value in ended.items():
+            if not (keeps_optimizer and name.startswith("optimizer/")):
+                state[name] = value
+        return state
     if rewind.kind in _VALUES:
         for name, mask in masks.items():
             state[name] = _VALUES[rewind.kind](kept[name], mask, draw(name))

@@ -24,9 +24,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -294,8 +294,8 @@ class Stage:
             row = Row(**content)
         except TypeError as error:
             raise ValueError(f"{path} is damaged: {error}.") from error
-        for field in fields(Row):
-            _require_type(getattr(row, field.name), field.type, f"{path} is damaged: {field.name}")
+        for name, kind in get_type_hints(Row).items():
+            _require_type(getattr(row, name), kind, f"{path} is damaged: {name}")
         return row
 
     def curve(self) -> tuple[Point, ...]:
@@ -303,10 +303,11 @@ class Stage:
         path = self.folder / "curve.csv"
         if path.stat().st_size > _MOST_CURVE:
             raise ValueError(f"{path} has {path.stat().st_size} bytes; it was not written by us.")
+        kinds = get_type_hints(Point)
         try:
             with path.open(newline="") as file:
                 points = tuple(
-                    Point(**{field.name: field.type(line[field.name]) for field in fields(Point)})
+                    Point(**{name: kind(line[name]) for name, kind in kinds.items()})
                     for line in csv.DictReader(file)
                 )
         except (KeyError, TypeError, ValueError, csv.Error) as error:

@@ -194,6 +194,7 @@ class Trainer:
 
         Raises:
             DivergedError: When the loss is not a finite number.
+            ValueError: If the masks do not fit the model, or there is nothing to train.
         """
         masks.require_fit(self.shapes, "the model")
         for name, variable in self._prunable.items():
@@ -219,7 +220,9 @@ class Trainer:
         else:
             at, total, seconds = course.at, course.total, course.seconds
             curve = list(course.curve)
-            best = None if course.best is None else (curve[course.best], course.best_state)
+            best = None
+            if course.best is not None and course.best_state is not None:
+                best = curve[course.best], course.best_state
             kept = course.kept
         for stop in sorted(stop for stop in stops if stop > at):
             began = time.perf_counter()
@@ -262,6 +265,8 @@ class Trainer:
             # Last, so that whoever listens may stop the process here.
             if watch and stop in looks:
                 watch(point)
+        if best is None:
+            raise ValueError(f"There is nothing to train from iteration {at} to {iterations}.")
         final = self._copy()
         _, final_accuracy = self._measure(*self._test)
         self._put(best[1])
@@ -300,7 +305,7 @@ class Trainer:
         """Return the mean loss and the accuracy on some examples."""
         signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in (x, y))
         loss, correct = self._compiled(self._look, signature)(x, y)
-        return float(loss), int(correct) / x.shape[0]
+        return float(loss), int(correct) / len(x)
 
     def _copy(self) -> dict[str, tf.Tensor]:
         return {name: tf.identity(kerases.tensor(v)) for name, v in self._variables.items()}
@@ -373,7 +378,7 @@ class Trainer:
         return tf.function(self._evaluation, autograph=False, jit_compile=jit)
 
     def _evaluation(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = x.shape[0]
+        size = kerases.known_shape(x)[0]
         at_once = min(size, _EVALUATED_AT_ONCE)
 
         def some(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -56,8 +56,9 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        where = [] if self.trial is None else [str(Place(self.trial, self.level, self.branch))]
-        where += [part for part in (self.file, self.weight) if part]
+        where = [part for part in (self.file, self.weight) if part]
+        if self.trial is not None and self.level is not None and self.branch is not None:
+            where.insert(0, str(Place(self.trial, self.level, self.branch)))
         return f"{', '.join(where)}: {self.problem} ({self.claim})"
 
 
@@ -257,7 +258,8 @@ def _check_trial(
         if place.branch == "ticket":
             tickets[place.level] = here
             # Weights before the last level are not needed again, but for those of level 0.
-            tickets.pop(place.level - 2 or None, None)
+            if place.level != 2:
+                tickets.pop(place.level - 2, None)
             before = tickets.get(place.level - 1)
             if place.level:
                 inquiry.hear(place, proofs.counted(here, experiment))

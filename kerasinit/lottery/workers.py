@@ -65,7 +65,8 @@ def share(
             running[here] = process, None
             _give(here, waiting, running)
         while running:
-            for pipe in wait(list(running)):
+            ready = wait(list(running))
+            for pipe in [pipe for pipe in running if pipe in ready]:
                 try:
                     what, content = pipe.recv()
                 except (EOFError, ConnectionResetError):
@@ -158,7 +159,10 @@ def _serve(
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
     # Nothing is finished from here on: who goes on with the run may already be at it.
     os._exit(1)
 

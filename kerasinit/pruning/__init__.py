@@ -13,7 +13,7 @@ The schedules are tfmot's own classes. tfmot is imported when one of them is fir
 without changing ``tf.keras`` or the environment.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerasinit.pruning.callbacks import UpdatePruningStep
 from kerasinit.pruning.hold import HoldMasks
@@ -32,6 +32,13 @@ from kerasinit.pruning.selection import keep_largest
 from kerasinit.pruning.summaries import PruningSummaries
 from kerasinit.pruning.tfmot_bridge import prune_scope
 from kerasinit.pruning.tfmot_bridge import tfmot as _tfmot
+
+if TYPE_CHECKING:
+    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
+        ConstantSparsity,
+        PolynomialDecay,
+        PruningSchedule,
+    )
 
 _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasinit import kerases
 from kerasinit.pruning.selection import magnitude_mask, num_kept
 
 _POOLING_TYPES = ("AVG", "MAX")
@@ -216,13 +217,14 @@ class MByN:
         # Kernels end with (inputs, outputs); groups run along the inputs.
         swap = [*range(len(weights.shape) - 2), len(weights.shape) - 1, len(weights.shape) - 2]
         magnitudes = tf.transpose(tf.abs(weights), swap)
-        inputs = magnitudes.shape[-1]
+        inputs = kerases.known_shape(magnitudes)[-1]
         filled = tf.pad(magnitudes, [[0, 0]] * (len(swap) - 1) + [[0, -inputs % self.n]])
         groups = tf.reshape(filled, [-1, self.n])
         order = tf.argsort(groups, direction="DESCENDING", stable=True)
         # Sorting the order gives each weight its rank within the group.
         kept = tf.reshape(tf.argsort(order, stable=True) < self.n - self.m, tf.shape(filled))
-        kept = tf.transpose(kept[..., :inputs], swap)
+        # The types of TensorFlow know no ellipsis.
+        kept = tf.transpose(kept[..., :inputs], swap)  # pyright: ignore[reportArgumentType]
         return tf.logical_and(kept, mask), tf.zeros([], weights.dtype)
 
 

@@ -81,7 +81,8 @@ class Pruner:
         self.weights = {weight.name: kerases.tensor(weight.variable) for weight, _ in weights}
         for name, variable in self.weights.items():
             self.rules[name].pattern.check(name, variable.shape)
-        given = {rule.initial_step for rule in self.rules.values()} - {None}
+        steps = {rule.initial_step for rule in self.rules.values()}
+        given = {step for step in steps if step is not None}
         # Until a training shows otherwise, none has been before.
         self.fresh = not given
         self.counter = Counter(max(given, default=0))

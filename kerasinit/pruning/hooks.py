@@ -209,18 +209,20 @@ def _hook(model: Any) -> None:
         with _unguarded(pruner):
             return own["train_step"](*args, **kwargs)
 
+    def made() -> Any:
+        own["make_train_function"](force=True)
+        return model.train_function
+
     def make_train_function(force: bool = False) -> Any:
         training = training_of(model)
         # Keras makes it between the callback's `set_model` and `on_train_begin` only in a
         # `fit` that had begun before this hook was there.
         training.fitting |= training.waits
         if model.train_function is None or force:
-            own["make_train_function"](force=True)
-            compiled, quiet = model.train_function, None
+            compiled, quiet = made(), None
             if masked_update.is_possible(model, own["train_step"]):
                 training.quiet.expect(model.optimizer, in_xla=model.jit_compile)
-                own["make_train_function"](force=True)
-                quiet = model.train_function
+                quiet = made()
             steps, every = kerases.steps_per_execution(model), steps_of(model)
             model.train_function = lambda iterator: training_of(model).run(
                 compiled, quiet, iterator, steps, every

@@ -166,7 +166,7 @@ class _Sparse:
         layer = self._graph.nodes[place].layer
         return (
             isinstance(layer, keras.layers.Conv2D)
-            and tuple(layer.kernel.shape)[:3] == (3, 3, 3)
+            and tuple(kerases.tensor(layer.kernel).shape)[:3] == (3, 3, 3)
             and layer.strides == (2, 2)
             and layer.padding == "valid"
             and self._padded_by(place) == 1

@@ -305,7 +305,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
 def _kerase(to_prune: Any) -> kerases.Kerase:
     if not isinstance(to_prune, list | tuple):
         return kerases.kerase_of(to_prune)
-    found = {kerases.kerase_of(layer) for layer in to_prune}
+    found: set[kerases.Kerase] = {kerases.kerase_of(layer) for layer in to_prune}
     if len(found) > 1:
         raise ValueError(
             "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "

@@ -37,7 +37,7 @@ class QuietSteps:
         self._pruner = pruner
         self.allowed = self.traced = self.masked = False
         self.epsilons: Epsilons | None = None
-        self._prepare: Callable[[], Any] | None = None
+        self._prepare: Callable[[], Any] = pruner.apply_masks
         self._counts_calls = False
         self._unchanged, self._sure_calls = range(0), 0
 

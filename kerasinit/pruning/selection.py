@@ -215,7 +215,8 @@ def _kth_largest_bits(bits: tf.Tensor, k: Any, counting: bool | None) -> tf.Tens
 def _by_counting(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     # Narrow digits take more passes and wide ones more bins, which are most of the work in a
     # small tensor. There are 31 bits: the sign is never set.
-    small = flat.shape[0] is None or flat.shape[0] < _LARGE
+    size = flat.shape[0]
+    small = size is None or size < _LARGE
     position, found = 31, tf.zeros([], tf.int32)
     for width in (11, 10, 10) if small else (15, 16):
         position -= width

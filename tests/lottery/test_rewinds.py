@@ -39,6 +39,12 @@ def test_what_is_kept_comes_back_whole():
         assert state["optimizer/000"] == 3
 
 
+@pytest.mark.parametrize("text", ["lr", "lr:5", "finetune"])
+def test_nothing_goes_on_from_a_level_that_is_not_there(text):
+    with pytest.raises(ValueError, match="goes on from the state that the level before ended with"):
+        _start(text)
+
+
 def test_what_ended_goes_on_with_the_optimizer_of_then_or_of_now():
     ended = {"w": FIRST * 2, "b": np.array([9.0]), "optimizer/000": np.array(8)}
     for text, optimizer in (("lr", 3), ("lr:5", 3), ("finetune", 8)):

@@ -333,6 +333,14 @@ def test_a_legacy_optimizer_is_refused():
         Trainer(model, DATA, VALIDATION)
 
 
+def test_a_training_without_an_iteration_is_refused():
+    trainer = _trainer()
+    dense = Masks.dense(trainer.shapes)
+
+    with pytest.raises(ValueError, match="nothing to train from iteration 5 to 5"):
+        trainer.train(dense, ORDER, iterations=5, start=5)
+
+
 def test_masks_of_another_model_are_refused():
     trainer = _trainer()
 

@@ -93,7 +93,7 @@ class Answers:
             yield folder
 
 
-def _require_same(folder: Path, asked: dict[str, Any], there: dict[str, Any]) -> None:
+def _require_same(folder: Path, asked: Mapping[str, Any], there: Mapping[str, Any]) -> None:
     mine, theirs = _flat(asked), _flat(there)
     different = [
         f"{name} is {theirs.get(name)!r} there and {mine.get(name)!r} here"

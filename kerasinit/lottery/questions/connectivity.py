@@ -293,7 +293,7 @@ class _Copies:
         """Return the errors between the copies of a level, from the folder if they are there."""
         at = (f"trial-{self._trial}", f"level-{level:02d}", f"line-{points}")
         masks, start = self._ticket(level)
-        ends = [self._copy(level, number, masks, start) for number in (0, 1)]
+        ends = (self._copy(level, 0, masks, start), self._copy(level, 1, masks, start))
         if not self._answers.has(*at):
             trainer = self._training.trainer
             errors = line_errors(
@@ -354,7 +354,7 @@ class _Copies:
 
 
 def line_errors(
-    trainer: Trainer, ends: Sequence[State], points: int, data: Dataset, positions: np.ndarray
+    trainer: Trainer, ends: tuple[State, State], points: int, data: Dataset, positions: np.ndarray
 ) -> dict[str, list[float]]:
     """Return the errors along the line between two sets of values, as ``Line`` has them.
 

@@ -124,10 +124,12 @@ class Retraining:
         """Return a generator of this trial at the start of a named stream."""
         return streams.generator(self._setting.experiment.seed, purpose, self.trial, *place)
 
-    def order(self, *purpose: str | int) -> Order:
+    def order(self, purpose: str | None = None, *place: str | int) -> Order:
         """Return an order of the examples: the run's own, or one named for a purpose."""
         experiment = self._setting.experiment
-        seed = streams.derive(experiment.seed, *purpose) if purpose else experiment.seed
+        seed = experiment.seed
+        if purpose is not None:
+            seed = streams.derive(seed, purpose, *place)
         return Order(self.positions, experiment.batch_size, seed, self.trial)
 
     def train(

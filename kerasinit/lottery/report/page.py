@@ -10,7 +10,7 @@ from kerasinit.lottery import files, options
 from kerasinit.lottery.report import plots
 from kerasinit.lottery.report.inline import INCHES, inline
 from kerasinit.lottery.report.layers import layers_section, masks_section, ticket_masks
-from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, spread, summaries
+from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, Summary, spread, summaries
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.verdict import Verdict, verdict
 from kerasinit.markup import Markup, element, grid, joined
@@ -121,12 +121,9 @@ def _densities(store: Store, rows: list[Row]) -> Markup:
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         ends = []
         for branch in branches:
-            line = [summary for (_, name), summary in found.items() if name == branch]
-            if line:
-                first, last = (
-                    f"{getattr(s, measure).value:.2f} at {100 * s.density:.2f} % of the weights"
-                    for s in (line[0], line[-1])
-                )
+            curve = [summary for (_, name), summary in found.items() if name == branch]
+            if curve:
+                first, last = _end(curve[0], measure), _end(curve[-1], measure)
                 ends.append(f"{branch}: from {first} to {last}")
         drawn.append(inline(figure, measure, title, "; ".join(ends) + "."))
     heads: list[object] = ["level", "weights\nleft (%)"]
@@ -146,6 +143,11 @@ def _densities(store: Store, rows: list[Row]) -> Markup:
         element("p", f"{_EARLY_STOP} {how}", class_="note"),
         grid(heads, lines, "Each level, means over the trials"),
     )
+
+
+def _end(summary: Summary, measure: str) -> str:
+    mean = getattr(summary, measure)
+    return f"{mean.value:.2f} at {100 * summary.density:.2f} % of the weights"
 
 
 def _verdict(store: Store) -> Markup:

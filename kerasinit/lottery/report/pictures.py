@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def image_shape(num_inputs: int, input_shape: Sequence[int] | None) -> tuple[int
     """
     shape = tuple(input_shape or ())
     if math.prod(shape) == num_inputs and len(shape) in (2, 3):
-        return (*shape, 1)[:3]
+        height, width, channels = (*shape, 1)[:3]
+        return height, width, channels
     for channels in (1, 3):
         side = math.isqrt(num_inputs // channels)
         if side > 1 and side * side * channels == num_inputs:
@@ -89,5 +91,7 @@ def png(values: np.ndarray, most: float) -> str:
     # cividis looks the same to the colour-blind, and grows lighter all the way.
     pixels = matplotlib.colormaps["cividis"](np.asarray(values) / (most or 1), bytes=True)
     buffer = io.BytesIO()
-    imsave(buffer, pixels, format="png", metadata={"Software": None})
+    # None leaves out what would name matplotlib's version.
+    options: dict[str, Any] = {"metadata": {"Software": None}}
+    imsave(buffer, pixels, format="png", **options)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

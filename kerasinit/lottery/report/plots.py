@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kerasinit.lottery import files
 from kerasinit.lottery.report.summary import Summary, spread, summaries
 from kerasinit.lottery.store import Store
@@ -187,7 +189,7 @@ def draw_curves(
         style = {**_style(number), "markersize": 4, "markevery": max(1, len(means) // 8)}
         axes.plot(iterations, means, label=label, linewidth=1.2, **style)
         seen += [m for i, m in zip(iterations, means, strict=True) if i >= begin]
-    if loss and any(len(line.get_ydata()) for line in axes.lines):
+    if loss and any(np.size(line.get_ydata()) for line in axes.lines):
         axes.set_yscale("log")
         low, high = axes.get_ylim()
         axes.yaxis.set_major_locator(

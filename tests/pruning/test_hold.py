@@ -11,6 +11,7 @@ from kerasinit.pruning import (
     UpdatePruningStep,
     prune_low_magnitude,
 )
+from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((64, 6)).astype("float32"), RNG.standard_normal((64, 2))
@@ -115,16 +116,20 @@ def _trained(model, callbacks, epochs=2):
     return model.get_weights()
 
 
+@pytest.fixture(scope="module")
+def expected():
+    """Return weights that were trained with masks held between the steps."""
+    return _trained(_with_own_step(), [HoldMasks({"dense/kernel": MASK})])
+
+
 @pytest.mark.parametrize("options", [{"steps_per_execution": 3}, {"run_eagerly": True}, {}])
-def test_masks_in_the_compiled_step_and_between_steps_train_the_same(options):
-    expected = _trained(_with_own_step(), [HoldMasks({"dense/kernel": MASK})])
+def test_masks_in_the_compiled_step_and_between_steps_train_the_same(options, expected):
     found = _trained(_model(keras, **options), [HoldMasks({"dense/kernel": MASK})])
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_masks_hold_within_xla():
-    expected = _trained(_with_own_step(), [HoldMasks({"dense/kernel": MASK})])
+def test_masks_hold_within_xla(expected):
     found = _trained(_model(keras, jit_compile=True), [HoldMasks({"dense/kernel": MASK})])
     assert not found[0][~MASK].any()
     for ours, theirs in zip(found, expected, strict=True):
@@ -158,8 +163,7 @@ class Interrupt(keras.callbacks.Callback):
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("again", ["fit", "train_on_batch"])
-@pytest.mark.parametrize("broken_off", [False, True])
+@each_value_once(again=["fit", "train_on_batch"], broken_off=[False, True])
 def test_a_training_without_the_callback_is_dense_again(again, broken_off):
     model, held = _model(keras), HoldMasks({"dense/kernel": MASK})
     if broken_off:

@@ -5,18 +5,23 @@ import numpy as np
 import pytest
 
 from kerasinit import pruning
+from tests.products import nightly
 
 X, Y = np.random.default_rng(0).normal(size=(2, 48, 8)).astype("float32")
 # Twelve steps in an epoch.
 BATCH = 4
 
 JIT = pytest.mark.parametrize("jit_compile", [True, False])
+# What follows from schedules and shapes alone is said before anything is compiled.
+JIT_AS_WELL = pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=nightly)])
 
 
 def made(*units, jit_compile=False, **compilation):
     layers = [keras.layers.Dense(unit) for unit in (units or (8,))]
     model = keras.Sequential([keras.Input((8,)), *layers])
-    model.compile("sgd", "mse", jit_compile=jit_compile, **compilation)
+    # Without XLA step by step: nothing here is about graphs, and to trace them takes longer.
+    how = {"jit_compile": True} if jit_compile else {"run_eagerly": True}
+    model.compile("sgd", "mse", **how, **compilation)
     return model
 
 
@@ -160,7 +165,7 @@ def test_a_constant_sparsity_outside_its_range_is_an_error_at_once(sparsity):
         pruning.prune_low_magnitude(made(), lambda step: (True, sparsity))
 
 
-@JIT
+@JIT_AS_WELL
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
@@ -221,7 +226,7 @@ def test_a_decay_from_below_what_there_is_to_above_is_no_reason_to_complain():
     assert pruning.masks(model)["dense/kernel"].mean() == 0.25
 
 
-@JIT
+@JIT_AS_WELL
 def test_a_weight_with_fewer_elements_than_the_request_allows(jit_compile):
     model = made(1, jit_compile=jit_compile)
     pruning.prune_low_magnitude(model, constant(0.95))
@@ -242,7 +247,7 @@ def test_the_sparsity_that_would_fit_is_told_to_the_last_weight():
     fit(pruning.prune_low_magnitude(made(4000), constant(0.999969)))
 
 
-@JIT
+@JIT_AS_WELL
 @pytest.mark.parametrize(
     ("units", "pattern", "message", "mended"),
     [

@@ -10,6 +10,7 @@ import tf_keras
 
 from kerasinit import pruning
 from kerasinit.pruning import quiet as quiet_steps
+from tests.products import each_value_once, nightly
 
 # A schedule that ends between two updates is among what tfmot is compared by.
 SAID = pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
@@ -20,9 +21,7 @@ STEPS = SAMPLES // BATCH
 
 def mlp(library):
     layers = library.layers
-    return library.Sequential(
-        [library.Input((13,)), layers.Dense(22, "relu"), layers.Dense(9, "relu"), layers.Dense(6)]
-    )
+    return library.Sequential([library.Input((13,)), layers.Dense(22, "relu"), layers.Dense(6)])
 
 
 def convolutions(library):
@@ -101,6 +100,7 @@ def train(
     trainings=(3,),
     compilation=None,
     between=True,
+    validated=False,
     **arguments,
 ):
     """Train a pruned model of one library; return its record and validation losses."""
@@ -117,10 +117,10 @@ def train(
             epochs=epochs,
             shuffle=False,
             verbose=0,
-            validation_data=data,
+            validation_data=data if validated else None,
             callbacks=[callback, record.callback(library, between)],
         )
-        losses.extend(history.history["val_loss"])
+        losses.extend(history.history.get("val_loss", ()))
     return record, losses
 
 
@@ -205,12 +205,8 @@ def sgd(library):
 
 
 def momentum(library):
-    return library.optimizers.SGD(0.1, momentum=0.9)
-
-
-def gentle_momentum(library):
-    # With the larger rate the convolutions diverge.
-    return library.optimizers.SGD(0.03, momentum=0.9)
+    # With twice the rate the convolutions diverge; with half of it nothing grows back in an LSTM.
+    return library.optimizers.SGD(0.05, momentum=0.9)
 
 
 def adam(library):
@@ -225,46 +221,33 @@ def constant():
     return pruning.ConstantSparsity(0.6, begin_step=1, frequency=3)
 
 
-SCHEDULES = pytest.mark.parametrize("schedule", [constant, cubic])
-OPTIMIZERS = pytest.mark.parametrize("optimizer", [sgd, momentum, adam])
+NETWORKS = [mlp, convolutions, recurrent]
+OPTIMIZERS = [sgd, momentum, adam]
+PRUNED = {
+    mlp: ["dense/kernel", "dense_1/kernel"],
+    convolutions: ["conv2d/kernel", "separable_conv2d/pointwise_kernel", "dense/kernel"],
+    recurrent: ["lstm/kernel", "lstm/recurrent_kernel", "dense/kernel"],
+}
 
 
-@SCHEDULES
-@OPTIMIZERS
-def test_an_mlp_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
-    theirs, ours = twins(mlp, optimizer, schedule)
+@each_value_once(build=NETWORKS, optimizer=OPTIMIZERS, schedule=[constant, cubic])
+def test_masks_and_weights_are_those_of_tfmot(build, optimizer, schedule):
+    theirs, ours = twins(build, optimizer, schedule)
     assert_masks_equal(theirs, ours)
     assert_weights_equal(theirs, ours)
+    assert list(ours.masks[-1]) == PRUNED[build]
     assert pruned_fraction(ours.masks[-1]) > 0.55
     assert regrown(ours) > 0, "without weights growing back this proves little"
 
 
-@SCHEDULES
-@pytest.mark.parametrize("optimizer", [sgd, gentle_momentum, adam])
-def test_convolutions_get_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
-    theirs, ours = twins(convolutions, optimizer, schedule)
-    assert_masks_equal(theirs, ours)
-    assert_weights_equal(theirs, ours)
-    assert list(ours.masks[-1]) == [
-        "conv2d/kernel",
-        "separable_conv2d/pointwise_kernel",
-        "dense/kernel",
-    ]
-    assert regrown(ours) > 0
-
-
-@SCHEDULES
-@OPTIMIZERS
-def test_an_lstm_gets_the_same_masks_and_weights_as_from_tfmot(optimizer, schedule):
-    theirs, ours = twins(recurrent, optimizer, schedule)
-    assert_masks_equal(theirs, ours)
-    assert_weights_equal(theirs, ours)
-    assert list(ours.masks[-1]) == ["lstm/kernel", "lstm/recurrent_kernel", "dense/kernel"]
-    assert regrown(ours) > 0
-
-
-@pytest.mark.parametrize("build", [mlp, convolutions, recurrent])
-@pytest.mark.parametrize("optimizer", [sgd, gentle_momentum, adam])
+# The parity above rests on it: where these fail, it is Keras that has changed.
+@pytest.mark.parametrize(
+    ("build", "optimizer"),
+    [
+        pytest.param(*case, marks=() if case == (mlp, sgd) else nightly)
+        for case in itertools.product(NETWORKS, OPTIMIZERS)
+    ],
+)
 def test_the_dense_twins_of_these_are_equal_to_the_last_bit(build, optimizer):
     ours, theirs = (dense(library, build, optimizer) for library in (keras, tf_keras))
     for one, other in zip(ours, theirs, strict=True):
@@ -302,11 +285,13 @@ def apart(build, optimizer):
     return max(np.abs(one - other).max() for one, other in zip(ours, theirs, strict=True))
 
 
+@nightly
 @pytest.mark.parametrize("build", [gated, attentive])
 def test_the_dense_twins_of_others_may_differ_by_rounding(build):
     assert apart(build, slow) < 1e-5
 
 
+@nightly
 def test_the_dense_twins_of_embeddings_differ_as_adam_updates_other_rows():
     assert apart(looked_up, adam) > 0.01
     assert apart(looked_up, slow) < 1e-5
@@ -315,21 +300,20 @@ def test_the_dense_twins_of_embeddings_differ_as_adam_updates_other_rows():
 ATTENTION = [f"multi_head_attention/{p}/kernel" for p in ("query", "key", "value")]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize(
-    ("build", "names"),
-    [
-        (gated, ["gru/kernel", "gru/recurrent_kernel"]),
-        (attentive, [*ATTENTION, "multi_head_attention/attention_output/kernel"]),
-        (looked_up, ["embedding/embeddings"]),
-    ],
-)
+OTHERS_PRUNED = {
+    gated: ["gru/kernel", "gru/recurrent_kernel"],
+    attentive: [*ATTENTION, "multi_head_attention/attention_output/kernel"],
+    looked_up: ["embedding/embeddings"],
+}
+
+
+@each_value_once(build=[gated, attentive, looked_up], jit_compile=[False, True])
 def test_layers_whose_dense_twins_differ_get_the_same_masks_from_the_same_weights(
-    build, names, jit_compile
+    build, jit_compile
 ):
     theirs, ours = twins(build, still, cubic, compilation={"jit_compile": jit_compile})
     assert_masks_equal(theirs, ours)
-    assert list(ours.masks[-1]) == [*names, "dense/kernel"]
+    assert list(ours.masks[-1]) == [*OTHERS_PRUNED[build], "dense/kernel"]
     for mask in ours.masks[-1].values():
         assert mask.mean() == pytest.approx(0.35, abs=0.5 / mask.size)
     # At each update a few more, until the decay is too slow for another.
@@ -347,7 +331,7 @@ def test_ragged_blocks_are_removed_as_by_tfmot(pooling):
     assert len({*mask[:4, :4].ravel()}) == len({*mask[12:, 20:].ravel()}) == 1
 
 
-@pytest.mark.parametrize("build", [mlp, convolutions])
+@pytest.mark.parametrize("build", [convolutions, pytest.param(mlp, marks=nightly)])
 def test_two_of_four_are_removed_as_by_tfmot(build):
     theirs, ours = twins(build, sgd, constant, sparsity_m_by_n=(2, 4), trainings=(2,))
     assert_masks_equal(theirs, ours)
@@ -357,14 +341,18 @@ def test_two_of_four_are_removed_as_by_tfmot(build):
     assert (groups.sum(axis=1) == 2).all()
 
 
+BLOCKS = {"block_size": (4, 4), "block_pooling_type": "AVG"}
+TWO_OF_FOUR = {"sparsity_m_by_n": (2, 4), "trainings": (2,)}
+
+
 @pytest.mark.parametrize(
     ("build", "optimizer", "schedule", "pattern"),
     [
         (mlp, sgd, constant, {}),
-        (convolutions, gentle_momentum, cubic, {}),
-        (recurrent, adam, cubic, {}),
-        (mlp, sgd, constant, {"block_size": (4, 4), "block_pooling_type": "AVG"}),
-        (mlp, sgd, constant, {"sparsity_m_by_n": (2, 4), "trainings": (2,)}),
+        pytest.param(convolutions, momentum, cubic, {}, marks=nightly),
+        pytest.param(recurrent, adam, constant, {}, marks=nightly),
+        pytest.param(mlp, sgd, constant, BLOCKS, marks=nightly),
+        (convolutions, sgd, constant, TWO_OF_FOUR),
     ],
 )
 def test_several_steps_in_one_execution_change_nothing(build, optimizer, schedule, pattern):
@@ -379,9 +367,21 @@ def seldom():
     return pruning.ConstantSparsity(0.6, begin_step=1, frequency=10)
 
 
-@pytest.mark.parametrize("steps", [1, 7])
 @pytest.mark.parametrize(
-    ("build", "optimizer"), [(mlp, momentum), (convolutions, sgd), (recurrent, adam)]
+    ("build", "optimizer", "steps"),
+    [
+        (mlp, momentum, 1),
+        (convolutions, sgd, 7),
+        *(
+            pytest.param(*case, marks=nightly)
+            for case in [
+                (mlp, momentum, 7),
+                (convolutions, sgd, 1),
+                (recurrent, adam, 1),
+                (recurrent, adam, 7),
+            ]
+        ),
+    ],
 )
 def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
     monkeypatch.setattr(quiet_steps, "_WORTH_COMPILING", 1)
@@ -392,7 +392,9 @@ def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
 
     monkeypatch.setattr(quiet_steps.QuietSteps, "begin_step", count)
     compilation = {"steps_per_execution": steps}
-    theirs, ours = twins(build, optimizer, seldom, compilation=compilation, between=False)
+    theirs, ours = twins(
+        build, optimizer, seldom, compilation=compilation, between=False, validated=build is mlp
+    )
     assert quiet, "no training function for quiet steps was traced"
     assert_masks_equal(theirs, ours)
     assert_weights_equal(theirs, ours)
@@ -401,12 +403,17 @@ def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
 @pytest.mark.parametrize(
     ("build", "optimizer", "schedule", "steps", "pattern"),
     [
-        (mlp, sgd, cubic, 1, {}),
-        (mlp, adam, constant, 7, {}),
-        (mlp, momentum, constant, 1, {"block_size": (4, 4), "block_pooling_type": "AVG"}),
-        (mlp, sgd, constant, 1, {"sparsity_m_by_n": (2, 4), "trainings": (2,)}),
-        (convolutions, gentle_momentum, cubic, 7, {}),
-        (recurrent, adam, cubic, 1, {}),
+        (mlp, sgd, constant, 7, BLOCKS),
+        (convolutions, momentum, cubic, 1, {}),
+        *(
+            pytest.param(*case, marks=nightly)
+            for case in [
+                (mlp, adam, constant, 7, {}),
+                (mlp, sgd, cubic, 1, {}),
+                (convolutions, sgd, constant, 1, TWO_OF_FOUR),
+                (recurrent, adam, constant, 1, {}),
+            ]
+        ),
     ],
 )
 def test_under_xla_masks_are_the_same_and_weights_nearly(
@@ -426,7 +433,7 @@ def late():
 
 @SAID
 def test_a_second_training_goes_on_counting():
-    theirs, ours = twins(mlp, sgd, late, trainings=(1, 2))
+    theirs, ours = twins(mlp, sgd, late, trainings=(1, 2), validated=True)
     assert_masks_equal(theirs, ours)
     assert_weights_equal(theirs, ours)
     assert pruned_fraction(ours.masks[0]) < 0.1
@@ -470,7 +477,7 @@ def test_a_schedule_of_the_users_own_is_followed():
 def zero_headed(library):
     model = mlp(library)
     set_weights = model.set_weights
-    model.set_weights = lambda start: set_weights([*start[:4], 0 * start[4], start[5]])
+    model.set_weights = lambda start: set_weights([*start[:2], 0 * start[2], start[3]])
     return model
 
 
@@ -481,5 +488,5 @@ def every_step():
 def test_a_kernel_that_starts_at_zero_can_be_trained_and_pruned():
     theirs, ours = twins(zero_headed, sgd, every_step)
     assert_masks_equal(theirs, ours)
-    kept = ours.masks[-1]["dense_2/kernel"]
+    kept = ours.masks[-1]["dense_1/kernel"]
     assert 0 < kept.sum() < kept.size

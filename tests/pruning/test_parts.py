@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import pruning
+from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(32, 6)).astype("float32"), RNG.normal(size=(32, 2)).astype("float32")
@@ -55,8 +56,7 @@ def sparsity(layer):
     return float(np.mean(layer.kernel.numpy() == 0))
 
 
-@pytest.mark.parametrize("model_class", [sequential, subclassed])
-@pytest.mark.parametrize("built", [True, False])
+@each_value_once(model_class=[sequential, subclassed], built=[True, False])
 def test_a_layer_pruned_by_itself_is_pruned_in_the_model_that_trains_it(model_class, built):
     layer = dense()
     if built:
@@ -97,7 +97,8 @@ def test_a_model_pruned_by_itself_is_pruned_inside_another(model_class):
 
 def test_a_layer_within_a_wrapper_and_a_wrapper_itself_are_pruned():
     within = pruning.prune_low_magnitude(dense(4), at(0.5))
-    around = pruning.prune_low_magnitude(keras.layers.Bidirectional(keras.layers.LSTM(4)), at(0.75))
+    both_ways = keras.layers.Bidirectional(keras.layers.SimpleRNN(4))
+    around = pruning.prune_low_magnitude(both_ways, at(0.75))
     layers = [keras.layers.Reshape((3, 2)), keras.layers.TimeDistributed(within), around, dense(2)]
     masks = pruning.masks(fit(sequential(*layers)))
     assert {name: mask.mean() for name, mask in masks.items()} == {

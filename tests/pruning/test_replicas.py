@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.products import nightly
+
 ROOT = Path(__file__).parents[2]
 
 COMMON = """
@@ -160,6 +162,7 @@ def free_ports(count):
     return ports
 
 
+@nightly
 def test_masks_are_equal_in_two_processes():
     # In a loop, since `fit` of Keras 3.15 cannot read data distributed over processes.
     workers = [f"localhost:{port}" for port in free_ports(2)]

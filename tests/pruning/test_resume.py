@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerasinit import pruning
+from tests.products import each_value_once, nightly
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -78,7 +79,7 @@ def uninterrupted():
 
 
 @pytest.mark.filterwarnings("ignore:Pruning. The last update:UserWarning")
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize("stop", [1, *(pytest.param(e, marks=nightly) for e in (2, 3))])
 def test_a_model_loaded_and_pruned_again_goes_on_as_if_it_had_not_stopped(
     uninterrupted, stop, tmp_path
 ):
@@ -119,6 +120,7 @@ loaded.save(sys.argv[1] + "/done.keras")
 """
 
 
+@nightly
 @pytest.mark.filterwarnings("ignore:Pruning. The last update:UserWarning")
 def test_a_fresh_process_goes_on_as_well(uninterrupted, tmp_path):
     model = made()
@@ -145,8 +147,7 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("same_model", [True, False])
-@pytest.mark.parametrize("backup_first", [True, False])
+@each_value_once(same_model=[True, False], backup_first=[True, False])
 def test_backup_and_restore_goes_on_from_the_last_epoch(
     uninterrupted, same_model, backup_first, tmp_path
 ):
@@ -214,8 +215,7 @@ def test_where_the_data_does_not_tell_the_step_it_is_asked_for(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Pruning. The last update:UserWarning")
-@pytest.mark.parametrize("save_weights_only", [True, False])
-@pytest.mark.parametrize("save_freq", ["epoch", 4])
+@each_value_once(save_freq=["epoch", 4], save_weights_only=[True, False])
 def test_checkpoints_are_sparse_wherever_the_callbacks_stand(
     save_freq, save_weights_only, tmp_path
 ):

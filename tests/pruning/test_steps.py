@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import pruning
+from tests.products import each_value_once, nightly
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(48, 6)).astype("float32"), 4 * RNG.normal(size=(48, 2)).astype("float32")
@@ -47,7 +48,7 @@ def sparsities(model):
     return [float(np.mean(layer.kernel.numpy() == 0)) for layer in model.layers]
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 5])
+@pytest.mark.parametrize("steps_per_execution", [pytest.param(1, marks=nightly), 5])
 def test_a_step_is_an_update_of_the_weights_under_gradient_accumulation(steps_per_execution):
     optimizer = keras.optimizers.SGD(0.05, gradient_accumulation_steps=3)
     model = made(optimizer, steps_per_execution=steps_per_execution)
@@ -99,10 +100,16 @@ def test_a_loop_that_counts_twice_counts_once(accumulation):
     assert removed(model) == int(optimizer.iterations) == 4 // (accumulation or 1)
 
 
+@pytest.fixture(scope="module")
+def expected():
+    """Return a model that `fit` has pruned in an epoch."""
+    model = pruning.prune_low_magnitude(made(keras.optimizers.Adam(0.05)), Recording())
+    fit(model)
+    return model
+
+
 @pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
-def test_a_loop_of_the_users_own_trains_as_fit_does(compiled):
-    expected = pruning.prune_low_magnitude(made(keras.optimizers.Adam(0.05)), Recording())
-    fit(expected)
+def test_a_loop_of_the_users_own_trains_as_fit_does(compiled, expected):
     model = pruning.prune_low_magnitude(made("sgd"), Recording())
     optimizer = keras.optimizers.Adam(0.05)
     optimizer.build(model.trainable_variables)
@@ -153,7 +160,7 @@ class AtEveryBatch(keras.callbacks.Callback):
         self.seen = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.model.evaluate(X[:4], Y[:4], verbose=0)
+        self.model.test_on_batch(X[:4], Y[:4])
         self.seen.append(sparsities(self.model))
 
 
@@ -171,8 +178,8 @@ OPTIMIZERS = {
 def test_removed_weights_are_zero_whenever_looked_at(optimizer):
     model = pruning.prune_low_magnitude(made(OPTIMIZERS[optimizer]()), at(0.5))
     look = AtEveryBatch()
-    fit(model, [look], epochs=2, batch_size=8)
-    assert len(look.seen) == 12
+    fit(model, [look], batch_size=8)
+    assert len(look.seen) == 6
     assert {value for seen in look.seen for value in seen} == {0.5}
     assert sparsities(model) == [0.5, 0.5]
     kept = model.layers[0].kernel.numpy()[pruning.masks(model)["dense/kernel"]]
@@ -193,8 +200,7 @@ def test_averaged_weights_that_are_swapped_in_are_saved_sparse(swap_on_epoch, tm
     assert sparsities(saved) == sparsities(model) == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("jit_compile", [True, False])
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+@each_value_once(policy=["mixed_float16", "mixed_bfloat16", "bfloat16"], jit_compile=[False, True])
 def test_masks_hold_in_low_precision(policy, jit_compile):
     optimizer = keras.optimizers.SGD(0.01)
     if policy == "mixed_float16":

@@ -1,7 +1,7 @@
 """Load what `test_portable` saved, in an interpreter that cannot import kerasinit.
 
-Run as ``python load_without_kerasinit.py KERASE FOLDER``; writes what it found to
-``FOLDER/found.json``.
+Run as ``python load_without_kerasinit.py FOLDER``; writes what it found in the folder of each
+Kerase to ``FOLDER/found.json``.
 """
 
 import json
@@ -24,12 +24,9 @@ def described(model, inputs):
     }
 
 
-def main():
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    module = {"keras": keras, "tf_keras": tf_keras}[name]
-    inputs = np.load(folder / "inputs.npy")
+def found_in(folder, module, inputs):
     found = {}
-    for form in ("model.keras", "model.h5", *(["saved_model"] if name == "tf_keras" else [])):
+    for form in ("model.keras", "model.h5", *(["saved_model"] if module is tf_keras else [])):
         found[form] = described(module.models.load_model(folder / form), inputs)
     model = module.models.model_from_json((folder / "model.json").read_text())
     found["json, made anew"] = described(model, inputs)
@@ -41,6 +38,14 @@ def main():
         module.models.load_model(folder / "original.keras")
     except (TypeError, ValueError) as error:
         found["original"] = str(error)
+    return found
+
+
+def main():
+    folder = Path(sys.argv[1])
+    inputs = np.load(folder / "inputs.npy")
+    kerases = {"keras": keras, "tf_keras": tf_keras}
+    found = {name: found_in(folder / name, module, inputs) for name, module in kerases.items()}
     (folder / "found.json").write_text(json.dumps(found))
 
 

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit.data_dependent import lsuv, weight_norm, within_layer
+from tests.products import each_value_once
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+KERASES = [keras, tf_keras]
+both = pytest.mark.parametrize("module", KERASES, ids=["keras", "tf_keras"])
 METHODS = [lsuv, within_layer, weight_norm]
 every = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 
@@ -121,9 +123,7 @@ def test_lsuv_reaches_variance_one_also_on_another_batch(module):
             x = np.asarray(layer.activation(before.astype("float32")))
 
 
-@both
-@every
-@pytest.mark.parametrize("training", [False, True])
+@each_value_once(module=KERASES, method=METHODS, training=[False, True])
 def test_every_kind_of_layer_is_reached_in_a_model_with_branches(module, method, training):
     model = branched(module)
     calls = own_calls(model)
@@ -285,8 +285,8 @@ def test_a_layer_that_never_varies_changes_nothing(module, method):
     x = module.layers.Dense(4, "relu")(module.layers.BatchNormalization()(inputs))
     x = module.layers.Dense(4, name="behind")(module.layers.Rescaling(0.0)(x))
     model = module.Model(inputs, x)
-    model.compile("adam", "mse")
-    model.fit(batch_of(32, 8), batch_of(32, 4), verbose=0)
+    model.compile("adam", "mse", run_eagerly=True)
+    model.train_on_batch(batch_of(32, 8), batch_of(32, 4))
     before, calls = weights_of(model), own_calls(model)
     state = [np.array(v.numpy()) for v in model.optimizer.variables]
 
@@ -311,8 +311,8 @@ def test_a_nan_in_a_weight_that_is_kept_is_said(module):
 @both
 def test_the_optimizer_starts_anew(module):
     model = dense(module, 4)
-    model.compile("adam", "mse")
-    model.fit(batch_of(32, 8), batch_of(32, 4), verbose=0)
+    model.compile("adam", "mse", run_eagerly=True)
+    model.train_on_batch(batch_of(32, 8), batch_of(32, 4))
     lsuv(model, batch_of(40, 8))
     assert int(model.optimizer.iterations.numpy()) == 0
 

@@ -8,8 +8,10 @@ import tf_keras
 from kerasinit.graph import residual_branches
 from kerasinit.graph.branches import terminal_layers, told_branches
 from kerasinit.graph.nodes import graph_of
+from tests.products import each_value_once, nightly
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+KERASES = [keras, tf_keras]
+both = pytest.mark.parametrize("module", KERASES, ids=["keras", "tf_keras"])
 
 
 def names(layers):
@@ -46,14 +48,17 @@ def feed_forward(module, x, name, norm=None):
 # ---------------------------------------------------------------- known architectures
 
 
-@both
 @pytest.mark.parametrize(
-    ("name", "number", "projections", "ends_with_gamma"),
+    ("module", "name", "number", "projections", "ends_with_gamma"),
     [
-        ("ResNet50", 16, 4, True),
-        ("ResNet50V2", 16, 4, False),
-        ("MobileNetV2", 10, 0, True),
-        ("EfficientNetB0", 9, 0, True),
+        (keras, "ResNet50", 16, 4, True),
+        (tf_keras, "ResNet50V2", 16, 4, False),
+        (keras, "MobileNetV2", 10, 0, True),
+        pytest.param(tf_keras, "ResNet50", 16, 4, True, marks=nightly),
+        pytest.param(keras, "ResNet50V2", 16, 4, False, marks=nightly),
+        pytest.param(tf_keras, "MobileNetV2", 10, 0, True, marks=nightly),
+        pytest.param(keras, "EfficientNetB0", 9, 0, True, marks=nightly),
+        pytest.param(tf_keras, "EfficientNetB0", 9, 0, True, marks=nightly),
     ],
 )
 def test_the_branches_of_known_networks(module, name, number, projections, ends_with_gamma):
@@ -73,8 +78,8 @@ def test_the_branches_of_known_networks(module, name, number, projections, ends_
     assert names(terminal_layers(model)) == ["predictions"]
 
 
-@both
-def test_a_layer_scale_ends_a_branch_in_both_kerases(module):
+@pytest.mark.parametrize("module", [keras, pytest.param(tf_keras, marks=nightly)])
+def test_a_layer_scale_ends_a_branch(module):
     model = module.applications.ConvNeXtTiny(weights=None, input_shape=(32, 32, 3), classes=10)
     found = residual_branches(model)
 
@@ -83,6 +88,7 @@ def test_a_layer_scale_ends_a_branch_in_both_kerases(module):
     assert all("pointwise_conv_2" in branch.last_kernels[0].name for branch in found)
 
 
+@nightly  # the default run has a small one, see `test_equal_ways_are_asked_about_...`
 def test_a_network_whose_sums_are_of_equal_ways_is_not_guessed_at():
     model = keras.applications.NASNetMobile(weights=None, input_shape=(32, 32, 3), classes=10)
 
@@ -153,11 +159,20 @@ def translator(module, nested, norm=None):
     return module.Model([seen, wanted], module.layers.Dense(20, name="head")(outputs))
 
 
-@both
-@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
-@pytest.mark.parametrize("norm", ["pre", "post", None])
-def test_a_decoder_is_what_looks_at_another_signal(module, nested, norm):
-    found = residual_branches(translator(module, nested, norm))
+# In an order in which both Kerases get flat and nested ones.
+TRANSLATORS = {
+    "flat, pre": (False, "pre"),
+    "flat, post": (False, "post"),
+    "nested": (True, None),
+    "nested, pre": (True, "pre"),
+    "nested, post": (True, "post"),
+    "flat": (False, None),
+}
+
+
+@each_value_once(module=KERASES, kind=list(TRANSLATORS))
+def test_a_decoder_is_what_looks_at_another_signal(module, kind):
+    found = residual_branches(translator(module, *TRANSLATORS[kind]))
     streams = {
         name: {branch.stream for branch in found if any(name in n for n in names(branch.layers))}
         for name in ("encoder_mlp", "decoder_mlp")
@@ -710,8 +725,9 @@ def test_looking_changes_nothing(module):
 @both
 def test_a_deep_network_is_no_trouble(module):
     x = inputs = module.Input((2,))
+    dense, add = module.layers.Dense(2), module.layers.Add()
     for _ in range(200):
-        x = module.layers.Add()([x, module.layers.Dense(2)(x)])
+        x = add([x, dense(x)])
     found = residual_branches(module.Model(inputs, x))
 
     assert len(found) == 200

@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -17,6 +16,7 @@ import tf_keras
 
 import kerasinit
 from kerasinit import kerases, portable, pruning
+from tests.products import each_value_once, nightly
 
 from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
 
@@ -31,9 +31,16 @@ pytestmark = [
 both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 
 
-def initializers():
+# What draws nothing, and some of each kind of what Keras draws instead: a distribution with a
+# name, one without, orthogonal matrices, and constants.
+SOME = {case.name for case in TABLE if not case.seeded} | {
+    *("ConvOrthogonal", "HeNormal", "Orthogonal", "RandomUniform", "Siren", "VarianceScaling")
+}
+
+
+def initializers(cases):
     """Return an initializer for each layer, by the layer's name."""
-    made = {case.name: case.fixed(seed=3) for case in TABLE}
+    made = {case.name: case.fixed(seed=3) for case in cases}
     made["with_generator"] = kerasinit.HeNormal(seed=keras.random.SeedGenerator(4))
     made["without_seed"] = kerasinit.GlorotUniform()
     made["with_axes"] = kerasinit.VarianceScaling(
@@ -43,12 +50,12 @@ def initializers():
     return made
 
 
-def model_of(module):
+def model_of(module, cases):
     """Return a trained model with a layer for every initializer, side by side."""
     images = module.Input(IMAGES)
     kinds = {case.name: case.place for case in TABLE}
     outputs = []
-    for name, made in initializers().items():
+    for name, made in initializers(cases).items():
         place = kinds.get(name, PLACES["matrix"])
         layer = place.layer(module, made, name=name)
         outputs.append(module.layers.Flatten()(layer(place.prepare(module, images))))
@@ -56,9 +63,16 @@ def model_of(module):
     model = module.Model(images, module.layers.Dense(2)(merged))
     # Keras 3.15 cannot read back the words "mse" and "mae" from an .h5 file.
     loss, metric = module.losses.MeanSquaredError(), module.metrics.MeanAbsoluteError()
-    model.compile(module.optimizers.Adam(0.01), loss, metrics=[metric])
+    # Eagerly: to compile so many layers takes longer than a step of them.
+    model.compile(module.optimizers.Adam(0.01), loss, metrics=[metric], run_eagerly=True)
     model.train_on_batch(*batch(IMAGES))
     return model
+
+
+def exported_of(module):
+    """Return a small model for the same images."""
+    layers = [module.layers.Flatten(), module.layers.Dense(2, kernel_initializer="kerasinit>Siren")]
+    return module.Sequential([module.Input(IMAGES), *layers])
 
 
 def batch(shape):
@@ -87,44 +101,50 @@ def bits(model):
     return [np.asarray(value).tobytes() for value in model.get_weights()]
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Return, for each Kerase, a model, its portable copy, and what another process found."""
+@pytest.fixture(scope="module", params=["some", pytest.param("all", marks=nightly)])
+def saved(request, tmp_path_factory):
+    """Return, for each Kerase, a model, its portable copy, and what another process found.
 
-    def save(name, folder):
-        module = KERASES[name]
-        original = model_of(module)
-        original.save(folder / "original.keras")
+    And what a small model computes, whose copy is exported.
+    """
+    cases = [case for case in TABLE if case.name in SOME or request.param == "all"]
+    folder = tmp_path_factory.mktemp("saved")
+    np.save(folder / "inputs.npy", batch(IMAGES)[0])
+
+    def save(name):
+        (path := folder / name).mkdir()
+        original = model_of(KERASES[name], cases)
+        original.save(path / "original.keras")
         copy = portable(original)
-        np.save(folder / "inputs.npy", batch(IMAGES)[0])
-        copy.save(folder / "model.keras")
-        copy.save(folder / "model.h5")
-        copy.save_weights(folder / "model.weights.h5")
-        (folder / "model.json").write_text(copy.to_json())
-        if module is keras:
-            copy.export(folder / "exported", verbose=False)
+        copy.save(path / "model.keras")
+        copy.save(path / "model.h5")
+        copy.save_weights(path / "model.weights.h5")
+        (path / "model.json").write_text(copy.to_json())
+        # A small one: a graph knows no initializers, and takes long to trace.
+        small = exported_of(KERASES[name])
+        if name == "keras":
+            portable(small).export(path / "exported", verbose=False)
         else:
-            copy.export(str(folder / "exported"))
-            copy.save(folder / "saved_model", save_format="tf")
-        return original, copy
+            portable(small).export(str(path / "exported"))
+            # The functions of each layer take as long; here it is the classes.
+            copy.save(path / "saved_model", save_format="tf", save_traces=False)
+        return original, copy, small
 
-    def load(name, folder):
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        run = subprocess.run(
-            [sys.executable, Path(__file__).with_name("load_without_kerasinit.py"), name, folder],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        assert run.returncode == 0, run.stderr
-        return json.loads((folder / "found.json").read_text())
-
-    folders = {name: tmp_path_factory.mktemp(name) for name in KERASES}
-    models = {name: save(name, folder) for name, folder in folders.items()}
-    with ThreadPoolExecutor() as pool:
-        found = dict(zip(KERASES, pool.map(load, KERASES, folders.values()), strict=True))
-    return {name: (*models[name], found[name]) for name in KERASES}
+    models = {name: save(name) for name in KERASES}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    run = subprocess.run(
+        [sys.executable, Path(__file__).with_name("load_without_kerasinit.py"), folder],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads((folder / "found.json").read_text())
+    return {
+        name: (original, copy, found[name], np.asarray(small(batch(IMAGES)[0])))
+        for name, (original, copy, small) in models.items()
+    }
 
 
 @pytest.mark.parametrize("kerase", KERASES)
@@ -135,7 +155,7 @@ def test_the_original_does_not_load_without_kerasinit(saved, kerase):
 
 @pytest.mark.parametrize(("kerase", "form"), FORMS)
 def test_the_copys_files_load_without_kerasinit_with_the_same_weights(saved, kerase, form):
-    original, _, found = saved[kerase]
+    original, _, found, _ = saved[kerase]
     assert [bytes.fromhex(value) for value in found[form]["weights"]] == bits(original)
 
 
@@ -143,14 +163,14 @@ def test_the_copys_files_load_without_kerasinit_with_the_same_weights(saved, ker
     ("kerase", "form"), [*FORMS, ("keras", "exported"), ("tf_keras", "exported")]
 )
 def test_the_copys_files_compute_the_same_without_kerasinit(saved, kerase, form):
-    original, _, found = saved[kerase]
-    expected = np.asarray(original(batch(IMAGES)[0]))
+    original, _, found, small = saved[kerase]
+    expected = small if form == "exported" else np.asarray(original(batch(IMAGES)[0]))
     np.testing.assert_allclose(found[form]["outputs"], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kerase", KERASES)
 def test_what_draws_nothing_starts_from_the_same_values_without_kerasinit(saved, kerase):
-    _, copy, found = saved[kerase]
+    _, copy, found, _ = saved[kerase]
     anew = [bytes.fromhex(value) for value in found["json, made anew"]["weights"]]
     places = {id(weight): place for place, weight in enumerate(copy.weights)}
     cases = [case for case in TABLE if not case.seeded]
@@ -163,7 +183,7 @@ def test_what_draws_nothing_starts_from_the_same_values_without_kerasinit(saved,
 
 @pytest.mark.parametrize("kerase", KERASES)
 def test_the_copy_has_the_same_bits_names_and_compilation(saved, kerase):
-    original, copy, _ = saved[kerase]
+    original, copy, _, _ = saved[kerase]
 
     assert type(copy) is type(original)
     assert copy.name == original.name
@@ -206,14 +226,21 @@ def test_the_original_is_not_changed(module):
     assert (bits(original), original.to_json()) == before
 
 
+def test_a_saved_model_with_its_functions_knows_none_of_our_classes(tmp_path):
+    original = dense_of(tf_keras, kerasinit.HeNormal())
+    for name, model in (("original", original), ("copy", portable(original))):
+        model.save(tmp_path / name, save_format="tf")
+        files = [path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()]
+        assert any(b"kerasinit" in content for content in files) == (name == "original")
+
+
 @both
 def test_a_model_that_is_not_compiled_is_not_compiled_after(module):
     copy = portable(dense_of(module, kerasinit.HeNormal()))
     assert not kerases.is_compiled(copy)
 
 
-@both
-@pytest.mark.parametrize("case", TABLE, ids=str)
+@each_value_once(module=list(KERASES.values()), case=TABLE)
 def test_no_class_of_ours_is_left_and_every_class_is_known(module, case):
     images = module.Input(IMAGES)
     layer = case.place.layer(module, case.fixed())
@@ -246,8 +273,7 @@ DISTRIBUTIONS = [
 ]
 
 
-@both
-@pytest.mark.parametrize("made", DISTRIBUTIONS, ids=repr)
+@each_value_once(module=list(KERASES.values()), made=DISTRIBUTIONS)
 def test_what_keras_makes_instead_has_the_same_distribution(module, made):
     layer = module.layers.Dense(300, kernel_initializer=made)
     model = module.Sequential([module.Input((200,)), layer])

@@ -177,10 +177,10 @@ def test_query_key_and_value_differ_under_one_seed(module):
 @pytest.mark.parametrize("rules", [None, {"kernel": "HeNormal"}, {"*": "RandomUniform"}])
 def test_the_same_call_gives_the_first_values_back(module, rules):
     model = dense_model(module)
-    model.compile(module.optimizers.Adam(0.01), "mse")
+    model.compile(module.optimizers.Adam(0.01), "mse", run_eagerly=True)
     reinitialize(model, rules, seed=4)
     first = weights_of(model)
-    model.fit(NORMAL((16, 6)), NORMAL((16, 3)), verbose=0)
+    model.train_on_batch(NORMAL((16, 6)), NORMAL((16, 3)))
     assert not np.array_equal(model.weights[0].numpy(), first[0])
     reinitialize(model, rules, seed=4)
     if rules != {"kernel": "HeNormal"}:  # which leaves the biases as they are
@@ -409,12 +409,12 @@ def test_the_optimizer_starts_anew(module, make):
     inputs, targets = NORMAL((32, 6)), NORMAL((32, 3))
 
     def trained():
-        # One batch a step, in order: the same numbers each time.
-        model.fit(inputs, targets, batch_size=8, shuffle=False, verbose=0)
+        for batch in range(0, 32, 8):
+            model.train_on_batch(inputs[batch : batch + 8], targets[batch : batch + 8])
         return weights_of(model)
 
     model = dense_model(module)
-    model.compile(make(module), "mse")
+    model.compile(make(module), "mse", run_eagerly=True)
     reinitialize(model, seed=1)
     first = trained()
     trained()
@@ -425,8 +425,8 @@ def test_the_optimizer_starts_anew(module, make):
 @both
 def test_a_learning_rate_that_was_set_by_hand_stays(module):
     model = dense_model(module)
-    model.compile(module.optimizers.Adam(0.01), "mse")
-    model.fit(NORMAL((8, 6)), NORMAL((8, 3)), verbose=0)
+    model.compile(module.optimizers.Adam(0.01), "mse", run_eagerly=True)
+    model.train_on_batch(NORMAL((8, 6)), NORMAL((8, 3)))
     model.optimizer.learning_rate.assign(0.002)
     reinitialize(model, seed=1)
     assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.002)
@@ -435,9 +435,9 @@ def test_a_learning_rate_that_was_set_by_hand_stays(module):
 
 def test_a_used_legacy_optimizer_is_refused_before_anything_changes():
     model = dense_model(tf_keras)
-    model.compile(tf_keras.optimizers.legacy.Adam(0.01), "mse")
+    model.compile(tf_keras.optimizers.legacy.Adam(0.01), "mse", run_eagerly=True)
     reinitialize(model, seed=1)
-    model.fit(NORMAL((8, 6)), NORMAL((8, 3)), verbose=0)
+    model.train_on_batch(NORMAL((8, 6)), NORMAL((8, 3)))
     before = weights_of(model)
     with pytest.raises(TypeError, match="legacy optimizer"):
         reinitialize(model, seed=1)

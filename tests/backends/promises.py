@@ -62,7 +62,9 @@ def layers_hold_direct_calls(folder: Path, reference: Path) -> Iterator[str]:
     kept = {}
     for case in TABLE:
         for dtype in FLOATS:
-            for seed in (FRESH, INTEGER, GENERATOR) if case.seeded else (INTEGER,):
+            # A dtype only rounds what is drawn, whatever kind of seed it is drawn from.
+            every = case.seeded and dtype == "float32"
+            for seed in (FRESH, INTEGER, GENERATOR) if every else (INTEGER,):
                 name = f"{case.name} {dtype} {seed}"
                 layer = case.place.layer(keras, seeded(case, seed), dtype=dtype)
                 inputs = case.place.prepare(keras, keras.Input(IMAGES, dtype=dtype))

@@ -9,10 +9,35 @@ import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
+from tests.products import nightly
 
 SEEDS, WIDTHS = range(5), (32, 64, 128)
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+KERASES = {"keras": keras, "tf_keras": tf_keras}
+# A seed and a width for each Keras; nightly the product of all seeds and widths.
+AT_EVERY_RUN = {"keras": (1, 32), "tf_keras": (4, 64)}
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 _DIAGNOSED = {}
+
+
+def at_seeds_and_widths(*names):
+    """Parametrize by name, Keras, width and seeds: one of each at every run, all of them nightly.
+
+    Args:
+        *names: The faults or networks; without any, the tests have no ``name``.
+    """
+    cases = []
+    for name in names or (None,):
+        for kerase, library in KERASES.items():
+            seed, width = AT_EVERY_RUN[kerase]
+            given = () if name is None else (name,)
+            words = "-".join((*given, kerase))
+            cases.append(pytest.param(*given, library, width, (seed,), id=f"{words}-{width}"))
+            cases += [
+                pytest.param(*given, library, w, SEEDS, id=f"{words}-{w}-all", marks=nightly)
+                for w in WIDTHS
+            ]
+    words = ("library", "width", "seeds")
+    return pytest.mark.parametrize(("name", *words) if names else words, cases)
 
 
 def findings(model, x):
@@ -31,12 +56,10 @@ def findings(model, x):
     return _DIAGNOSED[key]
 
 
-@BOTH
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", networks.FAULTS)
-def test_a_planted_fault_is_found_at_its_layer_for_every_seed(name, width, library):
+@at_seeds_and_widths(*networks.FAULTS)
+def test_a_planted_fault_is_found_at_its_layer_for_every_seed(name, library, width, seeds):
     fault = networks.FAULTS[name]
-    for seed in SEEDS:
+    for seed in seeds:
         model = fault.planted(library, width, seed)
         report = kerasinit.diagnose(model, networks.batch(16, width, seed=seed))
         found = {finding.kind: finding for finding in report.findings}
@@ -51,45 +74,38 @@ def test_a_planted_fault_is_found_at_its_layer_for_every_seed(name, width, libra
         assert "HeNormal" in found[fault.kind].advice
 
 
-@BOTH
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", networks.FAULTS)
-def test_a_planted_fault_is_gone_when_the_recommended_values_are_drawn(name, width, library):
-    for seed in SEEDS:
+@at_seeds_and_widths(*networks.FAULTS)
+def test_a_planted_fault_is_gone_when_the_recommended_values_are_drawn(name, library, width, seeds):
+    for seed in seeds:
         model = networks.FAULTS[name].planted(library, width, seed)
         kerasinit.reinitialize(model, kerasinit.recommend(model), seed=seed)
         assert findings(model, networks.batch(16, width, seed=seed)) == (), seed
 
 
-@BOTH
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", networks.FAULTS)
-def test_a_planted_fault_is_gone_after_lsuv(name, width, library):
-    model = networks.FAULTS[name].planted(library, width, seed=width)
-    kerasinit.lsuv(model, networks.batch(64, width), seed=width)
-    assert findings(model, networks.batch(16, width, seed=1)) == ()
+@at_seeds_and_widths(*networks.FAULTS)
+def test_a_planted_fault_is_gone_after_lsuv(name, library, width, seeds):
+    for seed in seeds:
+        model = networks.FAULTS[name].planted(library, width, seed)
+        kerasinit.lsuv(model, networks.batch(64, width), seed=seed)
+        assert findings(model, networks.batch(16, width, seed=1)) == (), seed
 
 
-@pytest.mark.parametrize(
-    ("library", "width"),
-    [(keras, 32), (tf_keras, 64), (keras, 128)],
-    ids=["keras-32", "tf_keras-64", "keras-128"],
-)
-@pytest.mark.parametrize("name", networks.SOUND)
-def test_a_sound_network_raises_no_alarm(name, width, library):
+@at_seeds_and_widths(*networks.SOUND)
+def test_a_sound_network_raises_no_alarm(name, library, width, seeds):
     depth, activation, initializer = networks.SOUND[name]
     model = networks.hidden(library, width, depth, activation)
-    for seed in SEEDS:
+    for seed in seeds:
         networks.drawn(model, initializer, seed=seed)
         report = kerasinit.diagnose(model, networks.batch(16, width, seed=seed))
         assert report.ok, (seed, report.findings)
 
 
-@BOTH
-@pytest.mark.parametrize("width", WIDTHS)
-def test_inputs_up_to_255_are_told_at_the_first_layer_and_scaled_ones_are_not(width, library):
+@at_seeds_and_widths()
+def test_inputs_up_to_255_are_told_at_the_first_layer_and_scaled_ones_are_not(
+    library, width, seeds
+):
     model = networks.hidden(library, width, 3, "relu")
-    for seed in SEEDS:
+    for seed in seeds:
         networks.drawn(model, "HeNormal", seed=seed)
         x = np.random.default_rng(seed).integers(0, 256, (16, width)).astype("float32")
         (finding,) = kerasinit.diagnose(model, x).findings
@@ -99,18 +115,20 @@ def test_inputs_up_to_255_are_told_at_the_first_layer_and_scaled_ones_are_not(wi
 
 
 @BOTH
-def test_residual_networks_and_transformers_are_sound_at_five_seeds(library):
+@pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=nightly)])
+def test_residual_networks_and_transformers_are_sound_at_every_seed(library, seeds):
     image, words = networks.batch(8, 8, 8, 3), np.random.default_rng(0).integers(0, 50, (8, 8))
     resnet, transformer = networks.resnet(library), networks.transformer(library)
     # A branch that starts at zero wakes after one step.
     asleep = networks.resnet(library, "zeros")
     for model, x in ((resnet, image), (asleep, image), (transformer, words)):
-        report = kerasinit.diagnose(model, x, seeds=SEEDS)
+        report = kerasinit.diagnose(model, x, seeds=seeds)
         assert report.ok, report.findings
         kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)
         assert kerasinit.diagnose(model, x).ok
 
 
+@nightly
 def test_mobilenet_is_sound_as_it_comes():
     model = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), alpha=0.35)
     x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype("float32")

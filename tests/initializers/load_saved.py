@@ -1,6 +1,6 @@
 """Load what `test_saving` saved, in an interpreter that made none of it.
 
-Run as ``python load_saved.py KERASE FOLDER``; writes what it found to
+Run as ``python load_saved.py FOLDER``; writes what it found in the folder of each Kerase to
 ``FOLDER/found.json``.
 """
 
@@ -42,16 +42,21 @@ def described(model):
     return found
 
 
-def main():
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    module = {"keras": keras, "tf_keras": tf_keras}[name]
-    inputs = np.load(folder / "inputs.npy")
+def found_in(folder, module, inputs):
     found = {}
-    for form in ("model.keras", "model.h5", *(["saved_model"] if name == "tf_keras" else [])):
+    for form in ("model.keras", "model.h5", *(["saved_model"] if module is tf_keras else [])):
         found[form] = described(module.models.load_model(folder / form))
     found["json"] = described(module.models.model_from_json((folder / "model.json").read_text()))
     exported = tf.saved_model.load(str(folder / "exported"))
     found["outputs"] = np.asarray(exported.serve(inputs)).tolist()
+    return found
+
+
+def main():
+    folder = Path(sys.argv[1])
+    inputs = np.load(folder / "inputs.npy")
+    kerases = {"keras": keras, "tf_keras": tf_keras}
+    found = {name: found_in(folder / name, module, inputs) for name, module in kerases.items()}
     (folder / "found.json").write_text(json.dumps(found))
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 import scipy.stats
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerasinit
@@ -45,6 +45,7 @@ def after(layer, steps, memory):
 
 
 @both
+@settings(max_examples=25)
 @given(st.floats(1e-30, 1 - 1e-6))
 def test_a_sigmoid_starts_at_the_given_probability(kerase, probability):
     layer = KERASES[kerase].layers.Dense(

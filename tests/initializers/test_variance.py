@@ -9,6 +9,7 @@ import scipy.stats
 import tf_keras
 
 import kerasinit
+from tests.products import each_value_once
 
 from .table import KERASES
 
@@ -53,8 +54,7 @@ def test_a_named_class_is_variance_scaling_with_its_settings(name):
     assert (named.mode, named.distribution) == (mode, distribution)
 
 
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("kerase", KERASES)
+@each_value_once(name=list(NAMED), kerase=list(KERASES))
 def test_a_convolution_holds_the_distribution(name, kerase):
     mode, scale, distribution = NAMED[name]
     layer = KERASES[kerase].layers.Conv2D(
@@ -76,8 +76,7 @@ def test_he_makes_good_for_the_slope(slope):
     assert (active**2).mean() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("activation", ["tanh", "gelu", "selu", keras.activations.silu])
+@each_value_once(name=list(NAMED), activation=["tanh", "gelu", "selu", keras.activations.silu])
 def test_every_named_class_makes_good_for_the_activation(name, activation):
     mode, _, distribution = NAMED[name]
     made = getattr(kerasinit, name)(seed=1, nonlinearity=activation, gain=0.5)

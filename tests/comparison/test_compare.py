@@ -56,7 +56,6 @@ def test_a_choice_trains_the_same_to_the_bit_whatever_it_is_compared_with():
     assert len({str(_losses(choice)) for choice in first.choices}) == 3
     one, other = _losses(first["HeNormal"])
     assert one != other
-    assert first == compare(builder(), ["HeNormal", "own", "weight_norm"], DATA, seeds=2, **FEW)
     moved = compare(builder(), ["HeNormal"], DATA, seeds=2, seed=1, **FEW)
     assert moved["HeNormal"].trainings != first["HeNormal"].trainings
 

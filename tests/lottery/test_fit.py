@@ -15,6 +15,7 @@ from kerasinit.lottery.trainer import Trainer
 from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.lottery.test_unkillable import SMALL
+from tests.products import each_value_once
 
 DATA = blobs()
 TRAIN, VALIDATION = DATA.split(0, 0)
@@ -55,8 +56,7 @@ def _pair(build):
     return trainers
 
 
-@pytest.mark.parametrize("kerase", KERASES)
-@pytest.mark.parametrize("clip", [{}, {"clipnorm": 0.05}], ids=["plain", "clipped"])
+@each_value_once(kerase=list(KERASES), clip=[{}, {"clipnorm": 0.05}])
 def test_both_ways_give_the_same_bits_and_leave_no_moments(kerase, clip):
     library = KERASES[kerase]
     build = _own(library, optimizer=lambda: library.optimizers.Adam(0.01, **clip))
@@ -81,7 +81,7 @@ def test_both_ways_give_the_same_bits_and_leave_no_moments(kerase, clip):
 def test_the_step_that_is_taken_is_the_models_own(tmp_path, kerase):
     calls = []
     build = _own(KERASES[kerase], lambda logs: calls.append(1) or logs)
-    experiment = replace(SMALL, levels=1, controls=())
+    experiment = replace(SMALL, iterations=6, evaluate_every=3, rewind="init", controls=())
     runs = [lottery.run(experiment, out=tmp_path / n, build=build, data=DATA) for n in "ab"]
 
     assert calls

@@ -1,6 +1,7 @@
 """The lottery: the ladder, the rewinding, the controls, and going on where it stopped."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.store import Place, Store
 from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
+from tests.products import each_value_once, nightly
 
 DATA = blobs()
 SMALL = lottery.Experiment(
@@ -38,6 +40,24 @@ def _run(out, experiment=SMALL, build=None, **options):
 def finished(tmp_path_factory):
     """A finished run, for tests that only read."""
     return _run(tmp_path_factory.mktemp("lottery") / "run")
+
+
+ONE_LEVEL = replace(SMALL, levels=1)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The first level of the finished run, in a folder that a test may change."""
+    shutil.copytree(finished.folder, tmp_path / "run")
+    for level in (2, 3):
+        shutil.rmtree(tmp_path / "run" / "trial-0" / f"level-{level:02d}")
+    path = tmp_path / "run" / "experiment.json"
+    content = json.loads(path.read_text())
+    content["experiment"]["levels"] = 1
+    path.write_text(json.dumps(content))
+    store = Store.read(tmp_path / "run")
+    assert not store.missing()
+    return store
 
 
 class Listener(lottery.Watch):
@@ -135,35 +155,31 @@ def test_the_trained_sparse_model_is_a_keras_file(finished):
 
 
 def test_rewinding_to_an_iteration_goes_back_to_the_weights_of_that_iteration(tmp_path):
-    store = _run(tmp_path / "run", replace(SMALL, rewind="step:12", controls=()))
-    short = _run(
-        tmp_path / "short", replace(SMALL, iterations=12, levels=0, controls=(), evaluate_every=12)
-    )
-    expected = short.stage(Place(0, 0, "ticket")).state("trained")
-    ticket = store.stage(Place(0, 2, "ticket")).ticket()
+    # What that iteration's weights are is shown in test_rewinds.py.
+    store = _run(tmp_path / "run", replace(ONE_LEVEL, rewind="step:12", controls=()))
+    expected = store.stage(Place(0, 0, "ticket")).state("rewind")
+    ticket = store.stage(Place(0, 1, "ticket")).ticket()
 
     for name, mask in ticket.masks.items():
         np.testing.assert_array_equal(ticket.weights[name], np.where(mask, expected[name], 0))
-    curve = (store.path(Place(0, 2, "ticket")) / "curve.csv").read_text().splitlines()
+    curve = (store.path(Place(0, 1, "ticket")) / "curve.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in curve[1:]] == ["20", "30"]
 
 
-@pytest.mark.parametrize("layers", [[], [("Dropout", 0.2)]], ids=["plain", "dropout"])
-@pytest.mark.parametrize("kerase", KERASES)
+@each_value_once(kerase=list(KERASES), layers=[[], [("Dropout", 0.2)]])
 def test_the_same_command_gives_the_same_numbers_in_another_folder(tmp_path, kerase, layers):
-    experiment = replace(SMALL, levels=1)
-    runs = [_run(tmp_path / name, experiment, builder(kerase, layers=layers)) for name in "ab"]
+    build = builder(kerase, layers=layers)
+    runs = [_run(tmp_path / name, ONE_LEVEL, build) for name in "ab"]
 
     assert runs[0].rows() == runs[1].rows()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=nightly)])
 def test_another_seed_gives_other_numbers(tmp_path, finished, seed):
-    other = _run(tmp_path / "run", replace(SMALL, seed=seed))
+    other = _run(tmp_path / "run", replace(ONE_LEVEL, seed=seed))
 
-    assert [r.best_validation_loss for r in other.rows()] != [
-        r.best_validation_loss for r in finished.rows()
-    ]
+    losses = [{row.best_validation_loss for row in store.rows()} for store in (other, finished)]
+    assert not losses[0] & losses[1]
 
 
 def test_the_initializer_the_batches_and_the_length_are_those_of_the_experiment(tmp_path, finished):
@@ -178,29 +194,33 @@ def test_the_initializer_the_batches_and_the_length_are_those_of_the_experiment(
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return model
 
-    small = replace(SMALL, levels=0, controls=(), initializer="RandomNormal:stddev=3")
-    dense = Place(0, 0, "ticket")
-    stage = _run(tmp_path / "a", small, build).stage(dense)
-    larger = _run(tmp_path / "b", replace(small, batch_size=50), build).stage(dense)
-    longer = _run(tmp_path / "c", replace(small, iterations=31), build).stage(dense)
+    small = replace(SMALL, iterations=5, evaluate_every=2, levels=0, controls=())
+    small = replace(small, initializer="RandomNormal:stddev=3")
+    stages = [
+        _run(tmp_path / str(size), replace(small, batch_size=size), build).stage(
+            Place(0, 0, "ticket")
+        )
+        for size in (20, 50)
+    ]
+    curves = [(stage.folder / "curve.csv").read_text().splitlines()[1:] for stage in stages]
 
-    assert stage.ticket().weights["dense/kernel"].std() == pytest.approx(3, rel=0.2)
-    assert larger.row().best_validation_loss != stage.row().best_validation_loss
-    curves = [(s.folder / "curve.csv").read_text().splitlines() for s in (stage, longer)]
-    assert curves[1][:-1] == curves[0]
-    assert curves[1][-1].startswith("31,")
+    # A standard error of 128 draws is 0.19.
+    assert stages[0].ticket().weights["dense/kernel"].std() == pytest.approx(3, abs=5 * 0.19)
+    assert [line.split(",")[0] for line in curves[0]] == ["2", "4", "5"]
+    assert not set(curves[0]) & set(curves[1])
 
 
 def test_trials_differ_and_do_not_depend_on_how_many_there_are(tmp_path, finished):
-    rows = _run(tmp_path / "run", replace(SMALL, trials=2)).rows()
+    rows = _run(tmp_path / "run", replace(ONE_LEVEL, trials=2)).rows()
 
-    assert [row for row in rows if row.trial == 0] == finished.rows()
+    # Nor do they depend on how many levels follow.
+    assert [row for row in rows if row.trial == 0] == finished.rows()[:3]
     first, second = ([r.best_validation_loss for r in rows if r.trial == t] for t in (0, 1))
     assert not set(first) & set(second)
 
 
-def test_both_kerases_find_the_same_tickets(tmp_path):
-    found = [_run(tmp_path / kerase, build=builder(kerase)) for kerase in KERASES]
+def test_both_kerases_find_the_same_tickets(tmp_path, finished):
+    found = [finished, _run(tmp_path / "run", build=builder("tf_keras"))]
 
     for place in found[0].places():
         tickets = [store.stage(place).ticket() for store in found]
@@ -218,11 +238,10 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("kerase", KERASES)
-@pytest.mark.parametrize("last", [Place(0, 0, "ticket"), Place(0, 1, "ticket")], ids=str)
+@each_value_once(kerase=list(KERASES), last=[Place(0, 0, "ticket"), Place(0, 1, "ticket")])
 def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_numbers(tmp_path, kerase, last):
     build = builder(kerase, layers=[("Dropout", 0.2)])
-    experiment = replace(SMALL, levels=1)
+    experiment = replace(ONE_LEVEL, controls=())
     whole = _run(tmp_path / "whole", experiment, build)
 
     class Killer(lottery.Watch):
@@ -240,14 +259,13 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_numbers(tmp_path, ke
     assert not list(resumed.folder.rglob("*.partial"))
 
 
-def test_what_a_killed_process_left_half_written_is_not_taken_for_a_result(tmp_path):
-    store = _run(tmp_path / "run", replace(SMALL, levels=1))
+def test_what_a_killed_process_left_half_written_is_not_taken_for_a_result(copied):
     place = Place(0, 1, "reinit")
-    whole = store.stage(place).row()
-    half = store.path(place).with_name(".reinit.partial")
-    store.path(place).rename(half)
+    whole = copied.stage(place).row()
+    half = copied.path(place).with_name(".reinit.partial")
+    copied.path(place).rename(half)
     (half / "result.json").unlink()
-    again = _run(tmp_path / "run", replace(SMALL, levels=1))
+    again = _run(copied.folder, ONE_LEVEL)
 
     assert again.stage(place).row() == whole
 
@@ -259,27 +277,24 @@ def test_a_run_of_other_settings_is_refused_and_left_alone(finished):
         lottery.run(SMALL, out=finished.folder, build=builder(), data=blobs(300))
 
 
-def test_an_unfinished_run_does_not_go_on_with_other_versions(tmp_path):
-    store = _run(tmp_path / "run", replace(SMALL, levels=1))
-    path = store.folder / "experiment.json"
+def test_an_unfinished_run_does_not_go_on_with_other_versions(copied, tmp_path):
+    path = copied.folder / "experiment.json"
     content = json.loads(path.read_text())
     content["versions"]["keras"] = "3.0.0"
     path.write_text(json.dumps(content))
 
     # A finished one has nothing left to compute, so nothing can be mixed up.
-    _run(tmp_path / "run", replace(SMALL, levels=1))
-    store.path(Place(0, 1, "reinit")).rename(tmp_path / "away")
+    _run(copied.folder, ONE_LEVEL)
+    copied.path(Place(0, 1, "reinit")).rename(tmp_path / "away")
     with pytest.raises(ValueError, match=r"keras is 3\.0\.0 there"):
-        _run(tmp_path / "run", replace(SMALL, levels=1))
+        _run(copied.folder, ONE_LEVEL)
 
 
-def test_a_build_function_that_has_changed_is_noticed(tmp_path):
-    experiment = replace(SMALL, levels=1)
-    store = _run(tmp_path / "run", experiment, builder(seed=None))
-    store.path(Place(0, 1, "ticket")).rename(tmp_path / "away")
+def test_a_build_function_that_has_changed_is_noticed(copied, tmp_path):
+    copied.path(Place(0, 1, "ticket")).rename(tmp_path / "away")
 
     with pytest.raises(ValueError, match="the function that builds the model has changed"):
-        _run(tmp_path / "run", replace(experiment, controls=("reinit",)), _changed())
+        _run(copied.folder, ONE_LEVEL, _changed())
 
 
 def _changed():
@@ -372,7 +387,7 @@ def test_the_ladder_of_the_paper_is_exact():
 
 def test_the_folder_is_named_after_the_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    experiment = replace(SMALL, levels=0, iterations=10)
+    experiment = replace(SMALL, levels=0, iterations=1, evaluate_every=1)
     first = _run(None, experiment)
     second = _run(None, replace(experiment, seed=1))
 

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import cli, lottery
@@ -267,6 +267,7 @@ def test_what_comes_from_files_is_escaped(tmp_path):
     assert shlex.split(_command(text))[4] == EVIL
 
 
+@settings(max_examples=30)
 @given(st.text(), st.text())
 def test_any_text_comes_through_an_element_unchanged(text, value):
     parsed = Page(element("p", text, Markup("<br>"), title=value))

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import statistics
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -341,13 +340,3 @@ def test_a_run_of_a_later_format_is_refused(store):
 
     with pytest.raises(ValueError, match="has format 'kerasinit-lottery-9'"):
         lottery.rows(store.folder)
-
-
-def test_the_command_line_starts_without_matplotlib_and_tensorboard():
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('matplotlib', 'tensorboard')));"
-        "import kerasinit.cli"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-
-    assert run.returncode == 0, run.stderr

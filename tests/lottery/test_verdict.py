@@ -17,7 +17,8 @@ from kerasinit import cli, lottery
 from kerasinit.lottery.permutation import ALPHA, FEWEST, POWER, Differences
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.verdict import table
-from tests.lottery.blobs import blobs, builder
+from tests.lottery.synthetic import store_of
+from tests.products import each_value_once
 
 WHOLE = st.lists(st.integers(-20, 20), min_size=1, max_size=9)
 
@@ -187,16 +188,15 @@ def _simulated(rng, trials, **means):
     return {name: mean + trial + rng.normal(0, 0.001, trials) for name, mean in means.items()}
 
 
-@pytest.mark.parametrize(
-    "means",
-    [
-        {"dense": 0.98, "ticket": 0.983, "reinit": 0.983},
-        {"dense": 0.98, "ticket": 0.978, "reinit": 0.970},
-    ],
-    ids=["as good as its control", "inferior by the margin"],
-)
-@pytest.mark.parametrize("trials", [5, 8])
-def test_at_the_edge_of_what_is_no_winner_few_are_called_winning(means, trials):
+NO_WINNERS = {
+    "as good as its control": {"dense": 0.98, "ticket": 0.983, "reinit": 0.983},
+    "inferior by the margin": {"dense": 0.98, "ticket": 0.978, "reinit": 0.970},
+}
+
+
+@each_value_once(edge=list(NO_WINNERS), trials=[5, 8])
+def test_at_the_edge_of_what_is_no_winner_few_are_called_winning(edge, trials):
+    means = NO_WINNERS[edge]
     rng = np.random.default_rng(0)
     runs = 250
     outcomes = [_judge(_simulated(rng, trials, **means))[0].outcome for _ in range(runs)]
@@ -233,10 +233,15 @@ def test_a_true_winner_is_found():
 
 
 def test_a_planted_reinitialized_network_is_not_called_winning(tmp_path, capsys, monkeypatch):
-    experiment = lottery.Experiment(
-        iterations=20, levels=1, trials=5, batch_size=20, evaluate_every=10, xla=False
-    )
-    store = lottery.run(experiment, out=tmp_path / "run", build=builder(), data=blobs())
+    results = {}
+    for trial in range(5):
+        results |= {
+            (trial, 0, "ticket"): (DENSE[trial], 3000),
+            (trial, 1, "ticket"): (BETTER[trial], 2500),
+            (trial, 1, "reinit"): (WORSE[trial], 3500),
+        }
+    store = store_of(tmp_path / "run", results, trials=5, iterations=10_000)
+    assert [one.outcome for one in lottery.verdict(store)] == ["WINNING"]
     for trial in range(5):
         ticket, control = (store.path(Place(trial, 1, b)) for b in ("ticket", "reinit"))
         row = json.loads((control / "result.json").read_text())

@@ -1,5 +1,6 @@
 """Trials in several processes: the same bits, and an end that is said, however it comes."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from kerasinit import lottery
 from kerasinit.lottery.workers import WorkerDiedError, share
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL, _content, _left
+from tests.products import nightly
 
 TWO = replace(SMALL, trials=2, levels=1, controls=())
 
@@ -19,6 +21,17 @@ TWO = replace(SMALL, trials=2, levels=1, controls=())
 def build():
     """A build function that another process can import."""
     return builder()()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let processes begin as copies of one that has imported what they need, and done no more.
+
+    All else is as it is when they are spawned, where each of them takes seconds to import it.
+    """
+    copying = multiprocessing.get_context("forkserver")
+    copying.set_forkserver_preload([__name__])
+    monkeypatch.setattr(multiprocessing, "get_context", {"spawn": copying}.__getitem__)
 
 
 class Heard:
@@ -40,7 +53,16 @@ def _work(mood, piece, watch):
     watch.say(piece, "end")
 
 
-def test_two_processes_find_what_one_finds(tmp_path):
+def test_two_processes_find_what_one_finds(tmp_path, quick):
+    _two_processes_find_what_one_finds(tmp_path)
+
+
+@nightly
+def test_two_spawned_processes_find_what_one_finds(tmp_path):
+    _two_processes_find_what_one_finds(tmp_path)
+
+
+def _two_processes_find_what_one_finds(tmp_path):
     runs = []
     for workers in (1, 2):
         out = tmp_path / str(workers)
@@ -51,7 +73,7 @@ def test_two_processes_find_what_one_finds(tmp_path):
     assert not _left(runs[1].folder)
 
 
-def test_an_error_of_a_piece_is_raised_here():
+def test_an_error_of_a_piece_is_raised_here(quick):
     heard = Heard()
     with pytest.raises(ValueError, match="one is bad"):
         share(_work, ("fail",), [0, 1, 2], 1, heard, limited=False)
@@ -62,7 +84,7 @@ def test_an_error_of_a_piece_is_raised_here():
     assert heard.said[0][2] == 0
 
 
-def test_a_process_that_is_killed_is_said_and_the_others_finish():
+def test_a_process_that_is_killed_is_said_and_the_others_finish(quick):
     heard = Heard()
     with pytest.raises(WorkerDiedError, match="at work on trial 1 was killed by SIGKILL"):
         share(_work, ("die",), [0, 1, 2], 2, heard)
@@ -82,7 +104,7 @@ class Stopping(Heard):
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_stops_every_process():
+def test_ctrl_c_stops_every_process(quick):
     watch = Stopping()
     with pytest.raises(KeyboardInterrupt):
         share(_work, ("well",), [0, 1], 1, watch)

@@ -11,11 +11,24 @@ from kerasinit.lottery.store import Place
 from kerasinit.masks import Masks
 from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
+from tests.products import nightly
+
+CHANGES = {
+    "seed": 5,
+    "batch_size": 7,
+    "optimizer": "sgd:learning_rate=0.1",
+    "validation": 9,
+}
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"seed": 5}, {"batch_size": 7}, {"optimizer": "sgd:learning_rate=0.1"}, {"validation": 9}],
+    [
+        CHANGES,
+        *(pytest.param({name: CHANGES[name]}, marks=nightly) for name in CHANGES),
+        pytest.param({}, marks=nightly),
+    ],
+    ids=lambda changed: ", ".join(changed) or "nothing",
 )
 def test_the_dense_network_of_a_run_is_trained_again_to_the_same_bits(changed, tmp_path):
     experiment = replace(SMALL, levels=0, trials=2, **changed)

@@ -15,6 +15,8 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+import tf_keras
 
 from kerasinit import kerases, streams
 from kerasinit.lottery import criteria, files, models, rewinds, saliency, scopes, survivors
@@ -30,8 +32,6 @@ from kerasinit.lottery.training import DivergedError, Point, State
 from kerasinit.lottery.workers import share
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
-
-_COMPUTES = ("kerasinit", "tensorflow", "keras", "tf_keras", "numpy")
 
 
 class Watch:
@@ -157,7 +157,11 @@ def _about(digest: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     return {
         "data": digest,
         "input_shape": list(input_shape),
-        "versions": {name: metadata.version(name) for name in _COMPUTES},
+        # Not of installed packages by name: TensorFlow also comes as tensorflow-cpu.
+        "versions": {
+            "kerasinit": metadata.version("kerasinit"),
+            **{library.__name__: library.__version__ for library in (tf, keras, tf_keras, np)},
+        },
     }
 
 

@@ -10,11 +10,23 @@ import importlib
 import os
 import threading
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kerasinit.pruning.prunable_layer import PrunableLayer
+
+if TYPE_CHECKING:
+    # tfmot makes its public modules while it is imported; a type checker sees only their files.
+    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
+        ConstantSparsity as ConstantSparsity,
+    )
+    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
+        PolynomialDecay as PolynomialDecay,
+    )
+    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
+        PruningSchedule as PruningSchedule,
+    )
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _importing = threading.Lock()

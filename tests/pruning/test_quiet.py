@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import pruning
@@ -234,6 +234,7 @@ def test_weights_that_a_callback_writes_between_epochs_are_masked_before_the_nex
     assert seen == [0.5, 0.5]
 
 
+@settings(max_examples=40)
 @given(
     st.integers(0, 20),
     st.one_of(st.just(-1), st.integers(20, 60)),

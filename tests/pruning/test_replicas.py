@@ -52,7 +52,7 @@ def check_replicas(strategy, model, here):
 FIT = """
 def fit(model, data, **arguments):
     callbacks = [pruning.UpdatePruningStep()]
-    model.fit(data, epochs=2, verbose=0, callbacks=callbacks, validation_data=data, **arguments)
+    model.fit(data, epochs=2, verbose=0, callbacks=callbacks, **arguments)
 """
 
 LOOP = """
@@ -97,7 +97,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     model = made()
 assert model.distribute_strategy is strategy
-fit(model, data)
+fit(model, data, validation_data=data)
 check_replicas(strategy, model, 2)
 assert masks(model) == masks(single)
 for one, other in zip(model.get_weights(), single.get_weights(), strict=True):

@@ -495,52 +495,6 @@ def test_a_mask_that_chance_may_draw_again_is_no_failure():
     assert not list(filter(lambda check: check.problem, proofs.other_masks(ticket, ticket, ticket)))
 
 
-def test_a_reinitialized_control_has_neither_the_first_weights_nor_those_of_the_rewind_point():
-    half, values = np.arange(30) < 15, np.arange(1.0, 31.0)
-    later = values + 0.5
-    first = _evidence({"a": np.ones(30, bool)}, {"a": values})
-    first = replace(first, rewind={"a": np.float32(later)})
-    ticket = _evidence({"a": half}, {"a": later})
-
-    for weights, problems in (
-        (-values, set()),
-        (values, {("controls change the weights", "a")}),
-        (later, {("controls change the weights", "a")}),
-    ):
-        control = _evidence({"a": half}, {"a": weights})
-        assert _problems("reinit", control, ticket, first) == problems
-
-
-def test_a_training_begins_at_the_iteration_that_its_weights_come_from():
-    experiment = replace(SMALL, rewind="step:7")
-    begun = {
-        branch: [proofs.first_iteration(experiment, Place(0, level, branch)) for level in (0, 1, 2)]
-        for branch in ("ticket", *controls.CONTROLS)
-    }
-
-    for branch, iterations in begun.items():
-        assert iterations == [0, *([0, 0] if _fresh(branch) else [7, 7])]
-
-
-def test_bits_are_compared_and_not_values():
-    zero, nan = np.zeros(2, "float32"), np.full(2, np.nan, "float32")
-
-    assert evidence.same_bits(nan, nan.copy())
-    assert not evidence.same_bits(zero, -zero)
-    assert not evidence.same_bits(zero, zero.astype("int32"))
-    found = evidence.equal("", "ticket", "w", {"w": np.array([0, -0.0], "float32")}, zero)
-    assert found.problem.startswith("1 of 2 values differ, the first at flat index 1: ")
-
-
-@pytest.mark.parametrize("value", [-1.0, 1.0, -1e-45, np.nan])
-def test_what_is_removed_is_zero_and_nothing_near_it(value):
-    mask = np.array([True, False, False])
-    found = evidence.zero("", "trained", "w", {"w": np.array([5, 0, value], "float32")}, mask)
-
-    assert found.problem == "1 of the removed are not zero, the first at flat index 2"
-    assert not evidence.zero("", "trained", "w", {"w": np.float32([5, 0, 0])}, mask).problem
-
-
 def _kerasinit(words, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main(words)

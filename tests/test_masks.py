@@ -64,3 +64,14 @@ def test_a_mask_that_does_not_fit_says_where():
         masks.require_fit({"a": (2, 2), "b": (3,), "c": (1,)}, "the model")
     with pytest.raises(ValueError, match="a mask for 'b'"):
         masks.require_fit({"a": (2, 2)}, "the model")
+
+
+def test_masks_of_other_weights_are_neither_within_nor_equal():
+    one = Masks({"a": np.array([True, False])})
+    two = Masks({"a": np.array([True, False]), "b": np.array([True, True])})
+
+    assert not one.within(two)
+    assert not two.within(one)
+    assert one != two
+    assert two == Masks(dict(two))
+    assert two != Masks({**two, "b": np.array([True, False])})

@@ -40,6 +40,12 @@ def test_a_pattern_for_no_layer_is_refused():
         scopes.rates(Experiment(layer_rates={"dens_1": 0.5}), LENET)
 
 
+def test_a_pattern_may_name_layers_or_weights():
+    for pattern in ("dense_1", "dense_1/kernel", "*_1/*"):
+        rates = scopes.rates(Experiment(rate=0.5, layer_rates={pattern: 0.9}), LENET)
+        assert list(rates.values()) == [0.5, 0.9, Experiment().output_rate]
+
+
 def test_erk_is_proportional_to_the_sum_of_the_sides():
     # Of a third of 266,200 - 88,733: 1084, 400 and 110, of which the last has but 1,000.
     counts = scopes.erk(88_733, LENET, {"a": 235_200, "b": 30_000, "c": 1_000})

@@ -122,6 +122,16 @@ def _accuracy(state):
     return float(np.mean(outputs.argmax(1) == DATA.y_test))
 
 
+def test_of_equal_validation_losses_the_first_is_the_early_stop():
+    trainer = _trainer(learning_rate=0.0)
+    trained = trainer.train(
+        Masks.dense(trainer.shapes), ORDER, iterations=15, evaluate_every=5, keep=None
+    )
+
+    assert len({point.validation_loss for point in trained.curve}) == 1
+    assert trained.best_iteration == 5
+
+
 @pytest.mark.parametrize("kerase", KERASES)
 def test_a_training_does_not_depend_on_the_trainings_before_it(kerase):
     trainer = _trainer(kerase, layers=[("BatchNormalization",)])

@@ -168,6 +168,30 @@ def test_levels_without_controls_or_with_trainings_missing_are_inconclusive():
     assert [condition.trials for condition in found.conditions] == [5, 5, 4]
 
 
+def test_a_dense_network_that_is_missing_is_a_training_that_is_not_finished():
+    accuracies = {"dense": DENSE[:4], "ticket": BETTER, "reinit": WORSE}
+    found = _judge(accuracies, {name: [3000] * 5 for name in accuracies}, trials=5)[0]
+
+    assert (found.outcome, found.note) == ("INCONCLUSIVE", "trainings that are not finished: 1")
+    assert [condition.trials for condition in found.conditions] == [4, 4, 5]
+
+
+def test_all_that_leans_to_winning_must_be_settled_or_one_that_leans_against_it():
+    ticket = [*BETTER[:4], DENSE[4] - 0.0021]
+    barely = [a - d for a, d in zip(ticket, [2e-3, 2e-3, 2e-3, 2e-3, -4e-3], strict=True)]
+    found = _judge({"dense": DENSE, "ticket": ticket, "reinit": barely})[0]
+    needed = [c.trials_needed for c in found.conditions if c.state == "open"]
+
+    assert len(set(needed)) == 2
+    assert found.trials_needed == max(needed)
+
+    against = [a + d for a, d in zip(ticket, [2e-3, 2e-3, 2e-3, 2e-3, -3e-3], strict=True)]
+    found = _judge({"dense": DENSE, "ticket": ticket, "reinit": against})[0]
+    open_ = {c.name: c.trials_needed for c in found.conditions if c.state == "open"}
+    assert len(open_) == 2
+    assert found.trials_needed == open_["accuracy against reinit"]
+
+
 def test_a_run_without_a_pruned_level_gets_no_verdict():
     with pytest.raises(ValueError, match="has no finished ticket to compare"):
         _judge({"dense": DENSE, "ticket": BETTER}, levels=0)

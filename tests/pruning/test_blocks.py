@@ -42,6 +42,12 @@ def test_ties_do_not_stop_an_update():
     assert kept(mask) == [0, 1, 1, 1]
 
 
+def test_a_mask_that_has_as_many_as_asked_for_is_updated_as_well():
+    before = tf.constant([0, 0, 1, 1]) > 0
+    mask, _ = next_mask(tf.constant([9.0, 2.0, 3.0, 4.0]), before, 0.5)
+    assert kept(mask) == [1, 0, 0, 1]
+
+
 @pytest.mark.parametrize(("pooling", "expected"), [("AVG", [1, 1, 0]), ("MAX", [0, 0, 1])])
 def test_blocks_are_ranked_by_mean_or_maximum_also_at_a_ragged_edge(pooling, expected):
     # Blocks of width 2: magnitudes (3, 3), (1, 5) and the lone, cut off last column.

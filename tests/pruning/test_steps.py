@@ -87,6 +87,16 @@ def test_a_training_that_stops_within_an_accumulation_goes_on_within_it():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.filterwarnings("ignore:Pruning. :UserWarning")
+def test_so_does_a_model_that_is_saved_within_an_accumulation_and_loaded(tmp_path):
+    model = made(keras.optimizers.SGD(0.05, gradient_accumulation_steps=8))
+    fit(pruning.prune_low_magnitude(model, Recording()))  # 12 batches: one update, and one begun
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    fit(pruning.prune_low_magnitude(loaded, Recording()), epochs=4, initial_epoch=1)
+    assert removed(loaded) == int(loaded.optimizer.iterations) == 6
+
+
 @pytest.mark.parametrize("accumulation", [None, 2])
 def test_a_loop_that_counts_twice_counts_once(accumulation):
     optimizer = keras.optimizers.SGD(0.05, gradient_accumulation_steps=accumulation)

@@ -1,0 +1,415 @@
+"""The faults that `tests.benchmarks.mutants` plants: by area, the mistakes of an engineer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault to plant.
+
+    Attributes:
+        name: What is wrong, in words.
+        file: The file that it is planted in.
+        old: The text that is replaced; it occurs exactly once.
+        new: The text in its place.
+        tests: The files of the tests that should find it, the quickest ones.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+FANS = (
+    Mutant(
+        "fan_in and fan_out of a dense kernel change places",
+        "kerasinit/kernels.py",
+        "return Reading(shape[0], shape[1], (0,), (1,))",
+        "return Reading(shape[1], shape[0], (0,), (1,))",
+        ("tests/test_kernels.py",),
+    ),
+    Mutant(
+        "strides do not count in a convolution's fan_out",
+        "kerasinit/kernels.py",
+        "_ratio(window * shape[-1], groups * _area(layer))",
+        "_ratio(window * shape[-1], groups)",
+        ("tests/test_kernels.py",),
+    ),
+    Mutant(
+        "a GRU has the four gates of an LSTM",
+        "kerasinit/kernels.py",
+        '(_classes("GRUCell"), _recurrent(3))',
+        '(_classes("GRUCell"), _recurrent(4))',
+        ("tests/test_kernels.py",),
+    ),
+    Mutant(
+        "an axis of independent kernels counts in fan_out",
+        "kerasinit/kernels.py",
+        "if weights[axis] in outputs and axis not in batch)",
+        "if weights[axis] in outputs)",
+        ("tests/test_kernels.py",),
+    ),
+    Mutant(
+        "axes counted from the end stay negative",
+        "kerasinit/fans.py",
+        "position = axis % len(shape)",
+        "position = axis",
+        ("tests/test_fans.py",),
+    ),
+)
+
+MASKS = (
+    Mutant(
+        "a mask shares its memory with the array it came from",
+        "kerasinit/masks.py",
+        "array = array.copy()",
+        "array = array.view()",
+        ("tests/test_masks.py",),
+    ),
+    Mutant(
+        "masks are within others if nothing was removed",
+        "kerasinit/masks.py",
+        "np.any(self[name] & ~other[name])",
+        "np.any(other[name] & ~self[name])",
+        ("tests/test_masks.py",),
+    ),
+    Mutant(
+        "masks of fewer weights are within others",
+        "kerasinit/masks.py",
+        "return list(self) == list(other) and not any(",
+        "return set(self) <= set(other) and not any(",
+        ("tests/test_masks.py",),
+    ),
+    Mutant(
+        "masks are equal if that of one weight is",
+        "kerasinit/masks.py",
+        "return list(self) == list(other) and all(",
+        "return list(self) == list(other) and any(",
+        ("tests/test_masks.py",),
+    ),
+    Mutant(
+        "a mask fits if it has the number of axes",
+        "kerasinit/masks.py",
+        "tuple(shapes[name]) != self[name].shape\n",
+        "len(shapes[name]) != self[name].ndim\n",
+        ("tests/test_masks.py",),
+    ),
+)
+
+SELECTION = (
+    Mutant(
+        "of equal scores the last stay",
+        "kerasinit/pruning/selection.py",
+        "np.flatnonzero(values == smallest_kept)[:missing]",
+        "np.flatnonzero(values == smallest_kept)[-missing:]",
+        ("tests/pruning/test_selection.py",),
+    ),
+    Mutant(
+        "a mask that has as many as asked for is not updated",
+        "kerasinit/pruning/blocks.py",
+        "revives = asked > tf.reduce_sum",
+        "revives = asked >= tf.reduce_sum",
+        ("tests/pruning/test_blocks.py",),
+    ),
+    Mutant(
+        "weights of a negative sign grow when they shrink",
+        "kerasinit/lottery/criteria.py",
+        "np.abs(ended) - np.abs(began)",
+        "np.abs(ended) - began",
+        ("tests/lottery/test_survivors.py",),
+    ),
+    Mutant(
+        "global scope keeps the best of each layer on top",
+        "kerasinit/lottery/survivors.py",
+        "keep_largest(everything, wanted - len(masks), among=others)",
+        "keep_largest(everything, wanted, among=others)",
+        ("tests/lottery/test_survivors.py",),
+    ),
+    Mutant(
+        "the smallest remainders are rounded up",
+        "kerasinit/lottery/scopes.py",
+        "key=lambda i: whole[i] - exact[i]",
+        "key=lambda i: exact[i] - whole[i]",
+        ("tests/lottery/test_scopes.py",),
+    ),
+    Mutant(
+        "a layer's own rate is found by its layer's name alone",
+        "kerasinit/lottery/scopes.py",
+        "fnmatchcase(layer, pattern) or fnmatchcase(name, pattern)",
+        "fnmatchcase(layer, pattern)",
+        ("tests/lottery/test_scopes.py",),
+    ),
+)
+
+REWIND = (
+    Mutant(
+        "a learning rate rewind keeps the optimizer's state",
+        "kerasinit/lottery/rewinds.py",
+        "return {**state, **weights}",
+        "return {**state, **ended}",
+        ("tests/lottery/test_rewinds.py",),
+    ),
+    Mutant(
+        "removed weights lend their values to survivors",
+        "kerasinit/lottery/rewinds.py",
+        "random.permutation(first[mask])",
+        "random.permutation(first.reshape(-1))[: np.count_nonzero(mask)]",
+        ("tests/lottery/test_rewinds.py",),
+    ),
+    Mutant(
+        "the moments of removed weights are not cleared",
+        "kerasinit/lottery/trainer.py",
+        "masked[name] = np.where(masks[owner], state[name], np.zeros((), state[name].dtype))",
+        "masked[name] = state[name]",
+        ("tests/lottery/test_trainer.py",),
+    ),
+    Mutant(
+        "of equal validation losses the last is the early stop",
+        "kerasinit/lottery/trainer.py",
+        "point.validation_loss < best[0].validation_loss",
+        "point.validation_loss <= best[0].validation_loss",
+        ("tests/lottery/test_trainer.py",),
+    ),
+    Mutant(
+        "random masks are drawn with replacement",
+        "kerasinit/lottery/controls.py",
+        "random.choice(masks.size, masks.kept, replace=False)",
+        "random.choice(masks.size, masks.kept)",
+        ("tests/lottery/test_controls.py",),
+    ),
+    Mutant(
+        "reinitialized controls of all levels begin alike",
+        "kerasinit/lottery/loop.py",
+        "named_variables(self._make(control, level))",
+        "named_variables(self._make(control))",
+        ("tests/lottery/test_controls.py",),
+    ),
+)
+
+VERDICT = (
+    Mutant(
+        "a tie speaks for being greater",
+        "kerasinit/lottery/permutation.py",
+        "self._p(self._means <= threshold + _UNIT / 2)",
+        "self._p(self._means < threshold - _UNIT / 2)",
+        ("tests/lottery/test_verdict.py",),
+    ),
+    Mutant(
+        "confidence bounds are one subset too narrow",
+        "kerasinit/lottery/permutation.py",
+        "self._means[rank - 1], self._means[-rank]",
+        "self._means[rank], self._means[-rank - 1]",
+        ("tests/lottery/test_verdict.py",),
+    ),
+    Mutant(
+        "a later early stop is a better one",
+        "kerasinit/lottery/verdict.py",
+        '"best_iteration", late, False)',
+        '"best_iteration", late, True)',
+        ("tests/lottery/test_verdict.py",),
+    ),
+    Mutant(
+        "a dense network that is missing is not missed",
+        "kerasinit/lottery/verdict.py",
+        "for p in [*dense, *places])",
+        "for p in places)",
+        ("tests/lottery/test_verdict.py",),
+    ),
+    Mutant(
+        "the first condition to be settled settles a win",
+        "kerasinit/lottery/verdict.py",
+        "None if None in wanted else max(wanted)",
+        "None if None in wanted else min(wanted)",
+        ("tests/lottery/test_verdict.py",),
+    ),
+)
+
+VERIFY = (
+    Mutant(
+        "values are compared and not bits",
+        "kerasinit/lottery/evidence.py",
+        "and a.tobytes() == b.tobytes()",
+        "and np.array_equal(a, b)",
+        ("tests/lottery/test_proofs.py",),
+    ),
+    Mutant(
+        "removed weights may be negative",
+        "kerasinit/lottery/evidence.py",
+        "np.flatnonzero((value != 0) & ~mask)",
+        "np.flatnonzero((value > 0) & ~mask)",
+        ("tests/lottery/test_proofs.py",),
+    ),
+    Mutant(
+        "reinitialized weights may be those of the rewind point",
+        "kerasinit/lottery/proofs.py",
+        "same_bits(mine, theirs) or (later",
+        "same_bits(mine, theirs) and (later",
+        ("tests/lottery/test_proofs.py",),
+    ),
+    Mutant(
+        "reinitialized controls are expected to start late",
+        "kerasinit/lottery/proofs.py",
+        "anew = place.level == 0 or (control is not None and control.fresh)",
+        "anew = place.level == 0",
+        ("tests/lottery/test_proofs.py",),
+    ),
+    Mutant(
+        "the digests of files are not compared",
+        "kerasinit/lottery/manifest.py",
+        "not (folder / name).is_file() or sha256(folder / name) != listed[name]",
+        "not (folder / name).is_file()",
+        ("tests/lottery/test_verify.py",),
+    ),
+    Mutant(
+        "the dense network is forgotten before one-shot levels",
+        "kerasinit/lottery/verify.py",
+        "tickets.pop(place.level - 2 or None, None)",
+        "tickets.pop(place.level - 2, None)",
+        ("tests/lottery/test_verify.py",),
+    ),
+)
+
+RESUME = (
+    Mutant(
+        "the sum of losses begins again at a checkpoint",
+        "kerasinit/lottery/trainer.py",
+        "at, total, seconds = course.at, course.total, course.seconds",
+        "at, total, seconds = course.at, 0.0, course.seconds",
+        ("tests/lottery/test_unkillable.py",),
+    ),
+    Mutant(
+        "the best measurement of a checkpoint is its last",
+        "kerasinit/lottery/trainer.py",
+        "curve.index(best[0]) if best else None",
+        "len(curve) - 1 if best else None",
+        ("tests/lottery/test_checkpoint.py",),
+    ),
+    Mutant(
+        "a checkpoint's digest leaves out its words",
+        "kerasinit/lottery/checkpoint.py",
+        "json.dumps(dict(words), sort_keys=True) + digest_of(tensors)",
+        "digest_of(tensors)",
+        ("tests/lottery/test_checkpoint.py",),
+    ),
+    Mutant(
+        "after the first checkpoint one is always due",
+        "kerasinit/lottery/checkpoint.py",
+        "_digest(words, tensors)}))\n        self._written = time.monotonic()",
+        "_digest(words, tensors)}))",
+        ("tests/lottery/test_checkpoint.py",),
+    ),
+    Mutant(
+        "arrays of other types have the same digest",
+        "kerasinit/lottery/checkpoint.py",
+        "{name}\\x1f{array.dtype.str}\\x1f{array.shape}",
+        "{name}\\x1f{array.shape}",
+        ("tests/lottery/test_checkpoint.py",),
+    ),
+    Mutant(
+        "checkpoints of unfinished trainings are swept away",
+        "kerasinit/lottery/store.py",
+        "if self.has(place):\n                    self.checkpoint_path",
+        "if not self.has(place):\n                    self.checkpoint_path",
+        ("tests/lottery/test_unkillable.py",),
+    ),
+    Mutant(
+        "a pruned model that is loaded again forgets its zeros",
+        "kerasinit/pruning/training.py",
+        "if not self._restored:\n            self.pruner.take_zeros()",
+        "if self._restored:\n            self.pruner.take_zeros()",
+        ("tests/pruning/test_resume.py",),
+    ),
+    Mutant(
+        "a pruning that goes on at epoch one begins anew",
+        "kerasinit/pruning/training.py",
+        "elif epoch > 0 and",
+        "elif epoch > 1 and",
+        ("tests/pruning/test_resume.py",),
+    ),
+    Mutant(
+        "an update that was begun does not count as a step behind",
+        "kerasinit/pruning/training.py",
+        "behind = -(-epoch * batches // every)",
+        "behind = epoch * batches // every",
+        ("tests/pruning/test_steps.py",),
+    ),
+    Mutant(
+        "a step that a loop has counted is counted again",
+        "kerasinit/pruning/training.py",
+        "self._go_to(*self._before_ahead)\n            self._before_ahead = None",
+        "self._before_ahead = None",
+        ("tests/pruning/test_steps.py",),
+    ),
+)
+
+JUDGE = (
+    Mutant(
+        "chance is that of linear units",
+        "kerasinit/diagnosis/limits.py",
+        "_SPREAD = 5.0",
+        "_SPREAD = 2.0",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "the drift of a product is left out",
+        "kerasinit/diagnosis/limits.py",
+        "max(HARM, variance / 2 + quantile(judgements) * math.sqrt(variance))",
+        "max(HARM, quantile(judgements) * math.sqrt(variance))",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "the chance of dead units is that of one more",
+        "kerasinit/diagnosis/limits.py",
+        "special.bdtrc(dead - 1, units, 0.5)",
+        "special.bdtrc(dead, units, 0.5)",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "more seeds do not make a finding rarer",
+        "kerasinit/diagnosis/judge.py",
+        "4 * max(1, len(kernels)) * times",
+        "4 * max(1, len(kernels))",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "chance goes on adding up after a normalization",
+        "kerasinit/diagnosis/judge.py",
+        "            variance = slack = 0.0\n        if row.role",
+        "            slack = 0.0\n        if row.role",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "the first kernel is taken for the head",
+        "kerasinit/diagnosis/judge.py",
+        "self.head = kernels[-1]",
+        "self.head = kernels[0]",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+    Mutant(
+        "what is not finite is judged as well",
+        "kerasinit/diagnosis/judge.py",
+        "found.rows = found.rows[:place]",
+        "found.rows = found.rows[: place + 1]",
+        ("tests/diagnosis/test_diagnose.py",),
+    ),
+    Mutant(
+        "gradients may vanish by what normalizations let them grow",
+        "kerasinit/diagnosis/judge.py",
+        "if -nats > allowed + slack or nats > allowed + growth:",
+        "if -nats > allowed + growth or nats > allowed + slack:",
+        ("tests/diagnosis/test_judge.py",),
+    ),
+)
+
+MUTANTS = {
+    "fans": FANS,
+    "masks": MASKS,
+    "selection": SELECTION,
+    "rewind": REWIND,
+    "verdict": VERDICT,
+    "verify": VERIFY,
+    "resume": RESUME,
+    "judge": JUDGE,
+}

@@ -228,12 +228,13 @@ def _moved(depth, rule):
 
 
 def test_steps_of_training_move_a_fixup_network_alike_at_every_depth():
-    fixup = [_moved(depth, lambda model: rules.fixup(model, head=[])) for depth in (4, 32)]
-    zeros = [_moved(depth, rules.zero_last) for depth in (4, 32)]
+    fixup = [_moved(depth, lambda model: rules.fixup(model, head=[])) for depth in (2, 32)]
+    zeros = [_moved(depth, rules.zero_last) for depth in (2, 32)]
 
-    # In L branches whose other layers are not scaled down, a step does up to L times as much.
+    # In L branches whose other layers are not scaled down, a step does up to L times as much:
+    # here 9 times as much of 16 times as many. Fixup's do 1.0 times as much.
     assert 0.4 < fixup[1] / fixup[0] < 2.5
-    assert zeros[1] / zeros[0] > 3
+    assert zeros[1] / zeros[0] > 4
 
 
 @both

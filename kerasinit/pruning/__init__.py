@@ -34,11 +34,7 @@ from kerasinit.pruning.tfmot_bridge import prune_scope
 from kerasinit.pruning.tfmot_bridge import tfmot as _tfmot
 
 if TYPE_CHECKING:
-    from kerasinit.pruning.tfmot_bridge import (
-        ConstantSparsity,
-        PolynomialDecay,
-        PruningSchedule,
-    )
+    from kerasinit.pruning.tfmot_bridge import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 

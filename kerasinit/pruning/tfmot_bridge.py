@@ -17,15 +17,11 @@ import tensorflow as tf
 from kerasinit.pruning.prunable_layer import PrunableLayer
 
 if TYPE_CHECKING:
-    # tfmot makes its public modules while it is imported; a type checker sees only their files.
-    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
-        ConstantSparsity as ConstantSparsity,
-    )
-    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
-        PolynomialDecay as PolynomialDecay,
-    )
-    from tensorflow_model_optimization.python.core.api.sparsity.keras import (
-        PruningSchedule as PruningSchedule,
+    # A type checker knows nothing of a module that is imported by its name.
+    from tensorflow_model_optimization.python.core.api.sparsity.keras import (  # noqa: F401
+        ConstantSparsity,
+        PolynomialDecay,
+        PruningSchedule,
     )
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"

@@ -4,12 +4,12 @@ A continuation of `kerasinit.lottery.proofs`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 
 from kerasinit.lottery import kept_model, rewinds
-from kerasinit.lottery.evidence import Checks, Evidence, State, check, same_bits
+from kerasinit.lottery.evidence import Checks, Evidence, check, same_bits
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.kept_model import KeptModel
 from kerasinit.lottery.store import Place
@@ -69,8 +69,13 @@ def stepped(
         scored: The training that its ticket was pruned from; None for others.
         experiment: The run.
     """
-    counters = _counters(here.moments)
-    if OWN_STEPS in here.about or len(counters) != 1:
+    own = OWN_STEPS in here.about
+    problem = "it took steps of its own" if own else "it took no steps of its own"
+    other = own != (OWN_STEPS in first.about)
+    yield check("trainings took steps as level 0's did", "trained", "", other, problem)
+    # Level 0's, so that a counter of another type does not escape.
+    counters = [n for n, v in first.moments.items() if v.ndim == 0 and v.dtype.kind in "iu"]
+    if own or len(counters) != 1 or counters[0] not in here.moments:
         return
     (name,) = counters
     wanted = experiment.iterations
@@ -96,10 +101,6 @@ def stepped(
             )
 
 
-def _counters(moments: State) -> list[str]:
-    return [n for n, value in moments.items() if value.ndim == 0 and value.dtype.kind in "iu"]
-
-
 def kept(here: Evidence, first: Evidence | None, model: KeptModel) -> Checks:
     """Show that the model file holds the trained weights and the optimizer, bit for bit.
 
@@ -107,6 +108,14 @@ def kept(here: Evidence, first: Evidence | None, model: KeptModel) -> Checks:
     the run found to be left out when it saved the model, which is named in the words of
     ``trained.safetensors``.
     """
+    if OWN_STEPS in here.about:
+        yield check(
+            "own steps are those of a model's own class",
+            "trained",
+            "",
+            model.is_of_kerass_own_class,
+            "it says that the model took steps of its own, but its class is one of Keras'",
+        )
     missing = set(model.lacks({**here.trained, **here.moments}))
     named = kept_model.left_out(here.about)
     for file, state, claim in (
@@ -135,7 +144,9 @@ def kept(here: Evidence, first: Evidence | None, model: KeptModel) -> Checks:
             )
 
 
-def alike(configs: Mapping[Place, object]) -> Iterator[tuple[Place, str]]:
+def alike(
+    configs: Mapping[Place, object], moving: Container[Place] = ()
+) -> Iterator[tuple[Place, str]]:
     """Yield the models that are not configured as the others of a run, and how they differ.
 
     Models of a trial are alike in everything; those of different trials in all but numbers,
@@ -143,10 +154,14 @@ def alike(configs: Mapping[Place, object]) -> Iterator[tuple[Place, str]]:
 
     Args:
         configs: The configurations of the tickets' models.
+        moving: Those of models that take their own steps, which may change a number as they
+            go, such as the learning rate.
     """
     groups: dict[int | None, dict[Place, str]] = {None: {}}
     for place, config in configs.items():
-        groups.setdefault(place.trial, {})[place] = kept_model.comparable(config)
+        groups.setdefault(place.trial, {})[place] = kept_model.comparable(
+            config, numbers=place not in moving
+        )
         groups[None][place] = kept_model.comparable(config, numbers=False)
     told: set[Place] = set()
     for trial, texts in sorted(groups.items(), key=lambda item: item[0] is None):

@@ -23,9 +23,16 @@ LEFT_OUT = "not in model.keras"
 """The words of ``trained.safetensors`` that name what Keras did not save, a line for each."""
 
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
-_MOST_BYTES = {_WEIGHTS: 16 * 2**30, _CONFIG: 2**28}
+_MOST_BYTES = {_WEIGHTS: 16 * 2**30, _CONFIG: 2**26}
+# What claims this many bytes, and this many times what it takes, is a bomb: Keras compresses
+# nothing.
+_LARGE = 2**26
+_MOST_EXPANSION = 100
 # What Keras calls the state of the generators in random layers, which Keras 3 does not save.
 _RANDOM_STATE = re.compile(r"(.*/)?seed_generator_state(_\d+)?")
+
+_LIBRARIES = ("keras", "tf_keras")
+_PLAIN = ("Functional", "Model", "Sequential")
 
 _Key = tuple[str, int, tuple[int, ...], bytes]
 
@@ -63,9 +70,19 @@ class KeptModel:
             for name, dataset in _datasets(file):
                 # bfloat16, which HDF5 does not know, lies there as two opaque bytes.
                 if dataset.dtype.kind in "biuf" or dataset.dtype == np.dtype("V2"):
+                    if dataset.is_virtual or dataset.external:
+                        raise ValueError(f"{name} keeps its numbers in another file")
+                    _refuse_bomb(name, dataset.nbytes, dataset.id.get_storage_size())
                     found = moments if name.startswith("optimizer/") else weights
                     found[_key(np.asarray(dataset[()]))] += 1
         return cls(weights, moments, config)
+
+    @property
+    def is_of_kerass_own_class(self) -> bool:
+        """Whether the model is a plain one, whose steps are Keras' own."""
+        config = self.config if isinstance(self.config, dict) else {}
+        library = str(config.get("module")).partition(".")[0]
+        return library in _LIBRARIES and config.get("class_name") in _PLAIN
 
     def lacks(self, state: Mapping[str, np.ndarray]) -> list[str]:
         """Return the variables of the model and its optimizer that are not there bit for bit.
@@ -135,7 +152,13 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > _MOST_BYTES[name]:
         raise ValueError(f"{path} announces {info.file_size} bytes of {name}")
+    _refuse_bomb(name, info.file_size, info.compress_size)
     return archive.read(info)
+
+
+def _refuse_bomb(what: str, claimed: int, stored: int) -> None:
+    if claimed > _LARGE and claimed > _MOST_EXPANSION * stored:
+        raise ValueError(f"{what} claims to be {claimed} bytes, but takes {stored}")
 
 
 def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:

@@ -141,13 +141,19 @@ def whole(here: Evidence, first: Evidence) -> Checks:
         ("trained", here.trained, first.start),
         ("optimizer", here.moments, first.moments),
     ):
-        different = sorted(set(mine) ^ set(theirs))
+        different = sorted(
+            name
+            for name in {*mine, *theirs}
+            if name not in mine
+            or name not in theirs
+            or (mine[name].shape, mine[name].dtype) != (theirs[name].shape, theirs[name].dtype)
+        )
         yield check(
             "no variable is missing",
             file,
             "",
             different,
-            f"it and level 0 differ in having {', '.join(different)}",
+            f"it and level 0 differ in having {', '.join(different)}, or in shape or type",
         )
     wrong = dict(here.owners) != dict(first.owners) or not set(here.owners) <= set(here.moments)
     yield check(

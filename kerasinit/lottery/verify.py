@@ -25,12 +25,12 @@ _FILES = {
     "curve": "curve.csv",
     "result": "result.json",
 }
-# What reading a damaged file may raise; NumPy, JSON and zip have errors of their own kinds.
-_NOT_SHOWN = (
+NOT_SHOWN = (
     "What only another training could contradict (a loss, an accuracy, the live moments of a "
     "control) is as the files say it; only a published digest of the run proves that nobody "
     "wrote them anew."
 )
+# What reading a damaged file may raise; NumPy, JSON and zip have errors of their own kinds.
 _DAMAGE = (ValueError, TypeError, KeyError, OSError, ArithmeticError, RuntimeError)
 
 
@@ -168,10 +168,14 @@ def verify(run: Run) -> Proof:
         inquiry.fail("no training is missing or added", None, path.name, problem)
     changed = _check_files(inquiry, folder, there)
     configs: dict[Place, Any] = {}
+    moving: set[Place] = set()
     for trial in range(experiment.trials):
-        configs |= _check_trial(inquiry, store, trial, changed)
+        for here, config in _check_trial(inquiry, store, trial, changed):
+            configs[here.place] = config
+            if end_proofs.OWN_STEPS in here.about:
+                moving.add(here.place)
     claim = "models of a run are configured alike"
-    wrong = dict(end_proofs.alike(configs))
+    wrong = dict(end_proofs.alike(configs, moving))
     for place in configs:
         inquiry.count(claim)
         if place in wrong:
@@ -221,7 +225,7 @@ class _Inquiry:
                 f"Keras does not save {', '.join(self._unsaved)} as it is: model.keras is not "
                 f"compared with it."
             )
-        notes.append(_NOT_SHOWN)
+        notes.append(NOT_SHOWN)
         return Proof(trainings, dict(self._checks), tuple(self._findings), tuple(notes))
 
 
@@ -259,10 +263,9 @@ def _check_files(
 
 def _check_trial(
     inquiry: _Inquiry, store: Store, trial: int, changed: set[tuple[Place | None, str]]
-) -> dict[Place, Any]:
-    """Go through a trial; return the configurations of its models."""
+) -> Iterator[tuple[Evidence, Any]]:
+    """Go through a trial; yield its tickets with the configurations of their models."""
     experiment = store.experiment
-    configs: dict[Place, Any] = {}
     first: Evidence | None = None
     tickets: dict[int, Evidence] = {}
     for place in store.places():
@@ -282,7 +285,7 @@ def _check_trial(
         if place.branch == "ticket" and (place, _FILES["model"]) not in changed:
             model = _model(inquiry, place, store.stage(place).model_path)
             if model is not None:
-                configs[place] = model.config
+                yield here, model.config
                 inquiry.hear(place, end_proofs.kept(here, first, model))
                 inquiry.not_saved(kept_model.left_out(here.about))
                 inquiry.not_saved(
@@ -317,7 +320,6 @@ def _check_trial(
             inquiry.hear(place, end_proofs.stepped(here, first, None, experiment))
             if not CONTROLS[place.branch].fresh:
                 inquiry.hear(place, proofs.started(here, first, None, experiment))
-    return configs
 
 
 def _model(inquiry: _Inquiry, place: Place, path: Path) -> KeptModel | None:

@@ -181,6 +181,8 @@ def test_a_model_that_takes_its_own_steps_may_take_any_number(tmp_path):
                     loss = self.compute_loss(x, y, self(x, training=True))
                 gradients = tape.gradient(loss, self.trainable_variables)
                 self.optimizer.apply(gradients, self.trainable_variables)
+            # A rate that falls as the model goes stands in its configuration, too.
+            self.optimizer.learning_rate.assign(self.optimizer.learning_rate * 0.9)
             return {"loss": loss}
 
     def build():

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from kerasinit import cli, lottery
-from kerasinit.lottery import controls, evidence, kept_model, manifest, proofs, report
+from kerasinit.lottery import controls, end_proofs, evidence, kept_model, manifest, proofs, report
 from kerasinit.lottery.store import Place, Store
 from kerasinit.lottery.ticket import read_tensors
 from kerasinit.masks import Masks
@@ -299,6 +299,27 @@ def test_a_forged_optimizer_behind_a_repaired_manifest_is_found(copied, place, n
     assert (claim, place.trial, place.level, place.branch) in found
 
 
+def test_a_counter_of_another_type_and_steps_of_its_own_do_not_escape(copied):
+    _forge(
+        copied, CONTROL, "optimizer", lambda a: a.update({"optimizer/000": np.array(7, "float32")})
+    )
+    found = _found(copied)
+    assert ("no variable is missing", 1, 1, "reinit", "optimizer.safetensors", "") in found
+    assert (COUNTED, 1, 1, "reinit", "optimizer.safetensors", "optimizer/000") in found
+
+    for place in (CONTROL, LAST):
+        path = copied.path(place) / "trained.safetensors"
+        path.write_bytes(
+            safetensors.numpy.save(read_tensors(path)[0], metadata={end_proofs.OWN_STEPS: "Mine"})
+        )
+        _repair(copied, place)
+    found = _found(copied)
+    for place in (CONTROL, LAST):
+        where = (place.trial, place.level, place.branch, "trained.safetensors", "")
+        assert ("trainings took steps as level 0's did", *where) in found
+    assert ("own steps are those of a model's own class", 1, 2, "ticket", where[3], "") in found
+
+
 def test_a_rewind_point_that_counted_otherwise_is_found(copied):
     _forge(copied, DENSE, "rewind", lambda a: a["optimizer/000"].__setitem__((), 7))
 
@@ -356,6 +377,17 @@ def test_a_model_that_is_configured_otherwise_is_found(copied, places, change, p
         (place.trial, place.level, "model.keras") for place in places
     ]
     assert all(problem in f.problem for f in findings)
+
+
+def test_a_model_file_that_unpacks_to_far_more_is_not_read(copied):
+    path = copied.stage(LAST).model_path
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(2**26 + 1))
+    _repair(copied, LAST)
+
+    (finding,) = (f for f in lottery.verify(copied).findings if f.file == "model.keras")
+    assert "model.weights.h5 claims to be 67108865 bytes, but takes" in finding.problem
 
 
 def test_names_seeds_and_scripts_make_no_other_configuration():

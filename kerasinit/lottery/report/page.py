@@ -13,6 +13,7 @@ from kerasinit.lottery.report.layers import layers_section, masks_section, ticke
 from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, spread, summaries
 from kerasinit.lottery.store import Place, Row, Run, Store
 from kerasinit.lottery.verdict import Verdict, verdict
+from kerasinit.lottery.verify import NOT_SHOWN
 from kerasinit.markup import Markup, element, grid, joined
 
 _MOST_CURVES = len(plots.COLORS)
@@ -228,6 +229,14 @@ def _specification(store: Store) -> Markup:
         grid(["field", "as an option", "meaning"], lines, "Every field", words=True),
         element("p", "Made by: ", ", ".join(made) or "not known", "."),
         element("p", "SHA-256 of the data: ", element("code", data)),
+        element(
+            "p",
+            element("code", "kerasinit lottery verify RUN"),
+            f" shows from the files that masks and weights are what they should be. {NOT_SHOWN} "
+            "Its digest: ",
+            element("code", "kerasinit lottery digest RUN"),
+            ".",
+        ),
     )
 
 

@@ -7,14 +7,14 @@ declared there, once.
 import json
 import sys
 import typing
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from kerasinit import cli_diagnosis, cli_questions
+from kerasinit import cli_diagnosis, cli_questions, terminal
 from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
@@ -89,12 +89,12 @@ def _run(
     if spec is not None or preset is not None:
         # `presets.expand` has put their options in their place, wherever it could tell them.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
-    console = Console()
+    console = terminal.console()
     with ConsoleWatch(console) as watch:
         store = run(
             experiment, out=out, watch=watch, checkpoint_every=checkpoint_every, workers=workers
         )
-    console.print(report.table(store))
+    terminal.show(console, report.table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
     wrote = [
         ("everything", store.folder),
@@ -108,9 +108,9 @@ def _run(
             report.plot(store, picture)
         wrote.append(("picture", picture))
     except ImportError as error:
-        console.print(f"No picture: {error}")
+        terminal.write(console, f"No picture: {error}")
     for what, path in wrote:
-        console.print(f"{what + ':':18s} {path}", soft_wrap=True, highlight=False)
+        terminal.write(console, f"{what + ':':18s} {path}")
     return 0
 
 
@@ -143,13 +143,13 @@ def _report(
     if json_:
         print(json.dumps(report.rows(folder), indent=2))
         return 0
-    console = Console()
-    console.print(report.table(store))
+    console = terminal.console()
+    terminal.show(console, report.table(store))
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
     for what, path in wrote.items():
-        console.print(f"{what + ':':12s} {path}", soft_wrap=True, highlight=False)
+        terminal.write(console, f"{what + ':':12s} {path}")
     return 0
 
 
@@ -175,7 +175,7 @@ def _verdict(
         return 0
     trials = store.experiment.trials
     title = f"{store.experiment.model} on {store.experiment.dataset}, trials: {trials}"
-    Console().print(verdict_table(verdicts, title=title))
+    terminal.show(terminal.console(), verdict_table(verdicts, title=title))
     return 0
 
 
@@ -209,10 +209,12 @@ def _verify(
     if json_:
         print(json.dumps(proof.to_dict(), indent=2))
         return 0 if proof.holds else 1
-    console = Console()
+    console = terminal.console()
     console.print(proof.table())
     for finding in proof.findings:
-        console.print(f"FAILED {finding}", soft_wrap=True, highlight=False, markup=False)
+        terminal.write(console, f"FAILED {finding}")
+    for note in proof.notes:
+        terminal.write(console, f"Note: {note}")
     console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
     return 0 if proof.holds else 1
 
@@ -231,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words after ``kerasinit``; those of the process by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    terminal.print_undecoded()
+    usual, warnings.formatwarning = warnings.formatwarning, _without_source
     try:
         if words[:2] == ["lottery", "run"]:
             words[2:] = presets.expand(words[2:])
@@ -243,4 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = " What was finished is kept; the same command goes on."
         print(f"Stopped.{kept if words[:1] == ['lottery'] else ''}", file=sys.stderr)
         code = 130
+    finally:
+        warnings.formatwarning = usual
     sys.exit(code)
+
+
+def _without_source(message: Warning | str, *_: object, **__: object) -> str:
+    """Return a warning as who types commands reads it: without a line of our source."""
+    return f"Warning: {message}\n"

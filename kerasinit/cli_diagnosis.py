@@ -1,14 +1,14 @@
 """The commands ``diagnose`` and ``compare``, a part of the command line."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 
-from kerasinit import diagnosis, made_data, npz_files, saved_models
+from kerasinit import diagnosis, made_data, npz_files, saved_models, terminal
 from kerasinit.comparison import Comparison
 from kerasinit.lottery import files, models
 from kerasinit.lottery.report.outputs import new_outputs
@@ -115,7 +115,7 @@ def _compare(
     from kerasinit.lottery.questions.initializer_sweep import whole_names
 
     outputs = new_outputs({"html": html, "png": png})
-    progress = Console(stderr=True)
+    progress = terminal.console(stderr=True)
     found = compare(
         model,
         whole_names(initializers),
@@ -130,7 +130,7 @@ def _compare(
         stop=stop,
         seed=seed,
         xla=xla,
-        say=lambda line: progress.print(line, soft_wrap=True, highlight=False, markup=False),
+        say=lambda line: terminal.write(progress, line),
     )
     for name, path in outputs.items():
         content = found.to_html().encode() if name == "html" else _png(found)
@@ -138,8 +138,8 @@ def _compare(
     if json_:
         print(found.to_json())
         return 0
-    console = Console(highlight=False, markup=False)
-    console.print(found.table())
+    console = terminal.console()
+    terminal.show(console, found.table())
     for line in found.said():
         console.print(line)
     _name(outputs)
@@ -157,15 +157,18 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
     there = npz_files.names_in(path)
     end = "_train" if "x" not in there or "x_train" in there else ""
     names = [f"x{end}", *([f"y{end}"] if f"y{end}" in there else [])]
-    arrays = list(npz_files.read(path, names).values())
-    for name, array in zip(names, arrays, strict=True):
-        if not np.issubdtype(array.dtype, np.number) or array.ndim < 1:
-            raise ValueError(
-                f"{path}: {name} has dtype {array.dtype} and shape {array.shape}; expected "
-                f"numbers, examples first."
-            )
-    if len({len(array) for array in arrays}) > 1:
-        raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
+
+    def check(headers: Mapping[str, npz_files.Header]) -> None:
+        for name, (shape, dtype) in headers.items():
+            if not np.issubdtype(dtype, np.number) or not shape:
+                raise ValueError(
+                    f"{path}: {name} has dtype {dtype} and shape {shape}; expected numbers, "
+                    f"examples first."
+                )
+        if len({shape[0] for shape, _ in headers.values()}) > 1:
+            raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
+
+    arrays = list(npz_files.read(path, names, check).values())
     x, y = arrays[0], arrays[1] if len(arrays) > 1 else None
     if x.dtype == np.uint8:
         # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether
@@ -176,4 +179,4 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
 
 def _name(outputs: dict[str, Path]) -> None:
     for what, path in outputs.items():
-        Console().print(f"{what + ':':6s} {path}", soft_wrap=True, highlight=False)
+        terminal.write(terminal.console(), f"{what + ':':6s} {path}")

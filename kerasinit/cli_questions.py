@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from kerasinit.lottery import Experiment
+from kerasinit import terminal
+from kerasinit.lottery import Experiment, models
 from kerasinit.lottery.progress import ConsoleWatch
 
 
@@ -25,6 +25,7 @@ def _lmc(
     levels: Annotated[list[int] | None, tyro.conf.arg(name="level", metavar="N ...")] = None,
     points: int = 11,
     dataset: str | None = None,
+    model: str | None = None,
     out: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
@@ -35,6 +36,7 @@ def _lmc(
         levels: the levels to ask about, beside level 0; if not given, the last one
         points: how many points of the line between two networks are looked at
         dataset: where the run's data are now, if they were moved
+        model: where the run's model is now, module:function, if it came from a script
         out: the folder for the answers; if not given, the run's name and -lmc
         json_: print an object for programs instead of the table
     """
@@ -43,7 +45,10 @@ def _lmc(
     from kerasinit.lottery.questions import lmc
 
     data = None if dataset is None else load(dataset)
-    found = lmc(folder, levels=levels or (), points=points, out=out, data=data, say=_say)
+    build = None if model is None else models.find(model)
+    found = lmc(
+        folder, levels=levels or (), points=points, out=out, data=data, build=build, say=_say
+    )
     return _answer(found, json_)
 
 
@@ -52,6 +57,7 @@ def _transfer(
     to: Annotated[str, tyro.conf.arg(metavar="DATASET")],
     levels: Annotated[list[int] | None, tyro.conf.arg(name="level", metavar="N ...")] = None,
     iterations: int | None = None,
+    model: str | None = None,
     out: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
@@ -62,12 +68,16 @@ def _transfer(
         to: the other data: digits, mnist, or FILE.npz, with examples of the run's shape
         levels: the levels of the tickets; if not given, the last one
         iterations: optimizer steps of each training; if not given, those of the run
+        model: where the run's model is now, module:function, if it came from a script
         out: the folder for the answers; if not given, the run's name, -on- and the data's
         json_: print an object for programs instead of the table
     """
     from kerasinit.lottery.questions import transfer
 
-    found = transfer(folder, to, levels=levels or (), iterations=iterations, out=out, say=_say)
+    build = None if model is None else models.find(model)
+    found = transfer(
+        folder, to, levels=levels or (), iterations=iterations, out=out, build=build, say=_say
+    )
     return _answer(found, json_)
 
 
@@ -118,7 +128,7 @@ def _sweep(
     from kerasinit.lottery.questions import sweep
     from kerasinit.lottery.questions.initializer_sweep import whole_names
 
-    console = Console(stderr=json_)
+    console = terminal.console(stderr=json_)
     found = sweep(
         whole_names(initializers),
         experiment,
@@ -132,7 +142,7 @@ def _sweep(
 
 def _say(line: str) -> None:
     """Write a line that is no part of the answer."""
-    Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+    terminal.write(terminal.console(stderr=True), line)
 
 
 def _answer(found: typing.Any, as_json: bool) -> int:
@@ -140,5 +150,5 @@ def _answer(found: typing.Any, as_json: bool) -> int:
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
     else:
-        Console().print(found.table())
+        terminal.show(terminal.console(), found.table())
     return 0

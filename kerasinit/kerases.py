@@ -220,6 +220,11 @@ def read(variable: Any) -> np.ndarray:
     return np.array(variable.numpy())
 
 
+def dtype_of(variable: Any) -> str:
+    """Return the name of a variable's dtype, ``float32`` in both Kerases."""
+    return tf.as_dtype(variable.dtype).name
+
+
 def assign(variable: Any, value: Any) -> None:
     """Give a variable of either Keras a new value of the same shape."""
     tensor(variable).assign(value)

@@ -112,7 +112,7 @@ class Recommendation(Sequence[Rule]):
             table.add_column(head, overflow="fold")
         for row in self.rows:
             table.add_row(row.name, _written(row.initializer), row.reason)
-        console = Console(width=100, color_system=None, highlight=False, markup=False)
+        console = Console(width=100, color_system=None, highlight=False, markup=False, emoji=False)
         with console.capture() as capture:
             console.print(table)
             console.print("kerasinit.reinitialize(model, recommendation, seed=1) applies it.")

@@ -170,7 +170,7 @@ class Report:
             new = placement.described(change.initializer)
             shape = " x ".join(map(str, change.shape)) or "scalar"
             table.add_row(change.name, shape, change.role, *fans, new)
-        console = Console(width=160, color_system=None)
+        console = Console(width=160, color_system=None, markup=False, emoji=False)
         with console.capture() as capture:
             console.print(table)
         return f"{capture.get()}seed {self.seed}"

@@ -1,6 +1,5 @@
 """A saved model, made again by the Keras that saved it, without running code from the file."""
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import h5py
 import keras
 import tf_keras
+
+from kerasinit import json_files
 
 _MOST_JSON = 2**28
 
@@ -46,7 +47,10 @@ def _keras_version(path: Path) -> str:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                return str(_json(archive.read("metadata.json"))["keras_version"])
+                if archive.getinfo("metadata.json").file_size > json_files.MOST_BYTES:
+                    raise ValueError(f"{path} is damaged: its metadata.json is too large.")
+                metadata = json_files.parse(archive.read("metadata.json"), f"{path}: metadata.json")
+                return str(metadata["keras_version"])
         with h5py.File(path, "r") as file:
             described = file.attrs.get("model_config")
             if described is None:
@@ -54,24 +58,19 @@ def _keras_version(path: Path) -> str:
                     f"{path} holds weights and no model. Save it whole, with model.save(path)."
                 )
             # The loader of such files in tf_keras knows no safe mode.
-            if _has_code(_json(described)):
+            config = json_files.parse(described, str(path), _MOST_JSON, json_files.OF_A_MODEL)
+            if _has_code(config):
                 raise ValueError(
                     f"{path} holds a Lambda layer with a Python function, which would have to be "
                     f"run. Use a named and registered function, or a layer of your own."
                 )
             version = file.attrs.get("keras_version", "2.")
             return version.decode() if isinstance(version, bytes) else str(version)
-    except (KeyError, OSError, zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as e:
+    except (KeyError, TypeError, OSError, zipfile.BadZipFile) as e:
         raise ValueError(
             f"{path} is no .keras and no .h5 file of a model ({e}). Give what "
             f"model.save('model.keras') wrote."
         ) from e
-
-
-def _json(content: bytes | str) -> Any:
-    if len(content) > _MOST_JSON:
-        raise ValueError(f"The description of the model has {len(content)} bytes.")
-    return json.loads(content)
 
 
 def _has_code(config: Any) -> bool:

@@ -7,7 +7,6 @@ for, is refused.
 
 import contextlib
 import io
-import json
 import os
 import zipfile
 import zlib
@@ -20,7 +19,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import saved_names, suggest, tensor_files
+from kerasinit import json_files, saved_names, suggest, tensor_files
 
 _Path = str | os.PathLike[str]
 
@@ -167,10 +166,8 @@ def _member(path: _Path, archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _config(path: _Path, archive: zipfile.ZipFile) -> Any:
-    try:
-        return json.loads(_member(path, archive, "config.json"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its config.json is no JSON ({error}).") from error
+    content = _member(path, archive, "config.json")
+    return json_files.parse(content, f"{path}: config.json", _LARGE, json_files.OF_A_MODEL)
 
 
 def _hdf5(path: _Path, file: h5py.File, config: Any) -> dict[str, _Stored]:
@@ -183,12 +180,12 @@ def _hdf5(path: _Path, file: h5py.File, config: Any) -> dict[str, _Stored]:
     others: Mapping[str, tuple[str, ...]] = {}
     layers: frozenset[str] = frozenset()
     # A configuration that is not as Keras writes it gives no names.
-    with contextlib.suppress(AttributeError, KeyError, RecursionError, TypeError, ValueError):
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
         if config is not None:
             groups = Counter(name.rsplit("/", 1)[0] for name in datasets)
             others, layers = saved_names.in_weights_file(config, groups), saved_names.paths(config)
         elif (described := file.attrs.get("model_config")) is not None:
-            config = json.loads(described)
+            config = json_files.parse(described, str(path), _LARGE, json_files.OF_A_MODEL)
             others, layers = saved_names.in_h5_file(config, datasets), saved_names.paths(config)
     structural = {word for words in others.values() for word in words}
 

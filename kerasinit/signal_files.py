@@ -101,15 +101,16 @@ class SignalTable:
     def _has_rows(self) -> bool:
         if not self._has_header():
             return False
+        wanted = ",".join(COLUMNS)
         with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            if tuple(header) != COLUMNS:
+            # However long the first line is: what is longer than ours is not ours.
+            header = file.readline(len(wanted) + 2)
+            if header.rstrip("\r\n") != wanted:
                 raise ValueError(
-                    f"{self.path} is there already and has other columns, {','.join(header)[:60]}, "
-                    f"not {','.join(COLUMNS)}. It is left as it is; name another file."
+                    f"{self.path} is there already and has other columns, {header.strip()[:60]}, "
+                    f"not {wanted}. It is left as it is; name another file."
                 )
-            return next(lines, None) is not None
+            return bool(file.read(1))
 
 
 class SignalEvents:
@@ -123,6 +124,7 @@ class SignalEvents:
 
     Raises:
         TypeError: If it is no path.
+        ValueError: If it is a file.
     """
 
     def __init__(self, folder: Any) -> None:
@@ -131,6 +133,8 @@ class SignalEvents:
                 f"Expected as log_dir the path of a folder, such as 'logs/first'; got {folder!r}."
             )
         self.folder = os.fspath(folder)
+        if os.path.exists(self.folder) and not os.path.isdir(self.folder):
+            raise ValueError(f"log_dir must name a folder; {self.folder} is a file.")
         self._writer: Any = None
 
     def write(self, step: int, diagnosis: Diagnosis) -> None:

@@ -328,3 +328,11 @@ def test_wrong_input_is_refused_at_once(arguments, error, words):
 @BOTH
 def test_it_is_a_callback_of_either_keras(library):
     assert isinstance(kerasinit.SignalMonitor(X), library.callbacks.Callback)
+
+
+def test_files_that_are_not_ours_are_named(tmp_path):
+    (tmp_path / "long.csv").write_text("x" * 10**6)
+    with pytest.raises(ValueError, match=r"long\.csv is there already and has other columns, xxx"):
+        kerasinit.SignalMonitor(X, Y, csv=tmp_path / "long.csv")
+    with pytest.raises(ValueError, match=r"log_dir must name a folder; .*long\.csv is a file"):
+        kerasinit.SignalMonitor(X, Y, log_dir=tmp_path / "long.csv")

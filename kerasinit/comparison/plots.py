@@ -30,7 +30,8 @@ def figure(comparison: "Comparison") -> "Figure":
     drawn = plots.new_figure(8, 5)
     axes = drawn.subplots()
     draw(axes, comparison)
-    axes.set_title(f"{comparison.setting.model} on {comparison.setting.data}", fontsize=10)
+    title = plots.literal(f"{comparison.setting.model} on {comparison.setting.data}")
+    axes.set_title(title, fontsize=10)
     return drawn
 
 
@@ -61,7 +62,7 @@ def draw(axes: "Axes", comparison: "Comparison") -> None:
             markersize=4,
             markevery=max(1, len(steps) // 8),
             linewidth=1.3,
-            label=choice.name + (f" ({choice.stop.kind})" if choice.stop else ""),
+            label=plots.literal(choice.name) + (f" ({choice.stop.kind})" if choice.stop else ""),
         )
         axes.fill_between(
             steps,

@@ -7,6 +7,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from kerasinit import terminal
+
 if TYPE_CHECKING:
     from kerasinit.comparison.result import Band, Choice, Comparison
 
@@ -21,8 +23,10 @@ def table(comparison: "Comparison") -> Table:
     """
     setting, target, best = comparison.setting, comparison.target, comparison.best
     shown = Table(
-        title=f"{setting.model} on {setting.data}: {setting.steps} steps of {setting.batch_size}, "
-        f"{setting.seeds} {'seeds' if setting.seeds > 1 else 'seed'}",
+        title=terminal.literal(
+            f"{setting.model} on {setting.data}: {setting.steps} steps of {setting.batch_size}, "
+            f"{setting.seeds} {'seeds' if setting.seeds > 1 else 'seed'}"
+        ),
         caption=f"Loss of {setting.held_out} held-out examples{how(comparison)}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -35,7 +39,7 @@ def table(comparison: "Comparison") -> Table:
         shown.add_column(head, justify="right", no_wrap=True)
     for choice in comparison.choices:
         name = f"{choice.name}{' *' if choice is best else ''}"
-        shown.add_row(name, *cells(choice, target))
+        shown.add_row(terminal.literal(name), *cells(choice, target))
     return shown
 
 
@@ -89,7 +93,7 @@ def text(comparison: "Comparison") -> str:
     Args:
         comparison: What is to be shown.
     """
-    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False)
+    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table(comparison))
         for line in comparison.said():

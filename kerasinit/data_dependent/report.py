@@ -78,7 +78,7 @@ class Report:
             numbers = (row.before, row.variance, row.mean, row.scale)
             shown = ["" if number is None else f"{number:.4g}" for number in numbers]
             table.add_row(row.name, row.layer, *shown, str(row.iterations), row.note)
-        console = Console(width=140, color_system=None)
+        console = Console(width=140, color_system=None, markup=False, emoji=False)
         with console.capture() as capture:
             console.print(table)
         end = "" if self.seed is None else f", seed {self.seed}"

@@ -43,7 +43,7 @@ def text(diagnosis: "Diagnosis") -> str:
             _short(row.weight_gradient),
             told.get(row.layer, ""),
         )
-    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False)
+    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
         measured = diagnosis.measured

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasinit import json_files
 from kerasinit.lottery import files
 from kerasinit.lottery.ticket import read_tensors, serialized
 from kerasinit.lottery.training import Course, Point, State
@@ -118,7 +119,7 @@ class Checkpoint:
             raise _ForeignError
         if words["belongs"] != self._belongs:
             raise _ForeignError
-        course = json.loads(words["course"])
+        course = json_files.parse(words["course"], self._path.name)
         groups: dict[str, State] = {"state": {}, "best_state": {}, "kept": {}}
         for name, value in tensors.items():
             group, _, rest = name.partition("/")

@@ -3,13 +3,16 @@
 import functools
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kerasinit import npz_files, streams, suggest
+from kerasinit.lottery.classes import inputs, labels, plain_array, require_fit
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _BUILT_IN = ("cifar10", "digits", "mnist")
@@ -21,18 +24,24 @@ _HASHED_AT_ONCE = 1000
 class Dataset:
     """Training and test examples of a classification, in memory.
 
+    Every example is of one class: several labels for an example, regression, and inputs in
+    several arrays are not supported, and refused.
+
     Args:
-        x_train: Inputs, examples first. ``uint8`` is divided by 255, floating
+        x_train: Inputs, one array, examples first. ``uint8`` is divided by 255, floating
             point is taken as it is.
-        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row of
-            ``num_classes`` values per example.
+        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row per example with
+            a share for each class: the shares add up to 1 and one is the largest.
         x_test: Inputs that are only ever used to measure accuracy.
         y_test: Their labels.
         name: What the report calls it.
 
     Raises:
         ValueError: If lengths differ, an array is empty, values are not finite or
-            not of a type named above.
+            not of a type named above, or labels are no classes.
+
+    Warns:
+        UserWarning: If the labels announce more classes than there are examples.
 
     Example:
     >>> data = Dataset(np.zeros((12, 4), "float32"), np.arange(12) % 2,
@@ -48,30 +57,27 @@ class Dataset:
     name: str = "arrays"
 
     def __post_init__(self) -> None:
-        for part in ("train", "test"):
-            x, y = np.asarray(getattr(self, f"x_{part}")), np.asarray(getattr(self, f"y_{part}"))
-            if x.ndim < 2 or not x.size:
-                raise ValueError(
-                    f"{self.name}: x_{part} has shape {x.shape}; expected examples first and at "
-                    f"least one feature, as in (60000, 28, 28)."
-                )
-            if len(x) != len(y):
-                raise ValueError(
-                    f"{self.name}: x_{part} has {len(x)} examples and y_{part} {len(y)} labels; "
-                    f"they must be as many."
-                )
+        if not isinstance(self.name, str):
+            raise TypeError(f"Expected as name what a report calls the data; got {self.name!r}.")
+        arrays = {n: plain_array(getattr(self, n), f"{self.name}: {n}") for n in _ARRAYS}
+        require_fit({n: (a.shape, a.dtype) for n, a in arrays.items()}, self.name)
+        for name, array in arrays.items():
+            checked = inputs if name.startswith("x") else labels
             # A frozen data class sets its own fields through object.
-            object.__setattr__(self, f"x_{part}", _inputs(x, f"{self.name}: x_{part}"))
-            object.__setattr__(self, f"y_{part}", _labels(y, f"{self.name}: y_{part}"))
-        for what in ("x", "y"):
-            train, test = (getattr(self, f"{what}_{part}").shape[1:] for part in ("train", "test"))
-            if train != test:
-                raise ValueError(
-                    f"{self.name}: one example of {what}_train has shape {train}, one of "
-                    f"{what}_test {test}; they must be equal."
-                )
-        if len(self.x_train) < 10:
-            raise ValueError(f"{self.name}: {len(self.x_train)} training examples are too few.")
+            object.__setattr__(self, name, checked(array, f"{self.name}: {name}"))
+        if self.y_train.ndim == 1:
+            self._compare_classes()
+
+    def _compare_classes(self) -> None:
+        examples = len(self.x_train) + len(self.x_test)
+        if self.num_classes > examples:
+            warnings.warn(
+                f"{self.name}: labels are class numbers from 0 on, and the largest, "
+                f"{self.num_classes - 1}, announces {self.num_classes} classes; there are "
+                f"{examples} examples. Number the classes that there are: "
+                f"numpy.unique(labels, return_inverse=True)[1].",
+                stacklevel=4,
+            )
 
     def __repr__(self) -> str:
         return (
@@ -208,24 +214,47 @@ def glance(name: str) -> tuple[str, tuple[int, ...]] | None:
     path = Path(name)
     if path.suffix != ".npz" or not path.exists():
         return None
-    arrays = npz_files.read(path, _ARRAYS)
-    if any(arrays[name].ndim < 2 for name in ("x_train", "x_test")):
-        return None  # `load` says what is wrong with it
-    return _digest(arrays), arrays["x_train"].shape[1:]
+    arrays = npz_files.read(path, _ARRAYS, lambda headers: require_fit(headers, str(path)))
+    return _digest(arrays, f"{path}: "), arrays["x_train"].shape[1:]
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+def require_dataset(data: Any, argument: str = "data") -> Dataset:
+    """Return data if they are a `Dataset`.
+
+    Raises:
+        TypeError: If they are not; it says how to make one of what is common.
+
+    Example:
+    >>> require_dataset(((1, 2), (3, 4)))
+    Traceback (most recent call last):
+    ...
+    TypeError: Expected as data a kerasinit.lottery.Dataset; got a tuple. A lottery takes arrays \
+in memory: Dataset(x_train, y_train, x_test, y_test). Data with a name or in a file go into the \
+experiment: Experiment(dataset="FILE.npz").
+    """
+    if isinstance(data, Dataset):
+        return data
+    kind = type(data)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    raise TypeError(
+        f"Expected as {argument} a kerasinit.lottery.Dataset; got a {module}{kind.__qualname__}. A "
+        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Data with a "
+        f'name or in a file go into the experiment: Experiment(dataset="FILE.npz").'
+    )
+
+
+def _digest(arrays: Mapping[str, np.ndarray], where: str = "") -> str:
     """Hash arrays as a `Dataset` holds them, a part at a time."""
     sha = hashlib.sha256()
     for name in _ARRAYS:
         array = arrays[name]
         if name.startswith("y"):
-            array = _labels(array, name)
+            array = labels(array, where + name)
         dtype = np.dtype(np.float32) if name.startswith("x") else array.dtype
         sha.update(f"{name}{dtype.str}{array.shape}".encode())
         for start in range(0, len(array), _HASHED_AT_ONCE):
             part = array[start : start + _HASHED_AT_ONCE]
-            part = _inputs(part, name) if name.startswith("x") else part
+            part = inputs(part, where + name) if name.startswith("x") else part
             sha.update(np.ascontiguousarray(part).data)
     return sha.hexdigest()
 
@@ -238,12 +267,12 @@ def _digits() -> Dataset:
             "The data set 'digits' comes with scikit-learn, which is not installed: "
             "pip install 'kerasinit[examples]'."
         ) from error
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, numbers = load_digits(return_X_y=True)
     # The split is part of what "digits" means, whatever a run's seed.
-    order = np.random.Generator(np.random.SFC64(0)).permutation(len(labels))
-    pixels, labels = (pixels[order] / 16).astype("float32"), labels[order]
-    test = len(labels) // 5
-    return Dataset(pixels[test:], labels[test:], pixels[:test], labels[:test], name="digits")
+    order = np.random.Generator(np.random.SFC64(0)).permutation(len(numbers))
+    pixels, numbers = (pixels[order] / 16).astype("float32"), numbers[order]
+    test = len(numbers) // 5
+    return Dataset(pixels[test:], numbers[test:], pixels[:test], numbers[:test], name="digits")
 
 
 def _downloaded(name: str) -> Dataset:
@@ -261,30 +290,9 @@ def _downloaded(name: str) -> Dataset:
 
 
 def _npz(path: Path) -> Dataset:
-    return Dataset(**npz_files.read(path, _ARRAYS), name=path.stem)
-
-
-def _inputs(x: np.ndarray, what: str) -> np.ndarray:
-    if x.dtype == np.uint8:
-        return np.divide(x, np.float32(255), dtype=np.float32)
-    if not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(
-            f"{what} has dtype {x.dtype}; expected uint8 (divided by 255 here) or floating "
-            f"point. Scale it, then use .astype('float32')."
-        )
-    if not np.isfinite(x).all():
-        raise ValueError(f"{what} has values that are not finite (NaN or infinity).")
-    return x.astype(np.float32, copy=False)
-
-
-def _labels(y: np.ndarray, what: str) -> np.ndarray:
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim == 2 and np.isfinite(y).all():
-        return y.astype(np.float32)
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
-        raise ValueError(
-            f"{what} has dtype {y.dtype} and shape {y.shape}; expected class numbers from 0 on, "
-            f"integers of shape (n,), or one row of class values per example."
-        )
-    return y.astype(np.int32)
+    arrays = npz_files.read(path, _ARRAYS, lambda headers: require_fit(headers, str(path)))
+    try:
+        return Dataset(**arrays, name=path.stem)
+    except ValueError as error:
+        said = str(error).removeprefix(f"{path.stem}: ")
+        raise ValueError(f"{path}: {said}") from error

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from kerasinit.lottery.store import Place, Stage, Store
+from kerasinit.lottery.store import Place, Run, Stage, Store
 from kerasinit.lottery.ticket import read_tensors
 
 
-def digest(store: Store, *, partial: bool = False) -> str:
+def digest(run: Run, *, partial: bool = False) -> str:
     """Return the digest of a run: the same numbers, the same digest, to the last bit.
 
     It covers the experiment, the examples, and of each training every array (masks,
@@ -23,7 +23,7 @@ def digest(store: Store, *, partial: bool = False) -> str:
     new run could contradict, such as the accuracies.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         partial: Whether to take what is there of a run that is not finished.
 
     Returns:
@@ -42,6 +42,7 @@ def digest(store: Store, *, partial: bool = False) -> str:
     ...     print(digest(store, partial=True) == digest(other, partial=True))
     True
     """
+    store = Store.of(run)
     missing = store.missing()
     if missing and not partial:
         raise ValueError(
@@ -65,7 +66,7 @@ def _add_stage(sha: "hashlib._Hash", stage: Stage) -> None:
         _add(sha, path.name, _json(about))
         for name, array in sorted(arrays.items()):
             _add(sha, f"{name} {array.dtype} {array.shape}", array.tobytes())
-    _add(sha, "curve", (stage.folder / "curve.csv").read_bytes())
+    _add(sha, "curve", stage.curve_text())
     # The row has all of the result but the seconds.
     _add(sha, "result", _json(asdict(stage.row())))
 

@@ -1,7 +1,7 @@
 """What the files of a training say, and how two of them are compared."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Evidence:
         curve: The measurements.
         row: The result.
         rewind: Where survivors go back to, the optimizer's variables too; of level 0 only.
+        words: What the ticket says of itself.
+        about: What ``trained.safetensors`` says of the training.
     """
 
     place: Place
@@ -37,6 +39,8 @@ class Evidence:
     curve: tuple[Point, ...]
     row: Row
     rewind: State | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

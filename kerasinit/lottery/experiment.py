@@ -247,6 +247,20 @@ class Experiment(Options):
         ]
 
 
+def require_experiment(experiment: Any) -> Experiment:
+    """Return an experiment if it is one.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(
+            f"Expected as experiment a kerasinit.lottery.Experiment, as in "
+            f"Experiment(dataset='digits', levels=3); got {experiment!r:.80}."
+        )
+    return experiment
+
+
 def option(name: str) -> str:
     """Return how the command line calls a field."""
     return "--" + name.replace("_", "-")

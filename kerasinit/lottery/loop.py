@@ -7,6 +7,7 @@ to repeat a command is to resume it.
 
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -19,12 +20,23 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import kerases, streams
-from kerasinit.lottery import criteria, files, models, rewinds, saliency, scopes, survivors
+from kerasinit.lottery import (
+    criteria,
+    files,
+    kept_model,
+    models,
+    rewinds,
+    saliency,
+    scopes,
+    survivors,
+)
 from kerasinit.lottery.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit.lottery.controls import CONTROLS
-from kerasinit.lottery.data import Dataset, Order, glance, load
-from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.data import Dataset, Order, glance, load, require_dataset
+from kerasinit.lottery.end_proofs import OWN_STEPS
+from kerasinit.lottery.experiment import Experiment, require_experiment
 from kerasinit.lottery.fit import FitTrainer
+from kerasinit.lottery.kept_model import KeptModel
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import Trainer
@@ -100,12 +112,20 @@ def run(
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
     """
-    experiment = experiment or Experiment()
+    experiment = require_experiment(experiment or Experiment())
     watch = watch or Watch()
     if build is None:
         build = models.find(experiment.model)
     else:
         experiment = replace(experiment, model=models.name_of(build))
+        models.require_build(build)
+        if experiment.model.startswith("__main__:"):
+            warnings.warn(
+                f"The model comes from a script ({experiment.model}), so the command line will not "
+                f"find it when it is asked about this run. Import it from a module, or pass build= "
+                f"again.",
+                stacklevel=2,
+            )
     require_seconds(checkpoint_every)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
@@ -118,7 +138,7 @@ def run(
     if data is None:
         data = load(experiment.dataset)
     else:
-        experiment = replace(experiment, dataset=data.name)
+        experiment = replace(experiment, dataset=require_dataset(data).name)
     folder = _folder(out, data.name, experiment)
     about = _about(data.digest, data.input_shape)
     store = Store(folder, experiment, about)
@@ -255,10 +275,19 @@ def _train(
     about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, _weights(start), about))
-        stage.write_state("trained", _weights(trained.final))
-        stage.write_state("optimizer", _optimizers(trained.final), trainer.owners)
+        own = isinstance(trainer, FitTrainer)
+        words = {OWN_STEPS: type(trainer.model).__name__} if own else {}
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)
+            missing = KeptModel.read(stage.model_path).lacks(trained.final)
+            left_out = kept_model.words_of(missing, trained.final)
+            words |= left_out
+            if dense and left_out:
+                names = ", ".join(sorted(kept_model.left_out(left_out)))
+                said = f"Keras does not save {names} as it is; trained.safetensors has it."
+                watch.note(place, said)
+        stage.write_state("trained", _weights(trained.final), words)
+        stage.write_state("optimizer", _optimizers(trained.final), trainer.owners)
         if trained.kept is not None:
             stage.write_state("rewind", trained.kept)
     checkpoint.remove()
@@ -424,6 +453,12 @@ class _Trial:
                 f"KERAS_BACKEND=tensorflow."
             )
         scopes.counts(self.experiment, self.trainer.shapes, self.experiment.levels)
+        for name, value in _weights(self.first).items():
+            if value.dtype.kind in "fV" and not np.isfinite(value).all():
+                raise ValueError(
+                    f"{self.experiment.model} returned a model in which {name!r} has values that "
+                    f"are not finite; no ticket holds such."
+                )
         for control in self.experiment.controls if self.experiment.levels else ():
             if CONTROLS[control].fresh:
                 self.fresh(control, 1)

@@ -17,6 +17,15 @@ from kerasinit.lottery.data import Dataset
 
 Build = Callable[..., Any]
 
+_SCRIPTS = ("__main__", "__mp_main__")
+_FROM_A_SCRIPT = (
+    "The model {name!r} was built by a function of a script, or by one within another, which "
+    "cannot be imported from here. Put the function into a module and name it, "
+    "--model module:{function}, or ask from Python: pass build={function}."
+)
+# Enough to tell a loss of classes from another.
+_MOST_CLASSES_TRIED = 4
+
 
 def lenet_300_100(
     input_shape: tuple[int, ...],
@@ -201,6 +210,12 @@ def find(name: str) -> Build:
             )
         return BUILT_IN[name]
     module_name, _, function_name = name.partition(":")
+    if module_name in _SCRIPTS:
+        module_name = "__main__"
+        if not hasattr(sys.modules[module_name], function_name.split(".")[0]):
+            raise ValueError(_FROM_A_SCRIPT.format(name=name, function=function_name))
+    elif "<" in function_name:
+        raise ValueError(_FROM_A_SCRIPT.format(name=name, function="build"))
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
@@ -255,6 +270,13 @@ def make(
     require_trainable(model, data, name_of(build))
     if optimizer is not None:
         kerases.replace_optimizer(model, *identifiers.split(optimizer))
+    taken = int(np.asarray(getattr(model.optimizer, "iterations", 0)))
+    if taken:
+        raise ValueError(
+            f"{name_of(build)} returned a model whose optimizer has taken {taken} steps already; a "
+            f"lottery begins with a new one. Compile the model again after it was loaded or "
+            f"trained, with optimizer.__class__.from_config(optimizer.get_config())."
+        )
     return model
 
 
@@ -325,7 +347,9 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
         raise ValueError(
             f"{label} returned a model with outputs of shape "
             f"{shape[1:] or type(outputs).__name__}; the labels have {wanted} classes, so it needs "
-            f"outputs of shape ({max(wanted, 2)},), one for each class."
+            f"outputs of shape ({max(wanted, 2)},), one for each class. (A lottery trains "
+            f"classifiers, with one class for each example. For yes and no, too, end the model in "
+            f"Dense(2), with SparseCategoricalCrossentropy.)"
         )
     try:
         kerases.loss_of(model, x, y, outputs, training=False)
@@ -335,6 +359,42 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
             f"outputs of shape {shape}: {error} Class numbers go with "
             f"SparseCategoricalCrossentropy, rows of class values with CategoricalCrossentropy."
         ) from error
+    _require_loss_of_classes(model, x, data, shape[1], label)
+
+
+def _require_loss_of_classes(
+    model: Any, x: tf.Tensor, data: Dataset, outputs: int, label: str
+) -> None:
+    """Raise if a loss asks for no class: where no output is the one that it wants most.
+
+    Where broadcasting makes a table of class numbers and outputs, as a mean squared error may,
+    a loss is a number all the same.
+    """
+    size = kerases.known_shape(x)[0]
+    equal = tf.fill((size, outputs), tf.constant(1 / outputs, model.compute_dtype))
+    rows = data.y_train.ndim == 2
+    meant = range(min(data.num_classes, _MOST_CLASSES_TRIED))
+    pulled = []
+    for number in meant:
+        y = np.full(size, number, np.int32)
+        y = tf.constant(np.eye(outputs, dtype=np.float32)[y] if rows else y)
+        with tf.GradientTape() as tape:
+            tape.watch(equal)
+            loss = kerases.loss_of(model, x, y, equal, training=False)
+        gradient = tape.gradient(loss, equal)
+        if gradient is None:
+            return  # of its own, and not of these outputs: it cannot be asked
+        slopes = np.sort(np.asarray(gradient[0], np.float64))
+        most = int(np.argmin(np.asarray(gradient[0], np.float64)))
+        pulled.append(most == number and slopes[0] < slopes[1])
+    if not any(pulled):
+        raise ValueError(
+            f"{label} returned a model whose loss wants no output more than another, whatever the "
+            f"class: it is no loss of a classification with labels of shape "
+            f"{data.y_train.shape[1:] or 'one number'}. A lottery trains classifiers, with one "
+            f"class for each example: class numbers go with SparseCategoricalCrossentropy, rows "
+            f"of class values with CategoricalCrossentropy."
+        )
 
 
 def require_compiled(model: Any, label: str) -> None:
@@ -357,6 +417,19 @@ def require_compiled(model: Any, label: str) -> None:
         raise ValueError(
             f"{label} returned a model that is not compiled. Call "
             f"model.compile(optimizer, loss) before returning it."
+        )
+
+
+def require_build(build: Any) -> None:
+    """Raise unless something is a function that may build a model.
+
+    Raises:
+        TypeError: If it is a model, or nothing that can be called.
+    """
+    if kerases.is_model(build) or not callable(build):
+        raise TypeError(
+            f"Expected as build a function that returns a compiled model, since every trial and "
+            f"control needs a new one; got {build!r:.80}."
         )
 
 

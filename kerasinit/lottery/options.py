@@ -42,7 +42,9 @@ def words(fields: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             found.append(option(name) if value else option(f"no_{name}"))
         elif value is not None:
-            found += [option(name), _word(value)]
+            word = _word(value)
+            # What begins with a hyphen would be read as another option.
+            found += [f"{option(name)}={word}"] if word.startswith("-") else [option(name), word]
     return found
 
 
@@ -93,6 +95,10 @@ def _toml(value: Any) -> str:
         inside = ", ".join(f"{_toml(key)} = {_toml(part)}" for key, part in value.items())
         return f"{{{inside}}}"
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"TOML cannot hold {value!r}, which is no text.") from error
         # JSON's strings are TOML's, but for one character that TOML wants escaped too.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
     return json.dumps(value)

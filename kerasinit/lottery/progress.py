@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from kerasinit import terminal
 from kerasinit.lottery.loop import Watch
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.training import Point
@@ -25,7 +26,7 @@ class ConsoleWatch(Watch):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[says]}"),
@@ -55,7 +56,7 @@ class ConsoleWatch(Watch):
         """Say where the run is kept and how much there is to do."""
         experiment, everything = store.experiment, len(store.places())
         self.missing = len(missing)
-        self._console.print(f"Run: {store.folder}", soft_wrap=True, highlight=False)
+        terminal.write(self._console, f"Run: {store.folder}")
         if not missing:
             self._console.print(f"All {everything} trainings are there; nothing to train.")
             return
@@ -77,15 +78,13 @@ class ConsoleWatch(Watch):
 
     def resumed(self, place: Place, iteration: int) -> None:
         """Move the bars to where the training goes on, and say so."""
-        self._console.print(
-            f"{place} goes on after iteration {iteration}.", highlight=False, soft_wrap=True
-        )
+        terminal.write(self._console, f"{place} goes on after iteration {iteration}.")
         # These were taken by another process; they say nothing of the speed of this one.
         self._move(place, iteration)
 
     def note(self, place: Place, message: str) -> None:
         """Write a sentence that stays."""
-        self._console.print(f"{place}: {message}", highlight=False, soft_wrap=True)
+        terminal.write(self._console, f"{place}: {message}")
 
     def point(self, place: Place, point: Point) -> None:
         """Move the bars."""
@@ -104,11 +103,10 @@ class ConsoleWatch(Watch):
             self._bars.remove_task(self._trainings.pop(place))
         self._show()
         what = "dense" if row.level == 0 else row.branch
-        self._console.print(
+        terminal.write(
+            self._console,
             f"trial {row.trial}  level {row.level:2d}  {100 * row.density:6.2f} %  {what:8s} "
             f"test accuracy {100 * row.test_accuracy:.2f} % at iteration {row.best_iteration}",
-            highlight=False,
-            soft_wrap=True,
         )
 
     def _move(self, place: Place, iteration: int, says: str = "") -> int:

@@ -4,23 +4,16 @@ Each proof compares files of a run with each other; none needs the model, the da
 another run. What a control promises is said in a table at the end.
 """
 
-import io
-import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import h5py
 import numpy as np
 import scipy.special
 
 from kerasinit import streams
-from kerasinit.lottery import controls, criteria, rewinds, scopes, survivors
+from kerasinit.lottery import controls, criteria, rewinds, scopes, store, survivors
 from kerasinit.lottery.evidence import Checks, Evidence, check, equal, same_bits, zero
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.store import Place
-
-_MOST_MODEL = 16 * 2**30
 
 
 def first_iteration(experiment: Experiment, place: Place) -> int:
@@ -152,13 +145,19 @@ def whole(here: Evidence, first: Evidence) -> Checks:
         ("trained", here.trained, first.start),
         ("optimizer", here.moments, first.moments),
     ):
-        different = sorted(set(mine) ^ set(theirs))
+        different = sorted(
+            name
+            for name in {*mine, *theirs}
+            if name not in mine
+            or name not in theirs
+            or (mine[name].shape, mine[name].dtype) != (theirs[name].shape, theirs[name].dtype)
+        )
         yield check(
             "no variable is missing",
             file,
             "",
             different,
-            f"it and level 0 differ in having {', '.join(different)}",
+            f"it and level 0 differ in having {', '.join(different)}, or in shape or type",
         )
     wrong = dict(here.owners) != dict(first.owners) or not set(here.owners) <= set(here.moments)
     yield check(
@@ -169,10 +168,16 @@ def whole(here: Evidence, first: Evidence) -> Checks:
 def measured(here: Evidence, experiment: Experiment) -> Checks:
     """Show that the result is what the curve says, and both are of this training."""
     place, row = here.place, here.row
-    of = Place(row.trial, row.level, row.branch)
-    yield check("results are of their training", "result", "", of != place, f"it is of {of}")
+    wrong = {(claim, field): said for claim, field, said in store.wrong_in(row, place)}
+    for claim, field in (
+        (store.OF_TRAINING, ""),
+        (store.FRACTIONS, "test_accuracy"),
+        (store.FRACTIONS, "final_test_accuracy"),
+    ):
+        said = wrong.get((claim, field), "")
+        yield check(claim, "result", field, said, said)
     yield check(
-        "densities are those of the masks",
+        store.OF_MASKS,
         "result",
         "density",
         row.density != here.masks.density,
@@ -205,44 +210,6 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
             claimed != value,
             f"it is {claimed}; the curve says {value}",
         )
-    for name in ("test_accuracy", "final_test_accuracy"):
-        value = getattr(row, name)
-        wrong = not (isinstance(value, float | int) and 0 <= value <= 1)
-        yield check("accuracies are fractions", "result", name, wrong, f"it is {value}")
-
-
-def model(here: Evidence, path: Path) -> Checks:
-    """Show that the model file holds the trained weights, bit for bit."""
-    left = Counter(_archived(path))
-    for name, value in here.trained.items():
-        key = (value.dtype.str, value.shape, value.tobytes())
-        yield check(
-            "model files hold the trained weights",
-            "model",
-            name,
-            not left[key],
-            "no array in it equals what trained.safetensors has",
-        )
-        left[key] -= 1
-
-
-def _archived(path: Path) -> Iterator[tuple[str, tuple[int, ...], bytes]]:
-    """Yield the type, shape and bytes of every array in a Keras file."""
-    with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo("model.weights.h5")
-        if info.file_size > _MOST_MODEL:
-            raise ValueError(f"{path} announces {info.file_size} bytes of weights.")
-        content = io.BytesIO(archive.read(info))
-    found: list[tuple[str, tuple[int, ...], bytes]] = []
-
-    def visit(_: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
-            value = item[()]
-            found.append((item.dtype.str, item.shape, np.asarray(value).tobytes()))
-
-    with h5py.File(content, "r") as file:
-        file.visititems(visit)
-    return iter(found)
 
 
 def started(

@@ -30,14 +30,20 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from kerasinit import json_files
 from kerasinit.lottery import files, lock, manifest
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.ticket import Ticket, load_ticket, read_tensors, write_tensors
 from kerasinit.lottery.training import Point, Trained
 
 _FORMAT = "kerasinit-lottery-1"
-_MOST_JSON = 2**20
-_MOST_CURVE = 2**28
+_RESULT, _CURVE = "result.json", "curve.csv"
+_MOST_CURVE = 2**26
+_MOST_PLACES = 10**6
+# What is claimed of a result, here and where it is proven.
+OF_TRAINING = "results are of their training"
+FRACTIONS = "accuracies are fractions"
+OF_MASKS = "densities are those of the masks"
 
 
 @dataclass(frozen=True, order=True)
@@ -173,14 +179,34 @@ class Store:
         path = folder / "experiment.json"
         if not path.is_file():
             raise ValueError(f"{folder} holds no lottery run: there is no {path.name} in it.")
-        content = _read_json(path)
+        content = json_files.read(path)
         found = content.pop("format", None)
         if found != _FORMAT:
             raise ValueError(f"{path} has format {found!r}; this kerasinit reads {_FORMAT!r}.")
         fields = content.pop("experiment", None)
         if not isinstance(fields, dict):
             raise ValueError(f"{path} is damaged: it describes no experiment.")
-        return cls(folder, Experiment.from_dict(fields), content)
+        try:
+            experiment = Experiment.from_dict(fields)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+        places = experiment.trials * (experiment.levels + 1) * len(experiment.branches)
+        if places > _MOST_PLACES:
+            raise ValueError(
+                f"{path} is damaged: it announces {places} trainings; at most {_MOST_PLACES} are "
+                f"read."
+            )
+        return cls(folder, experiment, content)
+
+    @classmethod
+    def of(cls, run: "Store | str | os.PathLike[str]") -> "Store":
+        """Return a run that is given by its folder, or as what `kerasinit.lottery.run` returned.
+
+        Raises:
+            TypeError: If it is neither.
+            ValueError: If the folder holds no run.
+        """
+        return run if isinstance(run, Store) else cls.read(folder_of(run))
 
     def _require_same(self, there: "Store") -> None:
         different = self.experiment.differences(there.experiment)
@@ -236,8 +262,39 @@ class Store:
         return Stage(self.path(place))
 
     def rows(self) -> list[Row]:
-        """Return the rows of all finished trainings, in order."""
-        return [self.stage(place).row() for place in self.places() if self.has(place)]
+        """Return the rows of all finished trainings, in order.
+
+        Raises:
+            ValueError: If one is damaged, as `kerasinit.lottery.verify` would say.
+        """
+        rows = []
+        for place in self.places():
+            if self.has(place):
+                row = self.stage(place).row()
+                for _, field, problem in wrong_in(row, place):
+                    what = f"{field}: {problem}" if field else problem
+                    raise ValueError(f"{self.path(place) / _RESULT} is damaged: {what}.")
+                rows.append(row)
+        return rows
+
+
+Run = Store | str | os.PathLike[str]
+"""A run as functions take it: an object, or its folder."""
+
+
+def folder_of(run: Run) -> Path:
+    """Return the folder of a run.
+
+    Raises:
+        TypeError: If it is no run.
+    """
+    if isinstance(run, Store):
+        return run.folder
+    if isinstance(run, str | os.PathLike):
+        return Path(run)
+    raise TypeError(
+        f"Expected a run: its folder, or what kerasinit.lottery.run returned; got {run!r}."
+    )
 
 
 @dataclass(frozen=True)
@@ -263,9 +320,9 @@ class Stage:
         table = csv.DictWriter(text, list(asdict(trained.curve[0])), lineterminator="\n")
         table.writeheader()
         table.writerows(asdict(point) for point in trained.curve)
-        (self.folder / "curve.csv").write_text(text.getvalue())
+        (self.folder / _CURVE).write_text(text.getvalue())
         content = {**asdict(row), "seconds": round(trained.seconds, 3)}
-        (self.folder / "result.json").write_text(json.dumps(content, indent=2))
+        (self.folder / _RESULT).write_text(json.dumps(content, indent=2))
 
     def write_state(
         self, name: str, state: dict[str, np.ndarray], about: dict[str, str] | None = None
@@ -273,13 +330,17 @@ class Stage:
         """Write variables, and words about them, under ``name.safetensors``."""
         write_tensors(self.folder / f"{name}.safetensors", state, about)
 
+    def tensors(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Return the variables that `write_state` wrote, and the words about them."""
+        return read_tensors(self.folder / f"{name}.safetensors")
+
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Return the variables that `write_state` wrote."""
-        return read_tensors(self.folder / f"{name}.safetensors")[0]
+        return self.tensors(name)[0]
 
     def words(self, name: str) -> dict[str, str]:
         """Return the words about them."""
-        return read_tensors(self.folder / f"{name}.safetensors")[1]
+        return self.tensors(name)[1]
 
     def ticket(self) -> Ticket:
         """Return the masks and first weights."""
@@ -287,8 +348,8 @@ class Stage:
 
     def row(self) -> Row:
         """Return the training's row of the report."""
-        path = self.folder / "result.json"
-        content = _read_json(path)
+        path = self.folder / _RESULT
+        content = json_files.read(path)
         content.pop("seconds", None)
         try:
             row = Row(**content)
@@ -299,22 +360,72 @@ class Stage:
         return row
 
     def curve(self) -> tuple[Point, ...]:
-        """Return what was measured while it trained, in order of iterations."""
-        path = self.folder / "curve.csv"
-        if path.stat().st_size > _MOST_CURVE:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; it was not written by us.")
-        kinds = get_type_hints(Point)
+        """Return what was measured while it trained, in order of iterations.
+
+        Raises:
+            ValueError: If it is not what a training writes; the message names the file.
+        """
+        path = self.folder / _CURVE
+        names = list(get_type_hints(Point))
+        points = []
         try:
-            with path.open(newline="") as file:
-                points = tuple(
-                    Point(**{name: kind(line[name]) for name, kind in kinds.items()})
-                    for line in csv.DictReader(file)
-                )
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            for line in csv.reader(io.StringIO(self.curve_text().decode()), strict=True):
+                if not points and line == names:
+                    names = []
+                elif names or len(line) != len(get_type_hints(Point)):
+                    raise ValueError(f"expected the columns {','.join(names)}; got {line[:8]}")
+                else:
+                    points.append(_point(line))
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path} is damaged: {error}.") from error
-        if not points or not all(math.isfinite(point.validation_loss) for point in points):
-            raise ValueError(f"{path} is damaged: it has no measurements, or some are not numbers.")
-        return points
+        if not points:
+            raise ValueError(f"{path} is damaged: it has no measurements.")
+        return tuple(points)
+
+    def curve_text(self) -> bytes:
+        """Return the bytes of the file that `curve` reads, if they are not too many."""
+        path = self.folder / _CURVE
+        size = path.stat().st_size
+        if size > _MOST_CURVE:
+            raise ValueError(
+                f"{path} is damaged: it has {size} bytes; at most {_MOST_CURVE} are read."
+            )
+        return path.read_bytes()
+
+
+def _point(line: list[str]) -> Point:
+    """Return a line of a curve as a measurement, if it can be one."""
+    kinds = get_type_hints(Point)
+    point = Point(*(kind(word) for kind, word in zip(kinds.values(), line, strict=True)))
+    if point.iteration < 1:
+        raise ValueError(f"iteration {point.iteration} is none")
+    for name in kinds:
+        if not math.isfinite(getattr(point, name)):
+            raise ValueError(f"at iteration {point.iteration}, {name} is no finite number")
+    if not 0 <= point.validation_accuracy <= 1:
+        raise ValueError(
+            f"at iteration {point.iteration}, the accuracy {point.validation_accuracy} is no "
+            f"fraction"
+        )
+    return point
+
+
+def wrong_in(row: Row, place: Place) -> Iterator[tuple[str, str, str]]:
+    """Yield what a result cannot say, as ``(claim, field, problem)``.
+
+    Args:
+        row: The result.
+        place: Where it lies.
+    """
+    of = Place(row.trial, row.level, row.branch)
+    if of != place:
+        yield OF_TRAINING, "", f"it is of {of}"
+    for name in ("test_accuracy", "final_test_accuracy"):
+        value = getattr(row, name)
+        if not 0 <= value <= 1:
+            yield FRACTIONS, name, f"it is {value}"
+    if not 0 < row.density <= 1:
+        yield OF_MASKS, "density", f"it is {row.density}"
 
 
 def _require_type(value: object, kind: type, what: str) -> None:
@@ -324,15 +435,3 @@ def _require_type(value: object, kind: type, what: str) -> None:
     good = isinstance(value, wanted) and not isinstance(value, bool)
     if not good or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{what} is {value!r}; expected {kind.__name__}.")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MOST_JSON:
-        raise ValueError(f"{path} has {os.path.getsize(path)} bytes; it was not written by us.")
-    try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, not an object.")
-    return content

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
+import tensorflow as tf
 
 from kerasinit import kerases
 from kerasinit.lottery import files
@@ -55,6 +56,14 @@ class Ticket:
                 )
             if np.any(self.weights[name][~mask]):
                 raise ValueError(f"The ticket's mask removes weights of {name!r} that are not 0.")
+            if not _is_floating(self.weights[name]):
+                raise ValueError(
+                    f"The ticket has weights of dtype {self.weights[name].dtype} for {name!r}; "
+                    f"what a mask removes is floating point."
+                )
+        for name, value in self.weights.items():
+            if _is_floating(value) and not np.isfinite(value).all():
+                raise ValueError(f"The ticket has values of {name!r} that are not finite.")
 
     def __repr__(self) -> str:
         masks = self.masks
@@ -83,6 +92,12 @@ class Ticket:
         there = named_variables(model)
         wrong = [f"it has no {name!r}" for name in self.weights if name not in there]
         wrong += [f"the ticket has no {name!r}" for name in there if name not in self.weights]
+        wrong += [
+            f"{name!r} has dtype {kerases.dtype_of(there[name])}, which does not hold the ticket's "
+            f"{value.dtype}"
+            for name, value in self.weights.items()
+            if name in there and not _holds(kerases.dtype_of(there[name]), value)
+        ]
         wrong += [
             f"{name!r} has shape {tuple(there[name].shape)}, the ticket's {value.shape}"
             for name, value in self.weights.items()
@@ -116,11 +131,27 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
         path: A file that `Ticket.save` or a lottery run wrote.
 
     Raises:
-        ValueError: If the file is no ticket, or of a later format.
+        ValueError: If the file is no ticket, damaged, or of a later format; the message names
+            the file, and the weight that is wrong.
         FileNotFoundError: If there is no such file.
     """
     masks, weights, about = read_ticket(path)
     return Ticket(Masks(masks), weights, about)
+
+
+def _is_floating(value: np.ndarray) -> bool:
+    return value.dtype.kind == "f" or value.dtype.name == "bfloat16"
+
+
+def _holds(dtype: str, value: np.ndarray) -> bool:
+    """Return whether a variable's dtype holds values: of their kind, and none becomes infinite."""
+    wanted = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    if wanted == value.dtype:
+        return True
+    if not (_is_floating(value) and _is_floating(np.zeros((), wanted))):
+        return False
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value.astype(wanted)).all())
 
 
 def write_tensors(

@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kerasinit import terminal
 from kerasinit.lottery.permutation import ALPHA, FEWEST, Differences
-from kerasinit.lottery.store import Row, Store
+from kerasinit.lottery.store import Row, Run, Store
 
 Outcome = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
 
@@ -84,9 +85,7 @@ class Verdict:
         return asdict(self)
 
 
-def verdict(
-    store: Store, *, margin: float = 0.002, stop_margin: float = 0.02
-) -> tuple[Verdict, ...]:
+def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tuple[Verdict, ...]:
     """Say of each density whether its tickets win.
 
     A ticket wins if it does three things, each shown by an exact one-sided sign-flip test of
@@ -114,7 +113,7 @@ def verdict(
     test. For the same reason decide on the number of trials before.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         margin: How much lower an accuracy may be, as a fraction: 0.002 is 0.2 points.
         stop_margin: How much later a ticket may stop, as a fraction of the iterations.
 
@@ -146,6 +145,7 @@ def verdict(
         (intersection-union tests); Frankle and Carbin, 2019,
         https://arxiv.org/abs/1803.03635 (what winning means).
     """
+    store = Store.of(run)
     for name, value in (("--margin", margin), ("--stop-margin", stop_margin)):
         if not (math.isfinite(value) and 0 <= value < 1):
             raise ValueError(
@@ -250,7 +250,7 @@ def _needed(conditions: Iterable[Condition]) -> int | None:
 def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
     """Return a table with a line for each condition of each density."""
     shown = Table(
-        title=title,
+        title=terminal.literal(title) if title else None,
         caption="Exact one-sided sign-flip tests over the trials, each at a level of 0.05; "
         "90 % confidence intervals; accuracies in points.",
         # What stands in it fits into 80 columns so, with every number whole.

@@ -1,20 +1,18 @@
 """Is a run what it says it is? Shown from its files alone."""
 
-import csv
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from kerasinit.lottery import manifest, proofs, survivors
+from kerasinit.lottery import end_proofs, kept_model, manifest, proofs, survivors
 from kerasinit.lottery.controls import CONTROLS
-from kerasinit.lottery.evidence import Check, Checks, Evidence
-from kerasinit.lottery.store import Place, Stage, Store
-from kerasinit.lottery.trainer import Point
+from kerasinit.lottery.evidence import Checks, Evidence
+from kerasinit.lottery.kept_model import KeptModel
+from kerasinit.lottery.store import Place, Run, Stage, Store, folder_of
 from kerasinit.masks import Masks
 from kerasinit.tensor_files import read_ticket
 
@@ -27,8 +25,11 @@ _FILES = {
     "curve": "curve.csv",
     "result": "result.json",
 }
-_MOST_CURVE = 2**26
-_MOST_PLACES = 10**6
+NOT_SHOWN = (
+    "What only another training could contradict (a loss, an accuracy, the live moments of a "
+    "control) is as the files say it; only a published digest of the run proves that nobody "
+    "wrote them anew."
+)
 # What reading a damaged file may raise; NumPy, JSON and zip have errors of their own kinds.
 _DAMAGE = (ValueError, TypeError, KeyError, OSError, ArithmeticError, RuntimeError)
 
@@ -70,11 +71,14 @@ class Proof:
         trainings: How many trainings were there.
         checks: How often each claim was looked at.
         findings: What does not hold; empty for a good run.
+        notes: What the claims do not cover, because there is nothing to compare: which
+            variables Keras does not save, and what only another training could contradict.
     """
 
     trainings: int
     checks: Mapping[str, int]
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -88,6 +92,7 @@ class Proof:
             "trainings": self.trainings,
             "checks": dict(self.checks),
             "findings": [asdict(finding) for finding in self.findings],
+            "notes": list(self.notes),
         }
 
     def table(self) -> Table:
@@ -102,25 +107,29 @@ class Proof:
         return shown
 
 
-def verify(folder: str | Path) -> Proof:
+def verify(run: Run) -> Proof:
     """Prove the integrity of a run from its files alone.
 
     Shown is: every file is what was written, none is missing and none was added; masks are
     nested, and recomputing them from the weights trained before gives them bit for bit;
     survivors start from the rewind point, bit for bit; removed weights are zero at the start
     and at the end, and so are their moments in the optimizer; controls keep what they should
-    and change what they should; results are those of the curves; saved models hold the
-    trained weights. Masks of the criteria snip, grasp and synflow, which look at the network
+    and change what they should; results are those of the curves, curves are complete and
+    finite; optimizers counted every iteration and are finite; tickets say where they lie; saved
+    models hold the trained weights and the optimizer, as far as Keras saves them, and are
+    configured alike. Masks of the criteria snip, grasp and synflow, which look at the network
     and its data, are checked for their counts and nesting alone.
 
-    What only training again could contradict (a loss, an accuracy on the test examples)
-    rests on the digests in the manifests. Against someone who changes those as well, keep
-    the run's digest (`kerasinit.lottery.digest`) elsewhere. Names that begin with a dot, and
-    files directly in the run's folder other than ``experiment.json``, hold no evidence and
-    are not looked at.
+    What only training again could contradict rests on the digests in the manifests, which
+    whoever changes a file could change as well: a loss, an accuracy, and the live moments of a
+    control's optimizer. Only a publication of the run's digest (`kerasinit.lottery.digest`)
+    proves them. ``proof.notes`` says so, and names what Keras does not save. Names that begin
+    with a dot, and files directly in the run's folder other than ``experiment.json``, hold no
+    evidence and are not looked at.
 
     Args:
-        folder: The run's folder. A run that is not finished fails: its trainings are missing.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned. One that is not
+            finished fails: its trainings are missing.
 
     Returns:
         A `Proof`; ``proof.holds`` says whether all of it is true.
@@ -136,17 +145,15 @@ def verify(folder: str | Path) -> Proof:
     ...     print(verify(begun.folder).findings[0])
     trial 0, level 0, ticket: it is not finished, or was removed (no training is missing or added)
     """
-    folder = Path(folder)
+    # What is proven is what the folder holds.
+    folder = folder_of(run)
     if not (folder / "experiment.json").is_file():
         raise ValueError(f"{folder} holds no lottery run: there is no experiment.json in it.")
     inquiry = _Inquiry()
     try:
         store = Store.read(folder)
         experiment = store.experiment
-        places = experiment.trials * (experiment.levels + 1) * len(experiment.branches)
-        if places > _MOST_PLACES:
-            raise ValueError(f"it announces {places} trainings; at most {_MOST_PLACES} are read")
-    except (ValueError, TypeError, RecursionError) as error:
+    except ValueError as error:
         inquiry.fail("experiments can be read", None, "experiment.json", str(error))
         found = sorted(folder.glob("trial-*/level-*/[!.]*"))
         _check_files(inquiry, folder, {path: None for path in found})
@@ -161,8 +168,19 @@ def verify(folder: str | Path) -> Proof:
         problem = f"{path.relative_to(folder)} does not belong here"
         inquiry.fail("no training is missing or added", None, path.name, problem)
     changed = _check_files(inquiry, folder, there)
+    configs: dict[Place, Any] = {}
+    moving: set[Place] = set()
     for trial in range(experiment.trials):
-        _check_trial(inquiry, store, trial, changed)
+        for here, config in _check_trial(inquiry, store, trial, changed):
+            configs[here.place] = config
+            if end_proofs.OWN_STEPS in here.about:
+                moving.add(here.place)
+    claim = "models of a run are configured alike"
+    wrong = dict(end_proofs.alike(configs, moving))
+    for place in configs:
+        inquiry.count(claim)
+        if place in wrong:
+            inquiry.fail(claim, place, _FILES["model"], wrong[place])
     return inquiry.proof(len(there))
 
 
@@ -172,6 +190,11 @@ class _Inquiry:
     def __init__(self) -> None:
         self._checks: Counter[str] = Counter()
         self._findings: list[Finding] = []
+        self._unsaved: dict[str, None] = {}
+
+    def not_saved(self, names: Iterable[str]) -> None:
+        """Remember variables that Keras does not save."""
+        self._unsaved.update(dict.fromkeys(names))
 
     def count(self, claim: str) -> None:
         self._checks[claim] += 1
@@ -197,7 +220,14 @@ class _Inquiry:
             self.fail("files can be compared", place, "", problem)
 
     def proof(self, trainings: int) -> Proof:
-        return Proof(trainings, dict(self._checks), tuple(self._findings))
+        notes = []
+        if self._unsaved:
+            notes.append(
+                f"Keras does not save {', '.join(self._unsaved)} as it is: model.keras is not "
+                f"compared with it."
+            )
+        notes.append(NOT_SHOWN)
+        return Proof(trainings, dict(self._checks), tuple(self._findings), tuple(notes))
 
 
 def _strangers(folder: Path, there: Mapping[Path, Place]) -> Iterator[Path]:
@@ -234,7 +264,8 @@ def _check_files(
 
 def _check_trial(
     inquiry: _Inquiry, store: Store, trial: int, changed: set[tuple[Place | None, str]]
-) -> None:
+) -> Iterator[tuple[Evidence, Any]]:
+    """Go through a trial; yield its tickets with the configurations of their models."""
     experiment = store.experiment
     first: Evidence | None = None
     tickets: dict[int, Evidence] = {}
@@ -246,13 +277,23 @@ def _check_trial(
             continue
         inquiry.hear(place, proofs.measured(here, experiment))
         inquiry.hear(place, proofs.removed(here))
-        # HDF5 is not made for reading what someone has changed.
-        if place.branch == "ticket" and (place, "model.keras") not in changed:
-            path = store.stage(place).model_path
-            inquiry.hear(place, _model(here, path))
+        inquiry.hear(place, end_proofs.said(here, experiment))
+        inquiry.hear(place, end_proofs.finite(here))
         if place.level == 0:
             first = here
             inquiry.hear(place, proofs.dense(here, experiment))
+        # HDF5 is not made for reading what someone has changed.
+        if place.branch == "ticket" and (place, _FILES["model"]) not in changed:
+            model = _model(inquiry, place, store.stage(place).model_path)
+            if model is not None:
+                yield here, model.config
+                inquiry.hear(place, end_proofs.kept(here, first, model))
+                inquiry.not_saved(kept_model.left_out(here.about))
+                inquiry.not_saved(
+                    name
+                    for name in model.lacks(here.trained)
+                    if kept_model.is_random_state(name, here.trained[name])
+                )
         if first is not None:
             inquiry.hear(place, proofs.whole(here, first))
         if place.branch == "ticket":
@@ -266,6 +307,9 @@ def _check_trial(
             if before is not None:
                 inquiry.hear(place, proofs.nested(here, before))
             scored = tickets.get(survivors.scored_level(experiment, place.level))
+            if first is not None and (scored is not None or not place.level):
+                before_it = scored if place.level else None
+                inquiry.hear(place, end_proofs.stepped(here, first, before_it, experiment))
             if before is not None and scored is not None:
                 inquiry.hear(place, proofs.pruned(here, before, scored, experiment))
                 if first is not None:
@@ -275,28 +319,31 @@ def _check_trial(
             for proof in proofs.CONTROLS[place.branch]:
                 inquiry.hear(place, proof(here, ticket, first))
             inquiry.hear(place, proofs.drawn(here, ticket, experiment))
+            inquiry.hear(place, end_proofs.stepped(here, first, None, experiment))
             if not CONTROLS[place.branch].fresh:
                 inquiry.hear(place, proofs.started(here, first, None, experiment))
 
 
-def _model(here: Evidence, path: Path) -> Checks:
+def _model(inquiry: _Inquiry, place: Place, path: Path) -> KeptModel | None:
+    """Return what a model file holds, or None if it cannot be read."""
     try:
-        yield from proofs.model(here, path)
+        return KeptModel.read(path)
     except Exception as error:
         # A zip archive in which there is an HDF5 file may fail in many ways.
         problem = f"it cannot be read: {type(error).__name__}: {error}"
-        yield Check("model files hold the trained weights", "model", "", problem)
+        inquiry.fail(end_proofs.HOLD_WEIGHTS, place, _FILES["model"], problem)
+        return None
 
 
 def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
     """Return what the files of a training say, or None if one cannot be read."""
-    readers = {
+    readers: dict[str, Callable[[], Any]] = {
         "ticket": lambda: read_ticket(stage.ticket_path),
-        "trained": lambda: stage.state("trained"),
-        "optimizer": lambda: (stage.state("optimizer"), stage.words("optimizer")),
-        "curve": lambda: _curve(stage.folder / "curve.csv"),
+        "trained": lambda: stage.tensors("trained"),
+        "optimizer": lambda: stage.tensors("optimizer"),
+        "curve": stage.curve,
         "result": stage.row,
-        **({} if place.level else {"rewind": lambda: stage.state("rewind")}),
+        **({} if place.level else {"rewind": lambda: stage.tensors("rewind")}),
     }
     found: dict[str, Any] = {}
     for name, read in readers.items():
@@ -304,29 +351,14 @@ def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
         try:
             found[name] = read()
             if name == "ticket":
-                masks, start, _ = found[name]
-                found[name] = Masks(masks), start
-        except (*_DAMAGE, RecursionError, csv.Error, json.JSONDecodeError) as error:
+                masks, start, words = found[name]
+                found[name] = Masks(masks), start, words
+        except _DAMAGE as error:
             inquiry.fail("files can be read", place, _FILES[name], f"{error}")
     if len(found) < len(readers):
         return None
-    (masks, start), (moments, owners) = found["ticket"], found["optimizer"]
-    here = Evidence(
-        place, masks, start, found["trained"], moments, owners, found["curve"], found["result"]
-    )
-    return replace(here, rewind=found.get("rewind"))
-
-
-def _curve(path: Path) -> tuple[Point, ...]:
-    if path.stat().st_size > _MOST_CURVE:
-        raise ValueError(f"{path} has more than {_MOST_CURVE} bytes; it was not written by us.")
-    with path.open(newline="") as file:
-        return tuple(
-            Point(
-                int(line["iteration"]),
-                float(line["training_loss"]),
-                float(line["validation_loss"]),
-                float(line["validation_accuracy"]),
-            )
-            for line in csv.DictReader(file, strict=True)
-        )
+    (masks, start, words), (moments, owners) = found["ticket"], found["optimizer"]
+    trained, about = found["trained"]
+    here = Evidence(place, masks, start, trained, moments, owners, found["curve"], found["result"])
+    rewind = found["rewind"][0] if "rewind" in found else None
+    return replace(here, rewind=rewind, words=words, about=about)

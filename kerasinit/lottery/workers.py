@@ -6,12 +6,13 @@ what happens through a pipe of their process, so that one that is killed leaves 
 behind for the others. A process whose parent is gone ends at once.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -60,9 +61,10 @@ def share(
                 args=(there, threads, work, arguments),
                 daemon=True,
             )
-            process.start()
-            there.close()
-            running[here] = process, None
+            with _deaf_to_interruption():
+                process.start()
+                there.close()
+                running[here] = process, None
             _give(here, waiting, running)
         while running:
             ready = wait(list(running))
@@ -92,6 +94,31 @@ def share(
             f"A process {'; another '.join(died)}. What was finished is kept: repeat the command "
             f"to go on, with fewer --workers if memory was short."
         )
+
+
+@contextlib.contextmanager
+def _deaf_to_interruption() -> Iterator[None]:
+    """Start a process that Ctrl-C does not reach; what comes meanwhile is heard at the end.
+
+    Ctrl-C goes to every process of a terminal. One that is still importing TensorFlow would
+    die with a traceback, before it could be told to leave that to its parent. A process is
+    born with the signals blocked that its parent blocks.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(
+        signal, "pthread_sigmask"
+    ):
+        yield
+        return
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, usual)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _require_sendable(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

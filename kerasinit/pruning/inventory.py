@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit import kerases
+from kerasinit import kerases, terminal
 from kerasinit.kernels import Part, parts
 from kerasinit.pruning import hooks
 from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
@@ -161,7 +161,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
             row.name, shape, "yes" if row.pruned else "no", row.reason, f"{row.sparsity:.4f}"
         )
     console = console or Console()
-    console.print(table)
+    console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]
     total = sum(row.size for row in rows)
     covered = sum(row.size for row in under)
@@ -171,7 +171,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
         told += f" ({removed / covered:.2%})"
     console.print(f"{told}.", highlight=False, soft_wrap=True)
     for schedule in dict.fromkeys(row.schedule for row in under):
-        console.print(f"Schedule: {schedule}", highlight=False, markup=False, soft_wrap=True)
+        terminal.write(console, f"Schedule: {schedule}")
     return rows
 
 

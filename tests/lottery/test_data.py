@@ -5,10 +5,14 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
+import tensorflow as tf
+import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit.lottery import Dataset, data
+from kerasinit import lottery
+from kerasinit.lottery import Dataset, Experiment, data, questions
 from kerasinit.lottery.data import Order, load
 from tests.lottery.blobs import blobs
 
@@ -197,3 +201,135 @@ def test_a_glance_at_a_file_tells_what_loading_it_would(x, y, tmp_path, monkeypa
     assert data.glance(str(path))[0] != loaded.digest
     assert data.glance("digits") is None
     assert data.glance(str(tmp_path / "none.npz")) is None
+
+
+X, Y = np.linspace(0, 1, 120, dtype="float32").reshape(20, 6), np.arange(20) % 3
+
+
+def _with(x=X, y=Y):
+    return Dataset(x, y, x, y, name="mine")
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        ((X > 0.5).astype("float32"), "several labels for an example, and regression, are not"),
+        ((X > 0.5).astype(int), "rows that are no shares of classes: 20 of 20"),
+        (np.eye(3)[Y] * 2, "with a sum of 2"),
+        (np.eye(3)[Y] - 0.2, "rows that are no shares"),
+        (np.full((20, 3), 1 / 3), "rows in which no class has the most: 20 of 20"),
+        (np.full((20, 2), np.nan), "not finite"),
+        (X[:, :1], "regression is not supported"),
+        (X[:, 0], "regression is not supported"),
+        (Y.astype(float), r"\.astype\('int64'\)"),
+        (Y.astype(bool), "Yes and no are classes"),
+        (Y.astype(str), "numpy.unique"),
+        (Y.astype(object), "numpy.unique"),
+        (np.stack([np.eye(3)[Y]] * 2, axis=1), "a label for each position or step"),
+        (np.where(Y, 2**32 + 1, 0), "the label 4294967297; expected class numbers"),
+        (np.full(20, 2**31 + 5), "the label 2147483653"),
+        (np.full(20, np.iinfo(np.uint64).max, np.uint64), "the label 18446744073709551615"),
+        (np.where(Y, 2_000_000_000, 0), "the label 2000000000"),
+        (np.full(20, -(2**40)), "the label -1099511627776"),
+    ],
+)
+def test_what_is_no_class_for_each_example_is_refused(y, match):
+    with pytest.raises(ValueError, match=rf"mine: y_train .*{match}"):
+        _with(y=y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [Y.astype(dtype) for dtype in ("uint8", "int8", "uint16", "int32", "uint32", "int64", "uint64")]
+    + [Y[:, None], Y.tolist(), np.eye(3, dtype=bool)[Y], np.eye(3, dtype=int)[Y]]
+    + [(0.9 * np.eye(3) + 0.1 / 3)[Y].astype(dtype) for dtype in ("float16", "float64")],
+    ids=lambda y: f"{getattr(y, 'dtype', 'list')}",
+)
+def test_classes_of_any_type_are_taken(y):
+    data = _with(y=y)
+
+    assert data.num_classes == 3
+    found = data.y_train if data.y_train.ndim == 1 else data.y_train.argmax(axis=1)
+    np.testing.assert_array_equal(found, Y)
+
+
+def test_more_classes_than_examples_are_a_warning():
+    with pytest.warns(UserWarning, match=r"announces 191 classes; there are 40 examples.*unique"):
+        _with(y=Y * 95)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return X, Y
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        ({"a": X, "b": X}, r"a dict with a, b; a lottery takes models with one input"),
+        ([X, X[:, :2]], r"shapes are \(20, 6\), \(20, 2\)\).*numpy.concatenate"),
+        ([X, X], "Inputs in several arrays are not supported"),
+        ((X, X), "Inputs in several arrays are not supported"),
+        (tf.data.Dataset.from_tensor_slices((X, Y)).batch(4), "is a tf.data.Dataset.*as_numpy"),
+        ((row for row in X), "is a generator; expected an array in memory"),
+        (Batches(), "yields batches"),
+        (scipy.sparse.csr_matrix(X), r"toarray\(\)"),
+        (np.ma.masked_array(X, X > 0.5), "some of it is masked"),
+        (None, "is None; expected an array"),
+        ("mnist", "is 'mnist'; expected an array"),
+        ((20 * X).astype("int64"), r"Ids.*\.astype\('float32'\), and keras.layers.Embedding"),
+        ((20 * X).astype("int32"), "expected uint8"),
+        (X > 0.5, "expected uint8"),
+        (X.astype(str), "Text has to be numbered"),
+        (X.astype(complex), "expected uint8 or floating point"),
+        (np.full((20, 6), 1e300), r"values up to 1e\+300.*ends at 3.4e38"),
+        (np.full((20, 6), -1e300), r"values up to 1e\+300"),
+        (np.full((20, 6), np.inf), "not finite"),
+    ],
+)
+def test_inputs_that_are_no_array_say_what_is_and_the_way_round(x, match):
+    with pytest.raises(ValueError, match=rf"mine: x_train.*{match}"):
+        _with(x=x)
+
+
+def test_ids_go_through_an_embedding_as_floats():
+    for library in (keras, tf_keras):
+        layer = library.layers.Embedding(2000, 3)
+        ids = np.array([[0, 1999], [7, 1024]])
+        np.testing.assert_array_equal(layer(ids), layer(ids.astype("float32")))
+
+
+@pytest.mark.parametrize(
+    "thing", [((X, Y), (X, Y)), tf.data.Dataset.from_tensor_slices((X, Y)), "mnist", {"x": X}]
+)
+def test_data_that_are_no_dataset_are_refused_wherever_they_are_asked_for(thing, tmp_path):
+    for ask in (
+        lambda: lottery.run(Experiment(), data=thing, out=tmp_path / "run"),
+        lambda: questions.earlybird(Experiment(), data=thing, out=tmp_path / "run"),
+        lambda: questions.sweep(["HeNormal"], Experiment(), data=thing, out=tmp_path / "run"),
+    ):
+        with pytest.raises(TypeError, match=r"Expected as data a kerasinit.lottery.Dataset; got a"):
+            ask()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("thing", ["digits", {"levels": 3}, 3])
+def test_what_is_no_experiment_is_refused(thing, tmp_path):
+    for ask in (lottery.run, questions.earlybird):
+        with pytest.raises(TypeError, match="Expected as experiment a kerasinit"):
+            ask(thing, out=tmp_path / "run")
+
+
+def test_what_is_wrong_in_a_file_names_the_file(tmp_path, arrays):
+    for change in (
+        {"y_train": np.full(20, 2**40)},
+        {"x_train": np.full((20, 3, 3), np.nan)},
+        {"x_test": np.full((8, 3, 3), 1e300)},
+    ):
+        path = _write(tmp_path / "a.npz", **(arrays | change))
+        for read in (load, data.glance):
+            with pytest.raises(ValueError, match=r"/a\.npz: [xy]_"):
+                read(path)

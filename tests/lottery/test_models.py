@@ -6,7 +6,8 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit.lottery import Dataset, models
+from kerasinit import lottery
+from kerasinit.lottery import Dataset, models, questions
 from kerasinit.pruning.registry import prunable_weights
 from tests.lottery.blobs import KERASES, blobs, builder
 
@@ -205,3 +206,105 @@ def test_an_initializer_that_the_function_does_not_take_is_refused():
         _make(builder(), "HeNormal")
     with pytest.raises(ValueError, match="Did you mean 'HeNormal'"):
         _make(models.lenet_300_100, "HeNromal")
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+@pytest.mark.parametrize(
+    ("loss", "rows", "fits"),
+    [
+        ("sparse_categorical_crossentropy", False, True),
+        ("mse", False, False),
+        ("mae", False, False),
+        ("mse", True, True),
+        ("categorical_crossentropy", True, True),
+        ("binary_crossentropy", True, True),
+        ("categorical_hinge", True, True),
+        ("poisson", True, True),
+    ],
+)
+def test_a_loss_that_asks_for_no_class_is_refused(kerase, loss, rows, fits):
+    library = KERASES[kerase]
+    y = np.arange(20) % 2
+    y = np.eye(2)[y] if rows else y
+    x = np.zeros((20, 6), "float32")
+    data = Dataset(x, y, x, y)
+
+    def build():
+        model = library.Sequential([library.Input((6,)), library.layers.Dense(2, "softmax")])
+        model.compile("sgd", loss)
+        return model
+
+    if fits:
+        _make(build, data=data)
+    else:
+        with pytest.raises(ValueError, match="wants no output more than another"):
+            _make(build, data=data)
+
+
+def test_a_network_with_one_output_is_told_how_to_have_two():
+    def build():
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, "sigmoid")])
+        model.compile("sgd", "binary_crossentropy")
+        return model
+
+    with pytest.raises(ValueError, match=r"one class for each example.*Dense\(2\), with Sparse"):
+        _make(build)
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_an_optimizer_that_took_steps_already_is_refused(kerase):
+    def build():
+        model = builder(kerase)()
+        model.fit(DATA.x_train, DATA.y_train, epochs=1, batch_size=90, verbose=0)
+        return model
+
+    with pytest.raises(ValueError, match=r"has taken 2 steps already.*Compile the model again"):
+        _make(build)
+    models.make(build, DATA, None, 0, "weights", 0, optimizer="sgd")
+
+
+@pytest.mark.parametrize("name", ["__main__:build", "__mp_main__:build", "module:f.<locals>.build"])
+def test_a_model_of_a_script_is_told_how_to_go_on(name):
+    with pytest.raises(ValueError, match=r"of a script.*--model module:build.*pass build=build"):
+        models.find(name)
+
+
+def test_a_model_is_no_function_that_builds_one():
+    with pytest.raises(TypeError, match="a function that returns a compiled model"):
+        lottery.run(build=builder()(), data=DATA)
+
+
+def test_a_run_of_a_script_warns_that_it_cannot_be_asked(tmp_path):
+    def build():
+        return builder()()
+
+    build.__module__, build.__qualname__ = "__main__", "build"
+    experiment = lottery.Experiment(
+        iterations=2, levels=0, trials=1, controls=(), batch_size=20, evaluate_every=1, xla=False
+    )
+    with pytest.warns(UserWarning, match=r"comes from a script \(__main__:build\).*pass build="):
+        run = lottery.run(experiment, build=build, data=DATA, out=tmp_path / "run")
+    for ask in (
+        lambda **more: questions.lmc(run, points=3, data=DATA, out=tmp_path / "lmc", **more),
+        lambda **more: questions.transfer(run, DATA, out=tmp_path / "on", **more),
+    ):
+        with pytest.raises(ValueError, match=r"'__main__:build' was built by a function of a scri"):
+            ask()
+        ask(build=build)
+    with pytest.raises(ValueError, match=r"Unknown data set 'blobs'.*came from Python, pass them"):
+        questions.lmc(run, points=3, out=tmp_path / "other", build=build)
+
+
+def test_a_question_to_a_run_with_another_network_is_refused(tmp_path):
+    experiment = lottery.Experiment(
+        iterations=2, levels=0, trials=1, controls=(), batch_size=20, evaluate_every=1, xla=False
+    )
+    run = lottery.run(experiment, build=builder(), data=DATA, out=tmp_path / "run")
+
+    def other():
+        model = builder()()
+        model.layers[0].bias.assign_add(keras.ops.ones(16))
+        return model
+
+    with pytest.raises(ValueError, match="gives other first weights now"):
+        questions.lmc(run, points=3, data=DATA, out=tmp_path / "lmc", build=other)

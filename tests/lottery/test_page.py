@@ -96,6 +96,7 @@ def test_a_real_run_has_every_part_and_every_picture(page):
         data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
         assert data.startswith(b"\x89PNG")
         assert len(image["alt"]) > 20
+    assert "only a published digest of the run proves" in page
 
 
 def test_svg_is_well_formed_named_and_shares_no_names(page):

@@ -340,3 +340,29 @@ def test_a_run_of_a_later_format_is_refused(store):
 
     with pytest.raises(ValueError, match="has format 'kerasinit-lottery-9'"):
         lottery.rows(store.folder)
+
+
+def test_a_run_is_its_folder_or_its_object(store, tmp_path):
+    folder = store.folder
+    functions = {
+        "table": lambda run: _shown(run, 100),
+        "rows": lottery.rows,
+        "verdict": lottery.verdict,
+        "verify": lambda run: lottery.verify(run).to_dict(),
+        "digest": lambda run: lottery.digest(run, partial=True),
+        "figure": lambda run: len(lottery.figure(run).axes),
+        "page": report.page,
+    }
+    for name in set(functions) - {"digest"}:
+        found = [functions[name](run) for run in (store, folder, str(folder))]
+        assert found[0] == found[1] == found[2], name
+    for number, run in enumerate((store, folder, str(folder))):
+        for name in ("csv", "curves", "html", "svg"):
+            report.outputs.WRITERS[name](run, tmp_path / f"{number}.{name}")
+        lottery.plot(run, tmp_path / f"{number}.png")
+    for function in (*functions.values(), lambda run: lottery.plot(run, "a.png")):
+        for thing in (None, 3, store.experiment):
+            with pytest.raises(TypeError, match="Expected a run: its folder, or what"):
+                function(thing)
+        with pytest.raises(ValueError, match="holds no lottery run"):
+            function(tmp_path / "nothing")

@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 import tf_keras
 
-from kerasinit import lottery
+from kerasinit import lottery, tensor_files
 from kerasinit.lottery import load_ticket
 from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, builder
@@ -117,3 +117,106 @@ def test_the_file_packs_eight_masks_into_a_byte(tmp_path):
 
 def test_keras_is_the_one_that_was_asked_for(ticket):
     assert isinstance(ticket.apply(builder()()), keras.Model)
+
+
+def _rewrite(path, change, **words):
+    """Change the arrays, and the words, in a ticket's file."""
+    arrays, about = tensor_files.read_tensors(path)
+    change(arrays)
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=about | words))
+
+
+def _nothing(arrays):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "match"),
+    [
+        (
+            lambda a: a.update({"mask/dense/kernel": a["mask/dense/kernel"].astype("float32")}),
+            {},
+            "the mask of 'dense/kernel' has dtype float32; expected uint8",
+        ),
+        (
+            lambda a: a.update({"mask/dense/kernel": a["mask/dense/kernel"][None]}),
+            {},
+            "no mask of the right size for 'dense/kernel'",
+        ),
+        (
+            lambda a: a.update({"weight/dense/kernel": a["weight/dense/kernel"].view("int32")}),
+            {},
+            "'dense/kernel' has a mask and dtype int32; expected floating point",
+        ),
+        (
+            lambda a: a["weight/dense/kernel"].__setitem__((0, 0), np.nan),
+            {},
+            "1 of 128 values of 'dense/kernel' are not finite",
+        ),
+        (
+            lambda a: a["weight/dense_1/bias"].__setitem__(1, -np.inf),
+            {},
+            "1 of 3 values of 'dense_1/bias' are not finite",
+        ),
+        (
+            lambda a: a["weight/dense/kernel"].fill(1.0),
+            {},
+            "it removes weights of 'dense/kernel' that are not 0",
+        ),
+        (lambda a: a.pop("mask/dense/kernel"), {}, "no mask of the right size for 'dense/kernel'"),
+        (lambda a: a.pop("weight/dense/kernel"), {}, "no mask of the right size for 'dense/kern"),
+        (
+            lambda a: a.update({"weight/dense/kernel": a["weight/dense/kernel"][:-1]}),
+            {},
+            "no mask of the right size for 'dense/kernel'",
+        ),
+        (lambda a: a.update(extra=np.ones(2)), {}, "'extra' is neither a mask nor a weight"),
+        (_nothing, {"order": "dense/kernel"}, "it names the weights 'dense/kernel', and has masks"),
+        (_nothing, {"order": "dense/kernel\ndense/kernel\ndense_1/kernel"}, "it names the weights"),
+    ],
+)
+def test_a_ticket_from_outside_is_checked_whole(tmp_path, ticket, change, words, match):
+    path = tmp_path / "outside.safetensors"
+    ticket.save(path)
+    _rewrite(path, change, **words)
+
+    with pytest.raises(ValueError, match=rf"outside\.safetensors is damaged: {match}"):
+        load_ticket(path)
+    # The initializer reads one weight, and sees what is wrong with that.
+    if "dense_1" not in match and "dense/kernel' and" not in match:
+        with pytest.raises(ValueError, match=r"outside\.safetensors"):
+            tensor_files.read_ticket_weight(path, "dense/kernel")
+
+
+def test_a_folder_is_no_ticket(tmp_path):
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        load_ticket(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        (np.array([1, 0]), "has weights of dtype int64 for 'k'"),
+        (np.array([np.nan, 0.0]), "has values of 'k' that are not finite"),
+    ],
+)
+def test_a_ticket_is_no_ticket_of_such_values(values, match):
+    with pytest.raises(ValueError, match=match):
+        lottery.Ticket(Masks({"k": np.array([True, False])}), {"k": values})
+
+
+def test_a_model_that_does_not_hold_the_values_is_left_as_it_was(ticket):
+    layers = [keras.Input((8,)), keras.layers.Dense(16, dtype="float16")]
+    model = keras.Sequential([*layers, keras.layers.Dense(3)])
+    before = model.get_weights()
+    ticket.apply(model)  # what fits is rounded
+    model.set_weights(before)
+    large = {**ticket.weights, "dense/bias": np.full(16, 1e6, "float32")}
+
+    with pytest.raises(ValueError, match=r"'dense/bias' has dtype float16, which does not hold"):
+        lottery.Ticket(ticket.masks, large).apply(model)
+    whole = {**ticket.weights, "dense/bias": np.zeros(16, "int32")}
+    with pytest.raises(ValueError, match=r"'dense/bias' has dtype float16.* the ticket's int32"):
+        lottery.Ticket(ticket.masks, whole).apply(model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from kerasinit import cli, lottery
-from kerasinit.lottery import controls, evidence, manifest, proofs
+from kerasinit.lottery import controls, end_proofs, evidence, kept_model, manifest, proofs, report
 from kerasinit.lottery.store import Place, Store
 from kerasinit.lottery.ticket import read_tensors
 from kerasinit.masks import Masks
@@ -102,6 +103,12 @@ def test_a_good_run_holds_and_everything_was_looked_at(tmp_path, changes, kerase
     kept = [p for p in store.places() if p.level and not _fresh(p.branch)]
     assert proof.checks["survivors start from the rewind point"] == 4 * len(kept)
     assert proof.checks["model files hold the trained weights"] == 4 * 3
+    assert proof.checks["models of a run are configured alike"] == 3
+    assert proof.checks["tickets say where they are from"] == 3 * trainings
+    # Adam: two moments of each variable, and an odd number of settings and counters.
+    assert proof.checks["model files hold the optimizer"] >= 8 * 3
+    counted = proof.checks["optimizers counted every iteration"]
+    assert counted == trainings + 1  # the rewind point's, too
     made = [p for p in store.places() if p.branch != "ticket"]
     assert proof.checks.get("masks of controls are recomputed", 0) == 2 * len(made)
 
@@ -215,6 +222,194 @@ def test_a_forged_float_behind_a_repaired_manifest_is_named(
     assert not [claim for claim, *_ in found if "digests" in claim]
 
 
+def _write_curve(store, place, lines):
+    text = "\n".join(",".join(line) for line in lines)
+    (store.path(place) / "curve.csv").write_text(text + "\n")
+    _repair(store, place)
+
+
+@pytest.mark.parametrize(
+    ("column", "word"),
+    [(1, "nan"), (1, "inf"), (2, "inf"), (3, "7.5"), (3, "-0.1"), (0, "x"), (0, "0")],
+)
+def test_a_curve_that_is_damaged_is_damaged_for_everybody(copied, tmp_path, column, word):
+    path = copied.path(LAST) / "curve.csv"
+    lines = list(csv.reader(path.read_text().splitlines()))
+    losses = [float(line[2]) for line in lines[1:]]
+    # Not the least, which the result names.
+    worst = 1 + losses.index(max(losses))
+    lines[worst][column] = word
+    _write_curve(copied, LAST, lines)
+
+    assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
+    for write in (report.write_page, report.write_curves):
+        with pytest.raises(ValueError, match=r"level-02/ticket/curve\.csv is damaged"):
+            write(copied, tmp_path / "written")
+
+
+def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
+    path = copied.path(LAST) / "result.json"
+    whole = json.loads(path.read_text())
+    for change in ({"test_accuracy": 7.5}, {"trial": 0}, {"density": 0}):
+        path.write_text(json.dumps(whole | change))
+        _repair(copied, LAST)
+        assert not lottery.verify(copied).holds
+        for read in (lottery.rows, lottery.table, lottery.verdict, report.page):
+            with pytest.raises(ValueError, match=r"level-02/ticket/result\.json is damaged"):
+                read(copied)
+
+
+def test_files_are_read_with_the_same_limits(copied, monkeypatch):
+    monkeypatch.setattr("kerasinit.lottery.store._MOST_CURVE", 10)
+    assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
+    for read in (lottery.digest, report.page):
+        with pytest.raises(
+            ValueError, match=r"curve\.csv is damaged: it has \d+ bytes; at most 10"
+        ):
+            read(copied)
+
+
+COUNTED = "optimizers counted every iteration"
+STILL = "settings of optimizers stood still"
+FINITE = "trainings end in finite numbers"
+HELD = "model files hold the optimizer"
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "change", "claim"),
+    [
+        (LAST, "000", lambda a: a.__setitem__((), 7), COUNTED),
+        (CONTROL, "000", lambda a: a.__setitem__((), 7), COUNTED),
+        (DENSE, "000", lambda a: a.__setitem__((), 7), COUNTED),
+        (LAST, "001", lambda a: a.__setitem__((), 99), STILL),
+        (CONTROL, "001", lambda a: a.__setitem__((), 99), STILL),
+        (DENSE, "001", lambda a: a.__setitem__((), 99), HELD),
+        (LAST, "002", lambda a: a.fill(np.nan), FINITE),
+        (CONTROL, "002", lambda a: a.fill(np.nan), FINITE),
+        (DENSE, "002", lambda a: a.fill(np.inf), FINITE),
+        # Nothing but the run's digest has the live moments of a control twice.
+        (LAST, "003", lambda a: a.__imul__(3), HELD),
+        (DENSE, "003", lambda a: a.__imul__(3), HELD),
+    ],
+)
+def test_a_forged_optimizer_behind_a_repaired_manifest_is_found(copied, place, name, change, claim):
+    _forge(copied, place, "optimizer", lambda arrays: change(arrays[f"optimizer/{name}"]))
+
+    found = {(c, trial, level, branch) for c, trial, level, branch, *_ in _found(copied)}
+    assert (claim, place.trial, place.level, place.branch) in found
+
+
+def test_a_counter_of_another_type_and_steps_of_its_own_do_not_escape(copied):
+    _forge(
+        copied, CONTROL, "optimizer", lambda a: a.update({"optimizer/000": np.array(7, "float32")})
+    )
+    found = _found(copied)
+    assert ("no variable is missing", 1, 1, "reinit", "optimizer.safetensors", "") in found
+    assert (COUNTED, 1, 1, "reinit", "optimizer.safetensors", "optimizer/000") in found
+
+    for place in (CONTROL, LAST):
+        path = copied.path(place) / "trained.safetensors"
+        path.write_bytes(
+            safetensors.numpy.save(read_tensors(path)[0], metadata={end_proofs.OWN_STEPS: "Mine"})
+        )
+        _repair(copied, place)
+    found = _found(copied)
+    for place in (CONTROL, LAST):
+        where = (place.trial, place.level, place.branch, "trained.safetensors", "")
+        assert ("trainings took steps as level 0's did", *where) in found
+    assert ("own steps are those of a model's own class", 1, 2, "ticket", where[3], "") in found
+
+
+def test_a_rewind_point_that_counted_otherwise_is_found(copied):
+    _forge(copied, DENSE, "rewind", lambda a: a["optimizer/000"].__setitem__((), 7))
+
+    assert (COUNTED, 1, 0, "ticket", "rewind.safetensors", "optimizer/000") in _found(copied)
+
+
+@pytest.mark.parametrize("place", [LAST, CONTROL, DENSE], ids=str)
+@pytest.mark.parametrize("word", ["place", "rewind", "density"])
+def test_a_ticket_that_says_it_is_from_elsewhere_is_found(copied, place, word):
+    path = copied.path(place) / "ticket.safetensors"
+    arrays, words = read_tensors(path)
+    for other in (words | {word: "elsewhere"}, {k: v for k, v in words.items() if k != word}):
+        path.write_bytes(safetensors.numpy.save(arrays, metadata=other))
+        _repair(copied, place)
+        claim = "tickets say where they are from"
+        where = (place.trial, place.level, place.branch)
+        assert _found(copied) == {(claim, *where, "ticket.safetensors", "")}
+
+
+def _configure(store, place, change):
+    """Change the configuration in a model file, and repair the manifest."""
+    path = store.stage(place).model_path
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = change(content["config.json"].decode())
+    assert config.encode() != content["config.json"]
+    content["config.json"] = config.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    _repair(store, place)
+
+
+@pytest.mark.parametrize(
+    ("places", "change", "problem"),
+    [
+        ([LAST], lambda c: c.replace('"relu"', '"tanh"'), "activation is 'tanh', not 'relu'"),
+        ([LAST], lambda c: c.replace("0.00999", "0.02999"), "learning_rate is 0.02999"),
+        ([LAST], lambda c: c.replace('"units": 3', '"units": 4'), "units is 4, not 3"),
+        (
+            [Place(1, level, "ticket") for level in range(3)],
+            lambda c: c.replace('"relu"', '"tanh"'),
+            "activation is 'tanh', not 'relu' as in the run",
+        ),
+    ],
+    ids=["activation", "learning rate", "units", "a whole trial"],
+)
+def test_a_model_that_is_configured_otherwise_is_found(copied, places, change, problem):
+    for place in places:
+        _configure(copied, place, change)
+
+    claim = "models of a run are configured alike"
+    findings = [f for f in lottery.verify(copied).findings if f.claim == claim]
+    assert [(f.trial, f.level, f.file) for f in findings] == [
+        (place.trial, place.level, "model.keras") for place in places
+    ]
+    assert all(problem in f.problem for f in findings)
+
+
+def test_a_model_file_that_unpacks_to_far_more_is_not_read(copied):
+    path = copied.stage(LAST).model_path
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(2**26 + 1))
+    _repair(copied, LAST)
+
+    (finding,) = (f for f in lottery.verify(copied).findings if f.file == "model.keras")
+    assert "model.weights.h5 claims to be 67108865 bytes, but takes" in finding.problem
+
+
+def test_names_seeds_and_scripts_make_no_other_configuration():
+    def config(name, seed, rate, module="__main__"):
+        layer = {"name": f"{name}_drop", "seed": seed, "rate": rate}
+        return {
+            "class_name": "Sequential",
+            "shared_object_id": id(layer),
+            "config": {
+                "name": name,
+                "layers": [{"class_name": "Own", "module": module, "config": layer}],
+                "outputs": [[f"{name}_drop", 0, 0]],
+            },
+        }
+
+    one, other = config("net", 1, 0.5), config("net_7", 1, 0.5, "__mp_main__")
+    assert kept_model.comparable(one) == kept_model.comparable(other)
+    drawn = config("net", 2, 0.4)
+    assert kept_model.comparable(one) != kept_model.comparable(drawn)
+    assert kept_model.comparable(one, numbers=False) == kept_model.comparable(drawn, numbers=False)
+
+
 def _thin_out(arrays):
     arrays["mask/dense/kernel"][0] &= 0x7F
     arrays["weight/dense/kernel"].reshape(-1)[0] = 0
@@ -245,7 +440,12 @@ def test_a_mask_for_other_weights_is_named(copied):
     words["order"] = "dense/kernel"
     path.write_bytes(safetensors.numpy.save(arrays, metadata=words))
     _repair(copied, LAST)
+    # A file that names other weights than it has masks for is damaged in itself.
+    assert ("files can be read", 1, 2, "ticket", path.name, "") in _found(copied)
 
+    del arrays["mask/dense_1/kernel"]
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=words))
+    _repair(copied, LAST)
     found = _found(copied)
     assert ("masks are for the same weights", 1, 2, "ticket", path.name, "") in found
     assert ("masks are recomputed", 1, 2, "ticket", path.name, "dense_1/kernel") in found
@@ -347,7 +547,7 @@ def test_a_control_that_controls_nothing_is_found(copied):
     assert _found(copied) == {
         ("controls change the weights", 0, 2, "reinit", "ticket.safetensors", f"{layer}/kernel")
         for layer in ("dense", "dense_1")
-    }
+    } | {("tickets say where they are from", 0, 2, "reinit", "ticket.safetensors", "")}
 
 
 def test_what_is_missing_or_was_added_is_found(copied):

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import lottery
+from kerasinit.lottery import workers
 from kerasinit.lottery.workers import WorkerDiedError, share
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL, _content, _left
@@ -64,9 +67,9 @@ def test_two_spawned_processes_find_what_one_finds(tmp_path):
 
 def _two_processes_find_what_one_finds(tmp_path):
     runs = []
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        runs.append(lottery.run(TWO, out=out, build=build, data=blobs(), workers=workers))
+    for number in (1, 2):
+        out = tmp_path / str(number)
+        runs.append(lottery.run(TWO, out=out, build=build, data=blobs(), workers=number))
 
     assert len(runs[1].rows()) == 4
     assert _content(runs[0]) == _content(runs[1])
@@ -123,7 +126,55 @@ def test_a_build_function_that_cannot_travel_is_refused_before_training(tmp_path
         lottery.run(TWO, out=tmp_path / "run", build=builder(), data=blobs(), workers=2)
 
 
-@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
-def test_a_number_of_workers_that_is_none_is_refused(tmp_path, workers):
+@pytest.mark.parametrize("number", [0, -1, 1.5, True])
+def test_a_number_of_workers_that_is_none_is_refused(tmp_path, number):
     with pytest.raises(ValueError, match="--workers must be a whole number of at least 1"):
-        lottery.run(TWO, out=tmp_path / "run", build=build, data=blobs(), workers=workers)
+        lottery.run(TWO, out=tmp_path / "run", build=build, data=blobs(), workers=number)
+
+
+_SCRIPT = """
+import sys
+from kerasinit import cli
+
+if __name__ == "__main__":
+    cli.main(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_while_processes_start_is_quiet(tmp_path):
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    words = "lottery run --dataset digits --iterations 20 --levels 0 --trials 2 --controls none"
+    command = [sys.executable, "script.py", *words.split(), "--workers", "2", "--out", "run"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    for line in process.stdout:
+        if "trainings of" in line:
+            break
+    # Its processes are starting now: they import TensorFlow, for seconds.
+    time.sleep(0.5)
+    # As a terminal does: every process of the group hears it.
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.strip().splitlines()[-1].startswith("Stopped. What was finished is kept")
+
+
+def test_what_comes_while_a_process_starts_is_heard_afterwards():
+    heard = []
+    usual = signal.signal(signal.SIGINT, lambda *_: heard.append("now"))
+    try:
+        with workers._deaf_to_interruption():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard == []
+        assert heard == ["now"]
+    finally:
+        signal.signal(signal.SIGINT, usual)

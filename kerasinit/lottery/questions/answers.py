@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kerasinit import json_files
 from kerasinit.lottery import files, lock
 
 _FORMAT = "kerasinit-question-1"
@@ -127,12 +128,6 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: If it holds something else; the message names the file.
     """
     try:
-        if path.stat().st_size > _MOST_JSON:
-            raise ValueError(f"it has {path.stat().st_size} bytes")
-        content = json.loads(path.read_bytes())
-    # A JSONDecodeError is a ValueError, as is what cannot be decoded as UTF-8.
-    except (ValueError, RecursionError, OSError) as error:
+        return json_files.read(path, _MOST_JSON)
+    except OSError as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, not an object.")
-    return content

@@ -29,7 +29,7 @@ from kerasinit.lottery.questions.setting import (
     silent,
     without_optimizer,
 )
-from kerasinit.lottery.store import Place, Stage, Store
+from kerasinit.lottery.store import Place, Run, Stage, Store
 from kerasinit.lottery.survivors import scored_level
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import Trainer
@@ -214,7 +214,7 @@ class Connectivity:
 
 
 def lmc(
-    run: str | Path,
+    run: Run,
     *,
     levels: Iterable[int] = (),
     points: int = 11,
@@ -231,7 +231,7 @@ def lmc(
     iteration. Both copies draw the same numbers in their random layers.
 
     Args:
-        run: The folder of a run; nothing in it is changed.
+        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
         levels: The levels of the tickets, by default the last finished one. The dense
             network, level 0, always stands beside them.
         points: How many points of the line are looked at, both ends among them; at
@@ -255,7 +255,7 @@ def lmc(
             f"--points must be a whole number of at least 3 (two ends and what lies between); "
             f"got {points!r}."
         )
-    store = Store.read(Path(run))
+    store = Store.of(run)
     chosen = chosen_levels(store, {0, *chosen_levels(store, levels)})
     setting = Setting.of_run(store, build, data)
     answers = Answers(
@@ -286,8 +286,27 @@ class _Copies:
 
     @property
     def _training(self) -> Retraining:
-        self._retraining = self._retraining or Retraining(self._setting, self._trial)
+        if self._retraining is None:
+            self._retraining = Retraining(self._setting, self._trial)
+            self._require_the_runs(self._retraining.first)
         return self._retraining
+
+    def _require_the_runs(self, first: State) -> None:
+        """Raise unless the network that is built here is the one that the run was made with."""
+        there = self._store.stage(Place(self._trial, 0, "ticket")).ticket().weights
+        mine = without_optimizer(first)
+        # Another machine may draw the same numbers with other rounding.
+        alike = set(mine) == set(there) and all(
+            mine[name].shape == value.shape
+            and np.allclose(np.asarray(mine[name], float), np.asarray(value, float), atol=1e-5)
+            for name, value in there.items()
+        )
+        if not alike:
+            raise ValueError(
+                f"{self._setting.experiment.model} gives other first weights now than "
+                f"{self._store.folder} was begun with: the function that builds the model, or the "
+                f"one that was passed as build, is not the run's."
+            )
 
     def line(self, level: int, points: int) -> Line:
         """Return the errors between the copies of a level, from the folder if they are there."""

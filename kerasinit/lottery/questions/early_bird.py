@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kerasinit.lottery import models
 from kerasinit.lottery.data import Dataset
-from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.experiment import Experiment, require_experiment
 from kerasinit.lottery.questions.answers import Answers, read_json, write_json
 from kerasinit.lottery.questions.setting import Retraining, Say, Setting, silent, without_optimizer
 from kerasinit.lottery.ticket import Ticket
@@ -260,7 +260,7 @@ def earlybird(
         You, Li, Xu, Fu, Wang, Chen, Baraniuk, Wang and Lin, 2020, "Drawing early-bird
         tickets", https://arxiv.org/abs/1909.11957.
     """
-    experiment = experiment or Experiment()
+    experiment = require_experiment(experiment or Experiment())
     _require_options(experiment, density, window, epsilon)
     setting = Setting.of(experiment, build, data)
     experiment = setting.experiment

@@ -11,10 +11,11 @@ from typing import Any
 
 from rich.table import Table
 
+from kerasinit import terminal
 from kerasinit.initializers import identifiers
 from kerasinit.lottery import models
 from kerasinit.lottery.data import Dataset
-from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.experiment import Experiment, require_experiment
 from kerasinit.lottery.loop import Watch, run
 from kerasinit.lottery.questions.setting import Setting
 from kerasinit.lottery.store import Row, Store
@@ -71,7 +72,8 @@ class Sweep:
         shown.add_column("level", justify="right")
         shown.add_column("weights\nleft (%)", justify="right")
         for initializer in self.rows:
-            shown.add_column(f"{initializer}: test\naccuracy (%){spread}", justify="right")
+            head = terminal.literal(f"{initializer}: test\naccuracy (%){spread}")
+            shown.add_column(head, justify="right")
             shown.add_column("\nearly stop", justify="right")
         for level in sorted({line["level"] for line in means}):
             at = {line["initializer"]: line for line in means if line["level"] == level}
@@ -132,7 +134,7 @@ def sweep(
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635; its appendices try
         other initializations.
     """
-    experiment = experiment or Experiment()
+    experiment = require_experiment(experiment or Experiment())
     folders = folder_names(initializers)
     if experiment.initializer is not None:
         raise ValueError(

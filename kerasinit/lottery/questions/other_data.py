@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from kerasinit import terminal
 from kerasinit.lottery import models
-from kerasinit.lottery.data import Dataset, load
+from kerasinit.lottery.data import Dataset, load, require_dataset
 from kerasinit.lottery.questions.answers import Answers
 from kerasinit.lottery.questions.setting import (
     Retraining,
@@ -22,7 +23,7 @@ from kerasinit.lottery.questions.setting import (
     silent,
     without_optimizer,
 )
-from kerasinit.lottery.store import Place, Row, Stage, Store
+from kerasinit.lottery.store import Place, Row, Run, Stage, Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.masks import Masks
 from kerasinit.pruning.selection import keep_largest
@@ -55,9 +56,11 @@ class Transfer:
             )
         trials = len({row.trial for row in self.rows})
         shown = Table(
-            title=f"Tickets of {self.found_on}, trained on {self.trained_on}, "
-            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
-            caption=caption + ".",
+            title=terminal.literal(
+                f"Tickets of {self.found_on}, trained on {self.trained_on}, "
+                + (f"mean of {trials} trials" if trials > 1 else "one trial")
+            ),
+            caption=terminal.literal(caption + "."),
         )
         shown.add_column("network")
         spread = " ± sd" if trials > 1 else ""
@@ -100,7 +103,7 @@ class Transfer:
 
 
 def transfer(
-    run: str | Path,
+    run: Run,
     to: str | Dataset,
     *,
     levels: Iterable[int] = (),
@@ -118,7 +121,7 @@ def transfer(
     new one, with a random mask of the ticket's density in that layer.
 
     Args:
-        run: The folder of a run; nothing in it is changed.
+        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
         to: The other data: a name or file as for `kerasinit.lottery.load`, or a data
             set. Its examples must have the shape of the run's; classes may be others.
         levels: The levels of the tickets, by default the last finished one.
@@ -137,9 +140,11 @@ def transfer(
         Morcos, Yu, Paganini and Tian, 2019, "One ticket to win them all",
         https://arxiv.org/abs/1906.02773.
     """
-    store = Store.read(Path(run))
+    store = Store.of(run)
     chosen = chosen_levels(store, levels)
-    data = load(to) if isinstance(to, str) else to
+    data = load(to) if isinstance(to, str) else require_dataset(to, "to")
+    if build is not None:
+        models.require_build(build)
     experiment = replace(store.experiment, dataset=data.name, rewind="init")
     if iterations is not None:
         experiment = replace(experiment, iterations=iterations)

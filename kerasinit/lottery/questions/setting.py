@@ -8,8 +8,8 @@ import numpy as np
 
 from kerasinit import kerases, streams
 from kerasinit.lottery import models
-from kerasinit.lottery.data import Dataset, Order, load
-from kerasinit.lottery.experiment import Experiment
+from kerasinit.lottery.data import Dataset, Order, load, require_dataset
+from kerasinit.lottery.experiment import Experiment, require_experiment
 from kerasinit.lottery.fit import FitTrainer
 from kerasinit.lottery.store import Place, Row, Store
 from kerasinit.lottery.trainer import Trainer
@@ -45,10 +45,12 @@ class Setting:
         data: Dataset | None = None,
     ) -> "Setting":
         """Find what an experiment names; ``build`` and ``data`` stand in for it, if given."""
+        require_experiment(experiment)
         if build is not None:
+            models.require_build(build)
             experiment = replace(experiment, model=models.name_of(build))
         if data is not None:
-            experiment = replace(experiment, dataset=data.name)
+            experiment = replace(experiment, dataset=require_dataset(data).name)
         return cls(
             experiment, build or models.find(experiment.model), data or load(experiment.dataset)
         )
@@ -63,9 +65,17 @@ class Setting:
             ValueError: If the examples are not those of the run.
         """
         experiment = store.experiment
-        setting = cls(
-            experiment, build or models.find(experiment.model), data or load(experiment.dataset)
-        )
+        if build is not None:
+            models.require_build(build)
+        if data is None:
+            try:
+                data = load(experiment.dataset)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error} If the run's data came from Python, pass them again: data=..., or "
+                    f"--dataset FILE.npz."
+                ) from error
+        setting = cls(experiment, build or models.find(experiment.model), require_dataset(data))
         if setting.data.digest != store.about.get("data"):
             raise ValueError(
                 f"The examples in {setting.data.name} are not those that {store.folder} was made "

@@ -7,7 +7,7 @@ from kerasinit.lottery.report.page import write_page
 from kerasinit.lottery.report.plots import write_plot
 from kerasinit.lottery.report.rows import write_csv, write_curves
 from kerasinit.lottery.report.scalars import write_tensorboard
-from kerasinit.lottery.store import Store
+from kerasinit.lottery.store import Run, Store
 
 WRITERS: dict[str, Callable[[Store, Path], None]] = {
     "html": write_page,
@@ -19,11 +19,11 @@ WRITERS: dict[str, Callable[[Store, Path], None]] = {
 }
 
 
-def write_outputs(store: Store, wanted: dict[str, Path | None]) -> dict[str, Path]:
+def write_outputs(run: Run, wanted: dict[str, Path | None]) -> dict[str, Path]:
     """Write what is wanted of a run to new files.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         wanted: For each of `WRITERS`, by name, where to write it; ``None`` is left out.
 
     Returns:
@@ -33,6 +33,7 @@ def write_outputs(store: Store, wanted: dict[str, Path | None]) -> dict[str, Pat
         FileExistsError: If one of the files is there, before any is written.
         ValueError: If a file cannot have its name, before any is written.
     """
+    store = Store.of(run)
     chosen = new_outputs(wanted)
     for name, path in chosen.items():
         WRITERS[name](store, path)

@@ -11,8 +11,9 @@ from kerasinit.lottery.report import plots
 from kerasinit.lottery.report.inline import INCHES, inline
 from kerasinit.lottery.report.layers import layers_section, masks_section, ticket_masks
 from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, Summary, spread, summaries
-from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.store import Place, Row, Run, Store
 from kerasinit.lottery.verdict import Verdict, verdict
+from kerasinit.lottery.verify import NOT_SHOWN
 from kerasinit.markup import Markup, element, grid, joined
 
 _MOST_CURVES = len(plots.COLORS)
@@ -24,21 +25,22 @@ _EARLY_STOP = (
 )
 
 
-def write_page(store: Store, path: str | Path) -> None:
+def write_page(run: Run, path: str | Path) -> None:
     """Write the `page` of a run to a new file.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: The file.
 
     Raises:
         FileExistsError: If there is such a file; nothing is overwritten.
         ImportError: If matplotlib is not installed.
     """
-    files.write_new(Path(path), page(store).encode())
+    # A path may have bytes that are no text.
+    files.write_new(Path(path), page(run).encode(errors="backslashreplace"))
 
 
-def page(store: Store) -> str:
+def page(run: Run) -> str:
     """Return a run as a page of HTML, the same for the same run.
 
     It shows accuracy and early stop against density beside the controls, the verdict,
@@ -46,12 +48,13 @@ def page(store: Store) -> str:
     the whole specification with the command that repeats it.
 
     Args:
-        store: The run, finished or not.
+        run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
 
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If a file of the run is damaged; it is named.
     """
+    store = Store.of(run)
     rows = store.rows()
     title = f"Lottery tickets: {store.experiment.model} on {store.experiment.dataset}"
     style = resources.files("kerasinit.lottery.report").joinpath("page.css").read_text()
@@ -167,8 +170,9 @@ def _verdict(store: Store) -> Markup:
     return joined(element("h2", "Verdict"), grid(heads, lines, "Did the ticket win?", words=True))
 
 
-def verdicts(store: Store) -> tuple[Sequence[Verdict], str]:
+def verdicts(run: Run) -> tuple[Sequence[Verdict], str]:
     """Return the verdicts on a run, or none and why there are none."""
+    store = Store.of(run)
     try:
         return verdict(store), ""
     except ValueError as error:
@@ -227,6 +231,14 @@ def _specification(store: Store) -> Markup:
         grid(["field", "as an option", "meaning"], lines, "Every field", words=True),
         element("p", "Made by: ", ", ".join(made) or "not known", "."),
         element("p", "SHA-256 of the data: ", element("code", data)),
+        element(
+            "p",
+            element("code", "kerasinit lottery verify RUN"),
+            f" shows from the files that masks and weights are what they should be. {NOT_SHOWN} "
+            "Its digest: ",
+            element("code", "kerasinit lottery digest RUN"),
+            ".",
+        ),
     )
 
 

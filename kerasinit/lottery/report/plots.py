@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasinit.lottery import files
 from kerasinit.lottery.report.summary import Summary, spread, summaries
-from kerasinit.lottery.store import Store
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.trainer import Point
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ STOP = "early stop (iteration of least validation loss)"
 _MOST_TICKS = 7
 
 
-def plot(store: Store, path: str | Path) -> None:
+def plot(run: Run, path: str | Path) -> None:
     """Write the picture of a run to a file.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A ``.png``, ``.svg`` or ``.pdf`` file; a picture of an earlier call is
             replaced, as it shows less of the same run.
 
@@ -41,15 +41,15 @@ def plot(store: Store, path: str | Path) -> None:
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure(store).savefig(beside, dpi=120)
+    figure(run).savefig(beside, dpi=120)
     beside.replace(path)
 
 
-def write_plot(store: Store, path: str | Path) -> None:
+def write_plot(run: Run, path: str | Path) -> None:
     """Write the picture of a run to a new file, the same bytes each time.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A ``.png`` or ``.svg`` file that is not there yet.
 
     Raises:
@@ -60,7 +60,7 @@ def write_plot(store: Store, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
         raise ValueError(f"A picture is named .png or .svg; got {path}.")
-    files.write_new(path, rendered(figure(store), path.suffix[1:]))
+    files.write_new(path, rendered(figure(run), path.suffix[1:]))
 
 
 def rendered(drawn: "Figure", kind: str, *, transparent: bool = False) -> bytes:
@@ -75,14 +75,14 @@ def rendered(drawn: "Figure", kind: str, *, transparent: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def figure(store: Store) -> "Figure":
+def figure(run: Run) -> "Figure":
     """Draw accuracy and early stop against density, a line for each branch.
 
     Lines are means over the trials, bands their confidence intervals (Student's t), where
     there are two trials or more. The dense network is drawn across as a reference.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
 
     Returns:
         A matplotlib figure with two axes.
@@ -90,6 +90,7 @@ def figure(store: Store) -> "Figure":
     Raises:
         ImportError: If matplotlib is not installed.
     """
+    store = Store.of(run)
     drawn = new_figure(10, 4.4)
     found = summaries(store.rows())
     for axes, measure, title in zip(
@@ -99,6 +100,16 @@ def figure(store: Store) -> "Figure":
         axes.set_title(title, fontsize=10)
         axes.legend(frameon=False)
     return drawn
+
+
+def literal(text: str) -> str:
+    r"""Return text that matplotlib draws as it is, where it would read mathematics in dollars.
+
+    Example:
+    >>> literal("$HOME/data")
+    '\\$HOME/data'
+    """
+    return text.replace("$", r"\$")
 
 
 def new_figure(width: float, height: float) -> "Figure":

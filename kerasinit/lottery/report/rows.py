@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kerasinit.lottery import files
-from kerasinit.lottery.store import Row, Store
+from kerasinit.lottery.store import Row, Run, Store
 from kerasinit.lottery.trainer import Point
 
 
-def rows(folder: str | Path) -> list[dict[str, object]]:
+def rows(run: Run) -> list[dict[str, object]]:
     """Return the finished trainings of a run as plain dictionaries.
 
     Args:
-        folder: The folder of the run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
 
     Returns:
         One dictionary for each training, in order, with ``trial``, ``level``,
@@ -26,26 +26,28 @@ def rows(folder: str | Path) -> list[dict[str, object]]:
     Raises:
         ValueError: If the folder holds no run.
     """
-    return [dataclasses.asdict(row) for row in Store.read(Path(folder)).rows()]
+    store = Store.of(run)
+    return [dataclasses.asdict(row) for row in store.rows()]
 
 
-def write_csv(store: Store, path: str | Path) -> None:
+def write_csv(run: Run, path: str | Path) -> None:
     """Write a line for each finished training, with the columns of `rows`.
 
     Numbers have all their digits: what is read back is equal.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A new file.
 
     Raises:
         FileExistsError: If there is such a file; nothing is overwritten.
     """
+    store = Store.of(run)
     names = [field.name for field in dataclasses.fields(Row)]
     _write(Path(path), names, (dataclasses.asdict(row) for row in store.rows()))
 
 
-def write_curves(store: Store, path: str | Path) -> None:
+def write_curves(run: Run, path: str | Path) -> None:
     """Write a line for each measurement that was made while the run trained.
 
     The columns are ``trial``, ``level``, ``branch``, ``density`` and those of the
@@ -53,12 +55,13 @@ def write_curves(store: Store, path: str | Path) -> None:
     ``validation_accuracy``.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A new file.
 
     Raises:
         FileExistsError: If there is such a file; nothing is overwritten.
     """
+    store = Store.of(run)
     lines = (
         {
             "trial": place.trial,

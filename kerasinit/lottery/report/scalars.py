@@ -5,10 +5,10 @@ import importlib.util
 from pathlib import Path
 
 from kerasinit.lottery import files
-from kerasinit.lottery.store import Store
+from kerasinit.lottery.store import Run, Store
 
 
-def write_tensorboard(store: Store, folder: str | Path) -> None:
+def write_tensorboard(run: Run, folder: str | Path) -> None:
     """Write what was measured as event files, to be looked at with ``tensorboard --logdir``.
 
     Each training is a run of TensorBoard, such as ``trial-0/level-03/reinit``, with
@@ -17,13 +17,14 @@ def write_tensorboard(store: Store, folder: str | Path) -> None:
     ``test_accuracy``, ``final_test_accuracy`` and ``best_iteration`` by level.
 
     Args:
-        store: The run.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
         folder: A new folder.
 
     Raises:
         FileExistsError: If there is such a folder; nothing is overwritten or added to.
         ImportError: If tensorboard is not installed.
     """
+    store = Store.of(run)
     if importlib.util.find_spec("tensorboard") is None:
         raise ImportError(
             "Scalars for TensorBoard need tensorboard, which is not installed: "

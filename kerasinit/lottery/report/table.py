@@ -3,28 +3,32 @@
 from rich import box
 from rich.table import Table
 
+from kerasinit import terminal
 from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Summary, summaries
-from kerasinit.lottery.store import Store
+from kerasinit.lottery.store import Run, Store
 
 # More branches than this do not fit side by side into 80 columns with two columns each.
 _MOST_BESIDE = 2
 
 
-def table(store: Store) -> Table:
+def table(run: Run) -> Table:
     """Return a table with a line for each level: ticket and controls, means over the trials.
 
     With more than one control, the early stop stands below the accuracy, so that
     four controls fit into 80 columns.
 
     Args:
-        store: The run, finished or not.
+        run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
     """
+    store = Store.of(run)
     found = summaries(store.rows())
     experiment = store.experiment
     beside = len(experiment.branches) <= _MOST_BESIDE
     shown = Table(
-        title=f"{experiment.model} on {experiment.dataset}, "
-        + (f"mean of {experiment.trials} trials" if experiment.trials > 1 else "one trial"),
+        title=terminal.literal(
+            f"{experiment.model} on {experiment.dataset}, "
+            + (f"mean of {experiment.trials} trials" if experiment.trials > 1 else "one trial")
+        ),
         caption="Early stop: the iteration of least validation loss; test accuracy is taken "
         f"there. {f'±: {HOW}.' if experiment.trials > 1 else ONE_TRIAL}",
         box=box.HEAVY_HEAD if beside else box.SIMPLE_HEAD,

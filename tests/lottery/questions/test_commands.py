@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kerasinit import cli
+from kerasinit import cli, lottery
 from kerasinit.lottery.store import Store
 
 SMALL = "--iterations 20 --evaluate-every 2 --trials 1 --batch-size 20 --no-xla"
@@ -105,3 +105,45 @@ def test_a_sweep_takes_names_and_their_arguments(ask, tmp_path):
     code, _, err = ask(f"sweep --dataset mine.npz {SMALL} --out t --initializers HeNormall")
     assert code == 2
     assert "Did you mean 'HeNormal'" in err
+
+
+_MODULE = """
+import keras
+
+def build():
+    layers = [keras.Input((6,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+"""
+
+
+def test_a_run_of_a_script_is_asked_with_its_model_from_a_module(ask, tmp_path):
+    (tmp_path / "a_module_of_mine.py").write_text(_MODULE)
+    script = {}
+    exec(_MODULE, script)
+    build = script["build"]
+    build.__module__ = "__main__"
+    experiment = lottery.Experiment(
+        dataset="mine.npz", iterations=4, evaluate_every=2, levels=1, trials=1, xla=False
+    )
+    with pytest.warns(UserWarning, match="comes from a script"):
+        lottery.run(experiment, build=build, out="run")
+
+    code, _, err = ask("lmc run --points 3")
+    assert code == 2
+    assert "--model module:build" in err
+    code, out, _ = ask("lmc run --points 3 --model a_module_of_mine:build")
+    assert code == 0
+    assert "stable" in out
+    code, out, _ = ask("transfer run --to yours.npz --model a_module_of_mine:build")
+    assert code == 0
+    assert "against" in out
+
+
+def test_odd_words_are_errors_without_a_traceback(ask):
+    for words in ("report x[/b]", "run --levels [/b]", "run --dataset [/b].npz", "lmc x[/b]"):
+        code, out, err = ask(words)
+        assert code == 2
+        assert "x[/b]" in out + err or "[/b]" in out + err
+        assert "Traceback" not in out + err

@@ -19,7 +19,7 @@ from kerasinit.graph.surroundings import (
     own_activation,
 )
 from kerasinit.graph.units import Weights, is_table, only_looks, unit_of
-from kerasinit.kernels import Kernel, Part
+from kerasinit.kernels import Kernel, Part, quantization_of
 from kerasinit.mean_field import (
     NEUTRAL,
     is_collapsing,
@@ -81,6 +81,11 @@ class _Reader:
     def _asked(self, part: Part) -> Asked:
         if not all(layer.trainable for layer in (self.weights.model, *part.layers)):
             return Asked(None, "frozen: it is not trained, and kept as it is")
+        mode = quantization_of(part.layer)
+        if mode is not None and part.role == "other":
+            return Asked(None, f"{mode}'s own: the quantization made it, and keeps it")
+        if mode is not None and mode != "float8":
+            return Asked(None, f"quantized ({mode}): what it learnt is kept")
         own = own_initializer(part)
         if isinstance(own, _DELIBERATE):
             return Asked(OWN, f"{type(own).__name__} was chosen for this place")

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import keras
 import numpy as np
+import tensorflow as tf
+import tf_keras
 import tyro
 
-from kerasinit import diagnosis, made_data, npz_files, saved_models, terminal
+from kerasinit import diagnosis, kerases, made_data, npz_files, saved_models, suggest, terminal
 from kerasinit.comparison import Comparison
+from kerasinit.fit_loss import has_own_compute_loss
+from kerasinit.initializers import identifiers
 from kerasinit.lottery import files, models
 from kerasinit.lottery.report.outputs import new_outputs
 
@@ -23,6 +28,8 @@ def add_to(commands: tyro.extras.SubcommandApp) -> None:
 def _diagnose(
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL.keras")],
     data: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None,
+    loss: str | None = None,
+    labels: bool = True,
     examples: int = 64,
     seed: int = 0,
     html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
@@ -32,8 +39,12 @@ def _diagnose(
 
     Args:
         model: a .keras or .h5 file of Keras 3 or tf_keras
-        data: examples: x_train or x, and y_train or y for the compiled loss; if not given, a
-            batch is made up of random numbers
+        data: examples: x_train or x, and y_train or y; of several inputs or outputs one array
+            each, by their names, or x_0, x_1, ... and y_0, y_1, ...; if not given, a batch is made
+            up of random numbers
+        loss: a loss in place of the compiled one, as in mse or
+            sparse_categorical_crossentropy:from_logits=True
+        labels: whether to look at the loss of the labels in the file
         examples: how many examples to look at, at most
         seed: the origin of random numbers
         html: write a page with the layers, the picture and the findings; to a new file only
@@ -48,9 +59,18 @@ def _diagnose(
         y, said = None, f"No --data: looked at a made-up batch ({made})."
     else:
         x, y = _read(data, loaded, model)
+        y = y if labels else None
         said = f"Looked at {data}{'' if y is None else ', with labels'}."
+    if y is None and loss is not None:
+        raise ValueError(f"--loss {loss} needs labels: give --data with y or y_train in it.")
+    if y is not None and loss is None and not _has_loss(loaded):
+        raise ValueError(
+            f"{data} has labels, but {model} is not compiled with a loss. Give --loss, as in "
+            f"--loss mse, or --no-labels."
+        )
+    chosen = None if loss is None else _loss(loaded, loss)
     try:
-        found = diagnosis.diagnose(loaded, x, y, examples=examples, seed=seed)
+        found = diagnosis.diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
     # Whatever a layer raises, it is no finding: exit code 1 is for those alone.
     except Exception as error:
         raise ValueError(f"{model} could not be looked at. {said} {error}") from error
@@ -152,11 +172,54 @@ def _png(found: Comparison) -> bytes:
     return rendered(found.plot(), "png")
 
 
+def _has_loss(model: Any) -> bool:
+    if not kerases.is_compiled(model):
+        return False
+    return model.loss is not None or has_own_compute_loss(model) or bool(model.losses)
+
+
+def _loss(model: Any, text: str) -> Any:
+    """Return the loss that a name such as ``"mse"`` or ``"huber:delta=2.0"`` stands for."""
+    library = {"keras": keras, "tf_keras": tf_keras}[kerases.kerase_of(model)].losses
+    name, arguments = identifiers.split(text)
+    words = {"True": True, "False": False}
+    arguments = {key: words.get(str(value), value) for key, value in arguments.items()}
+    classes = {
+        kerases.snake_case(key): key
+        for key, value in vars(library).items()
+        if isinstance(value, type) and issubclass(value, library.Loss) and key != "Loss"
+    }
+    try:
+        if not arguments:
+            return library.get(name)
+        return getattr(library, classes.get(name, name))(**arguments)
+    except (AttributeError, TypeError, ValueError) as error:
+        functions = {k for k, value in vars(library).items() if callable(value) and k.islower()}
+        known = {*classes, *functions} - {"get", "serialize", "deserialize"}
+        if name not in known:
+            raise suggest.unknown("loss", name, known) from error
+        raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
+
+
 def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
     """Return inputs and labels of a file, the inputs in the shape that a model takes."""
     there = npz_files.names_in(path)
     end = "_train" if "x" not in there or "x_train" in there else ""
-    names = [f"x{end}", *([f"y{end}"] if f"y{end}" in there else [])]
+    inputs = _names(f"x{end}", made_data.inputs_of(model), there)
+    outputs = _names(f"y{end}", getattr(model, "outputs", None), there)
+    names = [*(inputs or []), *(outputs or [])]
+    for found, what, tensors in (
+        (inputs, "x", made_data.inputs_of(model)),
+        (outputs, "y", getattr(model, "outputs", None)),
+    ):
+        single = f"{what}{end}"
+        if found is None and (what == "x" or single in there):
+            wanted = _named(tensors)
+            several = f"{', '.join(wanted)}, or {what}_0, {what}_1, ..."
+            raise ValueError(
+                f"{path}: expected {several if len(wanted) > 1 else f'{what}_train or {what}'}; it "
+                f"has {', '.join(sorted(there))}."
+            )
 
     def check(headers: Mapping[str, npz_files.Header]) -> None:
         for name, (shape, dtype) in headers.items():
@@ -168,13 +231,37 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
         if len({shape[0] for shape, _ in headers.values()}) > 1:
             raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
 
-    arrays = list(npz_files.read(path, names, check).values())
-    x, y = arrays[0], arrays[1] if len(arrays) > 1 else None
-    if x.dtype == np.uint8:
-        # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether
-        # raw pixels are too large for the model is a part of the question.
-        x = x.astype(np.float32)
-    return models.fit_shape(model, x, str(label)), y
+    arrays = npz_files.read(path, names, check)
+    # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether raw
+    # pixels are too large for the model is a part of the question.
+    taken = made_data.inputs_of(model)
+    x = [arrays[name] for name in inputs or []]
+    x = [one.astype(np.float32) if one.dtype == np.uint8 else one for one in x]
+    y = [arrays[name] for name in outputs or []]
+    given = x[0] if len(x) == 1 else x if taken is None else tf.nest.pack_sequence_as(taken, x)
+    if len(x) == 1:
+        given = models.fit_shape(model, x[0], str(label))
+    return given, (y[0] if len(y) == 1 else y or None)
+
+
+def _names(one: str, tensors: Any, there: Any) -> list[str] | None:
+    """Return which arrays of a file are a model's inputs or outputs; None if none are."""
+    flat = tf.nest.flatten(tensors) if tensors is not None else []
+    wanted = _named(tensors)
+    if wanted and all(name in there for name in wanted):
+        return wanted
+    numbered = [f"{one[0]}_{number}" for number in range(len(flat))]
+    if flat and all(name in there for name in numbered):
+        return numbered
+    return [one] if one in there and len(flat) <= 1 else None
+
+
+def _named(tensors: Any) -> list[str]:
+    if tensors is None:
+        return []
+    if isinstance(tensors, Mapping):
+        return sorted(tensors)
+    return [str(one.name).split("/")[0].split(":")[0] for one in tf.nest.flatten(tensors)]
 
 
 def _name(outputs: dict[str, Path]) -> None:

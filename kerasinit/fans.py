@@ -8,6 +8,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
+import keras
+import tensorflow as tf
+
 from kerasinit import kerases
 from kerasinit.kernels import parts
 
@@ -80,7 +83,7 @@ def compute_fans(
         ``"forward/recurrent_kernel"``); whole numbers unless strides divide them.
 
     Raises:
-        TypeError: If a layer comes with axes.
+        TypeError: If a layer comes with axes, or it is a kernel instead of its shape.
         ValueError: If only one of ``input_axes`` and ``output_axes`` is given, an axis is
             out of range or named twice, the outputs are not a multiple of ``groups``, or a
             layer is not built.
@@ -114,6 +117,14 @@ def compute_fans(
             for part in parts(kernel)
             if part.reading is not None
         }
+    if len(getattr(kernel, "shape", ())) > 1 or isinstance(kernel, keras.Variable | tf.Variable):
+        raise TypeError(
+            f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
+            f"shape {tuple(kernel.shape)}. A kernel does not say how its layer reads it: give the "
+            f"layer, compute_fans(layer), or the shape, compute_fans(kernel.shape)."
+        )
+    if isinstance(kernel, str) or not isinstance(kernel, Iterable):
+        raise TypeError(f"Expected a layer, a model or the shape of a kernel; got {kernel!r}.")
     shape = tuple(int(size) for size in kernel)
     if (input_axes is None) != (output_axes is None):
         raise ValueError(

@@ -5,6 +5,7 @@ shipped before and that ``import tf_keras`` still gives. Their layers, variables
 and optimizers are strangers to each other. The rest of the package asks here.
 """
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
@@ -353,11 +354,23 @@ def known_shape(tensor: Any) -> tuple[int, ...]:
     return shape
 
 
-def loss_of(model: Any, x: Any, y: Any, outputs: Any, *, training: bool) -> Any:
-    """Return the compiled loss of a batch, with the model's own penalties."""
-    if kerase_of(model) == "keras":
-        return model.compute_loss(x=x, y=y, y_pred=outputs, training=training)
-    return model.compute_loss(x=x, y=y, y_pred=outputs)
+def loss_of(
+    model: Any, x: Any, y: Any, outputs: Any, sample_weight: Any = None, *, training: bool
+) -> Any:
+    """Return the compiled loss of a batch, with the model's own penalties.
+
+    Called as each Keras calls it: a ``compute_loss`` of a user's own may give the arguments other
+    names, and one written before Keras 3.3 takes no ``training``.
+    """
+    if kerase_of(model) == "keras" and _takes_training(model):
+        return model.compute_loss(x, y, outputs, sample_weight, training=training)
+    return model.compute_loss(x, y, outputs, sample_weight)
+
+
+def _takes_training(model: Any) -> bool:
+    parameters = inspect.signature(model.compute_loss).parameters
+    kinds = {one.kind for one in parameters.values()}
+    return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def scaled_loss(model: Any, loss: Any) -> Any:

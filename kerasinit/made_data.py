@@ -36,7 +36,12 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
     >>> batch.shape, said, bool((batch == batch.round()).all()), int(batch.max())
     ((64, 7), 'integers from 0 to 9', True, 9)
     """
-    wanted = _inputs(model)
+    wanted = inputs_of(model)
+    if wanted is None:
+        raise ValueError(
+            f"The model ({type(model).__name__}) does not say what it takes. Give examples with "
+            f"--data FILE.npz."
+        )
     words = [layer.input_dim for _, layer in kerases.walk(model) if isinstance(layer, _EMBEDDINGS)]
     said: dict[str, None] = {}
 
@@ -65,8 +70,8 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
     return tf.nest.pack_sequence_as(wanted, flat), ", ".join(said)
 
 
-def _inputs(model: Any) -> Any:
-    """Return what stands for a model's inputs, in the structure in which it takes them."""
+def inputs_of(model: Any) -> Any:
+    """Return what stands for a model's inputs, in its structure; None if it does not say."""
     try:
         found = model.input
     # What a model raises that was not called, or does not know, differs between the Kerases.
@@ -74,11 +79,6 @@ def _inputs(model: Any) -> Any:
         # A sequential model of Keras 3 that was loaded was not called yet.
         known = getattr(model, "inputs", None) or [None]
         found = known[0] if len(known) == 1 else known
-    if found is None:
-        raise ValueError(
-            f"The model ({type(model).__name__}) does not say what it takes. Give examples with "
-            f"--data FILE.npz."
-        )
     return found
 
 

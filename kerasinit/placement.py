@@ -10,7 +10,7 @@ from kerasinit.initializers.base import Initializer, RandomInitializer
 from kerasinit.initializers.constant import Identity
 from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.structured import Dirac, ZerO
-from kerasinit.kernels import Part, Reading
+from kerasinit.kernels import Part, Reading, quantization_of
 
 OWN = "own"
 
@@ -92,6 +92,8 @@ _OWN_ATTRIBUTES = {
 
 def own_initializer(part: Part) -> Any:
     """Return what a variable's layer initialized it with; None if that cannot be said."""
+    if quantization_of(part.layer) not in (None, "float8"):
+        return None  # it made a kernel of floating numbers, which this was
     name = kerases.variable_name(part.variable)
     for attribute in _OWN_ATTRIBUTES.get(name, (f"{name}_initializer",)):
         initializer = getattr(part.layer, attribute, None)

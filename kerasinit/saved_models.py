@@ -27,6 +27,14 @@ def load_model(path: str | Path) -> Any:
         ValueError: If there is no such file, it is none of these, or the model cannot be made.
     """
     path = Path(path)
+    if path.is_dir():
+        holds = "a folder"
+        if (path / "saved_model.pb").is_file():
+            holds = "a SavedModel, whose compiled functions have no layers to look at"
+        raise ValueError(
+            f"{path} is {holds}. Give a .keras or .h5 file: where the model was made, "
+            f"model.save('model.keras')."
+        )
     if not path.is_file():
         raise ValueError(f"No such file: {path}. Give what model.save('model.keras') wrote.")
     version = _keras_version(path)

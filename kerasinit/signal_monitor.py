@@ -2,18 +2,21 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
 from kerasinit import kerases, suggest
-from kerasinit.diagnosis.judge import judge
+from kerasinit.diagnosis.batch import batch_of
 from kerasinit.diagnosis.measure import measure
 from kerasinit.diagnosis.next_update import NextUpdate
+from kerasinit.diagnosis.objective import chosen
+from kerasinit.diagnosis.outputs import judge
 from kerasinit.diagnosis.report import Diagnosis, require_model
+from kerasinit.fit_loss import FitLoss
 from kerasinit.signal_files import SignalEvents, SignalTable
 
 # Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
@@ -64,6 +67,8 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         y: Its labels. Without them the gradients are those of a random linear functional of
             the outputs, not of the loss, and so are the updates.
         loss: See `kerasinit.diagnose`; None for the compiled one.
+        sample_weight: A weight for each example, as `fit` takes it; None for equal ones.
+        class_weight: Weights by class, as `fit` takes them; None for equal ones.
         csv: A file for one line per look and layer, `kerasinit.signal_files.COLUMNS`; None for
             none. A training that goes on is appended. Where a training was killed and goes on
             from an earlier step, the later lines of a step count.
@@ -120,6 +125,8 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         y: Any = None,
         loss: Any = None,
         *,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
         csv: Any = None,
         log_dir: Any = None,
         every: int | str | None = None,
@@ -141,11 +148,9 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             raise ValueError(f"Expected as budget a share above 0, such as 0.03; got {budget!r}.")
         if every is not None and budget != _BUDGET:
             raise ValueError(f"Looking at every={every!r}, there is no budget to keep: give one.")
-        self._x, self._y = (_first(thing, examples) for thing in (x, y))
-        counts = {len(one) for one in tf.nest.flatten((self._x, self._y)) if one is not None}
-        if len(counts) != 1:
-            raise ValueError(f"Expected as many labels as examples; got {sorted(counts)}.")
-        self._loss, self._examples, self._seed, self._keep = loss, examples, seed, keep
+        self._batch_seen = batch_of(x, y, sample_weight, class_weight, examples=examples)
+        self._given_loss, self._seed, self._keep = loss, seed, keep
+        self._loss: FitLoss | None = None
         self._every = None if isinstance(every, str) else every
         self._at_epochs = every == "epoch"
         self._table = None if csv is None else SignalTable(csv)
@@ -170,6 +175,8 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._pace.begin()
         require_model(self.model)
         self._update = NextUpdate(self.model)
+        # Made here: a loss counts as it was compiled when the training began.
+        self._loss = chosen(self.model, self._batch_seen.y, self._given_loss)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Look, if it is the first epoch or each one is looked at."""
@@ -218,7 +225,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         """Look once more, at the weights that the training leaves."""
         if not self._looked or self.history[-1].step != self._base:
             self._look(self._base)
-        self._update = None  # its copies take as much room as the model
+        self._update = self._loss = None  # the copies take as much room as the model
         if self._events is not None:
             self._events.close()
 
@@ -228,9 +235,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         begun = time.perf_counter()
         try:
-            measured = measure(
-                model, self._x, self._y, self._loss, self._examples, self._seed, self._update
-            )
+            measured = measure(model, self._batch_seen, self._loss, self._seed, self._update)
         except Exception as error:
             error.add_note(f"SignalMonitor looked at its own x at step {step}.")
             raise
@@ -294,15 +299,3 @@ def _iterations(model: Any) -> int:
 def _require_whole(name: str, number: Any, least: int) -> None:
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise ValueError(f"Expected as {name} a whole number of at least {least}; got {number!r}.")
-
-
-def _first(thing: Any, examples: int) -> Any:
-    """Return copies of the first examples, which nobody changes while a model trains."""
-    if thing is None:
-        return None
-    if isinstance(thing, tf.data.Dataset | keras.utils.PyDataset):
-        raise TypeError(
-            f"Expected arrays; got a {type(thing).__name__}. Take a batch of it: "
-            f"x, y = next(iter(dataset))."
-        )
-    return tf.nest.map_structure(lambda one: np.array(one[:examples]), thing)

@@ -11,7 +11,8 @@ from kerasinit import kerases
 def as_it_was(model: Any) -> Iterator[None]:
     """Put back what the block moved: weights, moving statistics, counters, seeds, metrics."""
     variables = {id(one): one for one in (*model.variables, *model.non_trainable_variables)}
-    for metric in getattr(model, "metrics", None) or ():
+    metrics: list[Any] = list(getattr(model, "metrics", None) or [])
+    for metric in metrics:
         variables.update({id(one): one for one in metric.variables})
     before = [(one, kerases.read(one)) for one in variables.values() if hasattr(one, "numpy")]
     try:
@@ -20,3 +21,7 @@ def as_it_was(model: Any) -> Iterator[None]:
         for variable, value in before:
             if kerases.read(variable).tobytes() != value.tobytes():
                 kerases.assign(variable, value)
+        # A loss makes metrics of its outputs when it is first computed.
+        for metric in getattr(model, "metrics", None) or ():
+            if all(metric is not one for one in metrics):
+                metric.reset_state()

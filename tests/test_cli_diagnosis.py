@@ -89,6 +89,12 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
     np.savez("wide.npz", x=np.ones((4, 17)))
     np.savez("pickled.npz", x=np.array([{}, {}], object))
     np.savez("far.npz", x=np.ones((4, 16)), y=np.full(4, 9))
+    np.savez("long.npz", x=np.ones((4, 16)), y=np.ones((4, 5)))
+    bare = keras.Sequential([keras.Input((16,)), keras.layers.Dense(4)])
+    bare.save("bare.keras")
+    bare.export("saved", verbose=False)
+    (tmp_path / "empty").mkdir()
+    several().save("several.keras")
     (tmp_path / "text.npz").write_text("no arrays")
 
     for words, message in (
@@ -105,12 +111,65 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
         ("good.keras --data short.npz", "as many examples"),
         ("good.keras --data wide.npz", "inputs of shape (16,)"),
         ("good.keras --data pickled.npz", "Python objects"),
-        ("good.keras --data far.npz", "good.keras could not be looked at"),
+        ("good.keras --data long.npz", "good.keras could not be looked at"),
+        ("good.keras --data far.npz --loss msse", "Did you mean 'mse'"),
+        ("good.keras --loss mse", "needs labels"),
+        ("bare.keras --data far.npz", "Give --loss"),
+        ("several.keras --data far.npz", "expected a, b, or x_0, x_1"),
+        ("saved", "a SavedModel, whose compiled functions have no layers"),
+        ("empty", "is a folder"),
         ("", "required"),
     ):
         code, out, err = ask(f"diagnose {words}")
         assert (code, message in out + " ".join(err.split())) == (2, True), (words, err)
     assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def several(library=keras):
+    layers = library.layers
+    inputs = [library.Input((4,), name=name) for name in "ab"]
+    hidden = layers.Dense(8, "relu")(layers.Concatenate()(inputs))
+    model = library.Model(inputs, [layers.Dense(1, name=name)(hidden) for name in ("up", "down")])
+    model.compile("sgd", {"up": "mse", "down": "mae"}, loss_weights={"up": 1.0, "down": 0.5})
+    return model
+
+
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+def test_several_inputs_and_outputs_go_by_name_or_number(ask, library):
+    several(library).save("several.keras")
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(40, 4)) for _ in "ab"] + [rng.normal(size=40) for _ in "ud"]
+    np.savez("named.npz", **dict(zip(["a", "b", "up", "down"], arrays, strict=True)))
+    np.savez("numbered.npz", **dict(zip(["x_0", "x_1", "y_0", "y_1"], arrays, strict=True)))
+    np.savez("bare.npz", **dict(zip(["a", "b"], arrays[:2], strict=True)))
+    found = []
+    for words in ("--data named.npz", "--data numbered.npz", "--data bare.npz", ""):
+        _, out, _ = ask(f"diagnose several.keras {words} --json")
+        found.append(json.loads(out)["measured"])
+    assert found[0] == found[1]
+    assert found[0]["objective"] == "up: mse, down: mae"
+    assert all("functional" in one["objective"] for one in found[2:])
+
+
+@pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
+def test_the_loss_is_the_compiled_one_or_another_or_none(ask, library):
+    network(library).save("good.keras")
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", x=rng.normal(size=(40, 16)), y=rng.integers(0, 4, 40))
+    np.savez("far.npz", x=rng.normal(size=(40, 16)), y=rng.integers(1, 5, 40))
+    for words, code, objective in (
+        ("--data data.npz", 0, "sparse_categorical_crossentropy"),
+        ("--data data.npz --no-labels", 0, "random linear functional"),
+        (
+            "--data data.npz --loss sparse_categorical_crossentropy:from_logits=True",
+            0,
+            "sparse_categorical_crossentropy",
+        ),
+        ("--data data.npz --loss sparse_categorical_crossentropy", 1, "output-loss"),
+        ("--data far.npz", 1, "y = y - 1"),
+    ):
+        got, out, err = ask(f"diagnose good.keras {words}")
+        assert (got, objective in out) == (code, True), (words, out, err)
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kerasinit import kerases
 from kerasinit.comparison.result import Comparison, Setting
 
 if TYPE_CHECKING:
@@ -121,6 +122,12 @@ def compare(
     from kerasinit.lottery import models
     from kerasinit.lottery.data import Order
 
+    if kerases.is_layer(build):
+        raise TypeError(
+            f"Expected as build a function that returns a compiled model, since each seed trains a "
+            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r} itself. Write the lines that "
+            f"make and compile it into a function: compare(build, ...)."
+        )
     label = build if isinstance(build, str) else models.name_of(build)
     build = models.find(build) if isinstance(build, str) else build
     if not callable(build):

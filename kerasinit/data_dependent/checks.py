@@ -5,6 +5,7 @@ import numbers
 from typing import Any
 
 import keras
+import ml_dtypes  # numpy's own finfo does not know bfloat16
 import numpy as np
 import tensorflow as tf
 
@@ -56,7 +57,7 @@ def varies(output: np.ndarray, target: Target, axis: int | None = None) -> np.nd
             f"weights in front of it."
         )
     dtype = getattr(target.layer, "compute_dtype", None) or keras.config.floatx()
-    rounding = 8 * float(tf.experimental.numpy.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
+    rounding = 8 * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
     largest = np.abs(output).max(axis, keepdims=True)
     # Relative to the largest value first: squares of small numbers may be nothing.
     relative = output / np.where(largest > 0, largest, 1)

@@ -12,7 +12,7 @@ import tf_keras
 
 from kerasinit import suggest
 from kerasinit.graph.units import is_multiplied
-from kerasinit.kernels import Kernel, Part, parts
+from kerasinit.kernels import Kernel, Part, parts, quantization_of
 
 
 def _classes(*names: str) -> tuple[type, ...]:
@@ -144,7 +144,10 @@ def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
     kernels = [part for part in own if is_multiplied(part)]
     scaled = [part for part in kernels if part.role == "kernel"]
     problem = ""
-    if first.layer is model:
+    mode = quantization_of(first.layer)
+    if mode is not None:
+        problem = f"quantized to {mode}: scale it before model.quantize"
+    elif first.layer is model:
         problem = "a variable of the model itself, which no layer owns"
     elif isinstance(layer, _RECURRENT):
         if not isinstance(first.layer, _CELLS):

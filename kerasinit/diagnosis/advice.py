@@ -4,6 +4,13 @@ from kerasinit.gains import gain
 
 KINDS = {
     "non-finite": "One number that is not finite makes all after it so: nothing is learnt.",
+    "equal-examples": "What does not differ cannot be told apart: nothing is learnt of it.",
+    "labels": "The loss takes them for something else: it is no number, or pulls the wrong way.",
+    "constant-output": "The output is the same whatever goes in, and has no gradient: nothing is "
+    "learnt.",
+    "output-range": "The output cannot be what the labels are, however long it is trained.",
+    "output-loss": "The loss clips or misreads what the output gives: the gradient is lost, or "
+    "pulls the wrong way.",
     "unscaled-input": "The first layer's sums and gradients are out of proportion to the others'; "
     "one learning rate cannot serve both.",
     "symmetry": "Units that are the same and are pulled the same way stay the same: the layer has "
@@ -20,10 +27,26 @@ KINDS = {
     "while the later ones do.",
     "exploding-gradients": "A small change of these layers changes the loss more than a large one "
     "of the later layers: steps that suit those destroy these.",
+    "no-gradient": "No weight gets a gradient from the loss: nothing is learnt.",
+    "target-scale": "The outputs start far from the labels: steps of the usual size take very long "
+    "to come there, or the large errors destroy the weights.",
+    "learning-rate": "A step of the wrong size destroys the first weights, or leaves them as they "
+    "are.",
 }
 # What other first values mend, as `kerasinit.recommend` gives them. Not what the data brings, and
 # not numbers that are lost.
-FROM_VALUES = tuple(kind for kind in KINDS if kind not in ("non-finite", "unscaled-input"))
+_NOT_FROM_VALUES = (
+    "non-finite",
+    "equal-examples",
+    "labels",
+    "constant-output",
+    "output-range",
+    "output-loss",
+    "unscaled-input",
+    "target-scale",
+    "learning-rate",
+)
+FROM_VALUES = tuple(kind for kind in KINDS if kind not in _NOT_FROM_VALUES)
 _PLAIN = {
     None: "kerasinit.LecunNormal()",
     "linear": "kerasinit.LecunNormal()",

@@ -12,10 +12,14 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
+from kerasinit.diagnosis.batch import Batch
+from kerasinit.diagnosis.heads import Head, heads_of, is_constant, misfit
 from kerasinit.diagnosis.next_update import NextUpdate
-from kerasinit.diagnosis.probes import probing
+from kerasinit.diagnosis.probes import probing, quantized_layers, require_unquantized
 from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
+from kerasinit.diagnosis.trial import Moved, Step, trial
 from kerasinit.diagnosis.twins import Twins, twins
+from kerasinit.fit_loss import FitLoss
 from kerasinit.kernels import KERNELS, Part, parts
 from kerasinit.unchanged import as_it_was
 
@@ -40,8 +44,9 @@ class Measure:
         given: What went in first; None if nothing did.
         shrinks: How many times fewer numbers came out than went in; for a softmax, among how
             many it chooses.
-        gradient: Norm of the gradient of the loss with respect to what came out; None if it
-            does not reach the loss.
+        gradient: Norm of the gradient of the loss with respect to what came out, or, for an
+            output whose crossentropy Keras computes from the logits, with respect to these; None
+            if it does not reach the loss.
         weight_gradient: Norm of the gradient with respect to the layer's own weights; None
             without any, or where it does not reach the loss.
         update_ratio: Length of the next update over that of the weights, of the layer's
@@ -79,6 +84,13 @@ class Measured:
         objective: What was differentiated.
         examples: How many examples went through.
         passes: How many passes forward and back were made, together.
+        heads: The floating outputs, with their labels and losses.
+        loss: The loss; None where it was not looked at.
+        step: The next step; None for a model that is not compiled, or without labels.
+        alike: ``"same"`` if all examples are one and the same, ``"zero"`` if all are zero, else
+            empty.
+        unseen: Layers that could not be looked at, and why.
+        trainable: Whether the model has weights that are trained.
     """
 
     inputs: tuple[Signal, ...]
@@ -86,14 +98,18 @@ class Measured:
     objective: str
     examples: int
     passes: int
+    heads: tuple[Head, ...] = ()
+    loss: float | None = None
+    step: Step | None = None
+    alike: str = ""
+    unseen: tuple[str, ...] = ()
+    trainable: bool = True
 
 
 def measure(
     model: Any,
-    x: Any,
-    y: Any,
-    loss: Any,
-    examples: int,
+    batch: Batch,
+    loss: FitLoss | None,
     seed: int,
     update: NextUpdate | None = None,
 ) -> Measured:
@@ -101,19 +117,15 @@ def measure(
 
     Args:
         model: A built model of either Keras.
-        x: A batch, in the structure that the model takes.
-        y: Labels; None for a random functional.
-        loss: See `objective.chosen`.
-        examples: How many examples to look at, at most.
+        batch: The examples, with labels if there is a loss.
+        loss: What to differentiate; None for a random functional.
         seed: The seed of the random functional.
         update: The next update of the model, for who measures it again and again; None to
             make one.
 
     Raises:
-        ValueError: If there is nothing to look at, or labels without a loss.
+        ValueError: If no layer can be looked at, or labels and outputs do not make a loss.
     """
-    loss, called = objective.chosen(model, y, loss)
-    x, y = (_first(thing, examples) for thing in (x, y))
     found = parts(model)
     owners = _owners(found)
     seen: list[Measure] = []
@@ -148,27 +160,79 @@ def measure(
 
         return heard
 
-    with as_it_was(model), probing(model, look), tf.GradientTape() as tape:
-        sources = [one for one in tf.nest.flatten(x) if one.dtype.is_floating]
-        for source in sources:
-            tape.watch(source)
-        outputs = model(x, training=False)
-        scalar = objective.objective(model, loss, y, outputs, seed)
-        weights = [kerases.tensor(one) for one in model.trainable_variables]
-        with tape.stop_recording():
-            pulled = tape.gradient(scalar, weights + sources)
-    pulls = {
-        id(variable): tf.convert_to_tensor(pull)
-        for variable, pull in zip(model.trainable_variables, pulled, strict=False)
-        if pull is not None
-    }
-    ratios = (update or NextUpdate(model)).ratios(pulls)
-    inputs = tuple(signal_of(_numbers(source)) for source in sources)
-    layers = tuple(
-        _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)
-        for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
+    made_by: dict[int, tuple[str, Any]] = {}
+    step = update or NextUpdate(model)
+    unseen = quantized_layers(model)
+    require_unquantized(model, unseen, [part.layer for part in found])
+    with as_it_was(model):
+        with probing(model, look, made_by), tf.GradientTape() as tape:
+            sources = [one for one in tf.nest.flatten(batch.x) if one.dtype.is_floating]
+            for source in sources:
+                tape.watch(source)
+            outputs = model(batch.x, training=False)
+            heads = heads_of(model, loss, batch.y, outputs, made_by)
+            scalar, called = _objective(loss, batch, outputs, heads, seed)
+            weights = [kerases.tensor(one) for one in model.trainable_variables]
+            with tape.stop_recording():
+                pulled = tape.gradient(scalar, weights + sources)
+        if not seen:
+            raise ValueError(
+                f"No layer of {model.name!r} could be looked at: none is called, or none gives "
+                f"floating numbers. What a model computes by itself is seen only where it stands "
+                f"in a layer."
+            )
+        pulls = {
+            id(variable): tf.convert_to_tensor(pull)
+            for variable, pull in zip(model.trainable_variables, pulled, strict=False)
+            if pull is not None
+        }
+        ratios = step.ratios(pulls)
+        inputs = tuple(signal_of(_numbers(source)) for source in sources)
+        layers = tuple(
+            _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)
+            for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
+        )
+        looked_at, taken = called == getattr(loss, "name", None), None
+        if loss is not None and looked_at:
+            sizes = {
+                part.name.rpartition("/")[0]: math.prod(part.shape)
+                for part in found
+                if part.role == "kernel"
+            }
+            moved = [
+                Moved(row.layer, sizes.get(row.layer, 0), row.update_ratio)
+                for row in layers
+                if row.update_ratio is not None
+            ]
+            taken, heads = trial(model, batch, loss, step, moved, heads, outputs)
+    return Measured(
+        inputs,
+        layers,
+        called,
+        batch.size,
+        2 if taken is None else 3,
+        heads,
+        float(scalar) if looked_at else None,
+        taken,
+        batch.alike,
+        tuple(f"{path} ({mode})" for path, mode in unseen),
+        bool(model.trainable_variables),
     )
-    return Measured(inputs, layers, called, int(tf.nest.flatten(x)[0].shape[0]), 2)
+
+
+def _objective(
+    loss: FitLoss | None, batch: Batch, outputs: Any, heads: tuple[Head, ...], seed: int
+) -> tuple[Any, str]:
+    """Return the scalar to differentiate, and its name."""
+    if loss is None:
+        return objective.functional(outputs, seed), objective.LINEAR
+    try:
+        return loss(batch.x, batch.y, outputs, batch.weights), loss.name
+    except ValueError:
+        # What is wrong with the labels is found; the layers are looked at all the same.
+        if not any(misfit(head) or is_constant(head) for head in heads):
+            raise
+        return objective.functional(outputs, seed), objective.LINEAR
 
 
 def _shrinks(role: str, given: list[Any], values: np.ndarray) -> float:
@@ -177,25 +241,6 @@ def _shrinks(role: str, given: list[Any], values: np.ndarray) -> float:
     if not given or not values.size:
         return 1.0
     return math.prod(given[0].shape) / values.size
-
-
-def _first(thing: Any, examples: int) -> Any:
-    """Return the first examples of a structure of arrays, as tensors."""
-    if thing is None:
-        return None
-    if isinstance(thing, tf.data.Dataset | keras.utils.PyDataset):
-        raise TypeError(
-            f"Expected arrays; got a {type(thing).__name__}. Take a batch of it: "
-            f"x, y = next(iter(dataset))."
-        )
-    return tf.nest.map_structure(lambda one: tf.convert_to_tensor(_plain(one))[:examples], thing)
-
-
-def _plain(one: Any) -> Any:
-    # Models compute in float32; an array of NumPy's own float64 is meant as that.
-    if isinstance(one, np.ndarray) and one.dtype == np.float64:
-        return one.astype(np.float32)
-    return one
 
 
 def _numbers(tensor: Any) -> np.ndarray:

@@ -27,6 +27,23 @@ class NextUpdate:
         self._second: Any = None
         self._copies: list[Any] = []
         self._made_for: tuple[Any, ...] = ()
+        self.after: dict[int, Any] = {}
+        """What the step that `ratios` took last makes of the variables, by their ``id``."""
+
+    def described(self) -> tuple[str, float, bool]:
+        """Return the optimizer's class, its learning rate, and whether that follows a schedule."""
+        optimizer = self._model.optimizer
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        schedules = (
+            keras.optimizers.schedules.LearningRateSchedule,
+            tf_keras.optimizers.schedules.LearningRateSchedule,
+        )
+        given = inner.get_config().get("learning_rate")
+        scheduled = isinstance(given, (dict, *schedules))
+        rate = getattr(inner, "learning_rate", 0.0)
+        if callable(rate) and not hasattr(rate, "numpy"):
+            rate = rate(inner.iterations)
+        return type(inner).__name__, float(np.asarray(rate)), scheduled
 
     def ratios(self, gradients: dict[int, Any]) -> dict[int, float]:
         """Return for each variable the length of its next update over its own length.
@@ -38,6 +55,7 @@ class NextUpdate:
             Ratios by the variables' ``id``; nothing for a model that is not compiled, or whose
             optimizer was made for other variables, and no entry for a variable that is zero.
         """
+        self.after = {}
         optimizer = getattr(self._model, "optimizer", None)
         legacy = tf_keras.optimizers.legacy.Optimizer
         if optimizer is None or isinstance(optimizer, legacy):
@@ -53,6 +71,7 @@ class NextUpdate:
         self._second.apply_gradients(
             [(_scaled(optimizer, gradients[id(one)]), copies[id(one)]) for one in moved]
         )
+        self.after = {id(one): kerases.tensor(copies[id(one)]) for one in moved}
         ratios = {}
         for one in moved:
             old = np.asarray(before[id(one)], np.float64)

@@ -78,6 +78,11 @@ def page(diagnosis: "Diagnosis", note: str | None = None) -> str:
             ),
             element("h2", "Layers"),
             element("p", f"{measured.examples} examples; gradients of {measured.objective}."),
+            *(
+                [element("p", f"Not looked at, as quantized: {', '.join(measured.unseen)}.")]
+                if measured.unseen
+                else []
+            ),
             grid([*_HEADS, *_GRADIENTS], lines, "What each layer showed"),
         ),
     )

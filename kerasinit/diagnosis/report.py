@@ -4,15 +4,18 @@ import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerasinit import kerases
-from kerasinit.diagnosis.judge import Finding, judge, together
+from kerasinit.diagnosis.batch import batch_of
+from kerasinit.diagnosis.judge import Finding, together
 from kerasinit.diagnosis.measure import Measure, Measured, measure
+from kerasinit.diagnosis.objective import chosen
+from kerasinit.diagnosis.outputs import judge
 from kerasinit.kernels import parts
 from kerasinit.reinitialize import checked_seed, draw_anew
 from kerasinit.unchanged import as_it_was
@@ -87,6 +90,8 @@ def diagnose(
     y: Any = None,
     loss: Any = None,
     *,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     examples: int = 64,
     seed: int = 0,
     seeds: int | Iterable[int] = 0,
@@ -115,7 +120,10 @@ def diagnose(
         x: A batch as the model takes it: an array, or a list or dictionary of arrays.
         y: The labels; None to differentiate a random linear functional of the outputs.
         loss: A loss, its name, a function of labels and outputs, or a list or dictionary of
-            these; None for the compiled one. The model's own penalties are left out.
+            these; None for the compiled one, with its loss weights. What is differentiated is
+            what `fit` would minimize, the model's own penalties included.
+        sample_weight: A weight for each example, as `fit` takes it; None for equal ones.
+        class_weight: Weights by class, as `fit` takes them; None for equal ones.
         examples: How many examples to look at, at most: the first ones of x; 64 by default.
         seed: The seed of the random functional; 0 by default.
         seeds: Under how many seeds to draw the weights anew and judge them too, 1, 2, ..., or
@@ -125,10 +133,12 @@ def diagnose(
         A `Diagnosis`; print it.
 
     Raises:
-        TypeError: If the model is of neither Keras, or x is a data set.
-        ValueError: If the model is not built, there are no two examples, there is a loss
-            without labels or labels without a loss, a seed is negative or comes twice, or Keras
-            runs on another backend than TensorFlow.
+        TypeError: If the model is of neither Keras, or x is no array but a data set or a list of
+            numbers.
+        ValueError: If the model is not built, there are no two examples or not as many labels,
+            there is a loss without labels or labels without a loss, outputs and labels do not make
+            a loss, a seed is negative or comes twice, or Keras runs on another backend than
+            TensorFlow.
 
     Example:
     >>> import keras, numpy as np
@@ -149,12 +159,14 @@ def diagnose(
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
         raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
     asked = _checked_seeds(seeds)
-    measured = measure(model, x, y, loss, examples, seed)
+    what = chosen(model, y, loss)
+    batch = batch_of(x, y, sample_weight, class_weight, examples=examples)
+    measured = measure(model, batch, what, seed)
     by_seed: dict[int, tuple[Finding, ...]] = {}
     with as_it_was(model) if asked else contextlib.nullcontext():
         for one in asked:
             draw_anew(parts(model), one)
-            by_seed[one] = judge(measure(model, x, y, loss, examples, seed), 1 + len(asked))
+            by_seed[one] = judge(measure(model, batch, what, seed), 1 + len(asked))
     return Diagnosis(measured, together(judge(measured, 1 + len(asked)), by_seed), asked)
 
 

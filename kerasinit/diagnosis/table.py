@@ -48,6 +48,8 @@ def text(diagnosis: "Diagnosis") -> str:
         console.print(table)
         measured = diagnosis.measured
         console.print(f"{measured.examples} examples; gradients of {measured.objective}.")
+        if measured.unseen:
+            console.print(f"Not looked at, as they are quantized: {', '.join(measured.unseen)}.")
         if diagnosis.ok:
             seeds = len(diagnosis.seeds)
             more = f", nor drawn anew under {seeds} seed{'s' * (seeds > 1)}" if seeds else ""

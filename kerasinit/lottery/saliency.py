@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.diagnosis.probes import layers_inside
+from kerasinit.fit_loss import logits_kept
 from kerasinit.lottery.survivors import Wanted, keep
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
@@ -126,8 +128,9 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
     weights = {weight.name: kerases.tensor(weight.variable) for weight in prunable_weights(model)}
     # The Hessian is that of all trainable weights: a bias bends the loss too.
     trained = [kerases.tensor(variable) for variable in model.trainable_variables]
-    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-    with tf.GradientTape() as outer:
+    x, y = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
+    layers = (layer for _, layer in layers_inside(model))
+    with tf.GradientTape() as outer, logits_kept(layers):
         with tf.GradientTape() as inner:
             outputs = model(x, training=True)
             loss = kerases.loss_of(model, x, y, outputs, training=True)

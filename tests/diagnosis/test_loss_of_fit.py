@@ -1,0 +1,228 @@
+"""What is differentiated is what `fit` minimizes: gradients are compared with a step of `fit`.
+
+A step of plain SGD at a learning rate of 1 moves each weight by its gradient.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import kerasinit
+from kerasinit import kerases
+from kerasinit.lottery import saliency
+from tests.diagnosis import networks
+from tests.products import nightly
+
+BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+N, CLASSES = 12, 3
+X = networks.batch(N, 6) + 0.2
+NUMBERS = np.arange(N) % CLASSES
+BINARY = NUMBERS % 2
+ONE_HOT = np.eye(CLASSES, dtype="float32")[NUMBERS]
+
+
+def step_of_fit(model, x, y, **arguments):
+    """Return how far one step moves the weights of each layer, and put them back."""
+    layers = [layer for layer in model.layers if layer.trainable_weights]
+    before = {layer.name: layer.get_weights() for layer in layers}
+    model.fit(x, y, batch_size=N, epochs=1, shuffle=False, verbose=0, **arguments)
+    moved = {}
+    for layer in layers:
+        pairs = zip(layer.get_weights(), before[layer.name], strict=True)
+        moved[layer.name] = sum(float(np.square(a - b).sum()) for a, b in pairs) ** 0.5
+        layer.set_weights(before[layer.name])
+    return moved
+
+
+def gradients_of(found):
+    return {row.name: row.weight_gradient for row in found.layers if row.weight_gradient}
+
+
+# Head, loss, labels: whoever goes through Keras' logits, and who does not.
+HEADS = {
+    "one_hot": ("softmax", "categorical_crossentropy", ONE_HOT),
+    "sparse": ("softmax", "sparse_categorical_crossentropy", NUMBERS),
+    "divergence": ("softmax", "kl_divergence", ONE_HOT),
+    "binary": ("sigmoid", "binary_crossentropy", BINARY),
+    "focal": ("sigmoid", "binary_focal_crossentropy", BINARY),
+    "many": ("sigmoid", "binary_crossentropy", ONE_HOT),
+    "square": (None, "mse", X[:, 0]),
+    "column": (None, "mae", X[:, :1]),
+    "huber": ("tanh", "huber", X[:, 0]),
+    "hinge": (None, "hinge", BINARY),
+    "poisson": ("softplus", "poisson", NUMBERS),
+    "cosine": (None, "cosine_similarity", ONE_HOT),
+    "mixed": ("sigmoid", "mse", BINARY),
+    "wrong": ("relu", "categorical_crossentropy", ONE_HOT),
+    "tensorflow": (tf.nn.softmax, "categorical_crossentropy", ONE_HOT),
+    "tensorflow_binary": (tf.nn.sigmoid, "binary_crossentropy", BINARY),
+    "activation": ("Activation", "sparse_categorical_crossentropy", NUMBERS),
+    "layer": ("Softmax", "sparse_categorical_crossentropy", NUMBERS[:, None]),
+    "reshaped": ("Reshape", "categorical_crossentropy", ONE_HOT[:, None]),
+}
+
+HEADS_LOSSES = {name: loss for name, (_, loss, _) in HEADS.items()}
+
+
+def many_headed(library, scale):
+    """A network with every head, each with a loss of its own, and its labels."""
+    layers = library.layers
+    inputs = library.Input((6,))
+    hidden = layers.Dense(8, "tanh", kernel_regularizer="l2", activity_regularizer="l2")(inputs)
+    # Where the sums are as large as raw data make them, probabilities are 0 and 1.
+    hidden = layers.Rescaling(scale)(hidden)
+    outputs, losses, labels = {}, {}, {}
+    for name, (head, loss, label) in HEADS.items():
+        units = 1 if label.ndim == 1 and "sparse" not in loss else CLASSES
+        is_layer = head in ("Activation", "Softmax", "Reshape")
+        output = layers.Dense(units, None if is_layer else head, name=name)(hidden)
+        if is_layer:
+            given = {"Activation": ["softmax"], "Softmax": [], "Reshape": [(1, CLASSES)]}[head]
+            output = layers.Softmax()(output) if head == "Reshape" else output
+            output = getattr(layers, head)(*given, name=f"{name}_output")(output)
+        outputs[name], losses[name], labels[name] = output, loss, label
+    model = library.Model(inputs, outputs)
+    weights = {name: 1.0 + place / 4 for place, name in enumerate(HEADS)}
+    model.compile(library.optimizers.SGD(1.0), losses, loss_weights=weights)
+    return model, labels
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [pytest.param(1.0, marks=nightly), 300.0])
+def test_gradients_are_those_of_fit_for_every_head_and_loss(library, scale):
+    model, y = many_headed(library, scale)
+    found = kerasinit.diagnose(model, X, y)
+    moved = step_of_fit(model, X, y)
+    gradients = {name: gradients_of(found).get(name, 0.0) for name in moved}
+    assert gradients == pytest.approx(moved, rel=1e-4, abs=1e-6)
+    # None is zero but for the two that Keras clips, whose sums are too large for floating point.
+    zero = {name for name in HEADS if moved[name] < 1e-12}
+    assert zero <= {"wrong", "reshaped", "mixed", "divergence", "huber", "poisson"}
+    ratios = {row.name: row.update_ratio for row in found.layers if row.update_ratio}
+    for name in ("one_hot", "binary"):
+        kernel = model.get_layer(name).kernel
+        assert 0 < ratios[name] <= 1.001 * moved[name] / np.linalg.norm(kerases.read(kernel))
+
+
+@BOTH
+@pytest.mark.parametrize("structure", [list, dict])
+def test_losses_labels_and_weights_go_by_name_or_by_place(library, structure):
+    def two(loss, weights=None):
+        hidden = library.layers.Dense(4, "tanh")(inputs := library.Input((6,)))
+        a, b = (library.layers.Dense(1, name=name)(hidden) for name in "ab")
+        model = library.Model(inputs, [a, b] if structure is list else {"a": a, "b": b})
+        model.compile(library.optimizers.SGD(1.0), loss, loss_weights=weights)
+        return model
+
+    named = {"a": X[:, 0], "b": X[:, 1:2]}
+    placed = [X[:, 0], X[:, 1:2]]
+    cases = [({"a": "mse", "b": "mae"}, named, {"a": 1.0, "b": 0.0}), ("mse", named, None)]
+    if structure is list:
+        cases += [(["mse", "mae"], placed, [0.5, 2.0]), (["mse", "mae"], tuple(placed), None)]
+    for loss, y, weights in cases:
+        model = two(loss, weights)
+        found = gradients_of(kerasinit.diagnose(model, X, y))
+        moved = step_of_fit(model, X, y)
+        assert {name: found.get(name, 0.0) for name in moved} == pytest.approx(moved, rel=1e-4)
+    assert gradients_of(kerasinit.diagnose(two("mse"), X, y, loss="mae"))
+
+
+@BOTH
+@pytest.mark.parametrize("loss", ["mse", "mae", "binary_crossentropy", "hinge", "huber", "poisson"])
+def test_labels_in_a_row_are_labels_in_a_column(library, loss):
+    model = library.Sequential([library.Input((6,)), library.layers.Dense(1, "sigmoid")])
+    model.compile("adam", loss)
+    row, column = (kerasinit.diagnose(model, X, y) for y in (BINARY, BINARY[:, None]))
+    assert row == column
+    if loss == "mse":
+        monitor = kerasinit.SignalMonitor(X, BINARY, every="epoch")
+        model.fit(X, BINARY, callbacks=[monitor], verbose=0)
+        assert monitor.history[0].diagnosis == row
+
+
+@BOTH
+def test_masks_sample_weights_and_class_weights_weigh_as_in_fit(library):
+    words = np.random.default_rng(0).integers(1, 9, (N, 5))
+    words[:, 3:] = 0
+    layers = library.layers
+    model = library.Sequential(
+        [
+            library.Input((5,)),
+            layers.Embedding(9, 4, mask_zero=True),
+            layers.LSTM(3, return_sequences=True),
+            layers.Dense(1, "sigmoid"),
+        ]
+    )
+    model.compile(library.optimizers.SGD(1.0), "binary_crossentropy")
+    y = (words[:, :, None] % 2).astype("float32")
+    assert gradients_of(kerasinit.diagnose(model, words, y)) == pytest.approx(
+        step_of_fit(model, words, y), rel=1e-4
+    )
+
+    model = library.Sequential([library.Input((6,)), library.layers.Dense(CLASSES, "softmax")])
+    model.compile(library.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    weigh = [
+        {"sample_weight": np.linspace(0.0, 3.0, N)},
+        {"class_weight": {0: 0.1, 1: 1.0, 2: 5.0}},
+    ]
+    for given in weigh:
+        found = gradients_of(kerasinit.diagnose(model, X, NUMBERS, **given))
+        assert found == pytest.approx(step_of_fit(model, X, NUMBERS, **given), rel=1e-4)
+        assert found != gradients_of(kerasinit.diagnose(model, X, NUMBERS))
+    for given, words in (
+        ({"sample_weight": np.ones(3)}, "sample_weight 3"),
+        ({"sample_weight": np.ones(N), "class_weight": {0: 1.0}}, "not both"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            kerasinit.diagnose(model, X, NUMBERS, **given)
+    with pytest.raises(ValueError, match="needs labels"):
+        kerasinit.SignalMonitor(X, class_weight={0: 2.0})
+
+
+def test_a_loss_of_the_models_own_is_asked():
+    @keras.saving.register_keras_serializable("tests")
+    class Own(keras.Sequential):
+        def compute_loss(self, inputs=None, labels=None, given=None, weights=None):
+            return 3 * keras.ops.mean((given - labels) ** 2) + sum(self.losses)
+
+    layers = [keras.Input((6,)), keras.layers.Dense(1, kernel_regularizer="l2")]
+    model = Own(layers)
+    model.compile(keras.optimizers.SGD(1.0))
+    found = kerasinit.diagnose(model, X, X[:, :1])
+    assert found.measured.objective == "Own.compute_loss"
+    assert gradients_of(found) == pytest.approx(step_of_fit(model, X, X[:, :1]), rel=1e-4)
+    # Another one may be looked at, the compiled one stays.
+    other = kerasinit.diagnose(model, X, X[:, :1], loss="mse")
+    assert other.measured.objective == "mse"
+    assert sum(gradients_of(other).values()) < sum(gradients_of(found).values())
+
+
+@BOTH
+def test_the_compilation_stays_to_the_last_bit(library):
+    model, y = many_headed(library, 1.0)
+    metrics, loss = len(model.metrics), model.loss
+    config = repr(model.get_compile_config())
+    before = [kerases.read(one).tobytes() for one in kerases.optimizer_variables(model)]
+    kerasinit.diagnose(model, X, y)
+    kerasinit.diagnose(model, X, y, loss=dict(HEADS_LOSSES))
+    assert len(model.metrics) == metrics
+    assert model.loss is loss
+    assert repr(model.get_compile_config()) == config
+    assert [kerases.read(one).tobytes() for one in model.optimizer.variables] == before
+
+
+@BOTH
+def test_scores_of_the_lottery_see_the_loss_of_fit(library):
+    model = library.Sequential(
+        [library.Input((6,)), library.layers.Dense(CLASSES, tf.nn.softmax, name="dense")]
+    )
+    model.compile(library.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    x = 300 * X
+    before = kerases.read(model.layers[0].kernel)
+    scores = saliency.snip(model, x, NUMBERS)["dense/kernel"]
+    model.fit(x, NUMBERS, batch_size=N, shuffle=False, verbose=0)
+    after = kerases.read(model.layers[0].kernel)
+    assert scores == pytest.approx(np.abs(before * (before - after)), rel=1e-3, abs=1e-3)
+    assert model.layers[0].activation is tf.nn.softmax

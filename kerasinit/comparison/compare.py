@@ -125,8 +125,9 @@ def compare(
     if kerases.is_layer(build):
         raise TypeError(
             f"Expected as build a function that returns a compiled model, since each seed trains a "
-            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r} itself. Write the lines that "
-            f"make and compile it into a function: compare(build, ...)."
+            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r} "
+            f"itself. Write the lines that make and compile it into a function: "
+            f"compare(build, ...)."
         )
     label = build if isinstance(build, str) else models.name_of(build)
     build = models.find(build) if isinstance(build, str) else build

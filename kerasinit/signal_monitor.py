@@ -10,8 +10,9 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import kerases, suggest
+from kerasinit.diagnosis.flow import Flow
 from kerasinit.diagnosis.judge import judge
-from kerasinit.diagnosis.measure import measure
+from kerasinit.diagnosis.measure import flow_for, measure
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.report import Diagnosis, require_model
 from kerasinit.signal_files import SignalEvents, SignalTable
@@ -152,6 +153,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._pace = _Pace(budget)
         self.history: list[Look] = []
         self._update: NextUpdate | None = None
+        self._flow: Flow | None = None  # how the data flows, which training does not change
         self._fit_begun = self._looked = False
         self._epoch = self._base = 0  # the epoch, and how many steps were before it
         self._batch: int | None = None  # the last one begun in it
@@ -168,7 +170,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._fit_begun, self._looked = False, False
         self._pace.begin()
         require_model(self.model)
-        self._update = NextUpdate(self.model)
+        self._update, self._flow = NextUpdate(self.model), None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Look, if it is the first epoch or each one is looked at."""
@@ -227,8 +229,17 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         begun = time.perf_counter()
         try:
+            if self._flow is None:
+                self._flow = flow_for(model, self._x, self._examples)
             measured = measure(
-                model, self._x, self._y, self._loss, self._examples, self._seed, self._update
+                model,
+                self._x,
+                self._y,
+                self._loss,
+                self._examples,
+                self._seed,
+                self._update,
+                self._flow,
             )
         except Exception as error:
             error.add_note(f"SignalMonitor looked at its own x at step {step}.")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,10 +13,12 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
+from kerasinit.diagnosis.flow import Flow, Way, traced
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing
 from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
 from kerasinit.diagnosis.twins import Twins, twins
+from kerasinit.graph.units import only_looks
 from kerasinit.kernels import KERNELS, Part, parts
 from kerasinit.unchanged import as_it_was
 
@@ -38,8 +41,12 @@ class Measure:
         activation: What the layer applies last; None if it is linear or unknown.
         signal: What came out.
         given: What went in first; None if nothing did.
-        shrinks: How many times fewer numbers came out than went in; for a softmax, among how
-            many it chooses.
+        before: Places of the calls whose outputs come in, in the order of the data; ``-1 - k``
+            for the model's floating input ``k``.
+        averaged: How many nats of the mean square an average may have taken on the way from there.
+        way: Where it stands, see `kerasinit.diagnosis.flow.Passage`.
+        follows: The function that its output goes into, if that is no layer's.
+        learns: Whether kernels or embeddings of the layer's own are trained.
         gradient: Norm of the gradient of the loss with respect to what came out; None if it
             does not reach the loss.
         weight_gradient: Norm of the gradient with respect to the layer's own weights; None
@@ -60,7 +67,11 @@ class Measure:
     activation: str | None
     signal: Signal
     given: Signal | None
-    shrinks: float = 1.0
+    before: tuple[int, ...] = ()
+    averaged: float = 0.0
+    way: Way = "main"
+    follows: str | None = None
+    learns: bool = False
     gradient: float | None = None
     weight_gradient: float | None = None
     update_ratio: float | None = None
@@ -79,6 +90,8 @@ class Measured:
         objective: What was differentiated.
         examples: How many examples went through.
         passes: How many passes forward and back were made, together.
+        note: Why the layers are judged in the order of their calls, instead of on the ways of the
+            data; empty if they are not.
     """
 
     inputs: tuple[Signal, ...]
@@ -86,6 +99,15 @@ class Measured:
     objective: str
     examples: int
     passes: int
+    note: str = ""
+
+    @property
+    def caveat(self) -> str:
+        """The note as a sentence."""
+        return (
+            f"What the model computes could not be followed ({self.note}): each layer is judged "
+            f"by the one called before it."
+        )
 
 
 def measure(
@@ -96,6 +118,7 @@ def measure(
     examples: int,
     seed: int,
     update: NextUpdate | None = None,
+    flow: Flow | None = None,
 ) -> Measured:
     """Run a model forward and back once and return what its layers showed.
 
@@ -108,6 +131,7 @@ def measure(
         seed: The seed of the random functional.
         update: The next update of the model, for who measures it again and again; None to
             make one.
+        flow: What `flow_for` returned, for the same; None to trace the model.
 
     Raises:
         ValueError: If there is nothing to look at, or labels without a loss.
@@ -120,9 +144,12 @@ def measure(
     holders: list[Any] = []
     gradients: dict[int, float] = {}
     counts: dict[str, int] = {}
+    differentiating = False
 
     def look(path: str, layer: Any, given: list[Any], out: Any) -> Any:
         place, values = len(seen), _numbers(out)
+        if differentiating:  # computed anew, to be differentiated: a call that was seen before
+            return partial(heard, _same_call(seen, path, values))
         counts[path] = counts.get(path, 0) + 1
         activation, role = activation_name(layer), _role(layer, owners.get(id(layer), []))
         axis = 1 if getattr(layer, "data_format", None) == "channels_first" else -1
@@ -138,16 +165,18 @@ def measure(
                 None if activation == "linear" else activation,
                 signal_of(values, axis, saturated),
                 _scale_of(_numbers(given[0])) if given else None,
-                _shrinks(role, given, values),
+                (place - 1,),
+                _averaged(role, given, values),
+                "choice" if any(map(only_looks, owners.get(id(layer), []))) else "main",
             )
         )
         holders.append(layer)
+        return partial(heard, place)
 
-        def heard(gradient: Any) -> None:
-            gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
+    def heard(place: int, gradient: Any) -> None:
+        gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
 
-        return heard
-
+    flow = flow or flow_for(model, x, examples)
     with as_it_was(model), probing(model, look), tf.GradientTape() as tape:
         sources = [one for one in tf.nest.flatten(x) if one.dtype.is_floating]
         for source in sources:
@@ -155,6 +184,7 @@ def measure(
         outputs = model(x, training=False)
         scalar = objective.objective(model, loss, y, outputs, seed)
         weights = [kerases.tensor(one) for one in model.trainable_variables]
+        differentiating = True
         with tape.stop_recording():
             pulled = tape.gradient(scalar, weights + sources)
     pulls = {
@@ -164,19 +194,55 @@ def measure(
     }
     ratios = (update or NextUpdate(model)).ratios(pulls)
     inputs = tuple(signal_of(_numbers(source)) for source in sources)
+    trained = {id(variable) for variable in model.trainable_variables}
+    # Without labels a codebook has no gradient that its own penalty would bring.
+    learning = ("kernel",) if y is None and model.losses else KERNELS
     layers = tuple(
-        _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)
+        dataclasses.replace(
+            _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios),
+            learns=any(
+                part.role in learning and id(part.variable) in trained
+                for part in owners.get(id(layer), [])
+            ),
+        )
         for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
     )
-    return Measured(inputs, layers, called, int(tf.nest.flatten(x)[0].shape[0]), 2)
+    note = flow.failure
+    if not note and flow.paths != tuple(one.layer for one in layers):
+        note = "its layers are called otherwise when it is traced"
+    if not note:
+        layers = tuple(
+            dataclasses.replace(one, **vars(passage))
+            for one, passage in zip(layers, flow.passages, strict=True)
+        )
+    return Measured(inputs, layers, called, int(tf.nest.flatten(x)[0].shape[0]), 2, note)
 
 
-def _shrinks(role: str, given: list[Any], values: np.ndarray) -> float:
+def flow_for(model: Any, x: Any, examples: int) -> Flow:
+    """Return how a batch flows through a model, for who measures it again and again.
+
+    Args:
+        model: A built model of either Keras.
+        x: A batch, in the structure that the model takes.
+        examples: How many examples to look at, at most.
+    """
+    with as_it_was(model):
+        return traced(model, _first(x, examples))
+
+
+def _same_call(seen: list[Measure], path: str, values: np.ndarray) -> int:
+    """Return the place of the call of a layer that gave these numbers."""
+    square = float(np.square(values, dtype=np.float64).mean())
+    calls = [place for place, one in enumerate(seen) if one.layer == path]
+    return min(calls, key=lambda place: abs(seen[place].signal.square - square))
+
+
+def _averaged(role: str, given: list[Any], values: np.ndarray) -> float:
     if role == "choice":
-        return float(values.shape[-1])
-    if not given or not values.size:
-        return 1.0
-    return math.prod(given[0].shape) / values.size
+        return math.log(values.shape[-1])
+    if role != "average" or not given or not values.size:
+        return 0.0
+    return max(0.0, math.log(math.prod(given[0].shape) / values.size))
 
 
 def _first(thing: Any, examples: int) -> Any:
@@ -217,7 +283,16 @@ def _scale_of(values: np.ndarray) -> Signal:
         most=float(values.max(initial=-math.inf)),
         finite=bool(np.isfinite(values).all()),
         units=values.shape[-1],
+        spread=_spread_of(values),
     )
+
+
+def _spread_of(values: np.ndarray) -> float:
+    """Return the standard deviation of a typical feature, of those that vary."""
+    if values.ndim < 2 or not values.size:
+        return 0.0
+    found = values.reshape(-1, values.shape[-1]).std(axis=0, dtype=np.float64)
+    return float(np.median(found[found > 0])) if (found > 0).any() else 0.0
 
 
 def _owners(found: list[Part]) -> dict[int, list[Part]]:

@@ -57,7 +57,13 @@ class _Reader:
     def __init__(self, model: Any, weights: Weights):
         self.weights = weights
         self.notes: dict[str, None] = {}
-        self.graph, self.around = look_around(model, weights)
+        self.graph, self.around, self.unseen = look_around(model, weights)
+        if self.unseen:
+            self._note(
+                f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
+                f"Kernels that no activation of their own layer follows stay as their layers were "
+                f"built."
+            )
         self.ends = self._branch_ends()
 
     def read(self) -> tuple[list[Asked], tuple[str, ...]]:
@@ -150,6 +156,8 @@ class _Reader:
         around = self.around.get(id(unit_of(part)))
         if around is None:
             around = Surroundings(own_activation(part.layer))
+            if self.unseen and around.follows is None:
+                return Asked(OWN, "as its layer was built: what follows it could not be seen")
         if isinstance(part.layer, _SEPARABLE) and part is not self._last_of(part):
             around = Surroundings()  # the first of two kernels in a row
         self._judge_row(around)
@@ -211,15 +219,15 @@ class _Reader:
         except ValueError as error:
             self._note(f"Residual branches are taken for plain layers. {error}")
             return {}
-        users: dict[str, list[Any]] = {}
+        users: dict[int, list[Any]] = {}
         for node in self.graph.nodes:
             for source in node.inputs:
-                users.setdefault(self.graph.nodes[source].name, []).append(node.layer)
+                users.setdefault(source, []).append(node.layer)
         # In a stream that is normalized after each sum nothing adds up.
         adding = {
             branch.stream
             for branch in found
-            if not all(map(is_normalization, users.get(branch.sum, [None])))
+            if not all(map(is_normalization, users.get(branch.place, [None])))
         }
         open_ends = [
             branch

@@ -11,10 +11,11 @@ import tf_keras
 
 from kerasinit import kerases, suggest
 from kerasinit.diagnosis.batch import batch_of
-from kerasinit.diagnosis.measure import measure
+from kerasinit.diagnosis.flow import Flow
+from kerasinit.diagnosis.judge import judge
+from kerasinit.diagnosis.measure import flow_for, measure
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.objective import chosen
-from kerasinit.diagnosis.outputs import judge
 from kerasinit.diagnosis.report import Diagnosis, require_model
 from kerasinit.fit_loss import FitLoss
 from kerasinit.signal_files import SignalEvents, SignalTable
@@ -158,6 +159,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._pace = _Pace(budget)
         self.history: list[Look] = []
         self._update: NextUpdate | None = None
+        self._flow: Flow | None = None  # how the data flows, which training does not change
         self._fit_begun = self._looked = False
         self._epoch = self._base = 0  # the epoch, and how many steps were before it
         self._batch: int | None = None  # the last one begun in it
@@ -174,7 +176,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._fit_begun, self._looked = False, False
         self._pace.begin()
         require_model(self.model)
-        self._update = NextUpdate(self.model)
+        self._update, self._flow = NextUpdate(self.model), None
         # Made here: a loss counts as it was compiled when the training began.
         self._loss = chosen(self.model, self._batch_seen.y, self._given_loss)
 
@@ -235,7 +237,11 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         begun = time.perf_counter()
         try:
-            measured = measure(model, self._batch_seen, self._loss, self._seed, self._update)
+            if self._flow is None:
+                self._flow = flow_for(model, self._batch_seen)
+            measured = measure(
+                model, self._batch_seen, self._loss, self._seed, self._update, self._flow
+            )
         except Exception as error:
             error.add_note(f"SignalMonitor looked at its own x at step {step}.")
             raise

@@ -125,6 +125,26 @@ def test_the_end_of_a_branch_is_divided_by_the_root_of_how_many_there_are(module
 
 
 @both
+def test_sums_of_one_name_in_two_models_are_not_taken_for_each_other(module):
+    layers = module.layers
+
+    def stack(normalized):
+        x = inputs = module.Input((8,))
+        for number in range(4):
+            y = layers.Dense(8)(layers.Dense(16, "relu")(x))
+            x = layers.Add(name=f"sum_{number}")([x, y])
+            x = layers.LayerNormalization()(x) if normalized else x
+        return module.Model(inputs, x)
+
+    inputs = module.Input((8,))
+    outputs = layers.Dense(3)(stack(False)(layers.Dense(8)(stack(True)(inputs))))
+    wanted = asked(module.Model(inputs, outputs))
+    first, second = "functional", "functional_1"
+    assert wanted[f"{first}/dense_1/kernel"] == "LecunNormal()"
+    assert wanted[f"{second}/dense_1/kernel"] == "LecunNormal(gain=0.5)"
+
+
+@both
 def test_normalized_branches_and_streams_need_no_division(module):
     rows = recommend(networks.resnet(module)).rows
     assert {repr(row.initializer) for row in rows if row.role == "kernel"} == {
@@ -249,6 +269,31 @@ def test_what_a_call_does_by_functions_is_taken_as_linear_and_no_output(module):
     assert repr(found["dense/bias"].initializer) == "Zeros()"
     assert "output" in found["dense_1/kernel"].reason
     assert found["dense_1/bias"].initializer == "own"
+
+
+@both
+def test_a_call_that_fails_on_zeros_is_noted_and_not_taken_for_linear(module):
+    class Mine(module.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = module.layers.Dense(8)
+            self.hidden = module.layers.Dense(8, "relu")
+            self.last = module.layers.Dense(3)
+
+        def call(self, x):
+            if not np.any(np.asarray(x)):
+                raise ZeroDivisionError("nothing to divide by")
+            return self.last(self.hidden(abs(self.first(x))))
+
+    model = Mine()
+    model(np.ones((2, 8), "float32"))
+    found = recommend(model)
+    (note,) = found.notes
+    assert "ZeroDivisionError: nothing to divide by" in note
+    assert note in str(found).replace("\n    ", " ")
+    assert found["dense/kernel"].initializer == "own"
+    assert "could not be seen" in found["dense/kernel"].reason
+    assert repr(found["dense_1/kernel"].initializer) == "HeNormal()"
 
 
 # ------------------------------------------------------------------- what is left alone

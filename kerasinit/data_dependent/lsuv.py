@@ -99,7 +99,7 @@ def lsuv(
     kerases.require_resettable_optimizer(model)
     seed = checked_seed(seed)
     rows: dict[str, Reached] = {}
-    _, around = look_around(model, Weights(model))
+    _, around, _ = look_around(model, Weights(model))
     shifted = {
         target.name
         for target in scaled

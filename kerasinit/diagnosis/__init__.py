@@ -1,7 +1,7 @@
 """Will this network train? Measured, judged and reported before training."""
 
 from kerasinit.diagnosis.advice import KINDS
-from kerasinit.diagnosis.judge import Finding
+from kerasinit.diagnosis.findings import Finding
 from kerasinit.diagnosis.measure import Measure, Measured
 from kerasinit.diagnosis.report import Diagnosis, diagnose
 from kerasinit.diagnosis.signals import Signal

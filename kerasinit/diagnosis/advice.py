@@ -1,5 +1,6 @@
 """What each kind of finding means, and the line that mends it."""
 
+from kerasinit.diagnosis.signals import Signal
 from kerasinit.gains import gain
 
 KINDS = {
@@ -23,11 +24,11 @@ KINDS = {
     "out of proportion.",
     "correlation-collapse": "All examples look alike after this layer: what comes after cannot "
     "tell them apart.",
+    "no-gradient": "No gradient comes from the loss to these weights: they stay as they are.",
     "vanishing-gradients": "These layers have next to no influence on the loss, and will not learn "
     "while the later ones do.",
     "exploding-gradients": "A small change of these layers changes the loss more than a large one "
     "of the later layers: steps that suit those destroy these.",
-    "no-gradient": "No weight gets a gradient from the loss: nothing is learnt.",
     "target-scale": "The outputs start far from the labels: steps of the usual size take very long "
     "to come there, or the large errors destroy the weights.",
     "learning-rate": "A step of the wrong size destroys the first weights, or leaves them as they "
@@ -43,10 +44,12 @@ _NOT_FROM_VALUES = (
     "output-range",
     "output-loss",
     "unscaled-input",
+    "no-gradient",
     "target-scale",
     "learning-rate",
 )
 FROM_VALUES = tuple(kind for kind in KINDS if kind not in _NOT_FROM_VALUES)
+_CONTRAST = 0.02  # the least standard deviation of pixels between 0 and 1
 _PLAIN = {
     None: "kerasinit.LecunNormal()",
     "linear": "kerasinit.LecunNormal()",
@@ -77,31 +80,60 @@ def initializer_for(activation: str | None) -> str:
     return f"kerasinit.LecunNormal(nonlinearity={activation!r})"
 
 
-def advice(
-    kind: str, activation: str | None, least: float = 0.0, most: float = 1.0, scale: float = 1.0
-) -> str:
+def scaling(given: Signal) -> str:
+    """Return what to write to bring what goes in to scale.
+
+    Pixels are divided by 255. Columns of a table, which differ in scale, or lie far from zero,
+    are not alike after that; they are normalized each by itself.
+
+    Args:
+        given: What goes in.
+    """
+    pixels = given.least >= 0 and 1 < given.most <= 255
+    if pixels and given.spread is not None and given.spread > _CONTRAST * 255:
+        return "Put keras.layers.Rescaling(1 / 255) first."
+    return "Put normalize = keras.layers.Normalization() first, after normalize.adapt(x)."
+
+
+def never_drawn(names: list[str]) -> str:
+    """Return how to mend kernels that are lost, and of which no initializer is known.
+
+    Args:
+        names: Their structural names.
+
+    Example:
+    >>> never_drawn(["own/w"])
+    "Load the weights again, or: kerasinit.reinitialize(model, {'own/w': 'GlorotUniform'}, seed=1)"
+    """
+    rules = {name: "GlorotUniform" for name in names}
+    return f"Load the weights again, or: kerasinit.reinitialize(model, {rules}, seed=1)"
+
+
+def advice(kind: str, activation: str | None, *, is_function: bool = False) -> str:
     """Return what to write to mend a finding.
 
     Args:
-        kind: One of `KINDS`.
-        activation: The layer's activation.
-        least: The smallest number that goes in.
-        most: The largest one.
-        scale: The root of the mean square of what goes in.
+        kind: One of `KINDS`, not ``"unscaled-input"``.
+        activation: The activation that follows the layer's sums.
+        is_function: Whether that is not one of the layer's arguments.
 
     Example:
-    >>> advice("unscaled-input", None, 0.0, 255.0, 120.0)
-    'Put keras.layers.Rescaling(1 / 255) first.'
+    >>> advice("dead-units", "relu")
+    "bias_initializer='zeros', kernel_initializer=kerasinit.HeNormal()"
     """
     kernel = f"kernel_initializer={initializer_for(activation)}"
     if kind == "non-finite":
         return "Load or draw the weights again: kerasinit.reinitialize(model, seed=1); look at x."
-    if kind == "unscaled-input":
-        if least >= 0 and 1 < most <= 255:
-            return "Put keras.layers.Rescaling(1 / 255) first."
-        return f"Put keras.layers.Normalization() first, or divide x by {scale:.3g}."
+    if kind == "no-gradient":
+        return (
+            "Look for what comes between it and the loss and has no gradient: stop_gradient, "
+            "round, argmax, a comparison. Take that away, or set trainable = False."
+        )
     if kind == "dead-units":
         return f"bias_initializer='zeros', {kernel}"
+    if activation in _FLAT and is_function and kind in _FLATTENED:
+        # What `kerasinit.recommend` gives: a function in a model's code is no argument to change.
+        return f"kernel_initializer=kerasinit.CentredNormal(nonlinearity={activation!r})"
     if kind == "correlation-collapse":
         return f"{_replaced(activation)}keras.layers.BatchNormalization() after the layer"
     if kind == "vanishing-gradients":
@@ -111,6 +143,7 @@ def advice(
     return kernel
 
 
+_FLATTENED = ("correlation-collapse", "vanishing-gradients")
 _FLAT = ("sigmoid", "hard_sigmoid")
 _INSTEAD = "kernel_initializer=kerasinit.HeNormal()"
 

@@ -19,15 +19,27 @@ A layer is told off if the logarithm has moved by more than ``HARM`` and by more
 z s``, where ``z`` is the point of the normal distribution that a healthy network passes in one of
 its layers with probability `FALSE_ALARM` (Bonferroni).
 
+**Shallow networks.** Small weights alone make a network slow, not untrainable. Gradient descent
+leaves the plateau around zero after a time that grows as the inverse of the sizes of all its
+kernels but two: with two of them small first values cost next to nothing. That time is ``exp(HARM /
+2)`` times what it was where each of ``L`` kernels takes ``HARM / (L - 2)`` nats, so that ``HARM (L
+- 1) / (L - 2)`` may be lost on the way to the last hidden layer (`harm`).
+
+An optimizer such as Adam, whose steps do not shrink with the gradient, is quicker: where the next
+update has 1% of a kernel's length or more, networks of up to four kernels were found to train as
+if nothing was, up to 20 nats of loss in all.
+
 **Batch normalization** of what comes before relu makes the square of the gradient grow by ``pi /
 (pi - 1)`` a layer on the way back, whatever the weights (`NORMALIZED` nats). That much growth is
 the architecture's own, and the kernels before it do not feel it: their scale has no effect.
 
 **Saturation.** A gradient's variance is multiplied by the square of the slope at the unit that it
 passes. An activation is called flat where that square is below ``exp(-HARM)`` of the largest, so
-that a single layer does the harm of a whole network; a layer is told off if its median input lies
-there (`TYPICAL`), that is, if the typical way through it is lost. At a fixed point of variance 1,
-tanh is flat at 3% of its inputs; for half of them the variance must be above 10.
+that a single layer does the harm of a whole network; a layer counts if its median input lies there
+(`TYPICAL`), that is, if the typical way through it is lost. At a fixed point of variance 1,
+tanh is flat at 3% of its inputs; for half of them the variance must be above 10. Of
+layers in which less than half is left open it takes one after the other until ``exp(-HARM / 2)``
+of all ways through them are left: the other half of the harm is left to the kernels.
 
 **Several seeds.** Where the weights are drawn anew under other seeds, and judged as well, all sets
 of weights are judgements of one diagnosis: `FALSE_ALARM` holds for all of them together.
@@ -39,9 +51,11 @@ most, in layers of any depth. The number of dead ones among ``n`` is bounded by 
 Reference:
     Hanin and Nica, 2020, "Products of many large random matrices and gradients in deep neural
     networks" (5 / n); Hanin and Rolnick, 2018, "How to start training: the effect of
-    initialization and architecture"; Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, 2017,
-    "Deep information propagation" (6 xi); Yang, Pennington, Rao, Sohl-Dickstein and Schoenholz,
-    2019, "A mean field theory of batch normalization" (pi / (pi - 1)).
+    initialization and architecture"; Saxe, McClelland and Ganguli, 2014, "Exact solutions to the
+    nonlinear dynamics of learning in deep linear neural networks" (all kernels but two);
+    Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, 2017, "Deep information propagation" (6 xi);
+    Yang, Pennington, Rao, Sohl-Dickstein and Schoenholz, 2019, "A mean field theory of batch
+    normalization" (pi / (pi - 1)).
 """
 
 import math
@@ -52,6 +66,9 @@ HARM = 6.0  # nats
 NORMALIZED = math.log(math.pi / (math.pi - 1))
 FALSE_ALARM = 1e-3  # for a whole diagnosis
 TYPICAL = 0.5
+_MOST = 4 * HARM  # nats, for networks of two kernels
+_FEW, _QUICK = 4, 0.01  # kernels; length of an update over that of the kernel
+SHORT = 4  # kernels of a branch that may start small: an attention in a block has two
 _SPREAD = 5.0  # relative variance of relu(z)^2
 
 
@@ -75,8 +92,29 @@ def quantile(judgements: int) -> float:
     return float(-special.ndtri(FALSE_ALARM / (2 * max(1, judgements))))
 
 
-def allowed(variance: float, judgements: int) -> float:
+def harm(kernels: int, update_ratio: float | None = None) -> float:
+    """Return how many nats of its mean square a signal may lose, chance aside.
+
+    Args:
+        kernels: How many kernels it passes from the input to the output.
+        update_ratio: Length of the next update of a kernel over its own; None if unknown.
+
+    Example:
+    >>> harm(3), harm(4), round(harm(50), 2), harm(4, update_ratio=0.02)
+    (12.0, 9.0, 6.12, 18.0)
+    """
+    slow = min(_MOST, HARM * (kernels - 1) / (kernels - 2)) if kernels > 2 else _MOST
+    is_quick = kernels <= _FEW and update_ratio is not None and update_ratio >= _QUICK
+    return max(slow, 3 * HARM) if is_quick else slow
+
+
+def allowed(variance: float, judgements: int, harm: float = HARM) -> float:
     """Return how many nats a logarithm of this variance may move.
+
+    Args:
+        variance: By chance, see `spread`.
+        judgements: How many layers are judged.
+        harm: How far it may move if there is no chance.
 
     Example:
     >>> round(allowed(0.0, 100), 2), round(allowed(0.5, 100), 2)
@@ -84,7 +122,7 @@ def allowed(variance: float, judgements: int) -> float:
     >>> round(allowed(5.0, 100), 2)
     12.38
     """
-    return max(HARM, variance / 2 + quantile(judgements) * math.sqrt(variance))
+    return max(harm, variance / 2 + quantile(judgements) * math.sqrt(variance))
 
 
 def confidence(nats: float, variance: float, judgements: int) -> float:

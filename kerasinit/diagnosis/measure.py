@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import tf_keras
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
 from kerasinit.diagnosis.batch import Batch
+from kerasinit.diagnosis.flow import Flow, Way, traced
 from kerasinit.diagnosis.heads import Head, heads_of, is_constant, misfit
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing, quantized_layers, require_unquantized
@@ -20,6 +22,7 @@ from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fract
 from kerasinit.diagnosis.trial import Moved, Step, trial
 from kerasinit.diagnosis.twins import Twins, twins
 from kerasinit.fit_loss import FitLoss
+from kerasinit.graph.units import only_looks
 from kerasinit.kernels import KERNELS, Part, parts
 from kerasinit.unchanged import as_it_was
 
@@ -42,8 +45,12 @@ class Measure:
         activation: What the layer applies last; None if it is linear or unknown.
         signal: What came out.
         given: What went in first; None if nothing did.
-        shrinks: How many times fewer numbers came out than went in; for a softmax, among how
-            many it chooses.
+        before: Places of the calls whose outputs come in, in the order of the data; ``-1 - k``
+            for the model's floating input ``k``.
+        averaged: How many nats of the mean square an average may have taken on the way from there.
+        way: Where it stands, see `kerasinit.diagnosis.flow.Passage`.
+        follows: The function that its output goes into, if that is no layer's.
+        learns: Whether kernels or embeddings of the layer's own are trained.
         gradient: Norm of the gradient of the loss with respect to what came out, or, for an
             output whose crossentropy Keras computes from the logits, with respect to these; None
             if it does not reach the loss.
@@ -65,7 +72,11 @@ class Measure:
     activation: str | None
     signal: Signal
     given: Signal | None
-    shrinks: float = 1.0
+    before: tuple[int, ...] = ()
+    averaged: float = 0.0
+    way: Way = "main"
+    follows: str | None = None
+    learns: bool = False
     gradient: float | None = None
     weight_gradient: float | None = None
     update_ratio: float | None = None
@@ -91,6 +102,8 @@ class Measured:
             empty.
         unseen: Layers that could not be looked at, and why.
         trainable: Whether the model has weights that are trained.
+        note: Why the layers are judged in the order of their calls, instead of on the ways of the
+            data; empty if they are not.
     """
 
     inputs: tuple[Signal, ...]
@@ -104,6 +117,15 @@ class Measured:
     alike: str = ""
     unseen: tuple[str, ...] = ()
     trainable: bool = True
+    note: str = ""
+
+    @property
+    def caveat(self) -> str:
+        """The note as a sentence."""
+        return (
+            f"What the model computes could not be followed ({self.note}): each layer is judged "
+            f"by the one called before it."
+        )
 
 
 def measure(
@@ -112,6 +134,7 @@ def measure(
     loss: FitLoss | None,
     seed: int,
     update: NextUpdate | None = None,
+    flow: Flow | None = None,
 ) -> Measured:
     """Run a model forward and back once and return what its layers showed.
 
@@ -122,6 +145,7 @@ def measure(
         seed: The seed of the random functional.
         update: The next update of the model, for who measures it again and again; None to
             make one.
+        flow: What `flow_for` returned, for the same; None to trace the model.
 
     Raises:
         ValueError: If no layer can be looked at, or labels and outputs do not make a loss.
@@ -132,9 +156,12 @@ def measure(
     holders: list[Any] = []
     gradients: dict[int, float] = {}
     counts: dict[str, int] = {}
+    differentiating = False
 
     def look(path: str, layer: Any, given: list[Any], out: Any) -> Any:
         place, values = len(seen), _numbers(out)
+        if differentiating:  # computed anew, to be differentiated: a call that was seen before
+            return partial(heard, _same_call(seen, path, values))
         counts[path] = counts.get(path, 0) + 1
         activation, role = activation_name(layer), _role(layer, owners.get(id(layer), []))
         axis = 1 if getattr(layer, "data_format", None) == "channels_first" else -1
@@ -150,20 +177,22 @@ def measure(
                 None if activation == "linear" else activation,
                 signal_of(values, axis, saturated),
                 _scale_of(_numbers(given[0])) if given else None,
-                _shrinks(role, given, values),
+                (place - 1,),
+                _averaged(role, given, values),
+                "choice" if any(map(only_looks, owners.get(id(layer), []))) else "main",
             )
         )
         holders.append(layer)
+        return partial(heard, place)
 
-        def heard(gradient: Any) -> None:
-            gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
-
-        return heard
+    def heard(place: int, gradient: Any) -> None:
+        gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
 
     made_by: dict[int, tuple[str, Any]] = {}
     step = update or NextUpdate(model)
     unseen = quantized_layers(model)
     require_unquantized(model, unseen, [part.layer for part in found])
+    flow = flow or flow_for(model, batch)
     with as_it_was(model):
         with probing(model, look, made_by), tf.GradientTape() as tape:
             sources = [one for one in tf.nest.flatten(batch.x) if one.dtype.is_floating]
@@ -173,6 +202,7 @@ def measure(
             heads = heads_of(model, loss, batch.y, outputs, made_by)
             scalar, called = _objective(loss, batch, outputs, heads, seed)
             weights = [kerases.tensor(one) for one in model.trainable_variables]
+            differentiating = True
             with tape.stop_recording():
                 pulled = tape.gradient(scalar, weights + sources)
         if not seen:
@@ -188,11 +218,20 @@ def measure(
         }
         ratios = step.ratios(pulls)
         inputs = tuple(signal_of(_numbers(source)) for source in sources)
+        looked_at, taken = called == getattr(loss, "name", None), None
+        trained = {id(variable) for variable in model.trainable_variables}
+        # Without its own penalty, which is a part of the loss, a codebook has no gradient.
+        learning = KERNELS if looked_at or not model.losses else ("kernel",)
         layers = tuple(
-            _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios)
+            dataclasses.replace(
+                _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios),
+                learns=any(
+                    part.role in learning and id(part.variable) in trained
+                    for part in owners.get(id(layer), [])
+                ),
+            )
             for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
         )
-        looked_at, taken = called == getattr(loss, "name", None), None
         if loss is not None and looked_at:
             sizes = {
                 part.name.rpartition("/")[0]: math.prod(part.shape)
@@ -205,6 +244,7 @@ def measure(
                 if row.update_ratio is not None
             ]
             taken, heads = trial(model, batch, loss, step, moved, heads, outputs)
+    layers, note = _along(flow, layers)
     return Measured(
         inputs,
         layers,
@@ -217,7 +257,19 @@ def measure(
         batch.alike,
         tuple(f"{path} ({mode})" for path, mode in unseen),
         bool(model.trainable_variables),
+        note,
     )
+
+
+def _along(flow: Flow, layers: tuple[Measure, ...]) -> tuple[tuple[Measure, ...], str]:
+    """Return the calls with how the data passes them, or as they are, and why."""
+    note = flow.failure
+    if not note and flow.paths != tuple(one.layer for one in layers):
+        note = "its layers are called otherwise when it is traced"
+    if note:
+        return layers, note
+    pairs = zip(layers, flow.passages, strict=True)
+    return tuple(dataclasses.replace(one, **vars(passage)) for one, passage in pairs), ""
 
 
 def _objective(
@@ -235,12 +287,30 @@ def _objective(
         return objective.functional(outputs, seed), objective.LINEAR
 
 
-def _shrinks(role: str, given: list[Any], values: np.ndarray) -> float:
+def flow_for(model: Any, batch: Batch) -> Flow:
+    """Return how a batch flows through a model, for who measures it again and again.
+
+    Args:
+        model: A built model of either Keras.
+        batch: The examples.
+    """
+    with as_it_was(model):
+        return traced(model, batch.x)
+
+
+def _same_call(seen: list[Measure], path: str, values: np.ndarray) -> int:
+    """Return the place of the call of a layer that gave these numbers."""
+    square = float(np.square(values, dtype=np.float64).mean())
+    calls = [place for place, one in enumerate(seen) if one.layer == path]
+    return min(calls, key=lambda place: abs(seen[place].signal.square - square))
+
+
+def _averaged(role: str, given: list[Any], values: np.ndarray) -> float:
     if role == "choice":
-        return float(values.shape[-1])
-    if not given or not values.size:
-        return 1.0
-    return math.prod(given[0].shape) / values.size
+        return math.log(values.shape[-1])
+    if role != "average" or not given or not values.size:
+        return 0.0
+    return max(0.0, math.log(math.prod(given[0].shape) / values.size))
 
 
 def _numbers(tensor: Any) -> np.ndarray:
@@ -262,7 +332,16 @@ def _scale_of(values: np.ndarray) -> Signal:
         most=float(values.max(initial=-math.inf)),
         finite=bool(np.isfinite(values).all()),
         units=values.shape[-1],
+        spread=_spread_of(values),
     )
+
+
+def _spread_of(values: np.ndarray) -> float:
+    """Return the standard deviation of a typical feature, of those that vary."""
+    if values.ndim < 2 or not values.size:
+        return 0.0
+    found = values.reshape(-1, values.shape[-1]).std(axis=0, dtype=np.float64)
+    return float(np.median(found[found > 0])) if (found > 0).any() else 0.0
 
 
 def _owners(found: list[Part]) -> dict[int, list[Part]]:

@@ -15,13 +15,11 @@ by more than a tenth and the loss of the very examples that it was made for grow
 or is no number any more. It is too small where float32 rounds it away (`LOST`).
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator
 
-from kerasinit.diagnosis import judge as layers
 from kerasinit.diagnosis import limits
-from kerasinit.diagnosis.advice import KINDS
+from kerasinit.diagnosis.findings import Found, is_cut_off
 from kerasinit.diagnosis.heads import (
     BINARY,
     CATEGORICAL,
@@ -33,7 +31,6 @@ from kerasinit.diagnosis.heads import (
     is_constant,
     misfit,
 )
-from kerasinit.diagnosis.judge import Finding
 from kerasinit.diagnosis.measure import Measured
 from kerasinit.diagnosis.trial import MANY
 
@@ -47,31 +44,45 @@ _ALONE = 1000.0  # a scale of targets that no optimizer is needed to judge
 _PROPER = 0.3  # by what share of the weights the first step of a sound learning rate may move them
 
 
-def judge(measured: Measured, times: int = 1) -> tuple[Finding, ...]:
-    """Return what is wrong, of layers and beside them, causes before their effects.
-
-    Args:
-        measured: What the model showed.
-        times: See `kerasinit.diagnosis.judge.judge`.
-    """
-    found = {one.kind: one for one in layers.judge(measured, times)}
+def find_beside(found: Found) -> None:
+    """Judge what is beside the layers, but for its gradients."""
     # What makes every gradient too large is mended first; the learning rate may be right.
-    scaled = not any(kind in found for kind in ("non-finite", "unscaled-input"))
-    for kind, layer, evidence, mend in _beside(measured):
-        if kind == "learning-rate" and not (scaled and "target-scale" not in found):
-            continue
-        first = found.get(kind)
-        if first is None:
-            found[kind] = Finding(kind, layer, evidence, 1.0, KINDS[kind], mend)
-        elif layer != first.layer and layer not in first.others:
-            found[kind] = dataclasses.replace(first, others=(*first.others, layer))
-    return tuple(sorted(found.values(), key=lambda one: list(KINDS).index(one.kind)))
+    scaled = not any(kind in found.findings for kind in ("non-finite", "unscaled-input"))
+    for kind, layer, evidence, mend in _beside(found.measured):
+        if kind != "learning-rate" or (scaled and "target-scale" not in found.findings):
+            found.tell(kind, layer, evidence, 1.0, mend)
 
 
-Found = tuple[str, str, str, str]
+def find_flat_loss(found: Found) -> None:
+    """Judge a loss whose gradient is zero at every weight."""
+    measured = found.measured
+    pulls = [row.weight_gradient for row in measured.layers]
+    if not measured.loss or not measured.trainable or not measured.heads:
+        return
+    if any(pulls) or any(map(is_constant, measured.heads)):
+        return
+    if any(row.learns and row.way != "constant" and is_cut_off(row) for row in measured.layers):
+        return  # that says more
+    head = measured.heads[-1]
+    if not (math.isfinite(head.least) and math.isfinite(head.most)):
+        return
+    flat = head.least == head.most
+    found.tell(
+        "no-gradient",
+        head.layer,
+        f"the gradient of the loss is zero at every weight; outputs go from {head.least:.3g} to "
+        f"{head.most:.3g}" + (", all the same" if flat else ""),
+        1.0,
+        _output_for(head.targets, head.loss)
+        if head.activation not in (None, "linear")
+        else "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)",
+    )
 
 
-def _beside(measured: Measured) -> Iterator[Found]:
+Evidence = tuple[str, str, str, str]  # kind, layer, what was measured, what mends it
+
+
+def _beside(measured: Measured) -> Iterator[Evidence]:
     if measured.alike:
         what = "zero" if measured.alike == "zero" else "the same"
         yield (
@@ -101,12 +112,11 @@ def _beside(measured: Measured) -> Iterator[Found]:
                 "a softmax over one number is always 1",
                 "activation='sigmoid'",
             )
-    yield from _no_gradient(measured)
     yield from _scale(measured)
     yield from _rate(measured)
 
 
-def _constant(head: Head) -> Iterator[Found]:
+def _constant(head: Head) -> Iterator[Evidence]:
     if not is_constant(head):
         return
     if head.chooses == 1:
@@ -140,7 +150,7 @@ def _standardized(given: Targets) -> str:
     return ", and standardized labels: y = (y - y.mean()) / y.std()" if _far(given) else ""
 
 
-def _out_of_range(head: Head) -> Iterator[Found]:
+def _out_of_range(head: Head) -> Iterator[Evidence]:
     given = head.targets
     if given is None:
         return
@@ -173,7 +183,7 @@ def _far(given: Targets) -> bool:
     return given.scale > math.exp(limits.HARM / 2)
 
 
-def _loss(head: Head) -> Iterator[Found]:
+def _loss(head: Head) -> Iterator[Evidence]:
     """Judge whether an output is what its loss takes."""
     raw = head.activation in (None, "linear")
     shown = f"outputs go from {head.least:.3g} to {head.most:.3g}"
@@ -223,29 +233,7 @@ def _loss(head: Head) -> Iterator[Found]:
         )
 
 
-def _no_gradient(measured: Measured) -> Iterator[Found]:
-    """Tell that no weight gets a gradient from the loss."""
-    rows = measured.layers
-    if not measured.loss or not measured.trainable or not measured.heads:
-        return
-    if any(row.weight_gradient for row in rows) or any(map(is_constant, measured.heads)):
-        return
-    head = measured.heads[-1]
-    if not (math.isfinite(head.least) and math.isfinite(head.most)):
-        return
-    flat = head.least == head.most
-    yield (
-        "no-gradient",
-        head.layer,
-        f"the gradient of the loss is zero at every weight; outputs go from {head.least:.3g} to "
-        f"{head.most:.3g}" + (", all the same" if flat else ""),
-        _output_for(head.targets, head.loss)
-        if head.activation not in (None, "linear")
-        else "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)",
-    )
-
-
-def _scale(measured: Measured) -> Iterator[Found]:
+def _scale(measured: Measured) -> Iterator[Evidence]:
     for head in measured.heads:
         given = head.targets
         bounded = math.isfinite(RANGES.get(head.activation or "", (0.0, math.inf))[1])
@@ -281,7 +269,7 @@ def _grows(measured: Measured) -> bool:
     return not math.isfinite(after) or after > before
 
 
-def _rate(measured: Measured) -> Iterator[Found]:
+def _rate(measured: Measured) -> Iterator[Evidence]:
     step, before = measured.step, measured.loss
     if step is None or before is None or not math.isfinite(before):
         return

@@ -8,7 +8,7 @@ from kerasinit.diagnosis.plots import figure
 from kerasinit.markup import Markup, element, grid
 
 if TYPE_CHECKING:
-    from kerasinit.diagnosis.judge import Finding
+    from kerasinit.diagnosis.findings import Finding
     from kerasinit.diagnosis.report import Diagnosis
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -83,6 +83,7 @@ def page(diagnosis: "Diagnosis", note: str | None = None) -> str:
                 if measured.unseen
                 else []
             ),
+            *([element("p", measured.caveat)] if measured.note else []),
             grid([*_HEADS, *_GRADIENTS], lines, "What each layer showed"),
         ),
     )

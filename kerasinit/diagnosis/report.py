@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasinit import kerases
+from kerasinit.diagnosis.advice import never_drawn
 from kerasinit.diagnosis.batch import batch_of
-from kerasinit.diagnosis.judge import Finding, together
-from kerasinit.diagnosis.measure import Measure, Measured, measure
+from kerasinit.diagnosis.findings import Finding, together
+from kerasinit.diagnosis.judge import judge
+from kerasinit.diagnosis.measure import Measure, Measured, flow_for, measure
 from kerasinit.diagnosis.objective import chosen
-from kerasinit.diagnosis.outputs import judge
-from kerasinit.kernels import parts
+from kerasinit.kernels import KERNELS, parts
+from kerasinit.placement import own_initializer
 from kerasinit.reinitialize import checked_seed, draw_anew
 from kerasinit.unchanged import as_it_was
 
@@ -110,7 +112,8 @@ def diagnose(
 
     These weights may be lucky, or unlucky. With ``seeds`` they are also drawn anew by what each
     layer was built with, as `kerasinit.reinitialize` would with each of these seeds, judged, and
-    put back. A finding then says under how many of the seeds it shows: under all, it is the
+    put back; weights of which no initializer is known, such as those of a layer of your own, stay.
+    A finding then says under how many of the seeds it shows: under all, it is the
     initializers; under none, it is these weights (a planted NaN, a checkpoint); under some, it is
     chance that the initializers leave too much to. The chance of a false alarm is the same for all
     together as for one.
@@ -161,13 +164,32 @@ def diagnose(
     asked = _checked_seeds(seeds)
     what = chosen(model, y, loss)
     batch = batch_of(x, y, sample_weight, class_weight, examples=examples)
-    measured = measure(model, batch, what, seed)
+    flow = flow_for(model, batch)
+    measured = measure(model, batch, what, seed, flow=flow)
+    kept = _never_drawn(model)
     by_seed: dict[int, tuple[Finding, ...]] = {}
     with as_it_was(model) if asked else contextlib.nullcontext():
         for one in asked:
             draw_anew(parts(model), one)
-            by_seed[one] = judge(measure(model, batch, what, seed), 1 + len(asked))
-    return Diagnosis(measured, together(judge(measured, 1 + len(asked)), by_seed), asked)
+            drawn = judge(measure(model, batch, what, seed, flow=flow), 1 + len(asked))
+            # What was not drawn anew says nothing of initializers.
+            by_seed[one] = tuple(finding for finding in drawn if finding.layer not in kept)
+    as_it_is = tuple(
+        dataclasses.replace(finding, advice=never_drawn(kept[finding.layer]))
+        if finding.kind == "non-finite" and finding.layer in kept
+        else finding
+        for finding in judge(measured, 1 + len(asked))
+    )
+    return Diagnosis(measured, together(as_it_is, by_seed), asked)
+
+
+def _never_drawn(model: Any) -> dict[str, list[str]]:
+    """Return the names of the kernels that no initializer is known of, by their layers."""
+    found: dict[str, list[str]] = {}
+    for part in parts(model):
+        if part.role in KERNELS and own_initializer(part) is None:
+            found.setdefault(part.name.rsplit("/", 1)[0], []).append(part.name)
+    return found
 
 
 def _checked_seeds(given: Any) -> tuple[int, ...]:

@@ -25,6 +25,8 @@ class Signal:
             None for a single example.
         rank: Effective rank of the matrix of examples and features, between 1 and the
             number of examples.
+        spread: Of what goes into a layer, the standard deviation of a typical feature: the median
+            over those that vary; None for what comes out.
     """
 
     mean: float
@@ -38,6 +40,7 @@ class Signal:
     saturated: float | None
     correlation: float | None
     rank: float
+    spread: float | None = None
 
 
 def signal_of(values: np.ndarray, axis: int = -1, saturated: float | None = None) -> Signal:

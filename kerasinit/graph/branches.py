@@ -46,6 +46,7 @@ class Branch:
         stream: A number that the branches of one signal share: those of an encoder one,
             those of a decoder another. Where the signal is projected a new one begins.
         crosses: Whether it has an attention that looks at another signal.
+        place: The place of the sum in the graph; -1 if it was not found there.
     """
 
     sum: str
@@ -56,6 +57,7 @@ class Branch:
     depth: int
     stream: int = 0
     crosses: bool = False
+    place: int = -1
 
 
 def residual_branches(model: Any) -> list[Branch]:
@@ -241,6 +243,7 @@ class _Search:
                     self._depth(source, region, split),
                     self.streams[place],
                     self._crosses(region, split),
+                    place,
                 )
 
     def _merged(self, inputs: tuple[int, ...]) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ class Surroundings:
     widths: tuple[int, ...] = ()
 
 
-def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, Surroundings]]:
+def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, Surroundings], str]:
     """Return the graph of any model, read or traced, and the `surroundings` in it.
 
     Args:
@@ -46,21 +46,27 @@ def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, S
         weights: Its parts.
 
     Returns:
-        None and nothing, if it has no graph and cannot be traced.
+        The graph, None if it has none and cannot be traced; what stands around the layers that are
+        seen; and why others are not seen, empty if all are.
     """
     try:
         graph = graph_of(model)
     except ValueError:  # Keras cannot write its configuration
         graph = None
-    if graph is None:
-        traced = traced_graph(model)
-        return traced, {} if traced is None else surroundings(traced, weights)
-    found = surroundings(graph, weights)
+    traced, unseen = (None, "") if graph else _traced(model)
+    found = surroundings(graph or traced, weights) if graph or traced else {}
     units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
-    if any(id(unit) not in found for unit in units):
-        traced = traced_graph(model)  # which sees layers inside layers of one's own
-        found = {**({} if traced is None else surroundings(traced, weights)), **found}
-    return graph, found
+    if graph and any(id(unit) not in found for unit in units):
+        traced, unseen = _traced(model)  # which sees layers inside layers of one's own
+        found = {**(surroundings(traced, weights) if traced else {}), **found}
+    return graph or traced, found, unseen
+
+
+def _traced(model: Any) -> tuple[Graph | None, str]:
+    try:
+        return traced_graph(model), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:

@@ -6,6 +6,7 @@ what another gave: the very same tensor. What the call does in between with func
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,13 +31,16 @@ _CLOSED = (
 
 
 def traced_graph(model: Any) -> Graph | None:
-    """Return what a model's layers pass to one another, or None if it cannot be called.
+    """Return what a model's layers pass to one another, or None if no layer was called.
 
     Layers inside layers of your own are seen, too. The shape of the inputs is the one that the
     model was built with.
 
     Args:
         model: A built model of either Keras.
+
+    Raises:
+        ValueError: If it cannot be called on zeros, with what its call raised.
 
     Example:
     >>> import keras, numpy as np
@@ -53,10 +57,10 @@ def traced_graph(model: Any) -> Graph | None:
     [(3, ()), (2, (0,))]
     """
     if kerases.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
-        return None
+        raise ValueError(f"Keras runs on {keras.backend.backend()}, and not on TensorFlow")
     built = _input_shape(model)
     if built is None:
-        return None
+        raise ValueError("Keras did not note down the shape of its inputs")
     nodes: list[Node] = []
     made: dict[int, int] = {}  # which call gave a tensor
     held: list[Any] = []  # as long as a tensor is held, no other has its id
@@ -65,10 +69,24 @@ def traced_graph(model: Any) -> Graph | None:
             stack.enter_context(_watched(layer, nodes, made, held))
         try:
             outputs = model(_zeros(built), training=False)
-        except Exception:  # a call may ask for anything; then nothing is known of it
-            return None
+        except Exception as error:  # a call may ask for anything
+            raise ValueError(raised(error)) from error
     last = [made[id(one)] for one in tf.nest.flatten(outputs) if id(one) in made]
     return Graph(tuple(nodes), tuple(dict.fromkeys(last))) if nodes else None
+
+
+def raised(error: Exception) -> str:
+    """Return what was raised in a call, in a line, without what Keras writes around it.
+
+    Example:
+    >>> raised(ValueError("no more"))
+    'ValueError: no more'
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _innermost(model: Any) -> list[Any]:

@@ -133,7 +133,7 @@ class Weights:
 
     @cached_property
     def _layers(self) -> list[Any]:
-        return list(_layers_inside(self.model))
+        return list(every_layer(self.model))
 
 
 def is_scale(part: Part) -> bool:
@@ -166,7 +166,8 @@ def _are_same(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return {id(unit) for unit in one} == {id(unit) for unit in other}
 
 
-def _layers_inside(layer: Any) -> Iterator[Any]:
+def every_layer(layer: Any) -> Iterator[Any]:
+    """Yield every layer inside a layer once, models inside a model and layers inside layers too."""
     seen = {id(layer)}
     waiting = [layer]
     while waiting:

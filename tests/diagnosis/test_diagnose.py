@@ -185,6 +185,23 @@ def test_the_report_is_a_narrow_table_and_plain_json():
     assert content["measured"]["layers"][2]["signal"]["mean"] is None
 
 
+def test_long_paths_are_shortened_and_numbers_are_not():
+    inner = [keras.layers.Dense(8, "tanh") for _ in range(3)]
+    model = keras.Sequential([keras.Input((8,)), inner[0], keras.layers.Dense(8), *inner[1:]])
+    for _ in range(4):
+        model = keras.Sequential([keras.Input((8,)), model])
+    report = kerasinit.diagnose(model, networks.batch(8, 8))
+    lines = str(report).splitlines()
+    assert max(map(len, lines)) <= 80
+    for row in report.layers:
+        (line,) = [one for one in lines if f"{row.layer.rsplit('/', 1)[1]} " in one]
+        assert line.startswith("…")
+        assert f"{row.gradient:.1e}" in line
+        assert f"{row.weight_gradient:.1e}" in line
+        assert f"{row.signal.correlation:.4f}" in line
+    assert "|dL/dh|" in str(report)
+
+
 def test_mistakes_are_told():
     model, x = networks.stack(keras, 4, 1, "relu", "he_normal"), networks.batch(4, 4)
     with pytest.raises(ValueError, match="Give loss="):

@@ -1,10 +1,12 @@
 """Every planted fault is found where it is, gone when mended, and sound networks have peace."""
 
 import hashlib
+import re
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import kerasinit
@@ -80,6 +82,59 @@ def test_a_planted_fault_is_gone_when_the_recommended_values_are_drawn(name, lib
         model = networks.FAULTS[name].planted(library, width, seed)
         kerasinit.reinitialize(model, kerasinit.recommend(model), seed=seed)
         assert findings(model, networks.batch(16, width, seed=seed)) == (), seed
+
+
+def with_advice(library, model, advice, seed):
+    """Return a network of the same hidden layers, each changed as a line of advice says."""
+    if "reinitialize" in advice:
+        exec(advice.split(": ", 1)[1].split(";")[0], {"kerasinit": kerasinit, "model": model})
+        return model
+    line = advice.split(";")[0]
+    after = "keras.layers.BatchNormalization() after the layer"
+    options = eval(f"dict({line.replace(after, '')})", {"kerasinit": kerasinit})
+    library.utils.set_random_seed(seed)
+    layers = []
+    for layer in model.layers[:-1]:
+        given = {"activation": layer.get_config()["activation"], **options}
+        layers.append(library.layers.Dense(layer.units, **given))
+        layers += [library.layers.BatchNormalization()] if after in line else []
+    return library.Sequential([library.Input(model.input_shape[1:]), *layers, model.layers[-1]])
+
+
+@BOTH
+@pytest.mark.parametrize("name", networks.FAULTS)
+def test_the_line_of_advice_mends_what_it_is_printed_for(name, library):
+    x = networks.batch(16, 64, seed=1)
+    model = networks.FAULTS[name].planted(library, 64, 1)
+    found = kerasinit.diagnose(model, x).findings
+    assert found
+    for finding in found:
+        mended = with_advice(library, model, finding.advice, seed=2)
+        left = [one.kind for one in kerasinit.diagnose(mended, x).findings]
+        assert finding.kind not in left, finding.advice
+
+
+@BOTH
+def test_a_sigmoid_that_is_no_layers_is_advised_of_as_recommended(library):
+    """There is no activation to replace in a layer's arguments."""
+    function = keras.ops.sigmoid if library is keras else tf.sigmoid
+    inputs = x = library.Input((32,))
+    for _ in range(10):
+        x = function(library.layers.Dense(32)(x))
+    model = library.Model(inputs, library.layers.Dense(4)(x))
+    x = networks.batch(64, 32)
+    findings = kerasinit.diagnose(model, x).findings
+    assert [one.kind for one in findings] == ["correlation-collapse", "vanishing-gradients"]
+    recommended = kerasinit.recommend(model)["dense_1/kernel"].initializer
+    for finding in findings:
+        (initializer,) = re.findall(
+            r"kernel_initializer=(kerasinit\.CentredNormal.*)", finding.advice
+        )
+        made = eval(initializer, {"kerasinit": kerasinit})
+        assert made.get_config() == recommended.get_config()
+        hidden = {f"dense_{number}/kernel": made for number in range(1, 10)}
+        kerasinit.reinitialize(model, {**hidden, "kernel": "own", "bias": "own"}, seed=1)
+        assert kerasinit.diagnose(model, x).ok
 
 
 @at_seeds_and_widths(*networks.FAULTS)

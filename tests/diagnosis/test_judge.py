@@ -1,5 +1,6 @@
 """What counts as wrong: the limits are those of their theory, and each is held to its layer."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -33,6 +34,7 @@ def _row(layer, role="kernel", *, nats=0.0, units=1000, dead=0.0, **others):
 
 def _found(*rows, times=1):
     inputs = (_row("input").signal,)
+    rows = tuple(dataclasses.replace(row, before=(place - 1,)) for place, row in enumerate(rows))
     findings = judge(Measured(inputs, rows, "none", examples=8, passes=2), times)
     return {(one.kind, one.layer) for one in findings}
 

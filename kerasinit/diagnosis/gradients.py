@@ -1,0 +1,161 @@
+"""The influence on the loss, followed back from layer to layer.
+
+A random change of a signal, as large as the signal times ``e``, changes the loss by about ``e |h|
+|dL/dh|``. That number is the same for every layer of a network in which signal and gradient keep
+their size, whatever the widths, and where a normalization undoes the scale of what came before; so
+it is compared, not the gradient alone. A layer on the main way is compared with the last hidden
+ones on it. What is beside it, such as a residual branch, may start with next to no influence, as
+zero-initialized branches do; its layers are compared with the branch's last ones.
+"""
+
+import math
+from dataclasses import dataclass
+
+from kerasinit.diagnosis import limits
+from kerasinit.diagnosis.advice import advice
+from kerasinit.diagnosis.findings import Found, gets_nothing, is_cut_off, wakes
+from kerasinit.diagnosis.measure import Measure
+
+
+@dataclass(frozen=True)
+class _End:
+    """What the influence of a layer is compared with, and what is allowed on the way back.
+
+    Attributes:
+        low: The smallest influence, its logarithm, of the last layers on the ways from here.
+        high: The largest one.
+        variance: Of the logarithm, by chance.
+        averaged: Nats that averages may have taken.
+        growth: Nats that normalizations add by themselves.
+    """
+
+    low: float
+    high: float
+    variance: float = 0.0
+    averaged: float = 0.0
+    growth: float = 0.0
+
+
+def find_no_gradient(found: Found) -> None:
+    """Judge layers that the loss does not depend on, as far as differentiation sees it."""
+    learning = [row for row in found.rows if row.learns and row.way != "constant"]
+    for row in learning:
+        if is_cut_off(row):
+            found.tell(
+                "no-gradient",
+                row.layer,
+                "no gradient comes back from the loss to what it returns",
+                1.0,
+                advice("no-gradient", None),
+            )
+    # That the loss is flat, or units are dead, is told; of zeros nothing can be learnt.
+    told = any(kind in found.findings for kind in ("no-gradient", "dead-units"))
+    excused = told or any(map(gets_nothing, learning))
+    if learning and not excused and all(row.weight_gradient == 0 for row in learning):
+        for row in learning:
+            how = "the gradient of its weights is zero, and so are those of all others"
+            found.tell("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
+
+
+def follow_gradients(found: Found) -> None:
+    """Follow the influence on the loss from the last hidden layers back."""
+    ends: list[_End | None] = [None] * len(found.rows)
+    told: list[tuple[int, float, float, float]] = []
+    awake = False
+    for place in reversed(range(len(found.rows))):
+        row = found.rows[place]
+        if found.is_hidden(place) and row.way in ("main", "beside"):
+            end = _met(_compared_with(found, place, ends))
+            own = _influence(row)
+            if row.role == "kernel" and row.gradient is not None and end is not None:
+                _judge(found, place, end, awake, told)
+            candidates = [] if end is None else [end]
+            if own is not None and (end is None or _is_last_beside(found, place)):
+                candidates.append(_End(own, own))
+            ends[place] = _passed(row, _met(candidates))
+        awake = awake or wakes(row)
+    for place, nats, variance, allowed in reversed(told):
+        _tell(found, place, nats, variance, allowed)
+
+
+def _compared_with(found: Found, place: int, ends: list[_End | None]) -> list[_End]:
+    """Return the ends of the ways that a layer is judged by."""
+    way = found.rows[place].way
+    users = found.users[place]
+    same = [user for user in users if found.rows[user].way == way]
+    if way == "main":
+        same = same or users
+    return [end for end in (ends[user] for user in same) if end is not None]
+
+
+def _is_last_beside(found: Found, place: int) -> bool:
+    """Return whether what a layer returns is joined to the main way right after it."""
+    if found.rows[place].way == "main":
+        return False
+    return any(found.rows[user].way == "main" for user in found.users[place])
+
+
+def _met(ends: list[_End]) -> _End | None:
+    if len(ends) < 2:
+        return ends[0] if ends else None
+    return _End(
+        min(one.low for one in ends),
+        max(one.high for one in ends),
+        max(one.variance for one in ends),
+        max(one.averaged for one in ends),
+        max(one.growth for one in ends),
+    )
+
+
+def _passed(row: Measure, end: _End | None) -> _End | None:
+    """Return the end as it is for the layers before one."""
+    if end is None:
+        return None
+    return _End(
+        end.low,
+        end.high,
+        end.variance + (limits.spread([row.signal.units]) if row.role == "kernel" else 0.0),
+        end.averaged + row.averaged,
+        end.growth + (limits.NORMALIZED if row.kind == "BatchNormalization" else 0.0),
+    )
+
+
+def _influence(row: Measure) -> float | None:
+    """Return the logarithm of the square of ``|h| |dL/dh|``."""
+    if row.role not in ("kernel", "") or not row.gradient or not row.signal.square > 0:
+        return None
+    return math.log(row.signal.square) + 2 * math.log(row.gradient)
+
+
+def _judge(
+    found: Found,
+    place: int,
+    end: _End,
+    awake: bool,
+    told: list[tuple[int, float, float, float]],
+) -> None:
+    row, influence = found.rows[place], _influence(found.rows[place])
+    allowed = limits.allowed(end.variance, found.judgements)
+    if influence is None:
+        excused = awake or "dead-units" in found.findings or "no-gradient" in found.findings
+        if row.gradient == 0 and row.signal.square > 0 and not excused:
+            told.append((place, -math.inf, end.variance, allowed + end.averaged))
+    elif influence < end.low - allowed - end.averaged:
+        told.append((place, influence - end.low, end.variance, allowed + end.averaged))
+    elif influence > end.high + allowed + end.growth:
+        told.append((place, influence - end.high, end.variance, allowed + end.growth))
+
+
+def _tell(found: Found, place: int, nats: float, variance: float, allowed: float) -> None:
+    row = found.rows[place]
+    kind = "vanishing-gradients" if nats < 0 else "exploding-gradients"
+    how = f"{abs(nats):.1f} nats {'below' if nats < 0 else 'above'} the last hidden layer's"
+    if math.isinf(nats):
+        how = "the gradient is zero"
+    found.tell(
+        kind,
+        row.layer,
+        f"square of |h| |dL/dh|: {how}, limit {allowed:.1f}",
+        limits.confidence(nats, variance, found.judgements),
+        found.advice(kind, place),
+    )

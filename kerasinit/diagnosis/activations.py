@@ -125,7 +125,7 @@ def _judge(found: Found, place: int, origin: _Origin) -> None:
         if found.is_hidden(place):
             ratio = None if found.measured.objective == LINEAR else row.update_ratio
             harm = limits.harm(found.kernels_on_the_way(place), ratio)
-            _moved(found, place, level - origin.low, origin, harm)
+            _moved(found, place, min(0.0, level - origin.low), origin, harm)
         if row.way == "main":
             _moved(found, place, max(0.0, level - origin.high), origin, limits.HARM)
     now = _apart(row.signal.correlation)

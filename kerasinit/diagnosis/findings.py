@@ -147,7 +147,8 @@ class Found:
     def advice(self, kind: str, place: int) -> str:
         """Return what to write to mend a finding at a call of a layer."""
         row = self.rows[place]
-        return advice(kind, self.activation(place), is_function=row.activation is None)
+        is_function = row.activation is None or row.kind == "TFOpLambda"
+        return advice(kind, self.activation(place), is_function=is_function)
 
     def is_normalized(self, place: int) -> bool:
         """Return whether a normalization right after a layer makes its scale good."""

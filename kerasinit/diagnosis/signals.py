@@ -149,6 +149,19 @@ def saturated_fraction(values: np.ndarray, activation: str | None, limit: float)
     return float((np.square(_SLOPES[activation](values)) < limit).mean())
 
 
+_FUNCTIONS = (
+    "elu",
+    "leaky_relu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+)
+
+
 def activation_name(layer: Any) -> str | None:
     """Return the name of what a layer applies last, ``"relu"`` for a ReLU layer; None if unknown.
 
@@ -167,6 +180,9 @@ def activation_name(layer: Any) -> str | None:
     name = type(layer).__name__
     if name in by_class:
         return by_class[name]
+    if name == "TFOpLambda":  # a function that tf_keras made a layer of
+        function = str(layer.get_config()["function"]).rsplit(".", 1)[-1]
+        return function if function in _FUNCTIONS else None
     activation = getattr(layer, "activation", None)
     if activation is None or hasattr(layer, "cell") or hasattr(layer, "recurrent_activation"):
         return None  # what comes out of a recurrent layer has been through several

@@ -195,7 +195,7 @@ def test_long_paths_are_shortened_and_numbers_are_not():
     assert max(map(len, lines)) <= 80
     for row in report.layers:
         (line,) = [one for one in lines if f"{row.layer.rsplit('/', 1)[1]} " in one]
-        assert line.startswith("…")
+        assert line.lstrip().startswith("…")
         assert f"{row.gradient:.1e}" in line
         assert f"{row.weight_gradient:.1e}" in line
         assert f"{row.signal.correlation:.4f}" in line

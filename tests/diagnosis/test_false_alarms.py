@@ -79,7 +79,7 @@ def test_a_stream_that_is_lost_is_told_though_its_branches_are_small(library):
     inputs = library.Input((32,))
     x = inputs
     for _ in range(6):
-        x = library.layers.Dense(32, kernel_initializer=networks.normal(0.02, library))(x)
+        x = library.layers.Dense(32, kernel_initializer=kerasinit.RandomNormal(stddev=0.02))(x)
         x = x + scaled(library, "one", 1e-4)(library.layers.Dense(32)(x))
     model = library.Model(inputs, library.layers.Dense(4)(x))
     found = [finding.kind for finding in kerasinit.diagnose(model, networks.batch(64, 32)).findings]
@@ -97,7 +97,7 @@ def test_a_deep_tower_beside_a_wide_one_is_judged_and_a_small_one_is_not(library
         outputs = layers.Dense(4)(layers.Concatenate()([inputs, x]))
         return kerasinit.diagnose(library.Model(inputs, outputs), networks.batch(64, 32))
 
-    assert beside(3, networks.normal(0.02, library)).ok
+    assert beside(3, kerasinit.RandomNormal(stddev=0.02)).ok
     found = [finding.kind for finding in beside(30, "glorot_uniform").findings]
     assert "vanishing-activations" in found
 
@@ -162,12 +162,11 @@ def attention(library, names, by_hand):
     class Attention(library.layers.Layer):
         def __init__(self):
             super().__init__()
-            self.parts = [library.layers.Dense(48, name=name) for name in names]
-            for name, part in zip(names, self.parts, strict=True):
-                setattr(self, name, part)
+            for name in names:
+                setattr(self, name, library.layers.Dense(48))
 
         def call(self, x):
-            query, key, value, last = self.parts
+            query, key, value, last = (getattr(self, name) for name in names)
             scores = tf.matmul(query(x), key(x), transpose_b=True) / 48**0.5
             if by_hand:
                 scores = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
@@ -281,7 +280,7 @@ def test_the_output_layer_alone_is_no_finding(library):
 @pytest.mark.parametrize("hidden", [1, 2])
 @pytest.mark.parametrize("initializer", ["RandomNormal", "RandomUniform"])
 def test_small_weights_in_a_small_net_are_no_finding(initializer, hidden, library):
-    made = getattr(library.initializers, initializer)
+    made = getattr(kerasinit, initializer)
     small = made(stddev=0.05) if initializer == "RandomNormal" else made(-0.05, 0.05)
     model = networks.stack(library, 16, hidden, "relu", small)
     report = kerasinit.diagnose(model, networks.batch(64, 16))

@@ -63,6 +63,7 @@ def test_an_embedding_that_no_gradient_comes_to_is_told(library):
     assert (finding.kind, finding.layer) == ("no-gradient", "embedding")
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 @BOTH
 def test_a_network_of_which_nothing_learns_is_told(library):
     """A softmax over one number is always one."""
@@ -75,6 +76,7 @@ def test_a_network_of_which_nothing_learns_is_told(library):
     assert (finding.layer, finding.others) == ("dense", ("dense_1",))
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @BOTH
 def test_the_monitor_tells_of_layers_without_a_gradient(library):
     model, x = cut(library, "stop_gradient"), networks.batch(64, 8)

@@ -11,6 +11,7 @@ import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
+from tests.products import each_value_once
 
 SEEDS, WIDTHS = range(5), (32, 64, 128)
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -80,9 +81,8 @@ def with_advice(library, model, advice, seed):
     return library.Sequential([library.Input(model.input_shape[1:]), *layers, model.layers[-1]])
 
 
-@BOTH
-@pytest.mark.parametrize("name", networks.FAULTS)
-def test_the_line_of_advice_mends_what_it_is_printed_for(name, library):
+@each_value_once(library=[keras, tf_keras], name=list(networks.FAULTS))
+def test_the_line_of_advice_mends_what_it_is_printed_for(library, name):
     x = networks.batch(16, 64, seed=1)
     model = networks.FAULTS[name].planted(library, 64, 1)
     found = kerasinit.diagnose(model, x).findings

@@ -121,10 +121,14 @@ def _passed(row: Measure, end: _End | None) -> _End | None:
 
 
 def _influence(row: Measure) -> float | None:
-    """Return the logarithm of the square of ``|h| |dL/dh|``."""
-    if row.role not in ("kernel", "") or not row.gradient or not row.signal.square > 0:
+    """Return the logarithm of the square of ``|h| |dL/dh|``.
+
+    Beside the main way stand gates. What is the same in all of a gate is no signal.
+    """
+    size = row.signal.variance if row.way == "beside" else row.signal.square
+    if row.role not in ("kernel", "") or not row.gradient or not size > 0:
         return None
-    return math.log(row.signal.square) + 2 * math.log(row.gradient)
+    return math.log(size) + 2 * math.log(row.gradient)
 
 
 def _judge(

@@ -49,9 +49,9 @@ BACKBONES = {
         "mlp_dim": 96,
     },
     "ResNetBackbone": {
-        "input_conv_filters": [16],
+        "input_conv_filters": [64],
         "input_conv_kernel_sizes": [3],
-        "stackwise_num_filters": [16, 32],
+        "stackwise_num_filters": [64, 128],
         "stackwise_num_blocks": [2, 2],
         "stackwise_num_strides": [1, 2],
         "block_type": "basic_block",

@@ -11,7 +11,7 @@ import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
-from tests.products import nightly
+from tests.products import each_value_once, nightly
 
 SEEDS, WIDTHS = range(5), (32, 64, 128)
 KERASES = {"keras": keras, "tf_keras": tf_keras}
@@ -101,9 +101,8 @@ def with_advice(library, model, advice, seed):
     return library.Sequential([library.Input(model.input_shape[1:]), *layers, model.layers[-1]])
 
 
-@BOTH
-@pytest.mark.parametrize("name", networks.FAULTS)
-def test_the_line_of_advice_mends_what_it_is_printed_for(name, library):
+@each_value_once(library=[keras, tf_keras], name=list(networks.FAULTS))
+def test_the_line_of_advice_mends_what_it_is_printed_for(library, name):
     x = networks.batch(16, 64, seed=1)
     model = networks.FAULTS[name].planted(library, 64, 1)
     found = kerasinit.diagnose(model, x).findings

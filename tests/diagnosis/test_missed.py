@@ -8,6 +8,7 @@ import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
+from tests.products import each_value_once
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 CUTS = {
@@ -31,9 +32,8 @@ def cut(library, name, trainable=True):
     return library.Sequential([library.Input((8,)), *hidden, Cut(), layers.Dense(1)])
 
 
-@BOTH
-@pytest.mark.parametrize("name", CUTS)
-def test_hidden_layers_that_no_gradient_comes_to_are_told(name, library):
+@each_value_once(library=[keras, tf_keras], name=list(CUTS))
+def test_hidden_layers_that_no_gradient_comes_to_are_told(library, name):
     model, x = cut(library, name), networks.batch(64, 8)
     model.compile("sgd", "mse")
     for y in (None, x[:, :1]):

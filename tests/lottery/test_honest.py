@@ -172,6 +172,17 @@ def test_a_run_holds_in_any_precision(tmp_path, kerase, policy):
     assert lottery.verify(store.folder).findings == ()
 
 
+def test_a_rewind_point_before_the_first_update_is_one(tmp_path):
+    def build():
+        model = builder()()
+        optimizer = keras.optimizers.SGD(0.01, gradient_accumulation_steps=3)
+        model.compile(optimizer, model.loss)
+        return model
+
+    store = _run(tmp_path, build, blobs(), controls=(), rewind="step:2")
+    assert lottery.verify(store).findings == ()
+
+
 def test_a_model_that_takes_its_own_steps_may_take_any_number(tmp_path):
     class Twice(keras.Sequential):
         def train_step(self, data):

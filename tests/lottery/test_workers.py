@@ -139,7 +139,10 @@ def test_ctrl_c_while_processes_start_is_quiet(tmp_path):
     time.sleep(0.5)
     # As a terminal does: every process of the group hears it.
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
 
     assert process.returncode == 130
     assert "Traceback" not in err

@@ -36,6 +36,7 @@ NOT_IN_A_CLASSIFIER = {
 
 # What this version of a Keras cannot make at all.
 BROKEN = {
+    ("keras", "RandomCrop"): "crops while it trains alone, so that a dense layer does not fit",
     ("tf_keras", "SpectralNormalization"): "refuses its own InputSpec, as it takes Keras 3's",
 }
 

@@ -31,7 +31,7 @@ def test_a_run_holds_with_any_layer_of_keras(tmp_path, kerase, name):
     assert lottery.verify(store.folder).findings == ()
 
 
-@pytest.mark.parametrize("kerase", KERASES)
+@pytest.mark.parametrize("kerase", ["keras", pytest.param("tf_keras", marks=nightly)])
 def test_a_run_holds_with_random_recurrent_attention_and_normalizing_layers(tmp_path, kerase):
     library = KERASES[kerase]
     layers = library.layers

@@ -15,6 +15,7 @@ from kerasinit.lottery import workers
 from kerasinit.lottery.workers import WorkerDiedError, share
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL, _content, _left
+from tests.products import nightly
 
 TWO = replace(SMALL, trials=2, levels=1, controls=())
 
@@ -110,15 +111,20 @@ def test_a_number_of_workers_that_is_none_is_refused(tmp_path, number):
         lottery.run(TWO, out=tmp_path / "run", build=build, data=blobs(), workers=number)
 
 
+# What runs in the background of a shell is born deaf to Ctrl-C, and so is what it starts.
 _SCRIPT = """
+import signal
 import sys
+
 from kerasinit import cli
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main(sys.argv[1:])
 """
 
 
+@nightly
 def test_ctrl_c_while_processes_start_is_quiet(tmp_path):
     (tmp_path / "script.py").write_text(_SCRIPT)
     words = "lottery run --dataset digits --iterations 20 --levels 0 --trials 2 --controls none"

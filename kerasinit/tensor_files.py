@@ -60,8 +60,6 @@ def read_ticket(
         masked = _masked(path, about, file)
         weights = {name: _weight(path, file, name, name in masked) for name in _weights(file)}
         masks = {name: _mask(path, file, name, weights.get(name)) for name in masked}
-    for name, mask in masks.items():
-        _require_zeros(path, name, weights[name], mask)
     return masks, weights, about
 
 
@@ -83,7 +81,7 @@ def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in masked:
             return weight, np.ones(weight.shape, bool)
         mask = _mask(path, file, name, weight)
-    _require_zeros(path, name, weight, mask)
+    require_zeros(path, name, weight, mask)
     return weight, mask
 
 
@@ -148,7 +146,8 @@ def _weight(path: _Path, file: Any, name: str, masked: bool) -> np.ndarray:
     return value
 
 
-def _require_zeros(path: _Path, name: str, weight: np.ndarray, mask: np.ndarray) -> None:
+def require_zeros(path: _Path, name: str, weight: np.ndarray, mask: np.ndarray) -> None:
+    """Raise unless a weight is zero where its mask removes it."""
     if np.any(weight[~mask]):
         raise ValueError(f"{path} is damaged: it removes weights of {name!r} that are not 0.")
 

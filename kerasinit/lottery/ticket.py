@@ -18,7 +18,7 @@ from kerasinit import kerases
 from kerasinit.lottery import files
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
-from kerasinit.tensor_files import TICKET, read_ticket
+from kerasinit.tensor_files import TICKET, read_ticket, require_zeros
 from kerasinit.tensor_files import read_tensors as read_tensors  # the other half of write_tensors
 
 
@@ -136,6 +136,8 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
         FileNotFoundError: If there is no such file.
     """
     masks, weights, about = read_ticket(path)
+    for name, mask in masks.items():
+        require_zeros(path, name, weights[name], mask)
     return Ticket(Masks(masks), weights, about)
 
 

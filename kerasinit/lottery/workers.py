@@ -13,6 +13,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -53,19 +54,21 @@ def share(
     died: list[str] = []
     count = min(workers, len(waiting))
     threads = max(1, _processors() // count) if limited else None
+    # It lets signals through again when it starts, which it would do within the first process.
+    resource_tracker.ensure_running()
     try:
         for _ in range(count):
             here, there = context.Pipe()
-            process = context.Process(
-                target=_serve,
-                args=(there, threads, work, arguments),
-                daemon=True,
-            )
+            process = context.Process(target=_serve, args=(there, threads), daemon=True)
             with _deaf_to_interruption():
                 process.start()
                 there.close()
                 running[here] = process, None
-            _give(here, waiting, running)
+        for pipe in list(running):
+            # Not as arguments of a process: whoever writes those waits for ever if it dies.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                pipe.send((work, arguments))
+            _give(pipe, waiting, running)
         while running:
             ready = wait(list(running))
             for pipe in [pipe for pipe in running if pipe in ready]:
@@ -141,7 +144,7 @@ def _give(pipe: Connection, waiting: list[Any], running: dict[Connection, Any]) 
     # A process that is gone is heard of when its pipe is read.
     try:
         pipe.send(piece)
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):
         if piece is not None:
             waiting.insert(0, piece)
 
@@ -164,9 +167,7 @@ class _Relay:
         return lambda *arguments: self._pipe.send((name, arguments))
 
 
-def _serve(
-    pipe: Connection, threads: int | None, work: Callable[..., None], arguments: tuple[Any, ...]
-) -> None:
+def _serve(pipe: Connection, threads: int | None) -> None:
     """Take pieces from a pipe until there are no more."""
     # Ctrl-C reaches every process of a terminal; the parent decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -176,6 +177,7 @@ def _serve(
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+    work, arguments = pipe.recv()
     while (piece := pipe.recv()) is not None:
         try:
             work(*arguments, piece, _Relay(pipe))

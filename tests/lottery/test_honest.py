@@ -31,7 +31,7 @@ def test_a_run_holds_with_any_layer_of_keras(tmp_path, kerase, name):
     assert lottery.verify(store.folder).findings == ()
 
 
-@pytest.mark.parametrize("kerase", KERASES)
+@pytest.mark.parametrize("kerase", ["keras", pytest.param("tf_keras", marks=nightly)])
 def test_a_run_holds_with_random_recurrent_attention_and_normalizing_layers(tmp_path, kerase):
     library = KERASES[kerase]
     layers = library.layers
@@ -133,7 +133,9 @@ OPTIMIZERS = {
     for name, thing in vars(library.optimizers).items()
     if isinstance(thing, type)
     and issubclass(thing, library.optimizers.Optimizer)
-    and name not in ("Optimizer", "MultiOptimizer", "LossScaleOptimizer")
+    # Ftrl divides by accumulators that a lottery sets to zero where weights are removed: its
+    # second level ends in NaN, which is said, and nothing is there to be proven.
+    and name not in ("Optimizer", "MultiOptimizer", "LossScaleOptimizer", "Ftrl")
 }
 
 
@@ -170,6 +172,17 @@ def test_a_run_holds_in_any_precision(tmp_path, kerase, policy):
 
     store = _run(tmp_path, build, blobs(), rewind="finetune")
     assert lottery.verify(store.folder).findings == ()
+
+
+def test_a_rewind_point_before_the_first_update_is_one(tmp_path):
+    def build():
+        model = builder()()
+        optimizer = keras.optimizers.SGD(0.01, gradient_accumulation_steps=3)
+        model.compile(optimizer, model.loss)
+        return model
+
+    store = _run(tmp_path, build, blobs(), controls=(), rewind="step:2")
+    assert lottery.verify(store).findings == ()
 
 
 def test_a_model_that_takes_its_own_steps_may_take_any_number(tmp_path):

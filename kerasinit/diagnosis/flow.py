@@ -176,13 +176,15 @@ class _Operations:
             if one.dtype != tf.bool and operation.type not in _OF_SHAPES
         ]
         shape = operation.outputs[0].shape if operation.outputs else None
-        known = shape is not None and shape.is_fully_defined()
+        size = last = None
+        if shape is not None and shape.is_fully_defined():
+            size, last = shape.num_elements(), shape[-1] if shape.rank else None
         return _Operation(
             operation.type,
             [] if operation.type in _OF_SHAPES else sources,
             carried,
-            shape.num_elements() if known else None,
-            shape[-1] if known and shape.rank else None,
+            size,
+            last,
         )
 
     def _is_here(self, tensor: Any) -> bool:

@@ -53,13 +53,15 @@ def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, S
         graph = graph_of(model)
     except ValueError:  # Keras cannot write its configuration
         graph = None
-    traced, unseen = (None, "") if graph else _traced(model)
-    found = surroundings(graph or traced, weights) if graph or traced else {}
+    if graph is None:
+        traced, unseen = _traced(model)
+        return traced, {} if traced is None else surroundings(traced, weights), unseen
+    found, unseen = surroundings(graph, weights), ""
     units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
-    if graph and any(id(unit) not in found for unit in units):
+    if any(id(unit) not in found for unit in units):
         traced, unseen = _traced(model)  # which sees layers inside layers of one's own
-        found = {**(surroundings(traced, weights) if traced else {}), **found}
-    return graph or traced, found, unseen
+        found = {**({} if traced is None else surroundings(traced, weights)), **found}
+    return graph, found, unseen
 
 
 def _traced(model: Any) -> tuple[Graph | None, str]:

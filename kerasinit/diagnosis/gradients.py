@@ -5,7 +5,7 @@ A random change of a signal, as large as the signal times ``e``, changes the los
 their size, whatever the widths, and where a normalization undoes the scale of what came before; so
 it is compared, not the gradient alone. A layer on the main way is compared with the last hidden
 ones on it. What is beside it, such as a residual branch, may start with next to no influence, as
-zero-initialized branches do; its layers are compared with the branch's last ones.
+zero-initialized branches do; the layers of a long branch are compared with its last ones.
 """
 
 import math
@@ -27,6 +27,7 @@ class _End:
         variance: Of the logarithm, by chance.
         averaged: Nats that averages may have taken.
         growth: Nats that normalizations add by themselves.
+        beside: How many kernels, at least, are between there and here, beside the main way.
     """
 
     low: float
@@ -34,6 +35,7 @@ class _End:
     variance: float = 0.0
     averaged: float = 0.0
     growth: float = 0.0
+    beside: int = 0
 
 
 def find_no_gradient(found: Found) -> None:
@@ -67,7 +69,9 @@ def follow_gradients(found: Found) -> None:
         if found.is_hidden(place) and row.way in ("main", "beside"):
             end = _met(_compared_with(found, place, ends))
             own = _influence(row)
-            if row.role == "kernel" and row.gradient is not None and end is not None:
+            is_short = row.way == "beside" and end is not None and end.beside < limits.SHORT
+            judged = row.role == "kernel" and row.gradient is not None and not is_short
+            if judged and end is not None:
                 _judge(found, place, end, awake, told)
             candidates = [] if end is None else [end]
             if own is not None and (end is None or _is_last_beside(found, place)):
@@ -104,6 +108,7 @@ def _met(ends: list[_End]) -> _End | None:
         max(one.variance for one in ends),
         max(one.averaged for one in ends),
         max(one.growth for one in ends),
+        min(one.beside for one in ends),
     )
 
 
@@ -117,6 +122,7 @@ def _passed(row: Measure, end: _End | None) -> _End | None:
         end.variance + (limits.spread([row.signal.units]) if row.role == "kernel" else 0.0),
         end.averaged + row.averaged,
         end.growth + (limits.NORMALIZED if row.kind == "BatchNormalization" else 0.0),
+        end.beside + (row.role == "kernel") if row.way == "beside" else 0,
     )
 
 

@@ -97,9 +97,9 @@ def test_gradients_are_those_of_fit_for_every_head_and_loss(library, scale):
     moved = step_of_fit(model, X, y)
     gradients = {name: gradients_of(found).get(name, 0.0) for name in moved}
     assert gradients == pytest.approx(moved, rel=1e-4, abs=1e-6)
-    # None is zero but for the two that Keras clips, whose sums are too large for floating point.
-    zero = {name for name in HEADS if moved[name] < 1e-12}
-    assert zero <= {"wrong", "reshaped", "mixed", "divergence", "huber", "poisson"}
+    # Where Keras takes the logits no probability is clipped, however large the sums.
+    logits = ("one_hot", "sparse", "binary", "many", "tensorflow", "tensorflow_binary", "layer")
+    assert all(gradients[name] > 0 for name in logits)
     ratios = {row.name: row.update_ratio for row in found.layers if row.update_ratio}
     for name in ("one_hot", "binary"):
         kernel = model.get_layer(name).kernel

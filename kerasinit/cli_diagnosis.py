@@ -201,7 +201,7 @@ def _loss(model: Any, text: str) -> Any:
         raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
 
 
-# Keras 3 takes them as names, but has no functions of these names in its public `losses`.
+# Losses that Keras 3 takes by these names, without functions of the names in its `losses`.
 _SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
 
 

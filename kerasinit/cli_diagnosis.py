@@ -195,10 +195,14 @@ def _loss(model: Any, text: str) -> Any:
         return getattr(library, classes.get(name, name))(**arguments)
     except (AttributeError, TypeError, ValueError) as error:
         functions = {k for k, value in vars(library).items() if callable(value) and k.islower()}
-        known = {*classes, *functions} - {"get", "serialize", "deserialize"}
+        known = {*classes, *functions, *_SHORT} - {"get", "serialize", "deserialize"}
         if name not in known:
             raise suggest.unknown("loss", name, known) from error
         raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
+
+
+# Losses that Keras 3 takes by these names, without functions of the names in its `losses`.
+_SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
 
 
 def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
@@ -206,11 +210,11 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
     there = npz_files.names_in(path)
     end = "_train" if "x" not in there or "x_train" in there else ""
     inputs = _names(f"x{end}", made_data.inputs_of(model), there)
-    outputs = _names(f"y{end}", getattr(model, "outputs", None), there)
+    outputs = _names(f"y{end}", getattr(model, "output_names", None), there)
     names = [*(inputs or []), *(outputs or [])]
     for found, what, tensors in (
         (inputs, "x", made_data.inputs_of(model)),
-        (outputs, "y", getattr(model, "outputs", None)),
+        (outputs, "y", getattr(model, "output_names", None)),
     ):
         single = f"{what}{end}"
         if found is None and (what == "x" or single in there):
@@ -261,7 +265,8 @@ def _named(tensors: Any) -> list[str]:
         return []
     if isinstance(tensors, Mapping):
         return sorted(tensors)
-    return [str(one.name).split("/")[0].split(":")[0] for one in tf.nest.flatten(tensors)]
+    names = [getattr(one, "name", one) for one in tf.nest.flatten(tensors)]
+    return [str(name).split("/")[0].split(":")[0] for name in names]
 
 
 def _name(outputs: dict[str, Path]) -> None:

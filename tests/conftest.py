@@ -16,5 +16,7 @@ settings.load_profile("kerasinit")
 def _fixed_global_seed():
     """Give every test the same global random state, whatever ran before it."""
     import keras
+    import tf_keras
 
     keras.utils.set_random_seed(0)
+    tf_keras.utils.set_random_seed(0)  # which has a generator of its own once a test has seeded it

@@ -175,10 +175,10 @@ class _Operations:
             for source, one in zip(sources, made, strict=True)
             if one.dtype != tf.bool and operation.type not in _OF_SHAPES
         ]
+        shape = operation.outputs[0].shape if operation.outputs else None
         size = last = None
-        if operation.outputs and operation.outputs[0].shape.is_fully_defined():
-            shape = tuple(operation.outputs[0].shape)
-            size, last = math.prod(shape), shape[-1] if shape else None
+        if shape is not None and shape.is_fully_defined():
+            size, last = shape.num_elements(), shape[-1] if shape.rank else None
         return _Operation(
             operation.type,
             [] if operation.type in _OF_SHAPES else sources,

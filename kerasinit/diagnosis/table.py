@@ -88,7 +88,7 @@ def _shortened(path: str, room: int) -> str:
 
     Example:
     >>> _shortened("sequential/sequential/dense_1", 16)
-    '…quential/dense_1'
+    '…uential/dense_1'
     """
     return path if len(path) <= room else f"…{path[1 - room :]}"
 

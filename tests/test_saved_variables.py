@@ -423,7 +423,8 @@ def test_a_configuration_of_another_kind_gives_no_names(tmp_path, config):
     with zipfile.ZipFile(tmp_path / "f.keras", "w") as archive:
         archive.writestr("config.json", config)
         archive.writestr("model.weights.h5", buffer.getvalue())
-    message = "nested more than 500 deep" if len(config) > 1000 else re.escape("layers/dense/vars/0 (3,)")
+    deep = len(config) > 1000
+    message = "nested more than 500 deep" if deep else re.escape("layers/dense/vars/0 (3,)")
     with pytest.raises(ValueError, match=message):
         read_variable(tmp_path / "f.keras", "dense/kernel")
 

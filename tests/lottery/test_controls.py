@@ -24,6 +24,7 @@ SMALL = lottery.Experiment(
     rate=0.4,
     output_rate=0.05,
     controls=tuple(CONTROLS),
+    optimizer="sgd:learning_rate=0.1",
     xla=False,
 )
 

@@ -28,6 +28,7 @@ SMALL = lottery.Experiment(
     evaluate_every=10,
     rate=0.3,
     output_rate=0.15,
+    optimizer="sgd:learning_rate=0.1",
     xla=False,
 )
 
@@ -166,8 +167,14 @@ def test_rewinding_to_an_iteration_goes_back_to_the_weights_of_that_iteration(tm
     assert [line.split(",")[0] for line in curve[1:]] == ["20", "30"]
 
 
-@each_value_once(kerase=list(KERASES), layers=[[], [("Dropout", 0.2)]])
-def test_the_same_command_gives_the_same_numbers_in_another_folder(tmp_path, kerase, layers):
+def test_the_same_command_gives_the_same_numbers_in_another_folder(tmp_path, finished):
+    assert _run(tmp_path / "run").rows() == finished.rows()
+
+
+@nightly
+@pytest.mark.parametrize("layers", [[], [("Dropout", 0.2)]], ids=["plain", "dropout"])
+@pytest.mark.parametrize("kerase", KERASES)
+def test_so_does_every_kind_of_model(tmp_path, kerase, layers):
     build = builder(kerase, layers=layers)
     runs = [_run(tmp_path / name, ONE_LEVEL, build) for name in "ab"]
 

@@ -72,7 +72,9 @@ def _table(text, caption):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A real run of two trials, as small as can be."""
-    experiment = lottery.Experiment(iterations=20, evaluate_every=5, levels=2, trials=2, xla=False)
+    experiment = lottery.Experiment(
+        iterations=20, evaluate_every=10, levels=2, trials=2, optimizer="sgd", xla=False
+    )
     folder = tmp_path_factory.mktemp("page") / "run"
     return lottery.run(experiment, out=folder, build=builder(), data=blobs())
 

@@ -19,7 +19,7 @@ from kerasinit import lottery
 from kerasinit.lottery import checkpoint, files, lock
 from kerasinit.lottery.store import Place, Store
 from kerasinit.lottery.training import Course, Point
-from tests.lottery.blobs import blobs, builder
+from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ STOPS = [
     ("kerase", "layers", "stops"),
     [
         ("keras", [("Dropout", 0.3), ("BatchNormalization",)], STOPS[::2]),
-        ("tf_keras", [("BatchNormalization",)], STOPS[1::2]),
+        ("tf_keras", [("BatchNormalization",)], STOPS[1:2]),
         pytest.param("keras", [("Dropout", 0.3), ("BatchNormalization",)], STOPS, marks=nightly),
         pytest.param("tf_keras", [("BatchNormalization",)], STOPS, marks=nightly),
     ],
@@ -109,16 +109,21 @@ STOPS = [
 def test_a_training_goes_on_inside_a_level_and_ends_in_the_same_bits(
     tmp_path, kerase, layers, stops
 ):
-    build = builder(kerase, layers=layers)
-    undisturbed = _run(tmp_path / "undisturbed", build=build)
+    options = {
+        "build": builder(kerase, layers=layers, learning_rate=0.05),
+        "data": misled(DATA),
+    }
+    undisturbed = _run(tmp_path / "undisturbed", **options)
+    # So what was best before a stop must be known after it.
+    assert undisturbed.rows()[0].best_iteration < 30
     for number, stop in enumerate(stops):
         killer = Killer(*stop)
         with pytest.raises(KeyboardInterrupt):
-            _run(tmp_path / "run", build=build, watch=killer)
+            _run(tmp_path / "run", watch=killer, **options)
         # Where it went on is where it was stopped the time before.
         assert killer.resumes == stops[number - 1 : number]
     killer = Killer()
-    resumed = _run(tmp_path / "run", build=build, watch=killer)
+    resumed = _run(tmp_path / "run", watch=killer, **options)
 
     assert killer.resumes == stops[-1:]
     assert _content(resumed) == _content(undisturbed)
@@ -149,15 +154,15 @@ def test_a_training_goes_on_between_two_measurements_that_are_far_apart(tmp_path
 
 def test_hidden_random_layers_of_tf_keras_begin_the_level_again(tmp_path):
     build = builder("tf_keras", layers=[("Dropout", 0.3)])
-    experiment = replace(SMALL, controls=())
+    dense, experiment = Place(0, 0, "ticket"), replace(SMALL, levels=0)
     undisturbed = _run(tmp_path / "undisturbed", experiment, build)
     with pytest.raises(KeyboardInterrupt):
-        _run(tmp_path / "run", experiment, build, watch=Killer(Place(0, 1, "ticket"), 20))
+        _run(tmp_path / "run", experiment, build, watch=Killer(dense, 20))
     killer = Killer()
     resumed = _run(tmp_path / "run", experiment, build, watch=killer)
 
     assert _content(resumed) == _content(undisturbed)
-    assert killer.trained[0] == Place(0, 1, "ticket")
+    assert killer.trained == [dense]
     assert not killer.resumes
 
 
@@ -178,13 +183,13 @@ def test_a_time_between_checkpoints_that_is_none_is_refused_at_once(tmp_path, se
 
 
 def test_the_checkpoint_of_another_training_is_ignored_with_a_word(tmp_path, whole):
-    dense, ticket = Place(0, 0, "ticket"), Place(0, 1, "ticket")
+    dense = Place(0, 0, "ticket")
     with pytest.raises(KeyboardInterrupt):
-        _run(tmp_path / "other", replace(SMALL, seed=1), watch=Killer(ticket, 20))
+        _run(tmp_path / "other", replace(SMALL, seed=1), watch=Killer(dense, 10))
     with pytest.raises(KeyboardInterrupt):
         _run(tmp_path / "run", watch=Killer(dense, 20))
     store = Store.read(tmp_path / "run")
-    foreign = Store.read(tmp_path / "other").checkpoint_path(ticket)
+    foreign = Store.read(tmp_path / "other").checkpoint_path(dense)
     foreign.rename(store.checkpoint_path(dense))
     killer = Killer()
 

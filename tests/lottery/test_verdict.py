@@ -262,7 +262,7 @@ def test_a_planted_reinitialized_network_is_not_called_winning(tmp_path, capsys,
         results |= {
             (trial, 0, "ticket"): (DENSE[trial], 3000),
             (trial, 1, "ticket"): (BETTER[trial], 2500),
-            (trial, 1, "reinit"): (WORSE[trial], 3500),
+            (trial, 1, "reinit"): (DENSE[trial] - 0.0005, 3000),  # as good as dense
         }
     store = store_of(tmp_path / "run", results, trials=5, iterations=10_000)
     assert [one.outcome for one in lottery.verdict(store)] == ["WINNING"]
@@ -273,6 +273,7 @@ def test_a_planted_reinitialized_network_is_not_called_winning(tmp_path, capsys,
 
     found = lottery.verdict(store)
     assert [one.outcome for one in found] == ["NOT WINNING"]
+    assert list(_states(found[0]).values()) == ["met", "met", "refuted"]
     assert found[0].conditions[2].difference == 0
 
     monkeypatch.setenv("COLUMNS", "140")

@@ -8,17 +8,20 @@ import pytest
 from kerasinit import cli, lottery
 from kerasinit.lottery.store import Store
 
-SMALL = "--iterations 20 --evaluate-every 2 --trials 1 --batch-size 20 --no-xla"
+SMALL = "--iterations 20 --evaluate-every 2 --trials 1 --batch-size 20 --optimizer sgd --no-xla"
 
 
 @pytest.fixture
 def ask(tmp_path, monkeypatch, capsys):
-    """A function that runs a command beside two files of examples."""
+    """A function that runs a command beside two files of examples.
+
+    There are as many of them to test as to validate, so that one graph evaluates both.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
     for name, column in (("mine", 0), ("yours", 1)):
         rng = np.random.default_rng(column)
-        arrays = {"x_train": rng.random((60, 6)), "x_test": rng.random((30, 6))}
+        arrays = {"x_train": rng.random((60, 6)), "x_test": rng.random((10, 6))}
         for part in ("train", "test"):
             arrays[f"y_{part}"] = (arrays[f"x_{part}"][:, column] > 0.5).astype(int)
         np.savez(tmp_path / f"{name}.npz", **arrays)

@@ -18,6 +18,8 @@ from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
+BRIEF = replace(SMALL, iterations=4, evaluate_every=4, optimizer="sgd")
+
 
 def _noisy(classes=3):
     """Other examples of the same shape."""
@@ -108,7 +110,7 @@ def test_fewer_iterations_are_another_question(moved, finished, tmp_path):
 
 
 def test_another_number_of_classes_gets_another_output_layer(tmp_path):
-    experiment = replace(SMALL, iterations=4, evaluate_every=4, levels=1, trials=1)
+    experiment = replace(BRIEF, levels=1, trials=1)
     store = lottery.run(experiment, out=tmp_path / "run", build=sized, data=DATA)
     found = transfer(store.folder, _noisy(5), out=tmp_path / "to", build=sized)
     stages = [
@@ -132,7 +134,7 @@ def test_another_number_of_classes_gets_another_output_layer(tmp_path):
 
 
 def test_examples_of_another_shape_are_refused(tmp_path, untrained):
-    experiment = replace(SMALL, iterations=4, evaluate_every=4, levels=0, trials=1)
+    experiment = replace(BRIEF, levels=0, trials=1)
     store = lottery.run(experiment, out=tmp_path / "run", build=sized, data=DATA)
     untrained()
 
@@ -142,7 +144,7 @@ def test_examples_of_another_shape_are_refused(tmp_path, untrained):
 
 
 def test_a_control_that_was_not_trained_is_left_out(tmp_path):
-    experiment = replace(SMALL, iterations=4, evaluate_every=4, controls=(), trials=1)
+    experiment = replace(BRIEF, controls=(), trials=1)
     store = lottery.run(experiment, out=tmp_path / "run", build=BUILD, data=DATA)
     found = transfer(store.folder, _noisy(), out=tmp_path / "to", build=BUILD)
 

@@ -34,7 +34,10 @@ from kerasinit.pruning.tfmot_bridge import prune_scope
 from kerasinit.pruning.tfmot_bridge import tfmot as _tfmot
 
 if TYPE_CHECKING:
-    from kerasinit.pruning.tfmot_bridge import ConstantSparsity, PolynomialDecay, PruningSchedule
+    # tfmot has no types, and is not imported before one of these is asked for.
+    ConstantSparsity: Any
+    PolynomialDecay: Any
+    PruningSchedule: Any
 
 _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 

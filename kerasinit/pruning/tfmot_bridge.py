@@ -10,19 +10,11 @@ import importlib
 import os
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from kerasinit.pruning.prunable_layer import PrunableLayer
-
-if TYPE_CHECKING:
-    # A type checker knows nothing of a module that is imported by its name.
-    from tensorflow_model_optimization.python.core.api.sparsity.keras import (  # noqa: F401
-        ConstantSparsity,
-        PolynomialDecay,
-        PruningSchedule,
-    )
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _importing = threading.Lock()

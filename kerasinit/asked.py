@@ -19,7 +19,7 @@ from kerasinit.graph.surroundings import (
     own_activation,
 )
 from kerasinit.graph.units import Weights, is_table, only_looks, unit_of
-from kerasinit.kernels import Kernel, Part, quantization_of
+from kerasinit.kernels import Kernel, Part
 from kerasinit.mean_field import (
     NEUTRAL,
     is_collapsing,
@@ -30,6 +30,7 @@ from kerasinit.mean_field import (
     written,
 )
 from kerasinit.placement import OWN, own_initializer
+from kerasinit.quantization import quantization_of
 from kerasinit.rules.picking import classes
 
 _LONG = limits.HARM / 2  # nats; the other half is left to chance

@@ -14,6 +14,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
+from kerasinit.quantization import OF_THE_LAYER, quantization_of, unpacked
 
 # What a variable does: kernels multiply signals; a scale, an offset and statistics belong
 # to normalizations; "other" is what has no rule.
@@ -218,13 +219,6 @@ def _elements(value: Any) -> Iterator[tuple[str, Any]]:
         yield "", value
 
 
-def quantization_of(layer: Any) -> str | None:
-    """Return how a layer of Keras 3 is quantized, such as ``"int8"``; None if it is not."""
-    if kerases.is_model(layer):
-        return None
-    return getattr(layer, "quantization_mode", None) if layer.weights else None
-
-
 def numbered(layers: Any) -> Iterator[tuple[str, Any]]:
     """Yield layers by their class in snake case, numbered where several are of one."""
     counts: dict[str, int] = {}
@@ -239,9 +233,9 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
     """Return the role of a variable and, for a kernel, how its layer reads it."""
     layer, name, shape = layers[-1], kerases.variable_name(variable), tuple(variable.shape)
     if quantization_of(layer) is not None:
-        if name not in _OF_THE_LAYER:
+        if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
-        shape = _unpacked(layer, name, shape)
+        shape = unpacked(layer, name, shape)
     if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in _recurrent(
         4
     ):
@@ -269,20 +263,6 @@ _ROLE_BY_NAME = {
     "moving_variance": "statistic",
     "alpha": "other",
 }
-
-
-_OF_THE_LAYER = ("bias", "embeddings", "kernel")
-
-
-def _unpacked(layer: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that a kernel had before it was quantized, when several went into a byte."""
-    if name == "kernel" and isinstance(layer, _EINSUM_DENSE):
-        return tuple(getattr(layer, "original_kernel_shape", shape))
-    if name == "kernel" and hasattr(layer, "units"):
-        return (layer.input_spec.axes[-1], layer.units)
-    if name == "embeddings":
-        return (layer.input_dim, layer.output_dim)
-    return shape
 
 
 def _by_shape(shape: tuple[int, ...]) -> Reading:
@@ -390,7 +370,6 @@ def _classes(*names: str) -> tuple[type, ...]:
 
 _LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
 _BIDIRECTIONAL = _classes("Bidirectional")
-_EINSUM_DENSE = _classes("EinsumDense")
 _STACKED = _classes("StackedRNNCells")
 _RNN = _classes("RNN")
 _TIME_DISTRIBUTED = _classes("TimeDistributed")

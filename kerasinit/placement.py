@@ -10,7 +10,8 @@ from kerasinit.initializers.base import Initializer, RandomInitializer
 from kerasinit.initializers.constant import Identity
 from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.structured import Dirac, ZerO
-from kerasinit.kernels import Part, Reading, quantization_of
+from kerasinit.kernels import Part, Reading
+from kerasinit.quantization import quantization_of
 
 OWN = "own"
 

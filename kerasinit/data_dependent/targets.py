@@ -12,7 +12,8 @@ import tf_keras
 
 from kerasinit import suggest
 from kerasinit.graph.units import is_multiplied
-from kerasinit.kernels import Kernel, Part, parts, quantization_of
+from kerasinit.kernels import Kernel, Part, parts
+from kerasinit.quantization import quantization_of
 
 
 def _classes(*names: str) -> tuple[type, ...]:

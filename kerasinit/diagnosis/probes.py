@@ -14,7 +14,8 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import fit_loss, kerases
-from kerasinit.kernels import inner_layers, quantization_of
+from kerasinit.kernels import inner_layers
+from kerasinit.quantization import quantization_of
 
 # What comes out of their inner layers is made in loops, step by step.
 _LOOPS = ("RNN", "Bidirectional", "TimeDistributed")

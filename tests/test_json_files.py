@@ -6,7 +6,7 @@ import pytest
 
 from kerasinit import json_files, lottery, saved_models, variables_in
 from kerasinit.lottery.questions import answers
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from tests.lottery.synthetic import RESULTS, store_of
 
 # Within what Python's own parser can take and beyond it.

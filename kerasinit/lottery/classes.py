@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Header = tuple[tuple[int, ...], np.dtype]
+from kerasinit.npz_files import Header
 
 FEWEST = 10
 _TASK = "A lottery trains classifiers, with one class for each example"

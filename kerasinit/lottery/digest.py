@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from kerasinit.lottery.store import Place, Run, Stage, Store
+from kerasinit.lottery.stage import Place, Stage
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.ticket import read_tensors
 
 

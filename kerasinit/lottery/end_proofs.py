@@ -12,7 +12,7 @@ from kerasinit.lottery import kept_model, rewinds
 from kerasinit.lottery.evidence import Checks, Evidence, check, same_bits
 from kerasinit.lottery.experiment import Experiment
 from kerasinit.lottery.kept_model import KeptModel
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 
 OWN_STEPS = "steps"
 """The word of ``trained.safetensors`` that says that a model took its own steps."""

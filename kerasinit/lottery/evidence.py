@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kerasinit.lottery.store import Place, Row
+from kerasinit.lottery.stage import Place, Row
 from kerasinit.lottery.trainer import Point
 from kerasinit.masks import Masks
 

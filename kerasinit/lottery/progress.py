@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from kerasinit import terminal
-from kerasinit.lottery.loop import Watch
-from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.stage import Place, Row
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.training import Point
+from kerasinit.lottery.watch import Watch
 
 
 class ConsoleWatch(Watch):

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.special
 
 from kerasinit import streams
-from kerasinit.lottery import controls, criteria, rewinds, scopes, store, survivors
+from kerasinit.lottery import controls, criteria, rewinds, scopes, stage, survivors
 from kerasinit.lottery.evidence import Checks, Evidence, check, equal, same_bits, zero
 from kerasinit.lottery.experiment import Experiment
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 
 
 def first_iteration(experiment: Experiment, place: Place) -> int:
@@ -176,16 +176,16 @@ def whole(here: Evidence, first: Evidence) -> Checks:
 def measured(here: Evidence, experiment: Experiment) -> Checks:
     """Show that the result is what the curve says, and both are of this training."""
     place, row = here.place, here.row
-    wrong = {(claim, field): said for claim, field, said in store.wrong_in(row, place)}
+    wrong = {(claim, field): said for claim, field, said in stage.wrong_in(row, place)}
     for claim, field in (
-        (store.OF_TRAINING, ""),
-        (store.FRACTIONS, "test_accuracy"),
-        (store.FRACTIONS, "final_test_accuracy"),
+        (stage.OF_TRAINING, ""),
+        (stage.FRACTIONS, "test_accuracy"),
+        (stage.FRACTIONS, "final_test_accuracy"),
     ):
         said = wrong.get((claim, field), "")
         yield check(claim, "result", field, said, said)
     yield check(
-        store.OF_MASKS,
+        stage.OF_MASKS,
         "result",
         "density",
         row.density != here.masks.density,

@@ -1,5 +1,6 @@
 """What a training is told and what it tells: points, states, and where it stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,3 +72,13 @@ class Course:
     kept: State | None
     total: float
     seconds: float
+
+
+def weights_of(state: Mapping[str, np.ndarray]) -> State:
+    """Return the part of a state that is the model's."""
+    return {name: value for name, value in state.items() if not name.startswith("optimizer/")}
+
+
+def optimizer_of(state: Mapping[str, np.ndarray]) -> State:
+    """Return the part of a state that is the optimizer's."""
+    return {name: value for name, value in state.items() if name.startswith("optimizer/")}

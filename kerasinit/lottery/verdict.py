@@ -12,7 +12,8 @@ from rich.text import Text
 
 from kerasinit import terminal
 from kerasinit.lottery.permutation import ALPHA, FEWEST, Differences
-from kerasinit.lottery.store import Row, Run, Store
+from kerasinit.lottery.stage import Row
+from kerasinit.lottery.store import Run, Store
 
 Outcome = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
 

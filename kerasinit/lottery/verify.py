@@ -12,7 +12,8 @@ from kerasinit.lottery import end_proofs, kept_model, manifest, proofs, survivor
 from kerasinit.lottery.controls import CONTROLS
 from kerasinit.lottery.evidence import Checks, Evidence
 from kerasinit.lottery.kept_model import KeptModel
-from kerasinit.lottery.store import Place, Run, Stage, Store, folder_of
+from kerasinit.lottery.stage import Place, Stage
+from kerasinit.lottery.store import Run, Store, folder_of
 from kerasinit.masks import Masks
 from kerasinit.tensor_files import read_ticket
 

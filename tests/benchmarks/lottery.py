@@ -25,7 +25,7 @@ from rich.table import Table
 
 from kerasinit.lottery import Dataset, load
 from kerasinit.lottery.data import Order
-from kerasinit.lottery.models import lenet_300_100
+from kerasinit.lottery.networks import lenet_300_100
 from kerasinit.lottery.trainer import Trainer
 from kerasinit.masks import Masks
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from kerasinit import lottery
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.masks import Masks
 

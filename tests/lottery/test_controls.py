@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kerasinit import lottery, streams
 from kerasinit.lottery.controls import CONTROLS, kept, scattered, shuffled
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs, builder
 

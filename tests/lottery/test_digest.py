@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.ticket import write_tensors
 from tests.lottery.blobs import blobs, builder
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import each_value_once, nightly

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from kerasinit import cli, lottery
 from kerasinit.lottery import options, report
 from kerasinit.lottery.report import pictures
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.markup import Markup, element
 
 from .blobs import blobs, builder

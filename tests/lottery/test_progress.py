@@ -7,7 +7,8 @@ from rich.console import Console
 
 from kerasinit.lottery import Experiment, Row
 from kerasinit.lottery.progress import ConsoleWatch
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.training import Point
 
 FIRST, SECOND = Place(0, 0, "ticket"), Place(1, 0, "ticket")

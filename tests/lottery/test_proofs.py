@@ -7,7 +7,7 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit.lottery import controls, evidence, proofs
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from kerasinit.masks import Masks
 
 

@@ -18,7 +18,7 @@ from scipy import stats
 from kerasinit import cli, lottery
 from kerasinit.lottery import report
 from kerasinit.lottery.report.summary import Mean, spread
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 
 from .synthetic import RESULTS, store_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from kerasinit import lottery, streams
 from kerasinit.lottery import rewinds
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs, builder
 

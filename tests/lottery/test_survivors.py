@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kerasinit import kerases, lottery, streams
 from kerasinit.lottery import criteria, saliency, survivors
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables
 from tests.lottery.blobs import KERASES, blobs, builder

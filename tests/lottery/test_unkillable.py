@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from kerasinit import lottery
 from kerasinit.lottery import checkpoint, files, lock
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.training import Course, Point
 from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly

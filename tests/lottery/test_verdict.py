@@ -15,7 +15,8 @@ from rich.console import Console
 
 from kerasinit import cli, lottery
 from kerasinit.lottery.permutation import ALPHA, FEWEST, POWER, Differences
-from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.stage import Place, Row
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.verdict import table
 from tests.lottery.synthetic import store_of
 from tests.products import each_value_once

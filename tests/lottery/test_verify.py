@@ -12,7 +12,8 @@ import safetensors.numpy
 
 from kerasinit import cli, lottery
 from kerasinit.lottery import controls, end_proofs, evidence, kept_model, manifest, proofs, report
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.ticket import read_tensors
 from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
@@ -260,7 +261,7 @@ def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
 
 
 def test_files_are_read_with_the_same_limits(copied, monkeypatch):
-    monkeypatch.setattr("kerasinit.lottery.store._MOST_CURVE", 10)
+    monkeypatch.setattr("kerasinit.lottery.stage._MOST_CURVE", 10)
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(

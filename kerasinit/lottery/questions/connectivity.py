@@ -29,7 +29,8 @@ from kerasinit.lottery.questions.setting import (
     silent,
     without_optimizer,
 )
-from kerasinit.lottery.store import Place, Run, Stage, Store
+from kerasinit.lottery.stage import Place, Stage
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.survivors import scored_level
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.lottery.trainer import Trainer

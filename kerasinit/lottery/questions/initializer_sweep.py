@@ -16,9 +16,11 @@ from kerasinit.initializers import identifiers
 from kerasinit.lottery import models
 from kerasinit.lottery.data import Dataset
 from kerasinit.lottery.experiment import Experiment, require_experiment
-from kerasinit.lottery.loop import Watch, run
+from kerasinit.lottery.loop import run
 from kerasinit.lottery.questions.setting import Setting
-from kerasinit.lottery.store import Row, Store
+from kerasinit.lottery.stage import Row
+from kerasinit.lottery.store import Store
+from kerasinit.lottery.watch import Watch
 
 
 @dataclass(frozen=True)

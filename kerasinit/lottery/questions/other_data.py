@@ -23,7 +23,8 @@ from kerasinit.lottery.questions.setting import (
     silent,
     without_optimizer,
 )
-from kerasinit.lottery.store import Place, Row, Run, Stage, Store
+from kerasinit.lottery.stage import Place, Row, Stage
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.masks import Masks
 from kerasinit.pruning.selection import keep_largest

@@ -11,7 +11,8 @@ from kerasinit.lottery import models
 from kerasinit.lottery.data import Dataset, Order, load, require_dataset
 from kerasinit.lottery.experiment import Experiment, require_experiment
 from kerasinit.lottery.fit import FitTrainer
-from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.stage import Place, Row
+from kerasinit.lottery.store import Store
 from kerasinit.lottery.trainer import Trainer
 from kerasinit.lottery.training import DivergedError, Point, State, Trained
 from kerasinit.masks import Masks

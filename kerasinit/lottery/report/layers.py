@@ -4,7 +4,8 @@ from typing import Any
 
 from kerasinit.lottery.report import pictures
 from kerasinit.lottery.report.summary import spread
-from kerasinit.lottery.store import Place, Store
+from kerasinit.lottery.stage import Place
+from kerasinit.lottery.store import Store
 from kerasinit.markup import Markup, element, grid, joined
 from kerasinit.masks import Masks
 

@@ -11,7 +11,8 @@ from kerasinit.lottery.report import plots
 from kerasinit.lottery.report.inline import INCHES, inline
 from kerasinit.lottery.report.layers import layers_section, masks_section, ticket_masks
 from kerasinit.lottery.report.summary import HOW, ONE_TRIAL, Mean, Summary, spread, summaries
-from kerasinit.lottery.store import Place, Row, Run, Store
+from kerasinit.lottery.stage import Place, Row
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.verdict import Verdict, verdict
 from kerasinit.lottery.verify import NOT_SHOWN
 from kerasinit.markup import Markup, element, grid, joined

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kerasinit.lottery import files
-from kerasinit.lottery.store import Row, Run, Store
+from kerasinit.lottery.stage import Row
+from kerasinit.lottery.store import Run, Store
 from kerasinit.lottery.trainer import Point
 
 

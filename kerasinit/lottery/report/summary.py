@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from scipy import special
 
-from kerasinit.lottery.store import Row
+from kerasinit.lottery.stage import Row
 
 _T = TypeVar("_T")
 CONFIDENCE = 0.95

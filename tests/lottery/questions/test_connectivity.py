@@ -14,7 +14,7 @@ from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
 from kerasinit.lottery.questions.batch_statistics import normalizations, recompute
 from kerasinit.lottery.questions.connectivity import between, line_errors
 from kerasinit.lottery.questions.setting import Retraining, Setting, without_optimizer
-from kerasinit.lottery.store import Place, Stage
+from kerasinit.lottery.stage import Place, Stage
 from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL

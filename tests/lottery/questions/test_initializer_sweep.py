@@ -9,7 +9,8 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit.lottery.questions import Sweep, sweep
-from kerasinit.lottery.store import Place, Row, Store
+from kerasinit.lottery.stage import Place, Row
+from kerasinit.lottery.store import Store
 from tests.lottery.questions.conftest import DATA, SMALL
 
 EXPERIMENT = dataclasses.replace(SMALL, levels=1, trials=1)

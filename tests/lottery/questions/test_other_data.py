@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import lottery
-from kerasinit.lottery import models
+from kerasinit.lottery import networks
 from kerasinit.lottery.questions import Transfer, transfer
 from kerasinit.lottery.questions.other_data import fit_head
 from kerasinit.lottery.questions.setting import Retraining, Setting
-from kerasinit.lottery.store import Place, Row, Stage
+from kerasinit.lottery.stage import Place, Row, Stage
 from kerasinit.lottery.ticket import Ticket
 from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs
@@ -31,7 +31,7 @@ def _noisy(classes=3):
 
 def sized(input_shape, num_classes):
     """A network whose output layer follows the data."""
-    return models.lenet_300_100(input_shape, num_classes)
+    return networks.lenet_300_100(input_shape, num_classes)
 
 
 @pytest.fixture(scope="module")

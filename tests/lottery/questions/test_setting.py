@@ -7,7 +7,7 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit.lottery.questions.setting import Retraining, Setting, without_optimizer
-from kerasinit.lottery.store import Place
+from kerasinit.lottery.stage import Place
 from kerasinit.masks import Masks
 from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL

@@ -83,25 +83,30 @@ class FitLoss:
         return loss
 
 
-def by_output(model: Any, loss: Any, outputs: Any) -> list[Any]:
-    """Return the loss of each output, in the order of `tf.nest.flatten`; None where unknown.
+def by_output(model: Any, given: Any, outputs: Any) -> list[Any]:
+    """Return the loss or labels of each output, in the order of `tf.nest.flatten`.
 
     Args:
         model: The model, for the names of its outputs.
-        loss: What `compile` takes as loss.
+        given: What `compile` takes as loss, or `fit` as labels: one for all outputs, a list, or
+            a dictionary by the names of outputs.
         outputs: What the model returned.
+
+    Returns:
+        One for each output; None where it cannot be told which.
     """
-    flat = tf.nest.flatten(outputs)
-    if isinstance(loss, Mapping):
+    count = len(tf.nest.flatten(outputs))
+    unknown: list[Any] = [None] * count
+    if isinstance(given, Mapping):
         names = getattr(model, "output_names", None)
         if isinstance(outputs, Mapping):
             names = sorted(outputs)
-        if names is None or len(names) != len(flat):
-            return [None] * len(flat)
-        return [loss.get(name) for name in names]
-    if isinstance(loss, list | tuple):
-        return list(loss) if len(loss) == len(flat) else [None] * len(flat)
-    return [loss] * len(flat)
+        if names is None or len(names) != count:
+            return list(given.values()) if count == len(given) == 1 else unknown
+        return [given.get(name) for name in names]
+    if isinstance(given, list | tuple):
+        return list(given) if len(given) == count else unknown
+    return [given] * count
 
 
 def has_own_compute_loss(model: Any) -> bool:
@@ -137,7 +142,7 @@ def logits_kept(layers: Any) -> Iterator[None]:
     changed = []
     try:
         for layer in layers:
-            library = {"keras": keras, "tf_keras": tf_keras}[kerases.kerase_of(layer)]
+            library = kerases.library_of(layer)
             for name in ("activation", "function"):
                 before = vars(layer).get(name)
                 for theirs, ours in _FROM_TENSORFLOW:

@@ -11,7 +11,7 @@ import tf_keras
 
 import kerasinit
 from kerasinit import kerases, signal_monitor
-from kerasinit.diagnosis.measure import Measured
+from kerasinit.diagnosis.measured import Measured
 from kerasinit.signal_files import COLUMNS
 from tests.diagnosis import networks
 from tests.products import nightly

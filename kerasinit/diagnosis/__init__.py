@@ -2,7 +2,7 @@
 
 from kerasinit.diagnosis.advice import KINDS
 from kerasinit.diagnosis.findings import Finding
-from kerasinit.diagnosis.measure import Measure, Measured
+from kerasinit.diagnosis.measured import Measure, Measured
 from kerasinit.diagnosis.report import Diagnosis, diagnose
 from kerasinit.diagnosis.signals import Signal
 from kerasinit.diagnosis.twins import Twins

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.findings import Found, gets_nothing, wakes
-from kerasinit.diagnosis.measure import Measure
+from kerasinit.diagnosis.measured import Measure
 from kerasinit.diagnosis.objective import LINEAR
 from kerasinit.diagnosis.signals import Signal
 

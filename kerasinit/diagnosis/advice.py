@@ -4,12 +4,12 @@ from kerasinit.diagnosis.signals import Signal
 from kerasinit.gains import gain
 
 KINDS = {
-    "non-finite": "One number that is not finite makes all after it so: nothing is learnt.",
-    "equal-examples": "What does not differ cannot be told apart: nothing is learnt of it.",
-    "labels": "The loss takes them for something else: it is no number, or pulls the wrong way.",
-    "constant-output": "The output is the same whatever goes in, and has no gradient: nothing is "
-    "learnt.",
-    "output-range": "The output cannot be what the labels are, however long it is trained.",
+    "non-finite": "One value that is not finite makes everything after it so: nothing is learned.",
+    "equal-examples": "Examples that do not differ cannot be told apart: nothing is learned.",
+    "labels": "The loss misreads them: it is not a number, or pulls the wrong way.",
+    "constant-output": "The output is the same for every input and has no gradient: nothing is "
+    "learned.",
+    "output-range": "The output cannot reach the labels, however long it is trained.",
     "output-loss": "The loss clips or misreads what the output gives: the gradient is lost, or "
     "pulls the wrong way.",
     "unscaled-input": "The first layer's sums and gradients are out of proportion to the others'; "
@@ -24,15 +24,15 @@ KINDS = {
     "out of proportion.",
     "correlation-collapse": "All examples look alike after this layer: what comes after cannot "
     "tell them apart.",
-    "no-gradient": "No gradient comes from the loss to these weights: they stay as they are.",
+    "no-gradient": "No gradient reaches these weights from the loss: they stay as they are.",
     "vanishing-gradients": "These layers have next to no influence on the loss, and will not learn "
     "while the later ones do.",
     "exploding-gradients": "A small change of these layers changes the loss more than a large one "
     "of the later layers: steps that suit those destroy these.",
     "target-scale": "The outputs start far from the labels: steps of the usual size take very long "
-    "to come there, or the large errors destroy the weights.",
-    "learning-rate": "A step of the wrong size destroys the first weights, or leaves them as they "
-    "are.",
+    "to get there, or the large errors destroy the weights.",
+    "learning-rate": "A step of the wrong size destroys the first weights, or does not change "
+    "them.",
 }
 # What other first values mend, as `kerasinit.recommend` gives them. Not what the data brings, and
 # not numbers that are lost.
@@ -75,7 +75,7 @@ def initializer_for(activation: str | None) -> str:
         return _PLAIN[activation]
     try:
         gain(activation)
-    except (TypeError, ValueError):  # of one's own, or not elementwise
+    except (TypeError, ValueError):  # custom, or not elementwise
         return "kerasinit.GlorotUniform()"
     return f"kerasinit.LecunNormal(nonlinearity={activation!r})"
 
@@ -126,8 +126,8 @@ def advice(kind: str, activation: str | None, *, is_function: bool = False) -> s
         return "Load or draw the weights again: kerasinit.reinitialize(model, seed=1); look at x."
     if kind == "no-gradient":
         return (
-            "Look for what comes between it and the loss and has no gradient: stop_gradient, "
-            "round, argmax, a comparison. Take that away, or set trainable = False."
+            "Look for an operation without a gradient between this layer and the loss: "
+            "stop_gradient, round, argmax, a comparison. Remove it, or set trainable = False."
         )
     if kind == "dead-units":
         return f"bias_initializer='zeros', {kernel}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kerasinit.diagnosis.advice import KINDS, advice
-from kerasinit.diagnosis.measure import Measure, Measured
+from kerasinit.diagnosis.measured import Measure, Measured
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.advice import advice
 from kerasinit.diagnosis.findings import Found, gets_nothing, is_cut_off, wakes
-from kerasinit.diagnosis.measure import Measure
+from kerasinit.diagnosis.measured import Measure
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_no_gradient(found: Found) -> None:
                 1.0,
                 advice("no-gradient", None),
             )
-    # That the loss is flat, or units are dead, is told; of zeros nothing can be learnt.
+    # Already reported as a flat loss or dead units; nothing can be learned from zeros.
     told = any(kind in found.findings for kind in ("no-gradient", "dead-units"))
     excused = told or any(map(gets_nothing, learning))
     if learning and not excused and all(row.weight_gradient == 0 for row in learning):

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis.signals import activation_name
@@ -122,7 +120,8 @@ def heads_of(
     flat = tf.nest.flatten(outputs)
     given = loss.loss if loss is not None else getattr(model, "loss", None)
     losses = by_output(model, given, outputs)
-    labels = _labels(model, y, outputs)
+    # One array of labels is for one output; one loss may be for all of them.
+    labels = by_output(model, y if tf.nest.is_nested(y) or len(flat) == 1 else None, outputs)
     found = []
     for place, (output, one, label) in enumerate(zip(flat, losses, labels, strict=True)):
         if not output.dtype.is_floating or not output.shape.rank:
@@ -216,26 +215,9 @@ RANGES = {
 }
 
 
-def _labels(model: Any, y: Any, outputs: Any) -> list[Any]:
-    """Return the labels of each output; None where it cannot be said whose they are."""
-    flat = tf.nest.flatten(outputs)
-    none: list[Any] = [None] * len(flat)
-    if y is None:
-        return none
-    if isinstance(y, Mapping):
-        names = getattr(model, "output_names", None)
-        if isinstance(outputs, Mapping):
-            names = sorted(outputs)
-        if names is None or len(names) != len(flat):
-            return list(y.values()) if len(flat) == len(y) == 1 else none
-        return [y.get(name) for name in names]
-    found = tf.nest.flatten(y)
-    return found if len(found) == len(flat) else none
-
-
 def _loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]:
     """Return a loss' name in Keras, whether it expects logits, and the class it leaves out."""
-    library = {"keras": keras, "tf_keras": tf_keras}[kerases.kerase_of(model)]
+    library = kerases.library_of(model)
     try:
         loss = library.losses.get(loss)
     except (ValueError, TypeError):
@@ -246,7 +228,11 @@ def _loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]:
         name, get_config = kerases.snake_case(type(loss).__name__), loss.get_config
         try:
             config = get_config()
-        except (NotImplementedError, TypeError, ValueError):  # one of the user's own
+        except (
+            NotImplementedError,
+            TypeError,
+            ValueError,
+        ):  # a custom loss without a configuration
             config = {}
         ignored = config.get("ignore_class")
         return name, config.get("from_logits") is True, ignored

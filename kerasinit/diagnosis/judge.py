@@ -3,8 +3,8 @@
 from kerasinit.diagnosis.activations import follow_activations
 from kerasinit.diagnosis.findings import Finding, Found, in_order
 from kerasinit.diagnosis.gradients import find_no_gradient, follow_gradients
-from kerasinit.diagnosis.measure import Measured
-from kerasinit.diagnosis.outputs import find_beside, find_flat_loss
+from kerasinit.diagnosis.measured import Measured
+from kerasinit.diagnosis.outputs import find_beside, find_flat_loss, find_learning_rate
 from kerasinit.diagnosis.single_layers import (
     find_dead_units,
     find_non_finite,
@@ -34,4 +34,5 @@ def judge(measured: Measured, times: int = 1) -> tuple[Finding, ...]:
         find_flat_loss(found)
         find_no_gradient(found)
         follow_gradients(found)
+    find_learning_rate(found)
     return in_order(found.findings.values())

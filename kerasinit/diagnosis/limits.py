@@ -15,7 +15,7 @@ same product. All examples go through the same weights, so a larger batch does n
 Networks were found to train up to a depth of about ``6 xi``, whatever the nonlinearity: that is,
 until 6 nats are lost. `HARM` is that number.
 
-A layer is told off if the logarithm has moved by more than ``HARM`` and by more than ``s^2 / 2 +
+A layer is reported if the logarithm has moved by more than ``HARM`` and by more than ``s^2 / 2 +
 z s``, where ``z`` is the point of the normal distribution that a healthy network passes in one of
 its layers with probability `FALSE_ALARM` (Bonferroni).
 

@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,118 +13,18 @@ import tf_keras
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
 from kerasinit.diagnosis.batch import Batch
-from kerasinit.diagnosis.flow import Flow, Way, traced
+from kerasinit.diagnosis.flow import Flow, traced
 from kerasinit.diagnosis.heads import Head, heads_of, is_constant, misfit
+from kerasinit.diagnosis.measured import Measure, Measured
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing, quantized_layers, require_unquantized
 from kerasinit.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
-from kerasinit.diagnosis.trial import Moved, Step, trial
-from kerasinit.diagnosis.twins import Twins, twins
+from kerasinit.diagnosis.trial import Moved, trial
+from kerasinit.diagnosis.twins import twins
 from kerasinit.fit_loss import FitLoss
 from kerasinit.graph.units import only_looks
 from kerasinit.kernels import KERNELS, Part, parts
 from kerasinit.unchanged import as_it_was
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What one call of a layer showed.
-
-    Attributes:
-        layer: The layer's path, such as ``"dense_1"``: the first part of the names that
-            `kerasinit.reinitialize` gives its variables.
-        name: The name that Keras gave the layer.
-        kind: The layer's class.
-        call: Which call of the layer it is, from 1.
-        shape: Shape of what came out, the batch first.
-        role: ``"kernel"`` for a layer that multiplies by weights, ``"source"`` for one that
-            sets the scale anew (normalization, embedding, rescaling), ``"block"`` for one
-            that has others inside, ``"average"`` for a pooling by means, ``"choice"`` for a
-            softmax, ``""`` for the rest.
-        activation: What the layer applies last; None if it is linear or unknown.
-        signal: What came out.
-        given: What went in first; None if nothing did.
-        before: Places of the calls whose outputs come in, in the order of the data; ``-1 - k``
-            for the model's floating input ``k``.
-        averaged: How many nats of the mean square an average may have taken on the way from there.
-        way: Where it stands, see `kerasinit.diagnosis.flow.Passage`.
-        follows: The function that its output goes into, if that is no layer's.
-        learns: Whether kernels or embeddings of the layer's own are trained.
-        gradient: Norm of the gradient of the loss with respect to what came out, or, for an
-            output whose crossentropy Keras computes from the logits, with respect to these; None
-            if it does not reach the loss.
-        weight_gradient: Norm of the gradient with respect to the layer's own weights; None
-            without any, or where it does not reach the loss.
-        update_ratio: Length of the next update over that of the weights, of the layer's
-            kernel; None for a model that is not compiled.
-        twins: Units that are alike; None where that says nothing.
-        zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
-        finite_weights: Whether all of the layer's weights are finite.
-    """
-
-    layer: str
-    name: str
-    kind: str
-    call: int
-    shape: tuple[int, ...]
-    role: str
-    activation: str | None
-    signal: Signal
-    given: Signal | None
-    before: tuple[int, ...] = ()
-    averaged: float = 0.0
-    way: Way = "main"
-    follows: str | None = None
-    learns: bool = False
-    gradient: float | None = None
-    weight_gradient: float | None = None
-    update_ratio: float | None = None
-    twins: Twins | None = None
-    zero_kernel: bool = False
-    finite_weights: bool = True
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a model showed.
-
-    Attributes:
-        inputs: The model's floating inputs.
-        layers: The calls of its layers, in the order in which they were finished.
-        objective: What was differentiated.
-        examples: How many examples went through.
-        passes: How many passes forward and back were made, together.
-        heads: The floating outputs, with their labels and losses.
-        loss: The loss; None where it was not looked at.
-        step: The next step; None for a model that is not compiled, or without labels.
-        alike: ``"same"`` if all examples are one and the same, ``"zero"`` if all are zero, else
-            empty.
-        unseen: Layers that could not be looked at, and why.
-        trainable: Whether the model has weights that are trained.
-        note: Why the layers are judged in the order of their calls, instead of on the ways of the
-            data; empty if they are not.
-    """
-
-    inputs: tuple[Signal, ...]
-    layers: tuple[Measure, ...]
-    objective: str
-    examples: int
-    passes: int
-    heads: tuple[Head, ...] = ()
-    loss: float | None = None
-    step: Step | None = None
-    alike: str = ""
-    unseen: tuple[str, ...] = ()
-    trainable: bool = True
-    note: str = ""
-
-    @property
-    def caveat(self) -> str:
-        """The note as a sentence."""
-        return (
-            f"What the model computes could not be followed ({self.note}): each layer is judged "
-            f"by the one called before it."
-        )
 
 
 def measure(
@@ -143,35 +42,84 @@ def measure(
         batch: The examples, with labels if there is a loss.
         loss: What to differentiate; None for a random functional.
         seed: The seed of the random functional.
-        update: The next update of the model, for who measures it again and again; None to
-            make one.
-        flow: What `flow_for` returned, for the same; None to trace the model.
+        update: The next update of the model; None to make one. A caller that measures the same
+            model repeatedly passes it, and the flow.
+        flow: What `flow_for` returned; None to trace the model.
 
     Raises:
         ValueError: If no layer can be looked at, or labels and outputs do not make a loss.
     """
     found = parts(model)
-    owners = _owners(found)
-    seen: list[Measure] = []
-    holders: list[Any] = []
-    gradients: dict[int, float] = {}
-    counts: dict[str, int] = {}
-    differentiating = False
+    unseen = quantized_layers(model)
+    require_unquantized(model, unseen, [part.layer for part in found])
+    flow = flow or flow_for(model, batch)
+    step = update or NextUpdate(model)
+    calls = _Calls(_owners(found))
+    with as_it_was(model):
+        there = _there_and_back(model, batch, loss, seed, calls)
+        if not calls.seen:
+            raise ValueError(
+                f"No layer of {model.name!r} could be looked at: none is called, or none gives "
+                f"floating numbers. What a model computes by itself is seen only where it stands "
+                f"in a layer."
+            )
+        looked_at = loss is not None and there.objective == loss.name
+        # Without its own penalty, which is a part of the loss, a codebook has no gradient.
+        learning = KERNELS if looked_at or not model.losses else ("kernel",)
+        trained = {id(variable) for variable in model.trainable_variables}
+        layers = calls.measures(there.pulls, step.ratios(there.pulls), learning, trained)
+        heads, taken = there.heads, None
+        if loss is not None and looked_at:
+            moved = _moved(found, layers)
+            taken, heads = trial(model, batch, loss, step, moved, heads, there.outputs)
+    layers, note = _along(flow, layers)
+    return Measured(
+        there.inputs,
+        layers,
+        there.objective,
+        batch.size,
+        2 if taken is None else 3,
+        heads,
+        there.scalar if looked_at else None,
+        taken,
+        batch.alike,
+        tuple(f"{path} ({mode})" for path, mode in unseen),
+        bool(model.trainable_variables),
+        note,
+    )
 
-    def look(path: str, layer: Any, given: list[Any], out: Any) -> Any:
-        place, values = len(seen), _numbers(out)
-        if differentiating:  # computed anew, to be differentiated: a call that was seen before
-            return partial(heard, _same_call(seen, path, values))
-        counts[path] = counts.get(path, 0) + 1
-        activation, role = activation_name(layer), _role(layer, owners.get(id(layer), []))
+
+class _Calls:
+    """The calls of layers during one pass, and how large the gradient is that comes back to each.
+
+    Args:
+        owners: What `_owners` returned.
+    """
+
+    def __init__(self, owners: dict[int, list[Part]]) -> None:
+        self._owners = owners
+        self.seen: list[Measure] = []
+        self._holders: list[Any] = []
+        self._gradients: dict[int, float] = {}
+        self._counts: dict[str, int] = {}
+        self.differentiating = False
+
+    def look(self, path: str, layer: Any, given: list[Any], out: Any) -> Any:
+        """Note a call, and return what takes the gradient of its output."""
+        place, values = len(self.seen), _numbers(out)
+        if self.differentiating:  # computed again for the gradient: a call that was seen before
+            return partial(self._heard, _same_call(self.seen, path, values))
+        self._counts[path] = self._counts.get(path, 0) + 1
+        own = self._owners.get(id(layer), [])
+        activation, role = activation_name(layer), _role(layer, own)
         axis = 1 if getattr(layer, "data_format", None) == "channels_first" else -1
         saturated = saturated_fraction(values, activation, math.exp(-limits.HARM))
-        seen.append(
+        self.seen.append(
             Measure(
                 path,
                 layer.name,
                 type(layer).__name__,
-                counts[path],
+                self._counts[path],
                 tuple(values.shape),
                 role,
                 None if activation == "linear" else activation,
@@ -179,86 +127,86 @@ def measure(
                 _scale_of(_numbers(given[0])) if given else None,
                 (place - 1,),
                 _averaged(role, given, values),
-                "choice" if any(map(only_looks, owners.get(id(layer), []))) else "main",
+                "choice" if any(map(only_looks, own)) else "main",
             )
         )
-        holders.append(layer)
-        return partial(heard, place)
+        self._holders.append(layer)
+        return partial(self._heard, place)
 
-    def heard(place: int, gradient: Any) -> None:
-        gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
+    def _heard(self, place: int, gradient: Any) -> None:
+        self._gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
 
+    def measures(
+        self,
+        pulls: dict[int, Any],
+        ratios: dict[int, float],
+        learning: tuple[str, ...],
+        trained: set[int],
+    ) -> tuple[Measure, ...]:
+        """Return the calls with what weights and gradients say.
+
+        Args:
+            pulls: Gradients by the ``id`` of their variables.
+            ratios: What `NextUpdate.ratios` returned.
+            learning: The roles of variables that a gradient is expected for.
+            trained: The ``id`` of each variable that is trained.
+        """
+        rows = []
+        for place, (row, layer) in enumerate(zip(self.seen, self._holders, strict=True)):
+            own = self._owners.get(id(layer), [])
+            learns = any(part.role in learning and id(part.variable) in trained for part in own)
+            measured = _with_weights(row, self._gradients.get(place), own, pulls, ratios)
+            rows.append(dataclasses.replace(measured, learns=learns))
+        return tuple(rows)
+
+
+class _Pass(NamedTuple):
+    """What one pass forward and back gave: the scalar, its name, and its gradients by variable."""
+
+    inputs: tuple[Signal, ...]
+    outputs: Any
+    heads: tuple[Head, ...]
+    scalar: float
+    objective: str
+    pulls: dict[int, Any]
+
+
+def _there_and_back(
+    model: Any, batch: Batch, loss: FitLoss | None, seed: int, calls: _Calls
+) -> _Pass:
     made_by: dict[int, tuple[str, Any]] = {}
-    step = update or NextUpdate(model)
-    unseen = quantized_layers(model)
-    require_unquantized(model, unseen, [part.layer for part in found])
-    flow = flow or flow_for(model, batch)
-    with as_it_was(model):
-        with probing(model, look, made_by), tf.GradientTape() as tape:
-            sources = [one for one in tf.nest.flatten(batch.x) if one.dtype.is_floating]
-            for source in sources:
-                tape.watch(source)
-            outputs = model(batch.x, training=False)
-            heads = heads_of(model, loss, batch.y, outputs, made_by)
-            scalar, called = _objective(loss, batch, outputs, heads, seed)
-            weights = [kerases.tensor(one) for one in model.trainable_variables]
-            differentiating = True
-            with tape.stop_recording():
-                pulled = tape.gradient(scalar, weights + sources)
-        if not seen:
-            raise ValueError(
-                f"No layer of {model.name!r} could be looked at: none is called, or none gives "
-                f"floating numbers. What a model computes by itself is seen only where it stands "
-                f"in a layer."
-            )
-        pulls = {
-            id(variable): tf.convert_to_tensor(pull)
-            for variable, pull in zip(model.trainable_variables, pulled, strict=False)
-            if pull is not None
-        }
-        ratios = step.ratios(pulls)
-        inputs = tuple(signal_of(_numbers(source)) for source in sources)
-        looked_at, taken = called == getattr(loss, "name", None), None
-        trained = {id(variable) for variable in model.trainable_variables}
-        # Without its own penalty, which is a part of the loss, a codebook has no gradient.
-        learning = KERNELS if looked_at or not model.losses else ("kernel",)
-        layers = tuple(
-            dataclasses.replace(
-                _with_weights(one, gradients.get(place), owners.get(id(layer), []), pulls, ratios),
-                learns=any(
-                    part.role in learning and id(part.variable) in trained
-                    for part in owners.get(id(layer), [])
-                ),
-            )
-            for place, (one, layer) in enumerate(zip(seen, holders, strict=True))
-        )
-        if loss is not None and looked_at:
-            sizes = {
-                part.name.rpartition("/")[0]: math.prod(part.shape)
-                for part in found
-                if part.role == "kernel"
-            }
-            moved = [
-                Moved(row.layer, sizes.get(row.layer, 0), row.update_ratio)
-                for row in layers
-                if row.update_ratio is not None
-            ]
-            taken, heads = trial(model, batch, loss, step, moved, heads, outputs)
-    layers, note = _along(flow, layers)
-    return Measured(
-        inputs,
-        layers,
-        called,
-        batch.size,
-        2 if taken is None else 3,
-        heads,
-        float(scalar) if looked_at else None,
-        taken,
-        batch.alike,
-        tuple(f"{path} ({mode})" for path, mode in unseen),
-        bool(model.trainable_variables),
-        note,
-    )
+    with probing(model, calls.look, made_by), tf.GradientTape() as tape:
+        sources = [one for one in tf.nest.flatten(batch.x) if one.dtype.is_floating]
+        for source in sources:
+            tape.watch(source)
+        outputs = model(batch.x, training=False)
+        heads = heads_of(model, loss, batch.y, outputs, made_by)
+        scalar, called = _objective(loss, batch, outputs, heads, seed)
+        weights = [kerases.tensor(one) for one in model.trainable_variables]
+        calls.differentiating = True
+        with tape.stop_recording():
+            pulled = tape.gradient(scalar, weights + sources)
+    pulls = {
+        id(variable): tf.convert_to_tensor(pull)
+        for variable, pull in zip(model.trainable_variables, pulled, strict=False)
+        if pull is not None
+    }
+    inputs = tuple(signal_of(_numbers(source)) for source in sources)
+    return _Pass(inputs, outputs, heads, float(scalar), called, pulls)
+
+
+def _moved(found: list[Part], layers: tuple[Measure, ...]) -> list[Moved]:
+    """Return how far the next update moves each layer's kernel."""
+    sizes = {
+        part.name.rpartition("/")[0]: math.prod(part.shape)
+        for part in found
+        if part.role == "kernel"
+    }
+    return [
+        Moved(row.layer, sizes.get(row.layer, 0), row.update_ratio)
+        for row in layers
+        if row.update_ratio is not None
+    ]
 
 
 def _along(flow: Flow, layers: tuple[Measure, ...]) -> tuple[tuple[Measure, ...], str]:
@@ -288,7 +236,7 @@ def _objective(
 
 
 def flow_for(model: Any, batch: Batch) -> Flow:
-    """Return how a batch flows through a model, for who measures it again and again.
+    """Return how a batch flows through a model, for a caller that measures it repeatedly.
 
     Args:
         model: A built model of either Keras.

@@ -1,4 +1,4 @@
-"""What is wrong beside the layers: data, outputs, loss, labels and learning rate.
+"""What is wrong outside the layers: data, outputs, loss, labels and learning rate.
 
 A network of sound first values learns nothing if its output cannot be what the labels are, if the
 loss expects something else than the output gives, or if a step is of the wrong size. Each rule here
@@ -31,7 +31,7 @@ from kerasinit.diagnosis.heads import (
     is_constant,
     misfit,
 )
-from kerasinit.diagnosis.measure import Measured
+from kerasinit.diagnosis.measured import Measured
 from kerasinit.diagnosis.trial import MANY
 
 UNREACHABLE = 0.01
@@ -41,15 +41,30 @@ WORSE = 10.0
 LOST = 2.0**-24
 _MOVED = 0.1
 _ALONE = 1000.0  # a scale of targets that no optimizer is needed to judge
+# With these, every gradient is out of proportion, and the learning rate may be right.
+_MOVES_GRADIENTS = (
+    "non-finite",
+    "unscaled-input",
+    "exploding-activations",
+    "vanishing-activations",
+    "exploding-gradients",
+    "vanishing-gradients",
+    "target-scale",
+)
+_USUAL = 0.001  # a learning rate that suits most networks
 _PROPER = 0.3  # by what share of the weights the first step of a sound learning rate may move them
 
 
 def find_beside(found: Found) -> None:
-    """Judge what is beside the layers, but for its gradients."""
-    # What makes every gradient too large is mended first; the learning rate may be right.
-    scaled = not any(kind in found.findings for kind in ("non-finite", "unscaled-input"))
+    """Judge data, outputs, loss and labels."""
     for kind, layer, evidence, mend in _beside(found.measured):
-        if kind != "learning-rate" or (scaled and "target-scale" not in found.findings):
+        found.tell(kind, layer, evidence, 1.0, mend)
+
+
+def find_learning_rate(found: Found) -> None:
+    """Judge the next step, after all else that makes a step too long or too short."""
+    if not any(kind in found.findings for kind in _MOVES_GRADIENTS):
+        for kind, layer, evidence, mend in _rate(found.measured):
             found.tell(kind, layer, evidence, 1.0, mend)
 
 
@@ -104,8 +119,10 @@ def _beside(measured: Measured) -> Iterator[Evidence]:
             yield from _out_of_range(head)
             yield from _loss(head)
     for place, row in enumerate(measured.layers):
-        inside = "attention" in row.layer or any(head.layer == row.layer for head in heads)
-        if row.activation == "softmax" and row.shape[-1:] == (1,) and not inside and place:
+        # One that weighs other signals, as attention to one position does, is no fault, and
+        # that of an output was judged.
+        excused = row.way == "choice" or any(head.layer == row.layer for head in heads)
+        if row.activation == "softmax" and row.shape[-1:] == (1,) and not excused and place:
             yield (
                 "constant-output",
                 row.layer,
@@ -113,7 +130,6 @@ def _beside(measured: Measured) -> Iterator[Evidence]:
                 "activation='sigmoid'",
             )
     yield from _scale(measured)
-    yield from _rate(measured)
 
 
 def _constant(head: Head) -> Iterator[Evidence]:
@@ -282,12 +298,13 @@ def _rate(measured: Measured) -> Iterator[Evidence]:
         yield (
             "learning-rate",
             step.layer,
-            f"the next step is {step.ratio:.2g} times as long as the weights, and takes the loss "
+            f"the next step is {step.ratio:.2g} times as long as the weights, and changes the loss "
             f"from {before:.3g} to {step.loss:.3g}",
             f"keras.optimizers.{step.optimizer}(learning_rate={proper})",
         )
     elif (
         step.ratio < LOST
+        and step.rate < _USUAL
         and not step.scheduled
         and any(row.weight_gradient for row in measured.layers)
     ):
@@ -295,5 +312,5 @@ def _rate(measured: Measured) -> Iterator[Evidence]:
             "learning-rate",
             step.layer,
             f"a step is {step.ratio:.2g} times as long as the weights: float32 rounds it away",
-            f"keras.optimizers.{step.optimizer}(learning_rate=0.001)",
+            f"keras.optimizers.{step.optimizer}(learning_rate={_USUAL:g})",
         )

@@ -15,7 +15,8 @@ from kerasinit.diagnosis.advice import never_drawn
 from kerasinit.diagnosis.batch import batch_of
 from kerasinit.diagnosis.findings import Finding, together
 from kerasinit.diagnosis.judge import judge
-from kerasinit.diagnosis.measure import Measure, Measured, flow_for, measure
+from kerasinit.diagnosis.measure import flow_for, measure
+from kerasinit.diagnosis.measured import Measure, Measured
 from kerasinit.diagnosis.objective import chosen
 from kerasinit.kernels import KERNELS, parts
 from kerasinit.placement import own_initializer

@@ -10,7 +10,7 @@ from rich.table import Table
 from kerasinit.diagnosis.advice import FROM_VALUES
 
 if TYPE_CHECKING:
-    from kerasinit.diagnosis.measure import Measure
+    from kerasinit.diagnosis.measured import Measure
     from kerasinit.diagnosis.report import Diagnosis
 
 _WIDTH = 80

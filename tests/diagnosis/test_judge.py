@@ -9,7 +9,7 @@ import scipy.stats
 
 from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.judge import judge
-from kerasinit.diagnosis.measure import Measure, Measured
+from kerasinit.diagnosis.measured import Measure, Measured
 from kerasinit.diagnosis.signals import Signal
 
 

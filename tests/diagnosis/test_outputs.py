@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import kerasinit
@@ -323,3 +324,50 @@ def test_examples_that_do_not_differ_are_found(library, x):
     monitor = kerasinit.SignalMonitor(x, y, every="epoch")
     model.fit(x, y, verbose=0, callbacks=[monitor])
     assert "equal-examples" in {one.kind for one in monitor.history[0].diagnosis.findings}
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning")
+def test_a_softmax_that_weighs_one_position_is_no_fault(library):
+    """Whatever the layer is called, and wherever its softmax comes from."""
+    ops = keras.ops if library is keras else None
+
+    class Reader(library.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.ask, self.tell, self.give = (library.layers.Dense(8) for _ in range(3))
+            self.choose = library.layers.Softmax()
+
+        def build(self, shape):
+            for layer in (self.ask, self.tell, self.give):
+                layer.build(shape)
+            super().build(shape)
+
+        def call(self, x):
+            ask, tell = self.ask(x), self.tell(x)
+            swapped = ops.transpose(tell, (0, 2, 1)) if ops else tf.transpose(tell, (0, 2, 1))
+            return self.choose(ask @ swapped / 8**0.5) @ self.give(x)
+
+    inputs = library.Input((1, 8))
+    x = library.layers.Flatten()(inputs + Reader()(inputs))
+    model = library.Model(inputs, library.layers.Dense(1)(x))
+    assert kerasinit.diagnose(model, X[:, None]).findings == ()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("stddev", "kind"), [(0.01, "vanishing-activations"), (0.5, "exploding-activations")]
+)
+def test_a_sound_learning_rate_is_not_blamed_for_gradients_out_of_proportion(library, stddev, kind):
+    layers = library.layers
+    hidden = [
+        layers.Dense(
+            64, "relu", kernel_initializer=kerasinit.RandomNormal(stddev=stddev, seed=seed)
+        )
+        for seed in range(20)
+    ]
+    model = library.Sequential([library.Input((8,)), *hidden, layers.Dense(1)])
+    model.compile(library.optimizers.SGD(0.01), "mse")
+    kinds = [one.kind for one in kerasinit.diagnose(model, X, REAL).findings]
+    assert kind in kinds
+    assert "learning-rate" not in kinds

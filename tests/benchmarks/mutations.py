@@ -181,7 +181,7 @@ REWIND = (
     ),
     Mutant(
         "reinitialized controls of all levels begin alike",
-        "kerasinit/lottery/loop.py",
+        "kerasinit/lottery/trial.py",
         "named_variables(self._make(control, level))",
         "named_variables(self._make(control))",
         ("tests/lottery/test_controls.py",),
@@ -272,6 +272,13 @@ VERIFY = (
 )
 
 RESUME = (
+    Mutant(
+        "what was best before a checkpoint is forgotten",
+        "kerasinit/lottery/trainer.py",
+        "if course.best is not None and course.best_state is not None:",
+        "if False:",
+        ("tests/lottery/test_unkillable.py",),
+    ),
     Mutant(
         "the sum of losses begins again at a checkpoint",
         "kerasinit/lottery/trainer.py",

@@ -7,7 +7,7 @@ table `_WAYS` below names every class of ours.
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -144,7 +144,11 @@ def _identity(slot: Slot, calls: Sequence[Call]) -> Any:
 def _orthogonal(slot: Slot, calls: Sequence[Call]) -> Any:
     # That of Keras cannot be called for bfloat16, nor on every backend for float16.
     if calls and all(call.dtype in ("float32", "float64") for call in calls):
-        return _by_default(slot, calls)
+        made: Any = slot.made
+        # Keras' has one factor, ours one that belongs to an activation besides.
+        plain = {**made.get_config(), "gain": made.factor}
+        plain = {n: v for n, v in plain.items() if n not in ("nonlinearity", "negative_slope")}
+        return _by_default(replace(slot, made=type(made).from_config(plain)), calls)
     return None
 
 

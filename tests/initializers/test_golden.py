@@ -49,6 +49,14 @@ NAMES = {
     "kerasinit>Zeros",
 }
 
+# Other names by which the classes are found; no file is written with them.
+ALIAS_NAMES = {
+    "kerasinit>KaimingNormal": "HeNormal",
+    "kerasinit>KaimingUniform": "HeUniform",
+    "kerasinit>XavierNormal": "GlorotNormal",
+    "kerasinit>XavierUniform": "GlorotUniform",
+}
+
 _FAN_FREE = {
     "seed": 1,
     "input_axes": None,
@@ -203,6 +211,7 @@ def test_the_registered_names_are_these_and_lead_to_our_classes(module):
 
 def test_every_class_has_its_name_here_and_every_public_class_is_in_the_table():
     names = {case.name for case in TABLE}
+    assert {f"kerasinit>{alias}": name for alias, name in ALIASES.items()} == ALIAS_NAMES
     assert {f"kerasinit>{name}" for name in names} == NAMES
     assert names | set(ALIASES) == set(initializers.__all__)
     assert set(initializers.__all__) <= set(kerasinit.__all__)
@@ -211,6 +220,23 @@ def test_every_class_has_its_name_here_and_every_public_class_is_in_the_table():
 @pytest.mark.parametrize("alias", ALIASES)
 def test_an_alias_is_the_class_itself(alias):
     assert getattr(kerasinit, alias) is getattr(kerasinit, ALIASES[alias])
+
+
+@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("alias", ALIAS_NAMES)
+def test_a_registered_alias_leads_to_the_class_by_every_way(module, alias):
+    kind = getattr(kerasinit, ALIAS_NAMES[alias])
+    named = {"class_name": alias, "config": {"seed": 1}}
+    for identifier in (alias, named, {**named, "registered_name": alias, "module": None}):
+        made = module.initializers.get(identifier)
+        assert type(made) is kind
+        layer = module.layers.Dense(3, kernel_initializer=identifier)
+        again = module.layers.Dense.from_config(layer.get_config())
+        assert type(again.kernel_initializer) is kind
+    # What is written is the class' own name.
+    assert module.saving.serialize_keras_object(made)["registered_name"] == (
+        f"kerasinit>{kind.__qualname__}"
+    )
 
 
 @pytest.mark.parametrize("module", [keras, tf_keras])

@@ -191,14 +191,14 @@ REWIND = (
 VERDICT = (
     Mutant(
         "a tie speaks for being greater",
-        "kerasinit/lottery/permutation.py",
+        "kerasinit/permutation.py",
         "self._p(self._means <= threshold + _UNIT / 2)",
         "self._p(self._means < threshold - _UNIT / 2)",
         ("tests/lottery/test_verdict.py",),
     ),
     Mutant(
         "confidence bounds are one subset too narrow",
-        "kerasinit/lottery/permutation.py",
+        "kerasinit/permutation.py",
         "self._means[rank - 1], self._means[-rank]",
         "self._means[rank], self._means[-rank - 1]",
         ("tests/lottery/test_verdict.py",),

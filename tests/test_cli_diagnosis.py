@@ -292,3 +292,72 @@ def test_what_cannot_be_compared_ends_with_code_2(ask, words, message):
 
     assert code == 2
     assert message in out + " ".join(err.split())
+    assert "Traceback" not in err
+
+
+MODULE = """
+import keras
+
+def raises():
+    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(units=FAULT)])
+
+class Own(keras.layers.Layer):
+    def call(self, x):
+        return x + FAULT
+
+def calls():
+    model = keras.Sequential([keras.Input((64,)), Own()])
+    model.compile("sgd", "mse")
+    return model
+"""
+
+
+@pytest.mark.parametrize("command", ["compare --initializers own --seeds 1", "lottery run"])
+@pytest.mark.parametrize(
+    ("fault", "last"),
+    [
+        ("int('ten')", "ValueError: invalid literal for int()"),
+        ("1 + 'ten'", "TypeError: unsupported operand"),
+        ("{}['ten']", "KeyError: 'ten'"),
+    ],
+)
+def test_an_error_of_the_users_own_code_comes_with_its_traceback(
+    ask, tmp_path, monkeypatch, command, fault, last
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"own_{abs(hash((command, fault)))}"
+    (tmp_path / f"{name}.py").write_text(MODULE.replace("FAULT", fault))
+    code, _, err = ask(f"{command} --model {name}:raises")
+
+    assert code == 2
+    assert err.splitlines()[0] == "Traceback (most recent call last):"
+    assert err.splitlines()[1].startswith(f'  File "{tmp_path / name}.py", line 5, in raises')
+    assert last in err
+    assert err.splitlines()[-1].startswith("kerasinit: ")
+    assert "kerasinit/" not in err
+
+
+def test_an_error_in_a_module_or_a_layer_of_the_users_comes_with_its_traceback(
+    ask, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_module.py").write_text("import no_such_module\n")
+    (tmp_path / "broken_layer.py").write_text(MODULE.replace("FAULT", "int('ten')"))
+
+    code, _, err = ask("compare --initializers own --seeds 1 --model broken_module:build")
+    assert code == 2
+    assert 'broken_module.py", line 1' in err
+    assert "Cannot import the module" in err
+    code, _, err = ask("compare --initializers own --seeds 1 --model broken_layer:calls")
+    assert code == 2
+    assert 'broken_layer.py", line 9, in call' in err
+    code, _, err = ask("compare --initializers own --seeds 1 --model not_there:build")
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_an_error_of_this_package_that_is_none_of_arguments_is_not_hidden(ask, monkeypatch):
+    monkeypatch.delattr("kerasinit.lottery.models.find")
+
+    with pytest.raises(AttributeError, match="find"):
+        ask("compare --initializers own")

@@ -109,7 +109,8 @@ def _compare(
 
     Args:
         initializers: names separated by commas, as in Zeros,RandomNormal:stddev=0.01,lsuv; also
-            within_layer, weight_norm, and own for the model's own
+            within_layer, weight_norm, recommend for what kerasinit recommends for the model, and
+            own for the model's own
         model: lenet-300-100, conv2, conv4, conv6, or package.module:function that returns a
             compiled model
         dataset: digits (offline), mnist or cifar10 (downloaded once), or FILE.npz with x_train,

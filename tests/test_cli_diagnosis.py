@@ -234,7 +234,7 @@ SMALL = "--steps 4 --seeds 1 --no-xla --batch-size 20"
 
 
 def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
-    names = "Zeros,VarianceScaling:scale=2.0,mode=fan_in,lsuv"
+    names = "Zeros,VarianceScaling:scale=2.0,mode=fan_in,lsuv,recommend"
     code, out, err = ask(f"compare --initializers {names} {SMALL} --html page.html --png c.png")
 
     assert code == 0
@@ -284,6 +284,8 @@ def test_a_comparison_is_printed_for_programs(ask):
         ("--initializers HeNormal --model lenet", "Unknown model"),
         ("--initializers HeNormal --dataset digit", "Did you mean 'digits'"),
         ("--initializers HeNormal --steps 0", "steps"),
+        ("--initializers ,HeNormal", "A choice is named by a string; got ''"),
+        ("--initializers recomend", "Did you mean 'recommend'"),
         ("", "required"),
     ],
 )

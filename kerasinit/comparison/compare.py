@@ -60,9 +60,11 @@ def compare(
               `kerasinit.rules.gpt2`;
             * ``"lsuv"``, ``"within_layer"`` or ``"weight_norm"``: see there; they look at up to
               256 of the examples to train on;
+            * ``"recommend"``: what `kerasinit.recommend` recommends for the model;
             * ``"own"``: the model as it was built.
 
-            What a choice does not set stays as ``build`` made it with the seed.
+            What a choice does not set stays as ``build`` made it with the seed; the result names
+            it.
         data: ``(x, y)``, arrays as the model and its loss take them (x may be a list or
             dictionary), or a `kerasinit.lottery.Dataset`, of which the training part is
             taken, or its name: ``"digits"``, ``"mnist"``, a ``.npz`` file.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FEWEST = next(n for n in range(1, 10) if 1 / math.comb(2 * n, n) <= 0.05)
 """With fewer seeds no choice can be told to be lost, see `kerasinit.comparison.racing`."""
 
+_NAMED = 4
+
 
 @dataclass(frozen=True)
 class Point:
@@ -130,11 +132,14 @@ class Choice:
         name: Its name.
         trainings: One for each seed.
         stop: Why it was stopped; None if it was trained to the end.
+        kept: The names of the variables that it leaves as ``build`` made them; none of `"own"`,
+            which is to leave all.
     """
 
     name: str
     trainings: tuple[Training, ...]
     stop: Stop | None = None
+    kept: tuple[str, ...] = ()
 
     def bands(self) -> tuple[Band, ...]:
         """Return median and range of the held-out loss over the seeds, step by step."""
@@ -278,7 +283,20 @@ class Comparison:
             lines.append(self._why_none())
         if self.saved:
             lines.append(f"{self.saved:.0%} of the steps were saved.")
-        return tuple(lines)
+        return (*lines, *self._kept())
+
+    def _kept(self) -> list[str]:
+        """Return what choices leave as it was built, in a sentence for all that leave the same."""
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for choice in self.choices:
+            if choice.kept:
+                alike.setdefault(choice.kept, []).append(choice.name)
+        lines = []
+        for kept, names in alike.items():
+            more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+            who = f"{names[0]} leaves" if len(names) == 1 else f"{', '.join(names)} leave"
+            lines.append(f"{who} as built: {', '.join(kept[:_NAMED])}{more}.")
+        return lines
 
     def _why_none(self) -> str:
         if not self.setting.stopping:
@@ -336,6 +354,7 @@ def _row(choice: Choice, target: float | None) -> dict[str, Any]:
     return {
         "name": choice.name,
         "stop": None if choice.stop is None else vars(choice.stop),
+        "kept": choice.kept,
         "steps": choice.steps,
         "start": vars(choice.start),
         "best": vars(choice.best),

@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import compare
+from kerasinit import compare, kerases, streams
 from kerasinit.comparison.choices import named
 from kerasinit.comparison.examples import examples_of
 from kerasinit.comparison.steps import Steps
@@ -154,7 +154,7 @@ def _subject(build=None, data=DATA):
 
 def _first(subject, choice, trial=0):
     ((name, checked),) = named({"it": choice}).items()
-    _, state = subject.begin(name, checked, trial)
+    _, state, _ = subject.begin(name, checked, trial)
     return {key: np.array(value) for key, value in state.items()}
 
 
@@ -187,6 +187,16 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
     )
     drawn = _first(subject, "weight_norm")
     assert not np.array_equal(drawn["dense/kernel"], centred["dense/kernel"])
+    recommended = _first(subject, "recommend")
+    model = subject.built(0)
+    for variable, value in own.items():
+        if not variable.startswith("optimizer/"):
+            kerases.named_variables(model)[variable].assign(value)
+    seed = streams.derive(0, "compare", "weights", 0)
+    kerasinit.reinitialize(model, kerasinit.recommend(model), seed)
+    for variable, value in zip(model.get_weights(), recommended.values(), strict=False):
+        np.testing.assert_array_equal(variable, value)
+    assert not np.array_equal(recommended["dense/kernel"], own["dense/kernel"])
     # What came before leaves no trace, and another seed has other values.
     for key, value in _first(subject, "own").items():
         np.testing.assert_array_equal(value, own[key])
@@ -194,9 +204,30 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
     assert not np.array_equal(_first(subject, "own", 1)["dense/kernel"], own["dense/kernel"])
 
 
+@pytest.mark.parametrize("kerase", KERASES)
+def test_what_a_choice_leaves_as_built_is_named(kerase):
+    build = builder(kerase, layers=[("BatchNormalization",)])
+    names = ["own", "HeNormal", "lsuv", "recommend", "within_layer"]
+    found = compare(build, [*names, "GlorotNormal"], DATA, seeds=1, **FEW)
+    statistics = [f"batch_normalization/moving_{what}" for what in ("mean", "variance")]
+    scales = ["batch_normalization/gamma", "batch_normalization/beta"]
+
+    assert found["own"].kept == ()
+    assert found["HeNormal"].kept == ("dense/bias", *scales, *statistics, "dense_1/bias")
+    assert found["GlorotNormal"].kept == found["HeNormal"].kept
+    assert set(found["lsuv"].kept) == set(found["HeNormal"].kept)
+    assert "dense/bias" not in found["within_layer"].kept
+    assert "dense/bias" not in found["recommend"].kept
+    said = " ".join(found.said())
+    assert "GlorotNormal" in said
+    assert " leave as built: dense/bias, batch_normalization/gamma, " in said
+    assert json.loads(found.to_json())["choices"][1]["kept"] == list(found["HeNormal"].kept)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["recomend"], "Did you mean 'recommend'"),
         (["HeNormall"], "Did you mean 'HeNormal'"),
         (["lsvu"], "Did you mean 'lsuv'"),
         (["HeNormal", "HeNormal"], "Two choices are called"),

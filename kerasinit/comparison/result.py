@@ -1,5 +1,6 @@
 """What a comparison of initializers found."""
 
+import functools
 import json
 import math
 import statistics
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerasinit import suggest
+from kerasinit.comparison.verdict import ALPHA, Verdict, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -243,25 +245,36 @@ class Comparison:
         )
 
     @property
-    def best(self) -> Choice | None:
-        """The choice with the least median of best losses; None if more than half diverged in all.
+    def leader(self) -> Choice | None:
+        """The choice with the lowest median of best losses; None if over half diverged in all.
 
-        Of equals the first.
+        Of equals the first. It need not be the best: see `verdict`.
         """
-        best = min(self.choices, key=lambda choice: choice.best.median)
-        return best if math.isfinite(best.best.median) else None
+        first = min(self.choices, key=lambda choice: choice.best.median)
+        return first if math.isfinite(first.best.median) else None
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """What the seeds show of the leader: a `kerasinit.comparison.verdict.Verdict`."""
+        losses = {choice.name: [one.best for one in choice.trainings] for choice in self.choices}
+        return verdict(losses, None if self.leader is None else self.leader.name)
+
+    @property
+    def best(self) -> Choice | None:
+        """The choice that is shown to be better than every other; None if none is."""
+        return None if self.verdict.best is None else self[self.verdict.best]
 
     @property
     def target(self) -> float | None:
         """The target loss.
 
-        If none was asked for, what the median seed of the best choice had reached after half
-        of the steps; None without a best choice.
+        If none was asked for, what the median seed of the leader had reached after half of the
+        steps; None without a leader.
         """
-        if self.wanted is not None or self.best is None:
+        if self.wanted is not None or self.leader is None:
             return self.wanted
         half = self.setting.steps / 2
-        return statistics.median(one.best_by(half) for one in self.best.trainings)
+        return statistics.median(one.best_by(half) for one in self.leader.trainings)
 
     @property
     def saved(self) -> float:
@@ -271,8 +284,7 @@ class Comparison:
 
     def said(self) -> tuple[str, ...]:
         """Return what there is to say beside the table, in sentences."""
-        best = self.best
-        lines = ["No choice trains." if best is None else f"Best: {best.name}."]
+        lines = list(self.verdict.said())
         lines += [
             f"{choice.name} was stopped at step {choice.stop.step} ({choice.stop.kind}): "
             f"{choice.stop.why}"
@@ -339,10 +351,16 @@ class Comparison:
 
     def to_json(self) -> str:
         """Return everything as JSON; numbers that are not finite become null."""
-        best, target = self.best, self.target
+        found, target = self.verdict, self.target
         content = {
             "setting": vars(self.setting),
-            "best": None if best is None else best.name,
+            "best": found.best,
+            "leader": found.leader,
+            "p": found.p,
+            "level": ALPHA,
+            "seeds_needed": found.seeds_needed,
+            "rivals": [vars(one) | {"seeds_needed": one.seeds_needed} for one in found.rivals],
+            "said": self.said(),
             "target": target,
             "saved": self.saved,
             "choices": [_row(choice, target) for choice in self.choices],

@@ -226,6 +226,30 @@ VERDICT = (
     ),
 )
 
+BEST = (
+    Mutant(
+        "the best of a comparison is found by one-sided tests",
+        "kerasinit/comparison/verdict.py",
+        "2 * Differences(ranks).p_greater(0)",
+        "Differences(ranks).p_greater(0)",
+        ("tests/comparison/test_verdict.py",),
+    ),
+    Mutant(
+        "the best of a comparison need beat one other only",
+        "kerasinit/comparison/verdict.py",
+        "all(one.beaten for one in self.rivals)",
+        "any(one.beaten for one in self.rivals)",
+        ("tests/comparison/test_verdict.py",),
+    ),
+    Mutant(
+        "a leader that diverged counts as even",
+        "kerasinit/comparison/verdict.py",
+        "0.0 if one == another else another - one",
+        "0.0 if one == another or one == float('inf') else another - one",
+        ("tests/comparison/test_verdict.py",),
+    ),
+)
+
 VERIFY = (
     Mutant(
         "values are compared and not bits",
@@ -418,6 +442,7 @@ MUTANTS = {
     "selection": SELECTION,
     "rewind": REWIND,
     "verdict": VERDICT,
+    "best": BEST,
     "verify": VERIFY,
     "resume": RESUME,
     "judge": JUDGE,

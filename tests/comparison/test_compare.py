@@ -25,7 +25,7 @@ SHORT = {"steps": 32, "batch_size": 20, "evaluate_every": 2, "xla": False}
 def digits():
     """A hopeless choice and two sound ones, on real data, with the loop that XLA compiles."""
     names = ["Zeros", "HeNormal", "lsuv"]
-    return compare("lenet-300-100", names, "digits", steps=80, evaluate_every=5)
+    return compare("lenet-300-100", names, "digits", steps=80, seeds=3, evaluate_every=5)
 
 
 def _losses(choice):
@@ -95,7 +95,7 @@ def test_a_hopeless_choice_is_stopped_early_and_a_sound_one_is_not(digits):
 def test_without_stopping_all_go_on_from_the_same_curve():
     names = ["Zeros", "HeNormal"]
     said = []
-    short = SHORT | {"steps": 64, "optimizer": "adam:learning_rate=0.05"}
+    short = SHORT | {"steps": 64, "seeds": 3, "optimizer": "adam:learning_rate=0.05"}
     stopped = compare(builder(), names, DATA, say=said.append, **short)
     whole = compare(builder(), names, DATA, stop=False, **short)
 
@@ -122,7 +122,7 @@ def test_two_seeds_cannot_tell_who_is_lost():
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_huge_learning_rate_diverges_in_every_seed():
     names = ["HeNormal", "GlorotUniform"]
-    found = compare(builder(), names, DATA, optimizer="sgd:learning_rate=1e30", **SHORT)
+    found = compare(builder(), names, DATA, optimizer="sgd:learning_rate=1e30", seeds=3, **SHORT)
 
     for choice in found.choices:
         assert choice.diverged == 1
@@ -243,7 +243,7 @@ def test_what_cannot_be_compared_is_refused_before_training(monkeypatch, given, 
     monkeypatch.setattr(Steps, "advance", None)
 
     with pytest.raises(ValueError, match=message):
-        compare(builder(), given, DATA, **SHORT)
+        compare(builder(), given, DATA, seeds=1, **SHORT)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,8 @@ def test_what_cannot_be_compared_is_refused_before_training(monkeypatch, given, 
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):
-    given = {"build": builder(), "initializers": ["own"], "data": DATA, **SHORT, **arguments}
+    given = {"build": builder(), "initializers": ["own"], "data": DATA, "seeds": 1, **SHORT}
+    given |= arguments
 
     with pytest.raises(error, match=message):
         compare(**given)

@@ -8,6 +8,7 @@ from kerasinit.fans import compute_fans
 from kerasinit.gains import Stability, gain, stability
 from kerasinit.initializers import (
     ICNR,
+    STFT,
     AlexNet,
     Bilinear,
     CentredNormal,
@@ -44,6 +45,8 @@ from kerasinit.initializers import (
     ZerO,
     Zeros,
 )
+from kerasinit.initializers.base import Initializer
+from kerasinit.initializers.serialization import deserialize, get, serialize
 from kerasinit.portable import portable
 from kerasinit.recommend import recommend
 from kerasinit.reinitialize import Rule, reinitialize
@@ -52,6 +55,7 @@ from kerasinit.signal_monitor import SignalMonitor
 
 __all__ = [
     "ICNR",
+    "STFT",
     "AlexNet",
     "Bilinear",
     "CentredNormal",
@@ -68,6 +72,7 @@ __all__ = [
     "HeNormal",
     "HeUniform",
     "Identity",
+    "Initializer",
     "KaimingNormal",
     "KaimingUniform",
     "LecunNormal",
@@ -92,14 +97,17 @@ __all__ = [
     "Zeros",
     "compare",
     "compute_fans",
+    "deserialize",
     "diagnose",
     "gain",
+    "get",
     "lsuv",
     "portable",
     "propagate_moments",
     "recommend",
     "reinitialize",
     "rules",
+    "serialize",
     "stability",
     "variables_in",
     "weight_norm",

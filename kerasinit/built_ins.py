@@ -7,7 +7,7 @@ table `_WAYS` below names every class of ours.
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -135,6 +135,16 @@ def _namesake(slot: Slot, calls: Sequence[Call]) -> Any:
     return slot.new(type(slot.made).__qualname__, slot.made.get_config())
 
 
+def _constant(slot: Slot, calls: Sequence[Call]) -> Any:
+    made: Any = slot.made
+    # Keras' own broadcast an array each in its way: they get the whole variable's values.
+    return None if isinstance(made.value, np.ndarray) else _namesake(slot, calls)
+
+
+def _stft(slot: Slot, calls: Sequence[Call]) -> Any:
+    return _namesake(slot, calls) if slot.kerase == "keras" else None  # tf_keras has none
+
+
 def _identity(slot: Slot, calls: Sequence[Call]) -> Any:
     made: Any = slot.made
     # That of Keras 3.15 has no get_config, so that a file forgets the gain.
@@ -144,7 +154,11 @@ def _identity(slot: Slot, calls: Sequence[Call]) -> Any:
 def _orthogonal(slot: Slot, calls: Sequence[Call]) -> Any:
     # That of Keras cannot be called for bfloat16, nor on every backend for float16.
     if calls and all(call.dtype in ("float32", "float64") for call in calls):
-        return _by_default(slot, calls)
+        made: Any = slot.made
+        # Keras' has one factor, ours one that belongs to an activation besides.
+        plain = {**made.get_config(), "gain": made.factor}
+        plain = {n: v for n, v in plain.items() if n not in ("nonlinearity", "negative_slope")}
+        return _by_default(replace(slot, made=type(made).from_config(plain)), calls)
     return None
 
 
@@ -220,7 +234,7 @@ _WAYS: dict[type, Callable[[Slot, Sequence[Call]], Any]] = {
     initializers.Bilinear: _none,
     initializers.CentredNormal: _none,
     initializers.Chrono: _none,
-    initializers.Constant: _namesake,
+    initializers.Constant: _constant,
     initializers.ConvOrthogonal: _none,
     initializers.ConvolutionAware: _none,
     initializers.DeltaOrthogonal: _none,
@@ -241,6 +255,7 @@ _WAYS: dict[type, Callable[[Slot, Sequence[Call]], Any]] = {
     initializers.PriorProbability: _prior,
     initializers.RandomNormal: _namesake,
     initializers.RandomUniform: _namesake,
+    initializers.STFT: _stft,
     initializers.Siren: _none,
     initializers.Sparse: _none,
     initializers.TruncatedNormal: _by_default,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from kerasinit import cli_diagnosis, cli_questions, terminal
+from kerasinit import cli_diagnosis, cli_errors, cli_questions, terminal
 from kerasinit.lottery import Experiment, digest, presets, report, run, verdict, verify
 from kerasinit.lottery.progress import ConsoleWatch
 from kerasinit.lottery.store import Store
@@ -24,6 +24,8 @@ _lottery = tyro.extras.SubcommandApp()
 _kerasinit = tyro.extras.SubcommandApp()
 _kerasinit.command(_lottery, name="lottery")
 _values = tyro.constructors.ConstructorRegistry()
+# What this package and those beneath it raise about arguments and files. All else is a fault.
+_ABOUT_WHAT_WAS_TYPED = (ValueError, TypeError, ArithmeticError, ImportError, OSError)
 
 
 @_values.primitive_rule
@@ -227,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code.
 
     0 is success; 2 says that something asked for cannot be done, which is written to
-    standard error; 130 that the user stopped it.
+    standard error, with a traceback if it comes out of code of the user's own, such as a function
+    that builds a model; 130 that the user stopped it.
 
     Args:
         arguments: The words after ``kerasinit``; those of the process by default.
@@ -240,8 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             words[2:] = presets.expand(words[2:])
         with _values:
             code = _kerasinit.cli(prog="kerasinit", args=words)
-    except (ValueError, ArithmeticError, ImportError, OSError) as error:
-        print(f"kerasinit: {error}", file=sys.stderr)
+    except Exception as error:
+        own = cli_errors.report(error)
+        if own is None and not isinstance(error, _ABOUT_WHAT_WAS_TYPED):
+            raise
+        print(f"{own or ''}kerasinit: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         kept = " What was finished is kept; the same command goes on."

@@ -234,13 +234,15 @@ SMALL = "--steps 4 --seeds 1 --no-xla --batch-size 20"
 
 
 def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
-    names = "Zeros,VarianceScaling:scale=2.0,mode=fan_in,lsuv"
+    names = "Zeros,VarianceScaling:scale=2.0,mode=fan_in,lsuv,recommend"
     code, out, err = ask(f"compare --initializers {names} {SMALL} --html page.html --png c.png")
 
     assert code == 0
     assert "VarianceScaling:scale=2.0,mode=fan_in" in out
     assert "4 steps of 20, 1 seed" in out
-    assert "Best: " in out
+    assert "No clear best: " in out
+    assert "It takes 6 seeds or more" in out
+    assert "leave as built: dense/bias, dense_1/bias, dense_2/bias." in " ".join(out.split())
     assert "step 4 of 4" in err
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
@@ -284,6 +286,8 @@ def test_a_comparison_is_printed_for_programs(ask):
         ("--initializers HeNormal --model lenet", "Unknown model"),
         ("--initializers HeNormal --dataset digit", "Did you mean 'digits'"),
         ("--initializers HeNormal --steps 0", "steps"),
+        ("--initializers ,HeNormal", "A choice is named by a string; got ''"),
+        ("--initializers recomend", "Did you mean 'recommend'"),
         ("", "required"),
     ],
 )
@@ -292,3 +296,72 @@ def test_what_cannot_be_compared_ends_with_code_2(ask, words, message):
 
     assert code == 2
     assert message in out + " ".join(err.split())
+    assert "Traceback" not in err
+
+
+MODULE = """
+import keras
+
+def raises():
+    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(units=FAULT)])
+
+class Own(keras.layers.Layer):
+    def call(self, x):
+        return x + FAULT
+
+def calls():
+    model = keras.Sequential([keras.Input((64,)), Own()])
+    model.compile("sgd", "mse")
+    return model
+"""
+
+
+@pytest.mark.parametrize("command", ["compare --initializers own --seeds 1", "lottery run"])
+@pytest.mark.parametrize(
+    ("fault", "last"),
+    [
+        ("int('ten')", "ValueError: invalid literal for int()"),
+        ("1 + 'ten'", "TypeError: unsupported operand"),
+        ("{}['ten']", "KeyError: 'ten'"),
+    ],
+)
+def test_an_error_of_the_users_own_code_comes_with_its_traceback(
+    ask, tmp_path, monkeypatch, command, fault, last
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"own_{abs(hash((command, fault)))}"
+    (tmp_path / f"{name}.py").write_text(MODULE.replace("FAULT", fault))
+    code, _, err = ask(f"{command} --model {name}:raises")
+
+    assert code == 2
+    assert err.splitlines()[0] == "Traceback (most recent call last):"
+    assert err.splitlines()[1].startswith(f'  File "{tmp_path / name}.py", line 5, in raises')
+    assert last in err
+    assert err.splitlines()[-1].startswith("kerasinit: ")
+    assert "kerasinit/" not in err
+
+
+def test_an_error_in_a_module_or_a_layer_of_the_users_comes_with_its_traceback(
+    ask, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_module.py").write_text("import no_such_module\n")
+    (tmp_path / "broken_layer.py").write_text(MODULE.replace("FAULT", "int('ten')"))
+
+    code, _, err = ask("compare --initializers own --seeds 1 --model broken_module:build")
+    assert code == 2
+    assert 'broken_module.py", line 1' in err
+    assert "Cannot import the module" in err
+    code, _, err = ask("compare --initializers own --seeds 1 --model broken_layer:calls")
+    assert code == 2
+    assert 'broken_layer.py", line 9, in call' in err
+    code, _, err = ask("compare --initializers own --seeds 1 --model not_there:build")
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_an_error_of_this_package_that_is_none_of_arguments_is_not_hidden(ask, monkeypatch):
+    monkeypatch.delattr("kerasinit.lottery.models.find")
+
+    with pytest.raises(AttributeError, match="find"):
+        ask("compare --initializers own")

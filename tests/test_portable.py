@@ -178,7 +178,13 @@ def test_what_draws_nothing_starts_from_the_same_values_without_kerasinit(saved,
     assert {"FromModel", "WinningTicket", "Zeros"} <= {case.name for case in cases}
     for case in cases:
         variable = case.place.variable(copy.get_layer(case.name))
-        assert anew[places[id(variable)]] == case.fixed()(case.shape).tobytes(), case.name
+        values = case.fixed()(case.shape)
+        if case.name == "STFT" and kerase == "keras":
+            # That of Keras computes in float32, where ours only rounds to it.
+            theirs = np.frombuffer(anew[places[id(variable)]], np.float32).reshape(values.shape)
+            np.testing.assert_allclose(theirs, values, rtol=0, atol=1e-6)
+            continue
+        assert anew[places[id(variable)]] == values.tobytes(), case.name
 
 
 @pytest.mark.parametrize("kerase", KERASES)

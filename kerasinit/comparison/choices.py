@@ -1,16 +1,21 @@
-"""What is compared: names, initializers, rules and methods that look at a batch."""
+"""What is compared: names, initializers, rules, recommendations, and methods that use a batch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tf_keras
 
-from kerasinit import initializers, suggest
+from kerasinit import initializers, kerases, suggest
 from kerasinit.data_dependent import lsuv, weight_norm, within_layer
 from kerasinit.initializers import identifiers
+from kerasinit.kernels import parts
 from kerasinit.placement import OWN
+from kerasinit.recommend import recommend
 from kerasinit.reinitialize import Rule, reinitialize
+
+RECOMMEND = "recommend"
 
 FROM_BATCH = {
     "lsuv": lambda model, batch, seed: lsuv(model, batch, seed=seed),
@@ -52,7 +57,7 @@ def named(given: Any) -> dict[str, Any]:
     return choices
 
 
-def begin(name: str, choice: Any, model: Any, batch: Any, seed: int) -> None:
+def begin(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[str, ...]:
     """Give a model, as it was built, the first values that a choice stands for.
 
     Args:
@@ -62,21 +67,31 @@ def begin(name: str, choice: Any, model: Any, batch: Any, seed: int) -> None:
         batch: What the methods that look at one look at.
         seed: The origin of what is drawn.
 
+    Returns:
+        The structural names of the variables that it leaves as they were built; none for
+        ``"own"``, which is to leave all.
+
     Raises:
         ValueError: If the choice does nothing to this model, or cannot be applied.
         TypeError: If rules are of a wrong type.
     """
     if choice == OWN:
-        return
+        return ()
     try:
-        if isinstance(choice, str):
+        if isinstance(choice, str) and choice in FROM_BATCH:
+            before = {part.name: kerases.read(part.variable) for part in parts(model)}
             FROM_BATCH[choice](model, batch, seed)
-            return
-        report = reinitialize(model, choice, seed)
+            after = {part.name: kerases.read(part.variable) for part in parts(model)}
+            return tuple(n for n, old in before.items() if np.array_equal(old, after[n]))
+        rules: Any = choice
+        if isinstance(choice, str):
+            rules = recommend(model)
+        report = reinitialize(model, rules, seed)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
     if not report.changed:
         raise ValueError(f"{name}: no variable of the model fits, so it would change nothing.")
+    return tuple(report.kept)
 
 
 def _name_of(given: Any) -> str:
@@ -94,13 +109,16 @@ def _name_of(given: Any) -> str:
 def _text_of(initializer: Any) -> str:
     """Return an initializer as a command line names it, without what is as it would be anyway."""
     kind = type(initializer)
+    config = initializer.get_config()
+    if any(isinstance(value, dict) for value in config.values()):
+        return repr(initializer)  # no command line can name an array
     try:
         usual = kind().get_config()
     except TypeError:  # it has arguments without defaults
         usual = {}
     said = [
         f"{key}={value}"
-        for key, value in initializer.get_config().items()
+        for key, value in config.items()
         # Each variable gets a seed of its own.
         if key != "seed" and (key not in usual or usual[key] != value)
     ]
@@ -108,12 +126,12 @@ def _text_of(initializer: Any) -> str:
 
 
 def _checked(name: str, given: Any) -> Any:
-    """Return a choice as ``"own"``, a name in `FROM_BATCH`, or rules."""
+    """Return a choice as ``"own"``, ``"recommend"``, a name in `FROM_BATCH`, or rules."""
     if isinstance(given, str):
-        if given == OWN or given in FROM_BATCH:
+        if given in (OWN, RECOMMEND, *FROM_BATCH):
             return given
         kind, _ = identifiers.split(given.removeprefix("kerasinit>"))
-        known = [*initializers.__all__, OWN, *FROM_BATCH]
+        known = [*initializers.__all__, OWN, RECOMMEND, *FROM_BATCH]
         if kind not in initializers.__all__:
             raise suggest.unknown("initializer or method", kind, known)
         given = identifiers.parse(given)
@@ -129,5 +147,5 @@ def _checked(name: str, given: Any) -> Any:
         return given
     raise TypeError(
         f"{name}: expected an initializer or the name of one, rules for reinitialize, or one of "
-        f"{', '.join(sorted([OWN, *FROM_BATCH]))}; got {given!r}."
+        f"{', '.join(sorted([OWN, RECOMMEND, *FROM_BATCH]))}; got {given!r}."
     )

@@ -18,7 +18,7 @@ def compare(
     data: "tuple[Any, Any] | Dataset | str",
     *,
     steps: int = 1000,
-    seeds: int = 3,
+    seeds: int = 6,
     batch_size: int = 60,
     evaluate_every: int | None = None,
     target: float | None = None,
@@ -29,7 +29,7 @@ def compare(
     xla: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Train each of several initializers with several seeds, and say which trains best.
+    """Train each of several initializers with several seeds, and say whether one is the best.
 
     Theory says what is sound at the first step; whether it matters after a thousand, only
     training tells. All choices get the same number of steps on the same batches with the
@@ -38,10 +38,18 @@ def compare(
     they set, and draw from the same streams. The same call gives the same numbers, bit for
     bit, on one machine.
 
+    A choice is called the best only if the seeds show that it is better than every other: by
+    exact paired tests, at a level of 0.05 (`kerasinit.comparison.verdict` has the test, and why
+    it needs no correction for the number of choices). That takes six seeds or more. Otherwise the
+    result says that there is no clear best, and how many seeds would settle it if others differ
+    as these do. A training that diverges counts as worse than any that does not. To add seeds
+    until there is a best is no test: decide on their number before, or start again with others.
+
     A choice that is clearly lost is stopped before the end: it needs more than four times the
     leader's steps, and is not about to catch up, at two looks in a row; never with fewer than
     three seeds. `kerasinit.comparison.racing` has the rule and what it cannot see. The result
-    says who was stopped when and why, and how many of the steps that saved.
+    says who was stopped when and why, and how many of the steps that saved. A choice that was
+    stopped counts with the lowest losses that it had by then.
 
     In memory there is a copy of the weights and the optimizer's state for each training that
     still runs. Random layers of tf_keras hide their state, so each of their trainings has a
@@ -60,17 +68,19 @@ def compare(
               `kerasinit.rules.gpt2`;
             * ``"lsuv"``, ``"within_layer"`` or ``"weight_norm"``: see there; they look at up to
               256 of the examples to train on;
+            * ``"recommend"``: what `kerasinit.recommend` recommends for the model;
             * ``"own"``: the model as it was built.
 
-            What a choice does not set stays as ``build`` made it with the seed.
+            What a choice does not set stays as ``build`` made it with the seed; the result names
+            it.
         data: ``(x, y)``, arrays as the model and its loss take them (x may be a list or
             dictionary), or a `kerasinit.lottery.Dataset`, of which the training part is
             taken, or its name: ``"digits"``, ``"mnist"``, a ``.npz`` file.
         steps: Optimizer steps of each training.
-        seeds: How many seeds.
+        seeds: How many seeds; six by default, the fewest with which one can be the best.
         batch_size: Examples in a step.
         evaluate_every: Steps between two measurements; a fortieth of all by default.
-        target: A loss to count the steps to. By default what the median seed of the best
+        target: A loss to count the steps to. By default what the median seed of the leading
             choice has reached after half of the steps.
         validation: How many examples are held out, on which the loss is measured; a sixth, at
             most 5,000, by default.
@@ -102,7 +112,8 @@ def compare(
     ('HeNormal', 'lost', 50)
 
     Reference:
-        Karnin, Koren and Somekh, 2013, "Almost optimal exploration in multi-armed bandits";
+        Hung and Fithian, 2019, "Rank verification for exponential families" (what may be called
+        best); Karnin, Koren and Somekh, 2013, "Almost optimal exploration in multi-armed bandits";
         Jamieson and Talwalkar, 2016, "Non-stochastic best arm identification and hyperparameter
         optimization", stop the worse half at each look, however little worse; here only
         what is lost goes.

@@ -8,9 +8,17 @@ from kerasinit.markup import Markup, element, grid, joined
 
 if TYPE_CHECKING:
     from kerasinit.comparison.result import Comparison
+    from kerasinit.comparison.verdict import Rival
 
 # What the page may load: nothing but what is in it.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_BEST = (
+    "Best is a choice that is shown to be better than every other: by two-sided exact "
+    "signed-rank tests of the least losses, paired by seed, each at a level of 0.05. A seed that "
+    "diverged ranks as worst; a choice that was stopped counts with the least loss that it had by "
+    "then. Only the seeds are sampled: another network, data set or learning rate is another "
+    "question."
+)
 _LOST = (
     "Lost is a choice that at two looks in a row, an eighth of the steps apart, (1) needs more "
     "than four times the leader's steps: the least loss that any of its seeds has had is above "
@@ -55,7 +63,7 @@ def page(comparison: "Comparison") -> str:
             _choices(comparison),
             element("h2", "How to read it"),
             element("p", _setting(comparison)),
-            *(element("p", text) for text in (_LOST, _DIVERGED)),
+            *(element("p", text) for text in (_BEST, _LOST, _DIVERGED)),
             _trainings(comparison),
         ),
     )
@@ -92,17 +100,25 @@ def _choices(comparison: "Comparison") -> Markup:
         "reached it\n(seeds)",
         "diverged\n(seeds)",
         "steps\ntrained",
+        "behind the\nleader (seeds)",
+        "p",
     ]
+    rivals = {one.name: one for one in comparison.verdict.rivals}
     lines: list[list[object]] = [
         [
             element("strong", choice.name) if choice is best else choice.name,
             table.spread(choice.start),
             *table.cells(choice, target),
+            *_against(rivals.get(choice.name), len(choice.trainings)),
         ]
         for choice in comparison.choices
     ]
     label = f"Loss of {comparison.setting.held_out} held-out examples{table.how(comparison)}"
     return joined(element("h2", "Choices"), grid(heads, lines, label))
+
+
+def _against(rival: "Rival | None", seeds: int) -> tuple[str, str]:
+    return ("", "") if rival is None else (f"{rival.ahead}/{seeds}", f"{rival.p:.2g}")
 
 
 def _setting(comparison: "Comparison") -> str:

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from kerasinit.comparison.result import Comparison
+    from kerasinit.comparison.result import Choice, Comparison
 
 _LINES = ("-", "--", ":", "-.")
 # Losses above this many times the largest at step 0 would squeeze all others together.
@@ -62,7 +62,7 @@ def draw(axes: "Axes", comparison: "Comparison") -> None:
             markersize=4,
             markevery=max(1, len(steps) // 8),
             linewidth=1.3,
-            label=plots.literal(choice.name) + (f" ({choice.stop.kind})" if choice.stop else ""),
+            label=plots.literal(choice.name) + _note(choice, comparison),
         )
         axes.fill_between(
             steps,
@@ -99,6 +99,12 @@ def draw(axes: "Axes", comparison: "Comparison") -> None:
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(plots.FAINT)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _note(choice: "Choice", comparison: "Comparison") -> str:
+    if choice.stop is not None:
+        return f" ({choice.stop.kind})"
+    return " (best)" if choice is comparison.best else ""
 
 
 def _drawable(loss: float) -> float:

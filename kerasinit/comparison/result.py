@@ -1,5 +1,6 @@
 """What a comparison of initializers found."""
 
+import functools
 import json
 import math
 import statistics
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerasinit import suggest
+from kerasinit.comparison.verdict import ALPHA, Verdict, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 FEWEST = next(n for n in range(1, 10) if 1 / math.comb(2 * n, n) <= 0.05)
 """With fewer seeds no choice can be told to be lost, see `kerasinit.comparison.racing`."""
+
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,14 @@ class Choice:
         name: Its name.
         trainings: One for each seed.
         stop: Why it was stopped; None if it was trained to the end.
+        kept: The names of the variables that it leaves as ``build`` made them; none of `"own"`,
+            which is to leave all.
     """
 
     name: str
     trainings: tuple[Training, ...]
     stop: Stop | None = None
+    kept: tuple[str, ...] = ()
 
     def bands(self) -> tuple[Band, ...]:
         """Return median and range of the held-out loss over the seeds, step by step."""
@@ -238,25 +245,36 @@ class Comparison:
         )
 
     @property
-    def best(self) -> Choice | None:
-        """The choice with the least median of best losses; None if more than half diverged in all.
+    def leader(self) -> Choice | None:
+        """The choice with the lowest median of best losses; None if over half diverged in all.
 
-        Of equals the first.
+        Of equals the first. It need not be the best: see `verdict`.
         """
-        best = min(self.choices, key=lambda choice: choice.best.median)
-        return best if math.isfinite(best.best.median) else None
+        first = min(self.choices, key=lambda choice: choice.best.median)
+        return first if math.isfinite(first.best.median) else None
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """What the seeds show of the leader: a `kerasinit.comparison.verdict.Verdict`."""
+        losses = {choice.name: [one.best for one in choice.trainings] for choice in self.choices}
+        return verdict(losses, None if self.leader is None else self.leader.name)
+
+    @property
+    def best(self) -> Choice | None:
+        """The choice that is shown to be better than every other; None if none is."""
+        return None if self.verdict.best is None else self[self.verdict.best]
 
     @property
     def target(self) -> float | None:
         """The target loss.
 
-        If none was asked for, what the median seed of the best choice had reached after half
-        of the steps; None without a best choice.
+        If none was asked for, what the median seed of the leader had reached after half of the
+        steps; None without a leader.
         """
-        if self.wanted is not None or self.best is None:
+        if self.wanted is not None or self.leader is None:
             return self.wanted
         half = self.setting.steps / 2
-        return statistics.median(one.best_by(half) for one in self.best.trainings)
+        return statistics.median(one.best_by(half) for one in self.leader.trainings)
 
     @property
     def saved(self) -> float:
@@ -266,8 +284,7 @@ class Comparison:
 
     def said(self) -> tuple[str, ...]:
         """Return what there is to say beside the table, in sentences."""
-        best = self.best
-        lines = ["No choice trains." if best is None else f"Best: {best.name}."]
+        lines = list(self.verdict.said())
         lines += [
             f"{choice.name} was stopped at step {choice.stop.step} ({choice.stop.kind}): "
             f"{choice.stop.why}"
@@ -278,7 +295,20 @@ class Comparison:
             lines.append(self._why_none())
         if self.saved:
             lines.append(f"{self.saved:.0%} of the steps were saved.")
-        return tuple(lines)
+        return (*lines, *self._kept())
+
+    def _kept(self) -> list[str]:
+        """Return what choices leave as it was built, in a sentence for all that leave the same."""
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for choice in self.choices:
+            if choice.kept:
+                alike.setdefault(choice.kept, []).append(choice.name)
+        lines = []
+        for kept, names in alike.items():
+            more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+            who = f"{names[0]} leaves" if len(names) == 1 else f"{', '.join(names)} leave"
+            lines.append(f"{who} as built: {', '.join(kept[:_NAMED])}{more}.")
+        return lines
 
     def _why_none(self) -> str:
         if not self.setting.stopping:
@@ -321,10 +351,16 @@ class Comparison:
 
     def to_json(self) -> str:
         """Return everything as JSON; numbers that are not finite become null."""
-        best, target = self.best, self.target
+        found, target = self.verdict, self.target
         content = {
             "setting": vars(self.setting),
-            "best": None if best is None else best.name,
+            "best": found.best,
+            "leader": found.leader,
+            "p": found.p,
+            "level": ALPHA,
+            "seeds_needed": found.seeds_needed,
+            "rivals": [vars(one) | {"seeds_needed": one.seeds_needed} for one in found.rivals],
+            "said": self.said(),
             "target": target,
             "saved": self.saved,
             "choices": [_row(choice, target) for choice in self.choices],
@@ -336,6 +372,7 @@ def _row(choice: Choice, target: float | None) -> dict[str, Any]:
     return {
         "name": choice.name,
         "stop": None if choice.stop is None else vars(choice.stop),
+        "kept": choice.kept,
         "steps": choice.steps,
         "start": vars(choice.start),
         "best": vars(choice.best),

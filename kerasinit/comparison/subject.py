@@ -85,8 +85,8 @@ class Subject:
         _require_loss(model, self._fitting, label)
         return model
 
-    def begin(self, name: str, choice: Any, trial: int) -> tuple[Steps, State]:
-        """Return a loop, and the state in which a choice begins with a seed.
+    def begin(self, name: str, choice: Any, trial: int) -> tuple[Steps, State, tuple[str, ...]]:
+        """Return a loop, the state in which a choice begins with a seed, and what it left as built.
 
         The loop is the same one for all where a state is all that a training depends on, so
         that it is compiled once.
@@ -108,8 +108,8 @@ class Subject:
         size = min(_BATCH, self.size)
         batch, _ = self._fitting.at(random.choice(self._training, size, replace=False))
         drawn = streams.derive(self._seed, "compare", "weights", trial)
-        choices.begin(name, choice, steps.model, batch, drawn)
-        return steps, steps.state()
+        kept = choices.begin(name, choice, steps.model, batch, drawn)
+        return steps, steps.state(), kept
 
     def _base(self, trial: int) -> State:
         """Return the values that the build function gives the variables with a seed."""

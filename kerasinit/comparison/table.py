@@ -18,6 +18,8 @@ _WIDTH = 80
 def table(comparison: "Comparison") -> Table:
     """Return a line for each choice: its best loss, its steps to the target, what diverged.
 
+    A star marks the best choice, if there is one.
+
     Args:
         comparison: What is to be shown.
     """
@@ -49,10 +51,10 @@ def how(comparison: "Comparison") -> str:
     words = ", median and range of the seeds' least losses." if several else "."
     if any(choice.stop for choice in comparison.choices):
         words += " !: stopped early."
-    target, best = comparison.target, comparison.best
-    if comparison.wanted is None and target is not None and best is not None:
+    target, leader = comparison.target, comparison.leader
+    if comparison.wanted is None and target is not None and leader is not None:
         words += (
-            f" {target:.4g} is what {best.name} has "
+            f" {target:.4g} is what {leader.name} has "
             f"{'in the median ' if several else ''}after half of the steps."
         )
     return words

@@ -20,6 +20,7 @@ class _Course:
     trial: int
     loop: Steps
     state: State
+    kept: tuple[str, ...]
     order: Order
     points: list[Point] = field(default_factory=list)
 
@@ -95,7 +96,7 @@ def race(
         if not running:
             break
     return tuple(
-        Choice(name, tuple(one.training for one in some), stops.get(name))
+        Choice(name, tuple(one.training for one in some), stops.get(name), some[0].kept)
         for name, some in courses.items()
     )
 

@@ -8,6 +8,7 @@ from kerasinit.initializers.networks import AlexNet, Siren
 from kerasinit.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
 from kerasinit.initializers.sparse import Sparse
+from kerasinit.initializers.stft import STFT
 from kerasinit.initializers.structured import ConvolutionAware, Dirac, ZerO
 from kerasinit.initializers.transfer import FromModel, WinningTicket
 from kerasinit.initializers.upsampling import ICNR, Bilinear
@@ -27,6 +28,7 @@ from kerasinit.initializers.variance_scaling import (
 
 __all__ = [
     "ICNR",
+    "STFT",
     "AlexNet",
     "Bilinear",
     "CentredNormal",

@@ -44,20 +44,61 @@ def registered(cls: _Class) -> _Class:
     return cls
 
 
+def alias(cls: _Class, name: str) -> _Class:
+    """Let both Kerases find a class under another name, too, as ``kerasinit>Name``.
+
+    Files are still written with the class' own. An alias is for ever, like any registered name.
+
+    Args:
+        cls: A registered class.
+        name: The other name.
+
+    Returns:
+        The class itself.
+    """
+    for library in (keras, tf_keras):
+        # To register a class a second time would change the name that files are written with.
+        library.saving.get_custom_objects()[f"{PACKAGE}>{name}"] = cls
+    return cls
+
+
 class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initializer, abc.ABC):
     """Base class of all initializers, for Keras 3 and tf_keras alike.
 
-    To make one of your own, write `_values`, and a `get_config` if the constructor
-    takes arguments.
+    To write a custom one that works in both, extend it and define
+
+    * ``_values(self, shape, dtype)``, which returns the values of a whole tensor as a NumPy array.
+      Both arguments are checked: a tuple of whole numbers and a NumPy dtype. Different kinds of
+      shapes and dtypes, tf_keras' partitions and what each Keras expects as a result are taken
+      care of here. It must not change anything on ``self``.
+    * ``get_config(self)``, if the constructor takes arguments: these, as plain JSON.
+
+    Register the class with each Keras that is to load files with it (an ``.h5`` file of tf_keras
+    has bare class names and needs ``custom_objects={"Ramp": Ramp}`` all the same). To draw
+    random numbers, extend a class that draws, such as `kerasinit.RandomNormal`, and change what
+    its ``_values`` returns.
 
     Example:
-    >>> import numpy as np
-    >>> class Half(Initializer):
+    >>> import keras, kerasinit, numpy as np, tf_keras
+    >>> @keras.saving.register_keras_serializable("my_package")
+    ... @tf_keras.saving.register_keras_serializable("my_package")
+    ... class Ramp(kerasinit.Initializer):
+    ...     def __init__(self, end=1.0):
+    ...         self.end = end
+    ...
+    ...     def get_config(self):
+    ...         return {"end": self.end}
+    ...
     ...     def _values(self, shape, dtype):
-    ...         return np.full(shape, 0.5, dtype)
-    >>> Half()((2, 3))
-    array([[0.5, 0.5, 0.5],
-           [0.5, 0.5, 0.5]], dtype=float32)
+    ...         return np.broadcast_to(np.linspace(0, self.end, shape[-1]), shape).astype(dtype)
+    >>> Ramp()((2, 3))
+    array([[0. , 0.5, 1. ],
+           [0. , 0.5, 1. ]], dtype=float32)
+    >>> for library in (keras, tf_keras):
+    ...     layer = library.layers.Dense(3, kernel_initializer=Ramp(2.0))
+    ...     type(layer).from_config(layer.get_config()).kernel_initializer
+    Ramp(end=2.0)
+    Ramp(end=2.0)
     """
 
     # Whether the values have fractions, which integer and boolean dtypes would drop.

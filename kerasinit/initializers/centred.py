@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from kerasinit.gains import gain as gain_of
 from kerasinit.initializers.base import registered
+from kerasinit.initializers.nonlinearity import gain_for
 from kerasinit.initializers.sampling import Stream
 from kerasinit.initializers.variance_scaling import LecunNormal
 
@@ -55,10 +55,7 @@ class CentredNormal(LecunNormal):
     _distribution = "untruncated_normal"
 
     def _scale_of_nonlinearity(self) -> float:
-        if self.nonlinearity is None and self.negative_slope is None:
-            return 1.0
-        nonlinearity = "leaky_relu" if self.nonlinearity is None else self.nonlinearity
-        return gain_of(nonlinearity, "centred", self.negative_slope) ** 2
+        return gain_for(self.nonlinearity, self.negative_slope, "centred") ** 2
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         axes = self.input_axes

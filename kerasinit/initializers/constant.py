@@ -1,12 +1,11 @@
 """Initializers that draw nothing: zeros, ones, a constant, the identity."""
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
-from kerasinit.initializers import memory
+from kerasinit.initializers import arrays, memory
 from kerasinit.initializers.base import Initializer, checked_number, registered
 from kerasinit.initializers.taps import centre_tap, checked_kernel
 
@@ -47,41 +46,72 @@ class Ones(Initializer):
 
 @registered
 class Constant(Initializer):
-    """One value everywhere.
+    """One value everywhere, or the values of an array.
 
-    For instance a bias at the log-odds of a rare class, so that training does not
-    begin by learning how rare it is.
+    One value, for instance a bias at the log-odds of a rare class, so that training does
+    not begin by learning how rare it is. An array, for instance a table of word vectors; it is
+    written into the files of a model as text, exactly, of up to 20 bytes for each value. For
+    large ones see `FromModel`, which keeps only where they come from.
 
     Args:
-        value: A number or a boolean. It must suit the dtype of the tensor: no
-            fraction in an integer tensor.
+        value: A number or a boolean; or an array, tensor, variable or nested list of them, which
+            is copied. It must suit the dtype of the variable: no fraction in an integer one.
+        broadcast: Whether an array may have another shape than the variable, if it becomes that
+            shape by NumPy's rules, as in Keras (default): one value for each unit fills a matrix
+            row by row. With False its shape must be the variable's. A single number fills any.
 
     Raises:
-        TypeError: If the value is not a number.
-        ValueError: If, at a call, the dtype cannot hold the value.
+        TypeError: If the value is no number and no array of numbers.
+        ValueError: If the array is empty or, at a call, does not fit the shape, or the dtype
+            cannot hold a value.
 
     Example:
     >>> Constant(0.5)((3,))
     array([0.5, 0.5, 0.5], dtype=float32)
+    >>> Constant([[1, 2], [3, 4]])((2, 2))
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
     """
 
-    def __init__(self, value: float = 0.0):
-        if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
-            value = value.item()
-        if not isinstance(value, numbers.Real):
-            raise TypeError(
-                f"Constant got value={value!r}; expected one number. To start a variable from "
-                f"an array, pass the array itself as the initializer (Keras 3), or call "
-                f"`set_weights` on the built layer."
-            )
-        self.value = value if isinstance(value, bool | int) else float(value)
+    def __init__(self, value: Any = 0.0, broadcast: bool = True):
+        if not isinstance(broadcast, bool):
+            raise TypeError(f"Constant got broadcast={broadcast!r}; expected True or False.")
+        self.value = arrays.checked(self, value)
+        self.broadcast = broadcast
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
-        return {"value": self.value}
+        config = {"value": arrays.to_json(self.value)}
+        # Only where it is given: earlier releases, which read the rest, do not know it.
+        return config if self.broadcast else {**config, "broadcast": False}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Constant":
+        """Return an initializer from its constructor's arguments as plain JSON."""
+        return cls(**{**config, "value": arrays.from_json(config.get("value", 0.0))})
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return memory.full(shape, dtype, held(self, self.value, dtype))
+        if not isinstance(self.value, np.ndarray):
+            return memory.full(shape, dtype, held(self, self.value, dtype))
+        given = self.value.shape
+        if not self.broadcast and given != shape:
+            raise ValueError(
+                f"Expected `shape` to be {given}, that of the array of {self!r}; got {shape}."
+            )
+        values = arrays.cast(self, self.value, dtype)
+        try:
+            return np.array(np.broadcast_to(values, shape))
+        except ValueError:
+            raise ValueError(
+                f"{self!r} has an array of shape {given}, which does not fit a variable of shape "
+                f"{shape}: expected that shape, or one that NumPy broadcasts to it."
+            ) from None
+
+    def __repr__(self) -> str:
+        if not isinstance(self.value, np.ndarray):
+            return super().__repr__()
+        shown = f"value=<{self.value.dtype.name} array of shape {self.value.shape}>"
+        return f"{type(self).__qualname__}({shown}{'' if self.broadcast else ', broadcast=False'})"
 
 
 @registered

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerasinit.fans import axes_by_role
@@ -15,19 +16,40 @@ from kerasinit.initializers.base import (
     checked_number,
     registered,
 )
+from kerasinit.initializers.nonlinearity import checked_nonlinearity, gain_for
 from kerasinit.initializers.sampling import Stream
 
 
 class _Gained(RandomInitializer):
-    """What these classes share: a factor."""
+    """What these classes share: a factor, and the activation that it compensates for."""
 
-    def __init__(self, gain: float = 1.0, seed: Seed = None):
+    def __init__(
+        self,
+        gain: float = 1.0,
+        seed: Seed = None,
+        *,
+        nonlinearity: Any = None,
+        negative_slope: float | None = None,
+    ):
         super().__init__(seed)
         self.gain = checked_number(self, "gain", gain)
+        self.nonlinearity = checked_nonlinearity(nonlinearity)
+        self.negative_slope = negative_slope
+        if negative_slope is not None:
+            self.negative_slope = checked_number(self, "negative_slope", negative_slope)
+        # What Q is multiplied by. Now rather than at the first call, so that what has no gain is
+        # refused here.
+        self.factor = self.gain * gain_for(self.nonlinearity, self.negative_slope)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
-        return {"gain": self.gain, **super().get_config()}
+        config = {"gain": self.gain, **super().get_config()}
+        # Only where they are given: earlier releases, which read the rest, do not know them.
+        if self.nonlinearity is not None:
+            config["nonlinearity"] = keras.saving.serialize_keras_object(self.nonlinearity)
+        if self.negative_slope is not None:
+            config["negative_slope"] = self.negative_slope
+        return config
 
 
 @registered
@@ -41,9 +63,10 @@ class Orthogonal(_Gained):
     is made a matrix with orthonormal columns, which does not keep the length of an image;
     `ConvOrthogonal` does.
 
-    Formula: ``w = gain * Q``, where ``Q`` is uniform (Haar) among the matrices with
-    ``Q^T Q = I`` (rows >= columns) or ``Q Q^T = I``. Without axes, a tensor of rank above 2
-    is taken as the matrix whose rows are all axes but the last, as in Keras.
+    Formula: ``w = gain g Q``, where ``g`` is the gain of the ``nonlinearity`` (`kerasinit.gain`;
+    1 without one) and ``Q`` is uniform (Haar) among the matrices with ``Q^T Q = I`` (rows >=
+    columns) or ``Q Q^T = I``. Without axes, a tensor of rank above 2 is taken as the matrix
+    whose rows are all axes but the last, as in Keras.
 
     ``Q`` is a product of random reflections, multiplied by LAPACK: from one version of it to
     the next the values may differ in the last digits of float32.
@@ -60,12 +83,16 @@ class Orthogonal(_Gained):
         output_axes: Axes that the result keeps, the columns: here ``[1, 2]`` and ``[2]``.
             Axes that are in neither list number kernels that do not meet, such as heads or
             experts: each of these is an orthogonal matrix of its own.
+        nonlinearity: The activation whose gain is to be compensated for, as in
+            `VarianceScaling`; none by default. Its gain and ``gain`` are multiplied.
+        negative_slope: Slope of the activation for negative inputs, where it is a leaky relu;
+            given alone it stands for ``nonlinearity="leaky_relu"``.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If the gain is not finite, the seed negative, only one of the two lists
-            of axes given or, at a call, the shape of a rank below 2 (without axes) or
-            without an axis that is named.
+        ValueError: If the gain is not finite, the activation unknown or without a gain, the seed
+            negative, only one of the two lists of axes given or, at a call, the shape of a rank
+            below 2 (without axes) or without an axis that is named.
 
     Example:
     >>> import numpy as np
@@ -90,8 +117,11 @@ class Orthogonal(_Gained):
         seed: Seed = None,
         input_axes: Iterable[int] | None = None,
         output_axes: Iterable[int] | None = None,
+        *,
+        nonlinearity: Any = None,
+        negative_slope: float | None = None,
     ):
-        super().__init__(gain, seed)
+        super().__init__(gain, seed, nonlinearity=nonlinearity, negative_slope=negative_slope)
         self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
@@ -110,7 +140,7 @@ class Orthogonal(_Gained):
                 f"Orthogonal makes matrices, of rank 2 or more; got the shape {shape}, of rank "
                 f"{len(shape)}. For a vector use another initializer, such as RandomNormal."
             )
-        return sampling.orthogonal(stream, shape, dtype, self.gain)
+        return sampling.orthogonal(stream, shape, dtype, self.factor)
 
     def _draw_by_axes(
         self,
@@ -128,7 +158,7 @@ class Orthogonal(_Gained):
         for index in range(count):
             # Without batch axes there is one matrix: that which is drawn without axes.
             own = stream.child(index) if batch else stream
-            drawn[index] = sampling.orthogonal(own, tuple(matrix), dtype, self.gain)
+            drawn[index] = sampling.orthogonal(own, tuple(matrix), dtype, self.factor)
         order = [*batch, *inputs, *outputs]
         values = drawn.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
         return np.ascontiguousarray(values)
@@ -143,21 +173,26 @@ class DeltaOrthogonal(_Gained):
     layers with tanh were trained from it. For layers with stride 1, ``padding="same"`` and
     one group that do not have fewer outputs than inputs.
 
-    Formula: ``w[centre] = gain * Q``, 0 elsewhere, where ``Q``, of shape ``(inputs,
-    outputs)``, is uniform (Haar) among the matrices with ``Q Q^T = I``. The centre is at
-    ``(size - 1) // 2`` along each axis of the window, also where the size is even: there
-    TensorFlow's padding ``"same"`` puts the pixel itself.
+    Formula: ``w[centre] = gain g Q``, 0 elsewhere, where ``g`` is the gain of the
+    ``nonlinearity`` and ``Q``, of shape ``(inputs, outputs)``, is uniform (Haar) among the
+    matrices with ``Q Q^T = I``. The centre is at ``(size - 1) // 2`` along each axis of the
+    window, also where the size is even: there TensorFlow's padding ``"same"`` puts the pixel
+    itself.
 
     Args:
         gain: Factor; 1 by default.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
+        nonlinearity: The activation whose gain is to be compensated for, as in
+            `VarianceScaling`; none by default. Its gain and ``gain`` are multiplied.
+        negative_slope: Slope of the activation for negative inputs, where it is a leaky relu;
+            given alone it stands for ``nonlinearity="leaky_relu"``.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If the gain is not finite, the seed negative or, at a call, the shape not
-            that of a kernel of a convolution, ``(*window, inputs, outputs)`` of rank 3 to 5,
-            or there are fewer outputs than inputs.
+        ValueError: If the gain is not finite, the activation unknown or without a gain, the seed
+            negative or, at a call, the shape not that of a kernel of a convolution,
+            ``(*window, inputs, outputs)`` of rank 3 to 5, or with fewer outputs than inputs.
 
     Example:
     >>> import numpy as np
@@ -178,7 +213,7 @@ class DeltaOrthogonal(_Gained):
         values = np.zeros(shape, dtype)
         if values.size:
             centre = tuple((size - 1) // 2 for size in window)
-            values[centre] = sampling.orthogonal(stream, (inputs, outputs), dtype, self.gain)
+            values[centre] = sampling.orthogonal(stream, (inputs, outputs), dtype, self.factor)
         return values
 
 
@@ -193,12 +228,13 @@ class ConvOrthogonal(_Gained):
     image (``padding="same"``) a part of the length is lost at the border, with ``"valid"``
     more.
 
-    Formula: ``w = gain Q * A_1 * A_2 * ...``, where ``Q``, of shape ``(inputs, outputs)``,
-    is uniform among the matrices with ``Q Q^T = I``, ``*`` is the convolution of windows of
-    matrices, and each ``A`` is a window of two matrices along one axis, ``(P, I - P)``, for a
-    random symmetric projection ``P``; there are ``size - 1`` of them for an axis of the
-    window of that size. ``P`` is the projection on a uniformly random subspace that has each
-    direction with probability 1/2. Windows need not be square.
+    Formula: ``w = gain g Q * A_1 * A_2 * ...``, where ``g`` is the gain of the ``nonlinearity``
+    and ``Q``, of shape ``(inputs, outputs)``, is uniform among the matrices with ``Q Q^T = I``,
+    ``*`` is the convolution of windows of matrices, and each ``A`` is a window of two matrices
+    along one axis, ``(P, I - P)``, for a random symmetric projection ``P``; there are
+    ``size - 1`` of them for an axis of the window of that size. ``P`` is the projection on a
+    uniformly random subspace that has each direction with probability 1/2. Windows need not be
+    square.
 
     The values come out of LAPACK and matrix products: from one version of these to the
     next they may differ in the last digits of float32.
@@ -207,12 +243,16 @@ class ConvOrthogonal(_Gained):
         gain: Factor; 1 by default.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
+        nonlinearity: The activation whose gain is to be compensated for, as in
+            `VarianceScaling`; none by default. Its gain and ``gain`` are multiplied.
+        negative_slope: Slope of the activation for negative inputs, where it is a leaky relu;
+            given alone it stands for ``nonlinearity="leaky_relu"``.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If the gain is not finite, the seed negative or, at a call, the shape not
-            that of a kernel of a convolution, ``(*window, inputs, outputs)`` of rank 3 to 5,
-            or there are fewer outputs than inputs.
+        ValueError: If the gain is not finite, the activation unknown or without a gain, the seed
+            negative or, at a call, the shape not that of a kernel of a convolution,
+            ``(*window, inputs, outputs)`` of rank 3 to 5, or with fewer outputs than inputs.
 
     Example:
     >>> import numpy as np
@@ -241,7 +281,7 @@ class ConvOrthogonal(_Gained):
         for index, axis in enumerate(axes):
             kernel = _convolved(kernel, axis, sampling.subspace(stream.child(1 + index), outputs))
         # Rounded to float32 first, so that a seed means the same weights in every dtype.
-        return (self.gain * kernel).astype(np.float32).astype(dtype)
+        return (self.factor * kernel).astype(np.float32).astype(dtype)
 
 
 def _convolved(kernel: np.ndarray, axis: int, basis: np.ndarray) -> np.ndarray:

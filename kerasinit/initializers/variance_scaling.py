@@ -13,16 +13,17 @@ import numpy as np
 
 from kerasinit import suggest
 from kerasinit.fans import compute_fans
-from kerasinit.gains import gain as gain_of
 from kerasinit.initializers import sampling
 from kerasinit.initializers.base import (
     RandomInitializer,
     Seed,
+    alias,
     checked_axes,
     checked_fans,
     checked_number,
     registered,
 )
+from kerasinit.initializers.nonlinearity import checked_nonlinearity, gain_for
 from kerasinit.initializers.sampling import Stream
 
 MODES = ("fan_avg", "fan_geo", "fan_in", "fan_out")
@@ -121,7 +122,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         self.distribution = _chosen("distribution", distribution, DISTRIBUTIONS)
         self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
         self.gain = checked_number(self, "gain", gain, above=0)
-        self.nonlinearity = _activation(nonlinearity)
+        self.nonlinearity = checked_nonlinearity(nonlinearity)
         self.negative_slope = negative_slope
         if negative_slope is not None:
             self.negative_slope = checked_number(self, "negative_slope", negative_slope)
@@ -130,10 +131,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         self._variance = self.scale * self.gain**2 * self._scale_of_nonlinearity()
 
     def _scale_of_nonlinearity(self) -> float:
-        if self.nonlinearity is None and self.negative_slope is None:
-            return 1.0
-        nonlinearity = "leaky_relu" if self.nonlinearity is None else self.nonlinearity
-        return gain_of(nonlinearity, negative_slope=self.negative_slope) ** 2
+        return gain_for(self.nonlinearity, self.negative_slope) ** 2
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
@@ -400,31 +398,13 @@ class HeUniform(_He):
     _distribution = "uniform"
 
 
-XavierNormal = GlorotNormal
-XavierUniform = GlorotUniform
-KaimingNormal = HeNormal
-KaimingUniform = HeUniform
+XavierNormal = alias(GlorotNormal, "XavierNormal")
+XavierUniform = alias(GlorotUniform, "XavierUniform")
+KaimingNormal = alias(HeNormal, "KaimingNormal")
+KaimingUniform = alias(HeUniform, "KaimingUniform")
 
 
 def _chosen(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise suggest.unknown(name, value, choices)
     return value
-
-
-def _activation(given: Any) -> Any:
-    """Return an activation in the form that is kept: a name, or a registered function."""
-    if given is None or isinstance(given, str):
-        return given
-    if isinstance(given, dict):  # as it stands in a saved configuration
-        return keras.saving.deserialize_keras_object(given)
-    for name in dir(keras.activations):
-        if getattr(keras.activations, name) is given:
-            return name
-    name = keras.saving.get_registered_name(given)
-    if isinstance(name, str) and keras.saving.get_registered_object(name) is given:
-        return given
-    raise ValueError(
-        f"nonlinearity={given!r} could not be saved. Give the name of an activation of Keras, or "
-        f"register the function: @keras.saving.register_keras_serializable()."
-    )

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kerasinit import terminal
-from kerasinit.lottery.permutation import ALPHA, FEWEST, Differences
 from kerasinit.lottery.stage import Row
 from kerasinit.lottery.store import Run, Store
+from kerasinit.permutation import ALPHA, FEWEST, Differences
 
 Outcome = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
 

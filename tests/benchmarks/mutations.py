@@ -191,14 +191,14 @@ REWIND = (
 VERDICT = (
     Mutant(
         "a tie speaks for being greater",
-        "kerasinit/lottery/permutation.py",
+        "kerasinit/permutation.py",
         "self._p(self._means <= threshold + _UNIT / 2)",
         "self._p(self._means < threshold - _UNIT / 2)",
         ("tests/lottery/test_verdict.py",),
     ),
     Mutant(
         "confidence bounds are one subset too narrow",
-        "kerasinit/lottery/permutation.py",
+        "kerasinit/permutation.py",
         "self._means[rank - 1], self._means[-rank]",
         "self._means[rank], self._means[-rank - 1]",
         ("tests/lottery/test_verdict.py",),
@@ -223,6 +223,30 @@ VERDICT = (
         "None if None in wanted else max(wanted)",
         "None if None in wanted else min(wanted)",
         ("tests/lottery/test_verdict.py",),
+    ),
+)
+
+BEST = (
+    Mutant(
+        "the best of a comparison is found by one-sided tests",
+        "kerasinit/comparison/verdict.py",
+        "2 * Differences(ranks).p_greater(0)",
+        "Differences(ranks).p_greater(0)",
+        ("tests/comparison/test_verdict.py",),
+    ),
+    Mutant(
+        "the best of a comparison need beat one other only",
+        "kerasinit/comparison/verdict.py",
+        "all(one.beaten for one in self.rivals)",
+        "any(one.beaten for one in self.rivals)",
+        ("tests/comparison/test_verdict.py",),
+    ),
+    Mutant(
+        "a leader that diverged counts as even",
+        "kerasinit/comparison/verdict.py",
+        "0.0 if one == another else another - one",
+        "0.0 if one == another or one == float('inf') else another - one",
+        ("tests/comparison/test_verdict.py",),
     ),
 )
 
@@ -418,6 +442,7 @@ MUTANTS = {
     "selection": SELECTION,
     "rewind": REWIND,
     "verdict": VERDICT,
+    "best": BEST,
     "verify": VERIFY,
     "resume": RESUME,
     "judge": JUDGE,

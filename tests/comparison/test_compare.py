@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import compare
+from kerasinit import compare, kerases, streams
 from kerasinit.comparison.choices import named
 from kerasinit.comparison.examples import examples_of
 from kerasinit.comparison.steps import Steps
@@ -25,7 +25,7 @@ SHORT = {"steps": 32, "batch_size": 20, "evaluate_every": 2, "xla": False}
 def digits():
     """A hopeless choice and two sound ones, on real data, with the loop that XLA compiles."""
     names = ["Zeros", "HeNormal", "lsuv"]
-    return compare("lenet-300-100", names, "digits", steps=80, evaluate_every=5)
+    return compare("lenet-300-100", names, "digits", steps=80, seeds=3, evaluate_every=5)
 
 
 def _losses(choice):
@@ -95,7 +95,7 @@ def test_a_hopeless_choice_is_stopped_early_and_a_sound_one_is_not(digits):
 def test_without_stopping_all_go_on_from_the_same_curve():
     names = ["Zeros", "HeNormal"]
     said = []
-    short = SHORT | {"steps": 64, "optimizer": "adam:learning_rate=0.05"}
+    short = SHORT | {"steps": 64, "seeds": 3, "optimizer": "adam:learning_rate=0.05"}
     stopped = compare(builder(), names, DATA, say=said.append, **short)
     whole = compare(builder(), names, DATA, stop=False, **short)
 
@@ -122,7 +122,7 @@ def test_two_seeds_cannot_tell_who_is_lost():
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_huge_learning_rate_diverges_in_every_seed():
     names = ["HeNormal", "GlorotUniform"]
-    found = compare(builder(), names, DATA, optimizer="sgd:learning_rate=1e30", **SHORT)
+    found = compare(builder(), names, DATA, optimizer="sgd:learning_rate=1e30", seeds=3, **SHORT)
 
     for choice in found.choices:
         assert choice.diverged == 1
@@ -154,7 +154,7 @@ def _subject(build=None, data=DATA):
 
 def _first(subject, choice, trial=0):
     ((name, checked),) = named({"it": choice}).items()
-    _, state = subject.begin(name, checked, trial)
+    _, state, _ = subject.begin(name, checked, trial)
     return {key: np.array(value) for key, value in state.items()}
 
 
@@ -187,6 +187,16 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
     )
     drawn = _first(subject, "weight_norm")
     assert not np.array_equal(drawn["dense/kernel"], centred["dense/kernel"])
+    recommended = _first(subject, "recommend")
+    model = subject.built(0)
+    for variable, value in own.items():
+        if not variable.startswith("optimizer/"):
+            kerases.named_variables(model)[variable].assign(value)
+    seed = streams.derive(0, "compare", "weights", 0)
+    kerasinit.reinitialize(model, kerasinit.recommend(model), seed)
+    for variable, value in zip(model.get_weights(), recommended.values(), strict=False):
+        np.testing.assert_array_equal(variable, value)
+    assert not np.array_equal(recommended["dense/kernel"], own["dense/kernel"])
     # What came before leaves no trace, and another seed has other values.
     for key, value in _first(subject, "own").items():
         np.testing.assert_array_equal(value, own[key])
@@ -194,9 +204,30 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
     assert not np.array_equal(_first(subject, "own", 1)["dense/kernel"], own["dense/kernel"])
 
 
+@pytest.mark.parametrize("kerase", KERASES)
+def test_what_a_choice_leaves_as_built_is_named(kerase):
+    build = builder(kerase, layers=[("BatchNormalization",)])
+    names = ["own", "HeNormal", "lsuv", "recommend", "within_layer"]
+    found = compare(build, [*names, "GlorotNormal"], DATA, seeds=1, **FEW)
+    statistics = [f"batch_normalization/moving_{what}" for what in ("mean", "variance")]
+    scales = ["batch_normalization/gamma", "batch_normalization/beta"]
+
+    assert found["own"].kept == ()
+    assert found["HeNormal"].kept == ("dense/bias", *scales, *statistics, "dense_1/bias")
+    assert found["GlorotNormal"].kept == found["HeNormal"].kept
+    assert set(found["lsuv"].kept) == set(found["HeNormal"].kept)
+    assert "dense/bias" not in found["within_layer"].kept
+    assert "dense/bias" not in found["recommend"].kept
+    said = " ".join(found.said())
+    assert "GlorotNormal" in said
+    assert " leave as built: dense/bias, batch_normalization/gamma, " in said
+    assert json.loads(found.to_json())["choices"][1]["kept"] == list(found["HeNormal"].kept)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["recomend"], "Did you mean 'recommend'"),
         (["HeNormall"], "Did you mean 'HeNormal'"),
         (["lsvu"], "Did you mean 'lsuv'"),
         (["HeNormal", "HeNormal"], "Two choices are called"),
@@ -212,7 +243,7 @@ def test_what_cannot_be_compared_is_refused_before_training(monkeypatch, given, 
     monkeypatch.setattr(Steps, "advance", None)
 
     with pytest.raises(ValueError, match=message):
-        compare(builder(), given, DATA, **SHORT)
+        compare(builder(), given, DATA, seeds=1, **SHORT)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +266,8 @@ def test_what_cannot_be_compared_is_refused_before_training(monkeypatch, given, 
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):
-    given = {"build": builder(), "initializers": ["own"], "data": DATA, **SHORT, **arguments}
+    given = {"build": builder(), "initializers": ["own"], "data": DATA, "seeds": 1, **SHORT}
+    given |= arguments
 
     with pytest.raises(error, match=message):
         compare(**given)

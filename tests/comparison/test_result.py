@@ -74,10 +74,11 @@ def test_to_diverge_is_to_break_or_to_end_worse_than_at_the_start():
     assert curve(2.0, 0.1, math.nan).best == math.inf
 
 
-def test_the_best_and_what_was_saved():
+def test_who_leads_and_what_was_saved():
     found = comparison(BAD, GOOD)
 
-    assert found.best is GOOD
+    assert found.leader is GOOD
+    assert found.best is None  # three seeds cannot show it
     assert found["bad"] is BAD
     with pytest.raises(KeyError, match="Did you mean 'good'"):
         found["goof"]
@@ -87,10 +88,10 @@ def test_the_best_and_what_was_saved():
 def test_the_text_says_who_was_stopped_when_and_why():
     said = str(comparison(GOOD, BAD))
 
-    assert "Best: good." in said
+    assert "No clear best: good leads" in said
     assert "bad was stopped at step 20 (lost): it was too slow." in said
     assert "17% of the steps were saved." in said
-    assert re.search(r"good \* +0\.4 \(0\.3 to 0\.6\) +10 +3/3 +0/3 +30", said)
+    assert re.search(r"good +0\.4 \(0\.3 to 0\.6\) +10 +3/3 +0/3 +30", said)
     assert re.search(r"bad +1\.8 \(1\.7 to inf\) +- +0/3 +1/3 +20!", said)
     assert max(map(len, said.splitlines())) <= 80
     assert "Nothing was clearly lost" in str(comparison(GOOD))
@@ -101,7 +102,7 @@ def test_the_json_holds_everything_and_no_number_that_is_none():
     content = json.loads(comparison(GOOD, BAD).to_json(), parse_constant=pytest.fail)
 
     good, bad = content["choices"]
-    assert (content["best"], content["target"]) == ("good", 0.9)
+    assert (content["best"], content["leader"], content["target"]) == (None, "good", 0.9)
     assert good["bands"][1] == {"step": 10, "median": 0.9, "least": 0.8, "most": 1.0}
     assert (good["steps_to_target"], good["reached_target"]) == (10, 3)
     assert bad["stop"]["step"] == 20

@@ -100,6 +100,11 @@ PLACES = {
         lambda module, made, **more: module.layers.Conv2D(4, 3, kernel_initializer=made, **more),
         ((3, 3, 4, 4), (3, 5), (40, 30), (3, 1, 2), (2, 1, 3, 3, 4), (3, 0)),
     ),
+    "frames": Place(
+        lambda module, made, **more: module.layers.Conv1D(9, 16, kernel_initializer=made, **more),
+        ((16, 1, 9), (7, 1, 9), (4, 1, 2), (1, 1, 3), (0, 1, 2)),
+        lambda module, images: module.layers.Reshape((100, 1))(images),
+    ),
     "bias": Place(
         lambda module, made, **more: module.layers.Dense(4, bias_initializer=made, **more),
         ((4,), (), (1,), (0,), (7, 4)),
@@ -196,6 +201,12 @@ TABLE = (
     Case("PriorProbability", {"probability": 0.05}, seeded=False, kind="bias"),
     Case("RandomNormal", {"mean": 0.5, "stddev": 0.25}),
     Case("RandomUniform", {"minval": -0.5, "maxval": 0.25}),
+    Case(
+        "STFT",
+        {"side": "imag", "window": "hamming", "scaling": "spectrum", "periodic": True},
+        seeded=False,
+        kind="frames",
+    ),
     Case("Siren", {"omega": 20.0, "first": True}),
     Case("Sparse", {"num_nonzero": 3, "stddev": 0.5}, kind="three inputs or more"),
     Case("TruncatedNormal", {"mean": 0.5, "stddev": 0.25}),

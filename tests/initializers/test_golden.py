@@ -40,6 +40,7 @@ NAMES = {
     "kerasinit>PriorProbability",
     "kerasinit>RandomNormal",
     "kerasinit>RandomUniform",
+    "kerasinit>STFT",
     "kerasinit>Siren",
     "kerasinit>Sparse",
     "kerasinit>TruncatedNormal",
@@ -47,6 +48,14 @@ NAMES = {
     "kerasinit>ZerO",
     "kerasinit>WinningTicket",
     "kerasinit>Zeros",
+}
+
+# Other names by which the classes are found; no file is written with them.
+ALIAS_NAMES = {
+    "kerasinit>KaimingNormal": "HeNormal",
+    "kerasinit>KaimingUniform": "HeUniform",
+    "kerasinit>XavierNormal": "GlorotNormal",
+    "kerasinit>XavierUniform": "GlorotUniform",
 }
 
 _FAN_FREE = {
@@ -119,6 +128,7 @@ CONFIGS = {
         "output_axes": None,
         "fans": None,
     },
+    "STFT": {"side": "imag", "window": "hamming", "scaling": "spectrum", "periodic": True},
     "Sparse": {"num_nonzero": 3, "stddev": 0.5, "seed": 1},
     "VarianceScaling": {
         "scale": 3.0,
@@ -140,6 +150,7 @@ SHAPES = {
     "convolution": (2, 2, 4),
     "gates": (2, 8),
     "matrix": (4, 5),
+    "frames": (4, 1, 3),
     "subpixel": (1, 1, 1, 18),
     "three inputs or more": (4, 5),
     "upsampling": (4, 4, 2, 2),
@@ -181,6 +192,7 @@ VALUES = {
     "RandomNormal": [0.40082246, 0.55779797, 0.64600849, 0.16060993],
     "RandomUniform": [-0.056434512, -0.43452013, 0.12288862, 0.030211806],
     "Siren": [0.045710325, -0.20634675, 0.16525909, 0.10347453],
+    "STFT": [0, 0, 0, 0, -0.25, 0, 0, 0, 0, 0, 0.25, 0],
     "Sparse": [0, -0.44696528, 0, -0.58372957],
     "TruncatedNormal": [0.40556183, 0.55512404, 0.63861865, 0.18808737],
     "VarianceScaling": [-0.30729041, 0.1790804, 0.45239079, -1.0515617],
@@ -203,6 +215,7 @@ def test_the_registered_names_are_these_and_lead_to_our_classes(module):
 
 def test_every_class_has_its_name_here_and_every_public_class_is_in_the_table():
     names = {case.name for case in TABLE}
+    assert {f"kerasinit>{alias}": name for alias, name in ALIASES.items()} == ALIAS_NAMES
     assert {f"kerasinit>{name}" for name in names} == NAMES
     assert names | set(ALIASES) == set(initializers.__all__)
     assert set(initializers.__all__) <= set(kerasinit.__all__)
@@ -211,6 +224,23 @@ def test_every_class_has_its_name_here_and_every_public_class_is_in_the_table():
 @pytest.mark.parametrize("alias", ALIASES)
 def test_an_alias_is_the_class_itself(alias):
     assert getattr(kerasinit, alias) is getattr(kerasinit, ALIASES[alias])
+
+
+@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("alias", ALIAS_NAMES)
+def test_a_registered_alias_leads_to_the_class_by_every_way(module, alias):
+    kind = getattr(kerasinit, ALIAS_NAMES[alias])
+    named = {"class_name": alias, "config": {"seed": 1}}
+    for identifier in (alias, named, {**named, "registered_name": alias, "module": None}):
+        made = module.initializers.get(identifier)
+        assert type(made) is kind
+        layer = module.layers.Dense(3, kernel_initializer=identifier)
+        again = module.layers.Dense.from_config(layer.get_config())
+        assert type(again.kernel_initializer) is kind
+    # What is written is the class' own name.
+    assert module.saving.serialize_keras_object(made)["registered_name"] == (
+        f"kerasinit>{kind.__qualname__}"
+    )
 
 
 @pytest.mark.parametrize("module", [keras, tf_keras])

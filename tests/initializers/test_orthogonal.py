@@ -93,6 +93,43 @@ def test_axes_in_the_usual_places_change_nothing():
     np.testing.assert_array_equal(kernel((3, 2, 4, 9)), plain((3, 2, 4, 9)))
 
 
+@pytest.mark.parametrize("name", ["ConvOrthogonal", "DeltaOrthogonal", "Orthogonal"])
+@pytest.mark.parametrize(
+    ("arguments", "gain"),
+    [
+        ({"nonlinearity": "relu"}, math.sqrt(2)),
+        ({"nonlinearity": "tanh"}, 1.592537),
+        ({"negative_slope": 0.3}, math.sqrt(2 / 1.09)),
+        ({"nonlinearity": "leaky_relu", "negative_slope": 0.3, "gain": 0.5}, 0.5 / 0.545**0.5),
+    ],
+    ids=str,
+)
+def test_the_gain_of_an_activation_is_a_factor(name, arguments, gain):
+    kind = getattr(kerasinit, name)
+    made = kind(seed=1, **arguments)
+    np.testing.assert_allclose(made((3, 4, 4)), gain * kind(seed=1)((3, 4, 4)), rtol=1e-5)
+    # As every variance-scaling class takes them.
+    scaled = kerasinit.VarianceScaling(seed=1, **arguments)
+    np.testing.assert_allclose(
+        scaled((40, 40)), gain * kerasinit.VarianceScaling(seed=1)((40, 40)), rtol=1e-5
+    )
+    for module in KERASES.values():
+        again = module.initializers.get(module.initializers.serialize(made))
+        assert again.get_config() == made.get_config()
+        np.testing.assert_array_equal(again((3, 4, 4)), made((3, 4, 4)))
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_keras_gets_the_whole_factor_in_a_portable_copy(kerase):
+    module = KERASES[kerase]
+    made = kerasinit.Orthogonal(0.5, seed=1, nonlinearity="relu")
+    layer = module.layers.Dense(4, kernel_initializer=made)
+    copy = kerasinit.portable(module.Sequential([module.Input((4,)), layer]))
+    theirs = copy.layers[-1].kernel_initializer
+    assert type(theirs) is module.initializers.Orthogonal
+    assert theirs.get_config()["gain"] == pytest.approx(math.sqrt(0.5), rel=1e-6)
+
+
 def test_exchanged_axes_transpose_the_matrix():
     made = kerasinit.Orthogonal(seed=7, input_axes=[1], output_axes=[0])
     np.testing.assert_array_equal(made((5, 8)), kerasinit.Orthogonal(seed=7)((8, 5)).T)

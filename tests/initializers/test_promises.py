@@ -54,9 +54,11 @@ def test_without_a_dtype_it_is_keras_floatx(case):
 def test_a_dtype_only_rounds_the_values(case):
     for shape in case.place.shapes:
         exact = case.fixed()(shape)
-        for dtype in ("float16", "bfloat16", "float64"):
+        for dtype in ("float16", "bfloat16"):
             rounded = case.fixed()(shape, dtype)
             np.testing.assert_array_equal(rounded, exact.astype(rounded.dtype))
+        # What is computed and not drawn may have more digits here.
+        np.testing.assert_array_equal(case.fixed()(shape, "float64").astype("float32"), exact)
 
 
 def test_its_configuration_is_plain_json_and_makes_it_again(case):

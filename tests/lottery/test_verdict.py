@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from kerasinit import cli, lottery
-from kerasinit.lottery.permutation import ALPHA, FEWEST, POWER, Differences
 from kerasinit.lottery.stage import Place, Row
 from kerasinit.lottery.store import Store
 from kerasinit.lottery.verdict import table
+from kerasinit.permutation import ALPHA, FEWEST, POWER, Differences
 from tests.lottery.synthetic import store_of
 from tests.products import each_value_once
 

@@ -15,7 +15,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
 
 from kerasinit import streams
 
@@ -28,8 +27,17 @@ _DRAWN = 99_999
 _MOST_NEEDED = 10_000
 _UNIT = 1e-9
 
-FEWEST = math.ceil(-math.log2(ALPHA))
-"""Fewer trials cannot reach the level: with n, the least p-value is ``2 ** -n``."""
+
+def fewest(alpha: float) -> int:
+    """Return how many differences a one-sided test needs to be able to reach a level.
+
+    With n of them the least p-value is ``2 ** -n``.
+    """
+    return math.ceil(-math.log2(alpha))
+
+
+FEWEST = fewest(ALPHA)
+"""Fewer trials cannot reach `ALPHA`."""
 
 
 class Differences:
@@ -112,8 +120,8 @@ class Differences:
         low, high = self._means[rank - 1], self._means[-rank]
         return round(float(low), 12), round(float(high), 12)
 
-    def needed(self, threshold: float) -> int | None:
-        """Return how many trials would tell the mean from the threshold.
+    def needed(self, threshold: float, alpha: float = ALPHA) -> int | None:
+        """Return how many trials would tell the mean from the threshold, at a level.
 
         If the mean and the standard deviation stay as they are, a one-sided test reaches its
         level with a probability of `POWER`. That is the power of the t test, at the levels
@@ -122,10 +130,13 @@ class Differences:
             P(t > c) = Phi((sqrt(n) effect / sd - c) / sqrt(1 + c**2 / (2 (n - 1))))
 
         Returns:
-            At least `FEWEST` and more than there are; None where no number up to 10,000 is
-            enough, as where the mean lies at the threshold.
+            At least `fewest` of the level and more than there are; None where no number up to
+            10,000 is enough, as where the mean lies at the threshold.
         """
-        least = max(FEWEST, len(self.values) + 1)
+        # Imported when it is needed: it takes long.
+        import scipy.stats
+
+        least = max(fewest(alpha), len(self.values) + 1)
         effect = abs(self.mean - threshold)
         if effect <= _UNIT:
             return None
@@ -133,7 +144,7 @@ class Differences:
             return least
         n = np.arange(least, _MOST_NEEDED + 1)
         steps = np.exp2(np.minimum(n, 50))
-        level = np.floor(ALPHA * steps) / steps
+        level = np.floor(alpha * steps) / steps
         critical = scipy.stats.t.ppf(1 - level, n - 1)
         # A normal approximation of the noncentral t, a little on the safe side.
         shift = effect / self.sd * np.sqrt(n)

@@ -276,6 +276,13 @@ def optimizer_variables(model: Any) -> list[Any]:
     return list(optimizer.variables)
 
 
+def averages_weights(model: Any) -> bool:
+    """Return whether a compiled model's optimizer keeps an average of the weights."""
+    optimizer = model.optimizer
+    # One that scales the loss wraps another.
+    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
+
+
 def require_resettable_optimizer(model: Any) -> None:
     """Raise if `reset_optimizer` could not start a model's optimizer anew.
 

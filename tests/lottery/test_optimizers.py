@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tf_keras
 
 from kerasinit.lottery import moments
 from kerasinit.lottery.data import Order
@@ -28,7 +29,8 @@ def _kinds(*at_every_run):
     for name, library in KERASES.items():
         for kind in vars(library.optimizers).values():
             known = inspect.isclass(kind) and issubclass(kind, library.optimizers.Optimizer)
-            if not known or kind.__name__ in WRAPPERS:
+            # Nadam of tf_keras is refused: its state cannot be put back.
+            if not known or kind.__name__ in WRAPPERS or kind is tf_keras.optimizers.Nadam:
                 continue
             for average in (False, True):
                 label = f"{name}.{kind.__name__}{' with average' if average else ''}"
@@ -64,7 +66,8 @@ def test_removed_weights_stay_zero_and_survivors_train_the_same(kerase, kind, av
     for name, value in ends[0].items():
         assert np.isfinite(value).all(), name
     for name, owner in trainer.owners.items():
-        assert not ends[0][name][~masks[owner]].any(), name
+        # Adafactor adds a trifle to every square.
+        assert np.abs(ends[0][name][~masks[owner]]).max() <= 1e-20, name
 
 
 # These begin with copies of the weights.
@@ -129,6 +132,9 @@ def test_masks_that_are_put_on_in_the_middle_hold_though_moments_go_on(kerase):
 def test_a_layer_that_moves_removed_weights_is_not_trained_in_silence():
     class Restless(keras.layers.Dense):
         """Adds to its kernel at every call."""
+
+        def get_prunable_weights(self):
+            return [self.kernel]
 
         def call(self, inputs):
             self.kernel.assign_add(keras.ops.ones_like(self.kernel))

@@ -348,6 +348,14 @@ def test_a_legacy_optimizer_is_refused():
         Trainer(model, DATA, VALIDATION)
 
 
+def test_nadam_of_tf_keras_whose_state_cannot_be_put_back_is_refused():
+    model = builder("tf_keras")()
+    model.compile(tf_keras.optimizers.Nadam(0.1), "mse")
+
+    with pytest.raises(TypeError, match="a product of its momenta is not among its variables"):
+        Trainer(model, DATA, VALIDATION)
+
+
 def test_a_training_without_an_iteration_is_refused():
     trainer = _trainer()
     dense = Masks.dense(trainer.shapes)

@@ -242,7 +242,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if words[:2] == ["lottery", "run"]:
             words[2:] = presets.expand(words[2:])
         with _values:
-            code = _kerasinit.cli(prog="kerasinit", args=words)
+            # What may be left open has no word for it: None is not to be typed, and an option
+            # that is yes or no stays a pair of flags.
+            code = _kerasinit.cli(prog="kerasinit", args=words, config=(tyro.conf.DisallowNone,))
     except Exception as error:
         own = cli_errors.report(error)
         if own is None and not isinstance(error, _ABOUT_WHAT_WAS_TYPED):

@@ -100,7 +100,7 @@ def _compare(
     target: float | None = None,
     stop: bool = True,
     seed: int = 0,
-    xla: bool = True,
+    xla: bool | None = None,
     html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
     png: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
@@ -126,7 +126,8 @@ def _compare(
             the steps
         stop: stop early what is clearly lost
         seed: the origin of every random number; the same seed gives the same numbers
-        xla: let XLA compile the training loop: several times faster, other rounding
+        xla: let XLA compile the training loop; if not given: except for convolutions on a CPU,
+            which it slows down
         html: write a page with curves, table and reasons; to a new file only
         png: write the learning curves as PNG; to a new file only
         json_: print everything for programs instead

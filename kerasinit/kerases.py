@@ -259,10 +259,18 @@ def optimizer_variables(model: Any) -> list[Any]:
 
     Raises:
         TypeError: For an optimizer of ``tf_keras.optimizers.legacy``, which makes
-            its variables only as it goes, so that its state cannot be put back.
+            its variables only as it goes, and for Nadam of tf_keras, which keeps one of them to
+            itself, so that their state cannot be put back.
     """
     optimizer = model.optimizer
     if kerase_of(model) == "tf_keras":
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if isinstance(inner, tf_keras.optimizers.Nadam):
+            raise TypeError(
+                f"The model is compiled with {type(inner).__name__} of tf_keras, whose state "
+                f"cannot be put back: a product of its momenta is not among its variables. Compile "
+                f"with tf_keras.optimizers.Adam, or build the model with Keras 3."
+            )
         if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
             raise TypeError(
                 f"The model is compiled with the legacy optimizer "
@@ -274,6 +282,13 @@ def optimizer_variables(model: Any) -> list[Any]:
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables)
+
+
+def averages_weights(model: Any) -> bool:
+    """Return whether a compiled model's optimizer keeps an average of the weights."""
+    optimizer = model.optimizer
+    # One that scales the loss wraps another.
+    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
 
 
 def require_resettable_optimizer(model: Any) -> None:

@@ -26,7 +26,7 @@ def compare(
     optimizer: str | None = None,
     stop: bool = True,
     seed: int = 0,
-    xla: bool = True,
+    xla: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Train each of several initializers with several seeds, and say whether one is the best.
@@ -88,7 +88,8 @@ def compare(
             compiled one.
         stop: Whether to stop what is clearly lost.
         seed: The origin of every random number.
-        xla: Whether XLA compiles the loop: several times faster, other rounding.
+        xla: Whether XLA compiles the loop: several times faster, other rounding. By default it
+            does, except for networks with convolutions on a CPU, which it slows down.
         say: Called with a sentence after each look.
 
     Returns:

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from kerasinit import kerases, streams
 from kerasinit.comparison.examples import Examples
-from kerasinit.lottery.compilation import by_xla, draws_hidden_numbers
+from kerasinit.lottery.compilation import (
+    Compiler,
+    draws_hidden_numbers,
+    take_steps,
+    xla_pays,
+)
 
 # Rows that are evaluated at once, as many as fit beside the activations of a large network.
 _EVALUATED_AT_ONCE = 1000
@@ -31,7 +36,7 @@ class Steps:
         most: How many steps one call takes, at most.
         seed: The origin of what random layers of tf_keras draw; those of Keras 3 have their
             own.
-        xla: Whether XLA compiles the loop.
+        xla: Whether XLA compiles the loop; None for where it is faster.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class Steps:
         *,
         most: int,
         seed: int,
-        xla: bool,
+        xla: bool | None,
     ) -> None:
         self.model = model
         self._seed, self._most = seed, most
@@ -55,20 +60,19 @@ class Steps:
                 for number, variable in enumerate(kerases.optimizer_variables(model))
             },
         }
-        self._functions: dict[Any, Callable[..., Any]] = {}
         self._fresh = True
         self._own_steps = kerases.has_own_train_step(model)
         two = tf.nest.map_structure(lambda one: one[:2], self._x)
         forward = tf.function(lambda x: model(x, training=True), autograph=False)
-        self.repeatable = not (
-            self._own_steps or draws_hidden_numbers(forward.get_concrete_function(two))
-        )
+        traced = forward.get_concrete_function(two)
+        self.repeatable = not (self._own_steps or draws_hidden_numbers(traced))
         """Whether `restore` puts back all that a training depends on.
 
         False where a layer draws from a generator that TensorFlow hides in the graph, as the
         random layers of tf_keras do, and where nobody can tell what a step does.
         """
-        self._xla = xla and self.repeatable
+        chosen = xla_pays(traced) if xla is None else xla
+        self._compiler = Compiler(seed, xla=chosen and self.repeatable)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -113,7 +117,7 @@ class Steps:
             padded = np.zeros((self._most, batches.shape[1]), np.int32)
             padded[: len(some)] = some
             signature = (tf.TensorSpec(padded.shape, tf.int32), tf.TensorSpec((), tf.int32))
-            take = self._compiled(self._loop, signature)
+            take = self._compiler.compiled(self._loop, signature)
             total += float(take(tf.constant(padded), tf.constant(len(some))))
         return total
 
@@ -125,7 +129,8 @@ class Steps:
             stop = min(start + _EVALUATED_AT_ONCE, size)
             some = tf.nest.map_structure(lambda one: one[start:stop], (x, y))  # noqa: B023
             signature = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), some)
-            total += float(self._compiled(self._loss, signature)(*some)) * (stop - start)
+            loss = self._compiler.compiled(self._loss, signature)
+            total += float(loss(*some)) * (stop - start)
         return total / size
 
     def _train_on(self, batch: np.ndarray) -> float:
@@ -155,36 +160,13 @@ class Steps:
         kerases.apply_gradients(model, tape.gradient(scaled, trainable))
         return tf.cast(loss, tf.float32)
 
-    def _loop(self, *, jit: bool) -> Any:
-        def steps(batches: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-            def one(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                some = tf.nest.map_structure(
-                    lambda array: tf.gather(array, batches[i]), (self._x, self._y)
-                )
-                return i + 1, total + self._step(*some)
+    def _loop(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:
+        return take_steps(self._step, self._x, self._y, signature, jit=jit)
 
-            return tf.while_loop(lambda i, _: i < count, one, (0, 0.0))[1]
-
-        return tf.function(steps, autograph=False, jit_compile=jit)
-
-    def _loss(self, *, jit: bool) -> Any:
+    def _loss(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:
         def loss(x: Any, y: Any) -> tf.Tensor:
             outputs = self.model(x, training=False)
             return tf.cast(kerases.loss_of(self.model, x, y, outputs, training=False), tf.float32)
 
-        return tf.function(loss, autograph=False, jit_compile=jit)
-
-    def _compiled(self, make: Callable[..., Any], signature: Any) -> Callable[..., Any]:
-        key = (make.__name__, repr(signature))
-        if key not in self._functions:
-            # A random layer of tf_keras gets its seed when it is traced.
-            with streams.global_stream(self._seed, "layers"):
-                self._functions[key] = (
-                    by_xla(make, signature, refused=self._leave_xla)
-                    if self._xla
-                    else make(jit=False).get_concrete_function(*signature)
-                )
-        return self._functions[key]
-
-    def _leave_xla(self) -> None:
-        self._xla = False
+        function = tf.function(loss, autograph=False, jit_compile=jit)
+        return function.get_concrete_function(*signature)

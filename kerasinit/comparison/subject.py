@@ -33,7 +33,7 @@ class Subject:
         optimizer: A name and arguments, in place of the compiled optimizer; None to keep it.
         seed: The origin of every random number.
         most: How many steps one call takes, at most.
-        xla: Whether XLA compiles the loop.
+        xla: Whether XLA compiles the loop; None for where it is faster.
 
     Raises:
         ValueError: If ``build`` needs what is not offered, returns no model that can be trained
@@ -50,7 +50,7 @@ class Subject:
         optimizer: str | None,
         seed: int,
         most: int,
-        xla: bool,
+        xla: bool | None,
     ) -> None:
         self._build, self._given, self._optimizer = build, examples, optimizer
         self._training, self._held_out = training, held_out

@@ -79,8 +79,9 @@ class Options:
     """iterations between two looks at the validation loss"""
     validation: int | None = None
     """training examples set aside to find the early stop; if not given: a sixth, at most 5000"""
-    xla: bool = True
-    """let XLA compile the training loop: several times faster, other rounding"""
+    xla: bool | None = None
+    """let XLA compile the training loop: several times faster for most networks, other rounding; if
+    not given: yes, but for networks with convolutions on a CPU, which it slows down"""
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,9 @@ class Experiment(Options):
                     f"0.2 removes a fifth of the weights that are left."
                 )
         for name in ("one_shot", "xla"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{option(name)} is yes or no; got {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if not isinstance(value, bool) and not (name == "xla" and value is None):
+                raise ValueError(f"{option(name)} is yes or no; got {value!r}.")
 
     @property
     def rewind_step(self) -> int:
@@ -233,8 +235,11 @@ class Experiment(Options):
 
     @property
     def digest(self) -> str:
-        """A short hash of all fields."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        """A short hash of all fields.
+
+        Where ``xla`` is left open it is that of yes, which is what most networks get.
+        """
+        text = json.dumps({**self.to_dict(), "xla": self.xla is not False}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def differences(self, other: "Experiment") -> list[str]:

@@ -7,7 +7,6 @@ more slowly. The masks act where every step must pass, in front of the optimizer
 """
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import tensorflow as tf
 from kerasinit import kerases, streams
 from kerasinit.lottery.data import Dataset, Order
 from kerasinit.lottery.trainer import Trainer
+from kerasinit.user_warnings import warn
 
 
 class FitTrainer(Trainer):
@@ -31,8 +31,8 @@ class FitTrainer(Trainer):
         data: The examples.
         validation: Positions of the validation examples among ``data.x_train``.
         seed: The origin of what the step draws from TensorFlow's hidden generators.
-        xla: Whether XLA compiles the evaluation; whether it compiles the step is what the
-            model was compiled with.
+        xla: Whether XLA compiles the evaluation; None for where it is faster. Whether it
+            compiles the step is what the model was compiled with.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class FitTrainer(Trainer):
         validation: np.ndarray,
         *,
         seed: int = 0,
-        xla: bool = True,
+        xla: bool | None = None,
     ) -> None:
         _say_once(type(model).__name__)
         super().__init__(model, data, validation, seed=seed, xla=xla)
+        self._seed = seed
         self.repeatable = False
         self._begun = False
         optimizer = model.optimizer
@@ -94,8 +95,8 @@ class FitTrainer(Trainer):
                 if trainable_variables is None
                 else trainable_variables
             )
-            result = apply(self._masked(gradients, variables), trainable_variables, **options)
-            self._hold()
+            result = apply(self._held.mask(gradients, variables), trainable_variables, **options)
+            self._held.hold()
             return result
 
         return masked
@@ -107,11 +108,11 @@ class FitTrainer(Trainer):
         def masked(grads_and_vars: Any, *arguments: Any, **options: Any) -> Any:
             pairs = list(grads_and_vars)
             variables = [variable for _, variable in pairs]
-            gradients = self._masked([gradient for gradient, _ in pairs], variables)
+            gradients = self._held.mask([gradient for gradient, _ in pairs], variables)
             result = apply_gradients(
                 list(zip(gradients, variables, strict=True)), *arguments, **options
             )
-            self._hold()
+            self._held.hold()
             return result
 
         return masked
@@ -119,8 +120,7 @@ class FitTrainer(Trainer):
 
 @functools.cache
 def _say_once(name: str) -> None:
-    warnings.warn(
+    warn(
         f"{name} has a train_step of its own, so Keras takes its steps one at a time, which is "
-        f"several times slower than the compiled loop.",
-        stacklevel=3,
+        f"several times slower than the compiled loop."
     )

@@ -6,7 +6,6 @@ to repeat a command is to resume it.
 """
 
 import json
-import warnings
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +32,10 @@ from kerasinit.lottery.trial import Trial
 from kerasinit.lottery.watch import Watch
 from kerasinit.lottery.workers import share
 from kerasinit.masks import Masks
+from kerasinit.user_warnings import warn
+
+# Who decided whether XLA compiles the loop, as the run's folder has it.
+_BY_RULE, _BY_OPTION = "by the network and the device", "by the options"
 
 
 def run(
@@ -87,34 +90,39 @@ def run(
         experiment = replace(experiment, model=models.name_of(build))
         models.require_build(build)
         if experiment.model.startswith("__main__:"):
-            warnings.warn(
+            warn(
                 f"The model comes from a script ({experiment.model}), so the command line will not "
                 f"find it when it is asked about this run. Import it from a module, or pass build= "
-                f"again.",
-                stacklevel=2,
+                f"again."
             )
     require_seconds(checkpoint_every)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
+    by_rule = experiment.xla is None
     if data is None and (seen := glance(experiment.dataset)):
         name = Path(experiment.dataset).stem
-        store = Store(_folder(out, name, experiment), experiment, _about(*seen))
-        if store.is_finished():
+        begun = _as_begun(experiment, out, name)
+        store = Store(_folder(out, name, begun), begun, _about(*seen, by_rule))
+        if begun.xla is not None and store.is_finished():
             watch.began(store, [])
             return store
     if data is None:
         data = load(experiment.dataset)
     else:
         experiment = replace(experiment, dataset=require_dataset(data).name)
+    experiment, trial = _as_begun(experiment, out, data.name), None
+    if experiment.xla is None:
+        trial = Trial(experiment, build, data, 0)
+        experiment = trial.experiment
     folder = _folder(out, data.name, experiment)
-    about = _about(data.digest, data.input_shape)
+    about = _about(data.digest, data.input_shape, by_rule)
     store = Store(folder, experiment, about)
     if store.is_finished():
         watch.began(store, [])
         return store
     with store.held():
         # What can fail for the user's model fails now, before anything is written.
-        trial = Trial(experiment, build, data, 0)
+        trial = trial or Trial(experiment, build, data, 0)
         trial.rehearse()
         store = Store.open(folder, experiment, about)
         missing = store.missing()
@@ -139,8 +147,28 @@ def run(
     return store
 
 
-def _about(digest: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return what else must be the same when a run goes on."""
+def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Experiment:
+    """Return an experiment with the ``xla`` of the run that its folder holds, if it has none.
+
+    A run goes on as it was begun, on whatever device: one training with XLA and the next without
+    would not be the numbers of one command.
+    """
+    if experiment.xla is not None:
+        return experiment
+    for xla in (True, False):
+        folder = _folder(out, data, replace(experiment, xla=xla))
+        if (folder / "experiment.json").is_file():
+            there = Store.read(folder)
+            # Without a name for the folder, one that --xla or --no-xla asked for is another
+            # run. Before there was a rule, all were compiled but those of --no-xla.
+            decided = there.about.get("xla", _BY_RULE if xla else _BY_OPTION)
+            if out is not None or decided == _BY_RULE:
+                return replace(experiment, xla=there.experiment.xla)
+    return experiment
+
+
+def _about(digest: str, input_shape: tuple[int, ...], by_rule: bool) -> dict[str, Any]:
+    """Return what else must be the same when a run goes on, and who decided on XLA."""
     return {
         "data": digest,
         "input_shape": list(input_shape),
@@ -149,6 +177,7 @@ def _about(digest: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
             "kerasinit": metadata.version("kerasinit"),
             **{library.__name__: library.__version__ for library in (tf, keras, tf_keras, np)},
         },
+        "xla": _BY_RULE if by_rule else _BY_OPTION,
     }
 
 

@@ -100,7 +100,7 @@ def expand(words: Sequence[str]) -> list[str]:
     flags = {
         name
         for field in dataclasses.fields(Experiment)
-        if field.type is bool
+        if field.type in (bool, bool | None)
         for name in (option(field.name), option(f"no_{field.name}"))
     }
     fields: dict[str, Any] = {}

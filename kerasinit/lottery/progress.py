@@ -67,6 +67,9 @@ class ConsoleWatch(Watch):
         self._console.print(
             f"{len(missing)} trainings of {experiment.iterations} iterations{there}."
         )
+        compiled = "XLA compiles" if experiment.xla else "XLA does not compile"
+        decided = f", {store.about['xla']}" if "xla" in store.about else ""
+        self._console.print(f"{compiled} the training loop{decided}.")
         self._since = time.monotonic()
         self._bars.update(self._whole, total=len(missing) * experiment.iterations, visible=True)
         self._show()

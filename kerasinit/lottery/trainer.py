@@ -3,27 +3,35 @@
 A Keras model of either kind is taken through many iterations by one TensorFlow
 function: it gathers the batches from data in memory, takes the model's compiled
 loss and optimizer through a step, and holds the masks. XLA compiles the whole loop
-where it can, which is several times faster than a call per step.
+where that pays (see `kerasinit.lottery.compilation.xla_pays`), which is several times
+faster than a call per step.
 
 Pruned weights get no gradient, as in a network whose weights are multiplied by
 their mask: so they also leave no trace in momentum or in the norm that gradients
-are clipped by. They are multiplied by the mask after the step as well, since an
-optimizer may move a weight without a gradient (weight decay, averaging).
+are clipped by. They are multiplied by the mask after the step as well, where an optimizer
+may move a weight without a gradient (averaging, moments from before the mask).
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import kerases, streams
+from kerasinit import kerases
 from kerasinit.lottery.checkpoint import Checkpoint
-from kerasinit.lottery.compilation import by_xla, draws_hidden_numbers
+from kerasinit.lottery.compilation import (
+    Compiler,
+    draws_hidden_numbers,
+    take_steps,
+    xla_pays,
+)
 from kerasinit.lottery.data import Dataset, Order
+from kerasinit.lottery.held_masks import HeldMasks
 from kerasinit.lottery.models import fit_shape
+from kerasinit.lottery.moments import first_copies, weights_of_moments
 from kerasinit.lottery.training import Course, DivergedError, Point, State, Trained
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
@@ -45,8 +53,8 @@ class Trainer:
         validation: Positions of the validation examples among ``data.x_train``.
         seed: The origin of what random layers of tf_keras draw; those of Keras 3 have
             their own.
-        xla: Whether XLA compiles the loop. It is several times faster; without it, the
-            two Kerases train to the same bits.
+        xla: Whether XLA compiles the loop; None for where it is faster. Without it, the two
+            Kerases train to the same bits.
 
     Example:
     >>> import keras
@@ -68,10 +76,9 @@ class Trainer:
         validation: np.ndarray,
         *,
         seed: int = 0,
-        xla: bool = True,
+        xla: bool | None = None,
     ) -> None:
         self.model = model
-        self._seed = seed
         inputs = fit_shape(model, data.x_train, "The build function")
         self._x, self._y = tf.constant(inputs), tf.constant(data.y_train)
         self._validation = tf.gather(self._x, validation), tf.gather(self._y, validation)
@@ -89,17 +96,18 @@ class Trainer:
         self._prunable = {weight.name: weight.variable for weight in prunable_weights(model)}
         if not self._prunable:
             raise ValueError("The model has no weights that can be pruned (no kernels).")
-        self._masks = {
-            id(variable): tf.Variable(
-                tf.ones(variable.shape, kerases.tensor(variable).dtype),
-                trainable=False,
-                name="mask",
-            )
-            for variable in self._prunable.values()
+        moments = {n: v for n, v in self._variables.items() if n.startswith("optimizer/")}
+        self._owning = weights_of_moments(model, moments)
+        names = {id(variable): name for name, variable in self._variables.items()}
+        self._copies = {
+            name: (names[id(weight)], first)
+            for name, (weight, first) in first_copies(moments, self._owning).items()
+            if id(weight) in names
         }
-        self._functions: dict[tuple[tf.TensorSpec, ...], Callable[..., Any]] = {}
+        self._held = HeldMasks(model, self._prunable, moments, self._owning)
         forward = tf.function(lambda x: model(x, training=True), autograph=False)
-        self.repeatable = not draws_hidden_numbers(forward.get_concrete_function(self._x[:2]))
+        traced = forward.get_concrete_function(self._x[:2])
+        self.repeatable = not draws_hidden_numbers(traced)
         """Whether `restore` puts back all that a training depends on.
 
         False where a layer draws from a generator that TensorFlow hides in the graph,
@@ -107,12 +115,15 @@ class Trainer:
         """
         # Keras compiles for a processor without XLA unless told otherwise, so what the
         # model was compiled with does not say what its author wants.
-        self._xla = xla and self.repeatable
+        self.xla = xla_pays(traced) if xla is None else xla
+        """Whether XLA was chosen, by the caller or by what is faster."""
+        self._compiler = Compiler(seed, xla=self.xla and self.repeatable)
+        self._holding = True
 
     @property
     def by_xla(self) -> bool:
         """Whether XLA compiles the loop, as far as is known: it refuses when it first tries."""
-        return self._xla
+        return self._compiler.xla
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -131,14 +142,18 @@ class Trainer:
     def mask_state(self, state: Mapping[str, np.ndarray], masks: Masks) -> State:
         """Return a state in which what is pruned is zero, in the optimizer's moments too.
 
-        A moment belongs to the weight of its shape whose name it carries; one that
-        cannot be told apart is kept, and dies out without gradients.
+        A moment that cannot be told apart is kept, and dies out without gradients. One that
+        begins as a copy of its weight, and has not been moved yet, is a copy of the weight that
+        the state has.
         """
         masked = dict(state)
+        for name, (weight, first) in self._copies.items():
+            if np.array_equal(state[name], first):
+                masked[name] = state[weight]
         for name, mask in masks.items():
             masked[name] = np.where(mask, state[name], np.zeros((), state[name].dtype))
         for name, owner in self.owners.items():
-            masked[name] = np.where(masks[owner], state[name], np.zeros((), state[name].dtype))
+            masked[name] = np.where(masks[owner], masked[name], np.zeros((), state[name].dtype))
         return masked
 
     @property
@@ -147,22 +162,8 @@ class Trainer:
 
         A moment that cannot be told apart from others has no owner, and is not here.
         """
-        moments = {n: v for n, v in self._variables.items() if n.startswith("optimizer/")}
-        owners = {name: self._owner(variable) for name, variable in moments.items()}
-        return {name: owner for name, owner in owners.items() if owner}
-
-    def _owner(self, moment: Any) -> str | None:
-        """Return the prunable weight that an optimizer's variable belongs to, if it is one."""
         prunable = {id(variable): name for name, variable in self._prunable.items()}
-        path = kerases.variable_path(moment).replace("/", "_")
-        matches: dict[int, list[str | None]] = {}
-        for variable in self.model.trainable_variables:
-            weight = kerases.variable_path(variable).replace("/", "_")
-            if weight in path and tuple(moment.shape) == tuple(variable.shape):
-                matches.setdefault(len(weight), []).append(prunable.get(id(variable)))
-        # The longest name: "dense/kernel" is found within "my_dense/kernel" as well.
-        owners = matches[max(matches)] if matches else []
-        return owners[0] if len(owners) == 1 else None
+        return {n: prunable[id(w)] for n, w in self._owning.items() if id(w) in prunable}
 
     def train(
         self,
@@ -197,8 +198,7 @@ class Trainer:
             ValueError: If the masks do not fit the model, or there is nothing to train.
         """
         masks.require_fit(self.shapes, "the model")
-        for name, variable in self._prunable.items():
-            self._masks[id(variable)].assign(masks[name])
+        self._held.set(masks)
         if not self.repeatable:
             checkpoint = None
         course = checkpoint.read(self.state()) if checkpoint else None
@@ -206,7 +206,9 @@ class Trainer:
             self.restore(course.state)
             if resumed:
                 resumed(course.at)
-        self._hold()
+        self._held.hold()
+        # Where XLA makes one pass of all that an optimizer does, masks cost nothing.
+        self._holding = self.by_xla or not self._held.hold_by_themselves()
         most = min(evaluate_every, _STEPS_AT_ONCE)
         looks = {i for i in range(start + 1, iterations) if i % evaluate_every == 0} | {iterations}
         stops = looks | {i for i in range(start + 1, iterations) if i % most == 0}
@@ -233,6 +235,8 @@ class Trainer:
                     f"The training loss is {total} between iterations {at} and {stop}. A smaller "
                     f"learning rate or another initializer usually mends this."
                 )
+            if not self._holding:
+                self._held.require_zeros()
             at = stop
             if stop == keep:
                 kept = self.state()
@@ -289,7 +293,9 @@ class Trainer:
         # Padded to one size: XLA compiles once for each shape.
         padded = np.zeros((most, batches.shape[1]), np.int32)
         padded[: stop - start] = batches
-        steps = self._compiled(self._loop, self._loop_signature(*padded.shape))
+        signature = tf.TensorSpec(padded.shape, tf.int32), tf.TensorSpec((), tf.int32)
+        loop = self._held_loop if self._holding else self._loop
+        steps = self._compiler.compiled(loop, signature)
         return float(steps(tf.constant(padded), tf.constant(stop - start)))
 
     def measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
@@ -304,7 +310,7 @@ class Trainer:
     def _measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
         """Return the mean loss and the accuracy on some examples."""
         signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in (x, y))
-        loss, correct = self._compiled(self._look, signature)(x, y)
+        loss, correct = self._compiler.compiled(self._look, signature)(x, y)
         return float(loss), int(correct) / len(x)
 
     def _copy(self) -> dict[str, tf.Tensor]:
@@ -314,10 +320,6 @@ class Trainer:
         for name, value in values.items():
             kerases.assign(self._variables[name], value)
 
-    def _hold(self) -> None:
-        for variable in self._prunable.values():
-            variable.assign(kerases.tensor(variable) * self._masks[id(variable)])
-
     def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         model = self.model
         trainable = model.trainable_variables
@@ -326,56 +328,26 @@ class Trainer:
             loss = kerases.loss_of(model, x, y, outputs, training=True)
             scaled = kerases.scaled_loss(model, loss)
         gradients = tape.gradient(scaled, [kerases.tensor(variable) for variable in trainable])
-        kerases.apply_gradients(model, self._masked(gradients, trainable))
-        self._hold()
+        kerases.apply_gradients(model, self._held.mask(gradients, trainable))
         return tf.cast(loss, tf.float32)
 
-    def _masked(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-        """Return gradients that are zero where the masks remove weights."""
-        masked = []
-        for variable, gradient in zip(variables, gradients, strict=True):
-            mask = self._masks.get(id(variable))
-            if mask is not None and gradient is not None:
-                gradient = tf.convert_to_tensor(gradient) * tf.cast(mask, gradient.dtype)
-            masked.append(gradient)
-        return masked
+    def _held_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        loss = self._step(x, y)
+        self._held.hold()
+        return loss
 
-    def _compiled(
-        self, make: Callable[..., Any], signature: tuple[tf.TensorSpec, ...]
-    ) -> Callable[..., Any]:
-        """Return a function for tensors of these shapes, compiled at its first use."""
-        if signature not in self._functions:
-            # A random layer of tf_keras gets its seed when it is traced.
-            with streams.global_stream(self._seed, "layers"):
-                self._functions[signature] = (
-                    by_xla(make, signature, refused=self._leave_xla)
-                    if self._xla
-                    else make(jit=False).get_concrete_function(*signature)
-                )
-        return self._functions[signature]
+    def _loop(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:
+        """Return the function that takes some steps and sums their losses."""
+        return take_steps(self._step, self._x, self._y, signature, jit=jit)
 
-    def _leave_xla(self) -> None:
-        self._xla = False
+    def _held_loop(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:
+        """Return the same, with masks that hold after every step, whatever the optimizer does."""
+        return take_steps(self._held_step, self._x, self._y, signature, jit=jit)
 
-    def _loop(self, *, jit: bool) -> Any:
-        """Return the function that takes ``count`` steps, its batches gathered inside."""
-        x, y = self._x, self._y
-
-        def steps(batches: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-            def one(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                return i + 1, total + self._step(tf.gather(x, batches[i]), tf.gather(y, batches[i]))
-
-            return tf.while_loop(lambda i, _: i < count, one, (0, 0.0))[1]
-
-        return tf.function(steps, autograph=False, jit_compile=jit)
-
-    @staticmethod
-    def _loop_signature(most: int, batch_size: int) -> tuple[tf.TensorSpec, tf.TensorSpec]:
-        return tf.TensorSpec((most, batch_size), tf.int32), tf.TensorSpec((), tf.int32)
-
-    def _look(self, *, jit: bool) -> Any:
+    def _look(self, signature: Any, *, jit: bool) -> Callable[..., Any]:
         """Return the function that gives mean loss and number of right answers."""
-        return tf.function(self._evaluation, autograph=False, jit_compile=jit)
+        function = tf.function(self._evaluation, autograph=False, jit_compile=jit)
+        return function.get_concrete_function(*signature)
 
     def _evaluation(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         size = kerases.known_shape(x)[0]

@@ -24,7 +24,11 @@ from kerasinit.pruning.registry import named_variables
 
 
 class Trial:
-    """One independent repetition: its model, its first state, its order of the data."""
+    """One independent repetition: its model, its first state, its order of the data.
+
+    Where the experiment leaves open whether XLA compiles the loop, the model decides: see
+    `kerasinit.lottery.compilation.xla_pays`. The trial's own experiment has the answer.
+    """
 
     def __init__(
         self, experiment: Experiment, build: models.Build, data: Dataset, number: int
@@ -36,6 +40,9 @@ class Trial:
         )
         self.order = Order(self._positions, experiment.batch_size, experiment.seed, number)
         self.trainer = self._new_trainer()
+        if experiment.xla is None:
+            # From here on it is a part of the experiment, as if it had been given.
+            self.experiment = replace(experiment, xla=self.trainer.xla)
         self.first = self.trainer.state()
         self._started = False
 

@@ -161,9 +161,23 @@ REWIND = (
     Mutant(
         "the moments of removed weights are not cleared",
         "kerasinit/lottery/trainer.py",
-        "masked[name] = np.where(masks[owner], state[name], np.zeros((), state[name].dtype))",
-        "masked[name] = state[name]",
+        "masked[name] = np.where(masks[owner], masked[name], np.zeros((), state[name].dtype))",
+        "pass",
         ("tests/lottery/test_trainer.py",),
+    ),
+    Mutant(
+        "what an optimizer divides by nothing stays",
+        "kerasinit/lottery/held_masks.py",
+        "tf.math.multiply_no_nan(kerases.tensor(variable), mask)",
+        "kerases.tensor(variable) * mask",
+        ("tests/lottery/test_optimizers.py",),
+    ),
+    Mutant(
+        "a copy of the first weights outlives them",
+        "kerasinit/lottery/trainer.py",
+        "masked[name] = state[weight]",
+        "pass",
+        ("tests/lottery/test_optimizers.py",),
     ),
     Mutant(
         "of equal validation losses the last is the early stop",
@@ -302,6 +316,20 @@ RESUME = (
         "if course.best is not None and course.best_state is not None:",
         "if False:",
         ("tests/lottery/test_unkillable.py",),
+    ),
+    Mutant(
+        "XLA compiles convolutions on a CPU, too",
+        "kerasinit/lottery/compilation.py",
+        "or not convolves(function)",
+        "or True",
+        ("tests/lottery/test_compilation.py",),
+    ),
+    Mutant(
+        "a run goes on as another device would begin it",
+        "kerasinit/lottery/loop.py",
+        "if experiment.xla is not None:\n        return experiment\n",
+        "return experiment\n",
+        ("tests/lottery/test_compilation.py",),
     ),
     Mutant(
         "the sum of losses begins again at a checkpoint",

@@ -43,6 +43,10 @@ def test_every_field_changes_the_digest():
     assert len(digests | {Experiment().digest}) == len(others) + 1
 
 
+def test_the_digest_is_that_of_before_xla_could_be_left_open():
+    assert Experiment().digest == Experiment(xla=True).digest
+
+
 def test_what_is_not_given_depends_on_the_data():
     assert (Experiment().iterations, Experiment().trials) == (2000, 3)
     assert (Experiment("mnist").iterations, Experiment("mnist").trials) == (50_000, 1)

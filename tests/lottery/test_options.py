@@ -96,6 +96,14 @@ def test_a_preset_with_another_file_of_examples_is_otherwise_the_same(parsed):
     assert found.branches_at(8) == ("ticket",)
 
 
+def test_xla_is_left_open_unless_it_is_named(parsed, tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text("xla = false\n")
+    words = ([], ["--xla"], ["--no-xla"], [str(path)], [str(path), "--xla"], ["--xla", "--no-xla"])
+
+    assert [parsed(some).xla for some in words] == [None, True, False, False, True, False]
+
+
 def test_what_depends_on_the_data_is_not_frozen_by_the_command_line(parsed):
     assert parsed(["--dataset", "mnist"]) == Experiment("mnist")
 

@@ -196,8 +196,9 @@ def test_what_xla_cannot_compile_is_said_once_and_trains_without_it(recwarn):
     first = trainer.state()
     slow = trainer.train(Masks.dense(trainer.shapes), ORDER, iterations=10, evaluate_every=5)
 
-    said = [str(w.message) for w in recwarn if "XLA cannot compile" in str(w.message)]
-    assert len(said) == 1
+    said = [w for w in recwarn if "XLA cannot compile" in str(w.message)]
+    # It points here, at no line of the package.
+    assert [warning.filename for warning in said] == [__file__]
     assert len(slow.curve) == 2
     # No step was taken twice: the same without the detour.
     plain = Trainer(model, DATA, VALIDATION, xla=False)
@@ -344,6 +345,14 @@ def test_a_legacy_optimizer_is_refused():
     model.compile(tf_keras.optimizers.legacy.SGD(0.1), "mse")
 
     with pytest.raises(TypeError, match=r"Compile with tf_keras\.optimizers\.SGD"):
+        Trainer(model, DATA, VALIDATION)
+
+
+def test_nadam_of_tf_keras_whose_state_cannot_be_put_back_is_refused():
+    model = builder("tf_keras")()
+    model.compile(tf_keras.optimizers.Nadam(0.1), "mse")
+
+    with pytest.raises(TypeError, match="a product of its momenta is not among its variables"):
         Trainer(model, DATA, VALIDATION)
 
 

@@ -262,7 +262,7 @@ def earlybird(
     """
     experiment = require_experiment(experiment or Experiment())
     _require_options(experiment, density, window, epsilon)
-    setting = Setting.of(experiment, build, data)
+    setting = Setting.of(experiment, build, data).decided()
     experiment = setting.experiment
     folder = (
         Path(out)

@@ -56,6 +56,13 @@ class Setting:
             experiment, build or models.find(experiment.model), data or load(experiment.dataset)
         )
 
+    def decided(self) -> "Setting":
+        """Return the same, with an experiment that leaves nothing open: see `Trial`."""
+        if self.experiment.xla is not None:
+            return self
+        xla = Retraining(self, 0).trainer.xla
+        return replace(self, experiment=replace(self.experiment, xla=xla))
+
     @classmethod
     def of_run(
         cls, store: Store, build: models.Build | None = None, data: Dataset | None = None

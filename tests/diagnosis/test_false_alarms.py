@@ -372,3 +372,20 @@ def test_the_ways_of_a_network_are_read_from_what_it_computes():
     }
     assert flow.passages[3].averaged == pytest.approx(np.log(4))
     assert [passage.follows for passage in flow.passages] == [None] * 4 + ["sigmoid", None]
+
+
+@BOTH
+def test_zeros_that_wake_are_no_symmetry(library):
+    """Units of zeros are one another's twins until the first step, which tells them apart."""
+    layers = library.layers
+    x = networks.batch(32, 8)
+    for zeros in ("all", "some"):
+        head = layers.Dense(10, kernel_initializer="zeros" if zeros == "all" else "he_normal")
+        model = library.Sequential([library.Input((8,)), layers.Dense(16, "tanh"), head])
+        if zeros == "some":
+            kernel, bias = head.get_weights()
+            kernel[:, :4] = 0
+            head.set_weights([kernel, bias])
+        report = kerasinit.diagnose(model, x)
+        assert report.layers[-1].twins.zero == (10 if zeros == "all" else 4)
+        assert "symmetry" not in {one.kind for one in report.findings}

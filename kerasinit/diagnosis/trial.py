@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerasinit import kerases
 from kerasinit.diagnosis.batch import Batch
+from kerasinit.diagnosis.graph_pass import GraphPass
 from kerasinit.diagnosis.heads import Head
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing
@@ -51,7 +52,7 @@ class Moved(NamedTuple):
 def trial(
     model: Any,
     batch: Batch,
-    loss: FitLoss,
+    loss: FitLoss | GraphPass,
     update: NextUpdate,
     moved: list[Moved],
     heads: tuple[Head, ...],
@@ -62,7 +63,7 @@ def trial(
     Args:
         model: The model; the caller puts its weights back.
         batch: The examples.
-        loss: Their loss.
+        loss: Their loss, or the pass that computes it in a graph.
         update: The step, taken on copies.
         moved: The kernels that it moves.
         heads: The outputs before it.
@@ -78,7 +79,10 @@ def trial(
             kerases.assign(variable, update.after[id(variable)])
     with probing(model, None):
         after = model(batch.x, training=False)
-        scalar = loss(batch.x, batch.y, after, batch.weights)
+        if isinstance(loss, GraphPass):
+            scalar = loss.loss()
+        else:
+            scalar = float(loss(batch.x, batch.y, after, batch.weights))
     pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(after), strict=True)
     steps = [_distance(*pair) for pair in pairs if pair[0].dtype.is_floating and pair[0].shape.rank]
     heads = tuple(
@@ -88,7 +92,7 @@ def trial(
     many = [one for one in moved if one.weights >= MANY]
     most = max(many or moved, key=lambda one: one.ratio)
     optimizer, rate, scheduled = update.described()
-    return Step(optimizer, rate, scheduled, *most, float(scalar)), heads
+    return Step(optimizer, rate, scheduled, *most, scalar), heads
 
 
 def _distance(before: Any, after: Any) -> float:

@@ -43,7 +43,7 @@ class _Origin:
 
 def follow_activations(found: Found) -> None:
     """Follow ``log q`` and ``log(1 - c)`` from what sets a scale to all that comes after it."""
-    inputs = [_origin(one) for one in found.measured.inputs]
+    inputs = [_input_origin(one) for one in found.measured.inputs]
     states: list[_Origin | None] = []
     for row in found.rows:
         before = [
@@ -75,6 +75,12 @@ def _origin(signal: Signal) -> _Origin | None:
         return None
     level = math.log(signal.square)
     return _Origin(level, level, _apart(signal.correlation))
+
+
+def _input_origin(signal: Signal) -> _Origin | None:
+    """Return an input as an origin: what brings a large one down to scale loses nothing of it."""
+    origin = _origin(signal)
+    return None if origin is None else dataclasses.replace(origin, low=min(limits.HARM, origin.low))
 
 
 def _met(origins: list[_Origin]) -> _Origin | None:

@@ -54,9 +54,11 @@ def find_no_gradient(found: Found) -> None:
     told = any(kind in found.findings for kind in ("no-gradient", "dead-units"))
     excused = told or any(map(gets_nothing, learning))
     if learning and not excused and all(row.weight_gradient == 0 for row in learning):
+        cause = found.findings.get("constant-output")
+        mend = advice("no-gradient", None) if cause is None else cause.advice
         for row in learning:
             how = "the gradient of its weights is zero, and so are those of all others"
-            found.tell("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
+            found.tell("no-gradient", row.layer, how, 1.0, mend)
 
 
 def follow_gradients(found: Found) -> None:

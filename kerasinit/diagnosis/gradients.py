@@ -15,6 +15,7 @@ from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.advice import advice
 from kerasinit.diagnosis.findings import Found, gets_nothing, is_cut_off, wakes
 from kerasinit.diagnosis.measured import Measure
+from kerasinit.diagnosis.objective import LINEAR
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,12 @@ def _judge(
         excused = awake or "dead-units" in found.findings or "no-gradient" in found.findings
         if row.gradient == 0 and row.signal.square > 0 and not excused:
             told.append((place, -math.inf, end.variance, allowed + end.averaged))
-    elif influence < end.low - allowed - end.averaged:
-        told.append((place, influence - end.low, end.variance, allowed + end.averaged))
+        return
+    ratio = None if found.measured.objective == LINEAR else row.update_ratio
+    harm = limits.harm_of_influence(found.kernels_on_the_way(place), ratio)
+    below = limits.allowed(end.variance, found.judgements, harm) + end.averaged
+    if influence < end.low - below:
+        told.append((place, influence - end.low, end.variance, below))
     elif influence > end.high + allowed + end.growth:
         told.append((place, influence - end.high, end.variance, allowed + end.growth))
 

@@ -25,6 +25,7 @@ DISTANCES = (
     "mean_squared_error",
     "mean_squared_logarithmic_error",
 )
+DIVERGENCES = ("kl_divergence", "kullback_leibler_divergence")
 SOFTMAXES = ("log_softmax", "softmax", "sparsemax")
 # The functions whose inputs Keras takes for the logits of a loss, if it sees them in a graph.
 _READ = {("softmax", loss) for loss in (*CATEGORICAL, *SPARSE)} | {

@@ -8,14 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.batch import Batch
 from kerasinit.diagnosis.graph_pass import GraphPass
 from kerasinit.diagnosis.heads import Head
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing
 from kerasinit.fit_loss import FitLoss
-
-MANY = 16  # weights; of fewer the length is a matter of chance
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Step:
         optimizer: The optimizer's class.
         rate: Its learning rate.
         scheduled: Whether that comes from a schedule.
-        layer: The layer that it moves most, for its size; one of few weights only if all are.
+        layer: The layer that it moves most, by what chance leaves to a kernel of its size.
         weights: How many numbers that layer's kernel has.
         ratio: Length of the update of that layer's kernel over that of the kernel.
         loss: The loss of the same examples after it.
@@ -89,8 +88,7 @@ def trial(
         dataclasses.replace(head, moved=distance)
         for head, distance in zip(heads, steps, strict=True)
     )
-    many = [one for one in moved if one.weights >= MANY]
-    most = max(many or moved, key=lambda one: one.ratio)
+    most = max(moved, key=lambda one: one.ratio / limits.shortness(max(1, one.weights)))
     optimizer, rate, scheduled = update.described()
     return Step(optimizer, rate, scheduled, *most, scalar), heads
 

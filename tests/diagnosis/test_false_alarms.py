@@ -295,7 +295,7 @@ def test_small_weights_in_a_small_net_are_no_finding(library, hidden, initialize
 
 @BOTH
 @pytest.mark.parametrize("apart", [False, True], ids=["in the layer", "in one of its own"])
-def test_what_an_optimizer_makes_good_counts_wherever_the_activation_is_applied(library, apart):
+def test_what_an_optimizer_compensates_for_is_no_finding_wherever_the_activation_is(library, apart):
     layers, x = library.layers, networks.batch(64, 16)
     hidden = []
     for seed in (1, 2):

@@ -44,6 +44,11 @@ class GraphPass:
         self._variables = list(model.trainable_variables)
         self._run = tf.function(self._pass, autograph=False)
 
+    def is_for(self, model: Any, batch: Batch, loss: FitLoss) -> bool:
+        """Return whether it was traced for this model as it stands, this batch and this loss."""
+        same = model is self._model and batch is self._batch and loss is self._loss
+        return same and list(map(id, model.trainable_variables)) == list(map(id, self._variables))
+
     def loss(self) -> float:
         """Return the loss of the model's current weights."""
         return float(self._run()[0])

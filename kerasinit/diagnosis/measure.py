@@ -67,7 +67,9 @@ def measure(
         looked_at = loss is not None and there.objective == loss.name
         graph = None
         if loss is not None and looked_at and flow.in_graph:
-            graph = GraphPass(model, batch, loss)
+            graph = step.graph_pass
+            if graph is None or not graph.is_for(model, batch, loss):
+                graph = step.graph_pass = GraphPass(model, batch, loss)
             pulled = graph()
             calls.hear_instead(pulled.norms)
             there = there._replace(scalar=pulled.loss, pulls=pulled.weights)

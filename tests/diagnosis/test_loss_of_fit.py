@@ -176,6 +176,33 @@ def test_a_softmax_in_a_models_own_call_is_differentiated_as_in_fit(library):
 
 
 @BOTH
+def test_a_monitor_traces_such_a_model_once(library):
+    traced = []
+
+    class Own(library.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = library.layers.Dense(CLASSES)
+
+        def call(self, x):
+            traced.append(tf.is_symbolic_tensor(x))
+            return tf.nn.softmax(self.inner(x))
+
+    model = Own()
+    model(X)
+    counts = []
+    for batch in (N // 2, N // 4):
+        model.compile(library.optimizers.SGD(1.0), "categorical_crossentropy")
+        traced.clear()
+        monitor = kerasinit.SignalMonitor(X, ONE_HOT, every=1)
+        model.fit(X, ONE_HOT, batch_size=batch, verbose=0, callbacks=[monitor])
+        counts.append((sum(traced), len(monitor.history)))
+    (few, looks), (many, more_looks) = counts
+    assert more_looks > looks > 1
+    assert many == few
+
+
+@BOTH
 @pytest.mark.parametrize("structure", [list, dict])
 def test_losses_labels_and_weights_go_by_name_or_by_place(library, structure):
     def two(loss, weights=None):

@@ -165,7 +165,9 @@ def _output_for(given: Targets | None, loss: str | None) -> str:
 
 
 def _standardized(given: Targets) -> str:
-    return ", and standardized labels: y = (y - y.mean()) / y.std()" if _far(given) else ""
+    # Nearer ones may do no harm under this optimizer, which shows once the output can reach them.
+    harms = given.scale > _ALONE
+    return ", and standardized labels: y = (y - y.mean()) / y.std()" if harms else ""
 
 
 def _out_of_range(head: Head) -> Iterator[Evidence]:

@@ -11,13 +11,8 @@ from kerasinit.diagnosis import limits
 from kerasinit.gains import gain
 from kerasinit.graph.branches import branches_in
 from kerasinit.graph.nodes import ATTENTION
-from kerasinit.graph.surroundings import (
-    Surroundings,
-    is_normalization,
-    look_around,
-    meets_kernel,
-    own_activation,
-)
+from kerasinit.graph.roles import is_normalization, own_activation
+from kerasinit.graph.surroundings import Surroundings, look_around, meets_kernel
 from kerasinit.graph.units import Weights, is_table, only_looks, unit_of
 from kerasinit.kernels import Kernel, Part
 from kerasinit.mean_field import (

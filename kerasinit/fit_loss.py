@@ -7,8 +7,7 @@ left them on its output. ``compute_loss`` does all of this, in both Kerases. So 
 model's own compilation changes, it is called on an empty model, compiled with the same loss.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -129,34 +128,21 @@ def class_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     return np.vectorize(lambda one: float(class_weight.get(int(one), 1.0)), [np.float32])(classes)
 
 
-@contextlib.contextmanager
-def logits_kept(layers: Any) -> Iterator[None]:
-    """Let TensorFlow's own softmax and sigmoid leave logits for the loss, as they do in `fit`.
+def takes_from_graph(model: Any, output: Any) -> bool:
+    """Return whether Keras' losses may find the logits of an output only in the graph.
 
-    In a graph Keras sees that a ``tf.nn.softmax`` made the output and computes a crossentropy from
-    what went into it. Eagerly it sees that only of its own activations, which take their place.
+    Keras' own softmax and sigmoid leave the logits on their output, and its crossentropies are
+    computed from these, eagerly and in a graph. TensorFlow's leave nothing. In a graph, such as
+    that of `fit`, Keras sees all the same which operation made an output, and takes what went into
+    it; eagerly it cannot.
 
     Args:
-        layers: The layers whose activation may be one of TensorFlow's.
+        model: A model of either Keras.
+        output: What it returned in a graph.
     """
-    changed = []
-    try:
-        for layer in layers:
-            library = kerases.library_of(layer)
-            for name in ("activation", "function"):
-                before = vars(layer).get(name)
-                for theirs, ours in _FROM_TENSORFLOW:
-                    if before is theirs:
-                        changed.append((layer, name, before))
-                        # Past Keras' own __setattr__, which keeps books on what a layer holds.
-                        vars(layer)[name] = getattr(library.activations, ours)
-        yield
-    finally:
-        for layer, name, before in changed:
-            vars(layer)[name] = before
-
-
-_FROM_TENSORFLOW = ((tf.nn.softmax, "softmax"), (tf.nn.sigmoid, "sigmoid"))
+    if getattr(model, "run_eagerly", False) or hasattr(output, "_keras_logits"):
+        return False
+    return tf.is_symbolic_tensor(output) and output.op.type in ("Sigmoid", "Softmax")
 
 
 def _judge(model: Any, loss: Any, compiled: bool) -> Any:

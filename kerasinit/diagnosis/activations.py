@@ -31,6 +31,8 @@ class _Origin:
         variance: Of ``log q``, by chance.
         averaged: Nats that averages may have taken.
         beside: How many kernels, at least, the signal passed since it left the main way.
+        ratio: Length of the next update of the last kernel that it passed, over that kernel's own;
+            None if unknown.
     """
 
     low: float
@@ -39,11 +41,12 @@ class _Origin:
     variance: float = 0.0
     averaged: float = 0.0
     beside: int = 0
+    ratio: float | None = None
 
 
 def follow_activations(found: Found) -> None:
     """Follow ``log q`` and ``log(1 - c)`` from what sets a scale to all that comes after it."""
-    inputs = [_origin(one) for one in found.measured.inputs]
+    inputs = [_input_origin(one) for one in found.measured.inputs]
     states: list[_Origin | None] = []
     for row in found.rows:
         before = [
@@ -65,6 +68,7 @@ def follow_activations(found: Found) -> None:
                 variance=origin.variance + _spread(row),
                 averaged=origin.averaged + row.averaged,
                 beside=0 if row.way == "main" else origin.beside + (row.role == "kernel"),
+                ratio=row.update_ratio if row.role == "kernel" else origin.ratio,
             )
             states.append(here)
             _judge(found, place, here)
@@ -77,11 +81,18 @@ def _origin(signal: Signal) -> _Origin | None:
     return _Origin(level, level, _apart(signal.correlation))
 
 
+def _input_origin(signal: Signal) -> _Origin | None:
+    """Return an input as an origin: what brings a large one down to scale loses nothing of it."""
+    origin = _origin(signal)
+    return None if origin is None else dataclasses.replace(origin, low=min(limits.HARM, origin.low))
+
+
 def _met(origins: list[_Origin]) -> _Origin | None:
     """Return the origin of a signal that is made of several."""
     if len(origins) < 2:
         return origins[0] if origins else None
     apart = [one.apart for one in origins if one.apart is not None]
+    ratios = [one.ratio for one in origins if one.ratio is not None]
     return _Origin(
         min(one.low for one in origins),
         max(one.high for one in origins),
@@ -89,6 +100,7 @@ def _met(origins: list[_Origin]) -> _Origin | None:
         max(one.variance for one in origins),
         max(one.averaged for one in origins),
         min(one.beside for one in origins),
+        min(ratios, default=None),
     )
 
 
@@ -123,7 +135,7 @@ def _judge(found: Found, place: int, origin: _Origin) -> None:
     if not found.is_normalized(place):
         # A small output does no harm: the last layer's gradient does not depend on its size.
         if found.is_hidden(place):
-            ratio = None if found.measured.objective == LINEAR else row.update_ratio
+            ratio = None if found.measured.objective == LINEAR else origin.ratio
             harm = limits.harm(found.kernels_on_the_way(place), ratio)
             _moved(found, place, min(0.0, level - origin.low), origin, harm)
         if row.way == "main":

@@ -49,6 +49,15 @@ _NOT_FROM_VALUES = (
     "learning-rate",
 )
 FROM_VALUES = tuple(kind for kind in KINDS if kind not in _NOT_FROM_VALUES)
+# What the size of a signal does, so that an input out of scale does it, too.
+SIZES = (
+    "saturation",
+    "vanishing-activations",
+    "exploding-activations",
+    "correlation-collapse",
+    "vanishing-gradients",
+    "exploding-gradients",
+)
 _CONTRAST = 0.02  # the least standard deviation of pixels between 0 and 1
 _PLAIN = {
     None: "kerasinit.LecunNormal()",

@@ -67,18 +67,15 @@ def batch_of(
         raise ValueError("Sample and class weights weigh a loss, which needs labels: give y.")
     if sample_weight is not None and class_weight is not None:
         raise ValueError("Give sample_weight or class_weight, not both, as in fit.")
-    if class_weight is not None:
-        y = tf.nest.map_structure(_array("y"), y)
-        if tf.nest.is_nested(y):
-            raise ValueError("class_weight is for models with one output, as in fit.")
-        sample_weight = fit_loss.class_weights(y, class_weight)
-    given = {"x": x, "y": y, "sample_weight": sample_weight}
-    arrays = {
-        name: tf.nest.map_structure(_array(name), thing)
-        for name, thing in given.items()
+    if class_weight is not None and tf.nest.is_nested(y):
+        raise ValueError("class_weight is for models with one output, as in fit.")
+    things = {"x": x, "y": y, "sample_weight": sample_weight}
+    given = {
+        name: tf.nest.map_structure(_rows(name), thing)
+        for name, thing in things.items()
         if thing is not None
     }
-    counts = {name: sorted(set(map(len, _leaves(thing)))) for name, thing in arrays.items()}
+    counts = {name: sorted(set(map(len, _leaves(thing)))) for name, thing in given.items()}
     if not counts["x"]:
         raise ValueError(f"Expected arrays as x; got {x!r}.")
     lengths = sorted({count for found in counts.values() for count in found})
@@ -90,21 +87,27 @@ def batch_of(
             f"Expected at least {_FEWEST} examples, better 64: of {counts['x'][0]} nobody can say "
             f"whether examples stay apart. Give more of x."
         )
+    # Cut before anything is converted: x may be a file that is larger than memory.
     cut = {
-        name: tf.nest.map_structure(
-            lambda one: None if one is None else _tensor(one[:examples]), thing
-        )
-        for name, thing in arrays.items()
+        name: tf.nest.map_structure(_first(name, examples), thing) for name, thing in given.items()
     }
-    return Batch(cut["x"], cut.get("y"), cut.get("sample_weight"))
+    if class_weight is not None:
+        cut["sample_weight"] = fit_loss.class_weights(cut["y"], class_weight)
+    tensors = {
+        name: tf.nest.map_structure(lambda one: None if one is None else _tensor(one), thing)
+        for name, thing in cut.items()
+    }
+    return Batch(tensors["x"], tensors.get("y"), tensors.get("sample_weight"))
 
 
 def _leaves(thing: Any) -> list[Any]:
     return [one for one in tf.nest.flatten(thing) if one is not None]
 
 
-def _array(name: str) -> Any:
-    def converted(one: Any) -> Any:
+def _rows(name: str) -> Any:
+    """Return a function that checks that something is an array of examples, without reading it."""
+
+    def checked(one: Any) -> Any:
         if one is None:
             return None
         if isinstance(one, tf.data.Dataset | keras.utils.PyDataset):
@@ -123,9 +126,22 @@ def _array(name: str) -> Any:
                 f"{type(one).__name__} inside of it. Of lists of numbers make an array: "
                 f"{name} = numpy.asarray({name})."
             )
-        array = one if tf.is_tensor(one) else np.asarray(one)
+        array = one if hasattr(one, "shape") and hasattr(one, "__getitem__") else np.asarray(one)
         if len(array.shape) < 1:
             raise ValueError(f"Expected arrays as {name}, examples first; got the number {one!r}.")
+        return array
+
+    return checked
+
+
+def _first(name: str, count: int) -> Any:
+    """Return a function that takes the first examples of an array, and checks what is in them."""
+
+    def taken(one: Any) -> Any:
+        if one is None:
+            return None
+        first = getattr(one, "iloc", one)[:count]  # by place, whatever the labels of its rows
+        array = first if tf.is_tensor(first) else np.asarray(first)
         kind = tf.as_dtype(array.dtype) if array.dtype != object else None
         if kind is None or (name != "x" and kind == tf.string):
             raise TypeError(
@@ -133,11 +149,11 @@ def _array(name: str) -> Any:
                 f"are to be numbered: numpy.unique({name}, return_inverse=True)[1]."
                 if name != "x"
                 else f"Expected numbers as x; got an array of Python objects of shape "
-                f"{array.shape}. Are its rows of different lengths?"
+                f"{tuple(one.shape)}. Are its rows of different lengths?"
             )
         return array
 
-    return converted
+    return taken
 
 
 def _tensor(array: Any) -> Any:

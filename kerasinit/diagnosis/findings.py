@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kerasinit.diagnosis.advice import KINDS, advice
+from kerasinit.diagnosis.advice import KINDS, SIZES, advice
 from kerasinit.diagnosis.measured import Measure, Measured
 
 
@@ -103,6 +103,8 @@ class Found:
         for place, row in enumerate(self.rows):
             sources = [self.kernels_before[source] for source in row.before if source >= 0]
             self.kernels_before.append(max(sources, default=0) + self._is_kernel(place))
+        # Calls that an input out of scale comes to, with the line that brings it to scale.
+        self._out_of_scale: dict[int, str] = {}
         kernels = sum(map(self._is_kernel, range(len(self.rows))))
         self.judgements = 4 * max(1, kernels) * times
 
@@ -144,8 +146,24 @@ class Found:
         }
         return found.pop() if len(found) == 1 else None
 
+    def note_out_of_scale(self, place: int, mend: str) -> None:
+        """Note that an input out of scale comes to a call, and to what comes after it.
+
+        Args:
+            place: The call of the first layer with a kernel.
+            mend: The line that brings the input to scale.
+        """
+        waiting = [place]
+        while waiting:
+            here = waiting.pop()
+            if here not in self._out_of_scale and self.rows[here].role != "source":
+                self._out_of_scale[here] = mend
+                waiting += self.users[here]
+
     def advice(self, kind: str, place: int) -> str:
         """Return what to write to mend a finding at a call of a layer."""
+        if kind in SIZES and place in self._out_of_scale:
+            return self._out_of_scale[place]
         row = self.rows[place]
         is_function = row.activation is None or row.kind == "TFOpLambda"
         return advice(kind, self.activation(place), is_function=is_function)

@@ -14,18 +14,18 @@ whatever layer. From these it is read
 * how much is lost on the way by averaging, which is no fault.
 """
 
-import contextlib
+import dataclasses
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import tensorflow as tf
 
-from kerasinit.diagnosis.probes import probing
+from kerasinit.diagnosis.probes import unprobed
+from kerasinit.diagnosis.recorded import Operation, Recorded
+from kerasinit.fit_loss import takes_from_graph
 from kerasinit.graph.traced import raised
-from kerasinit.graph.units import every_layer
 
 Way = Literal["main", "beside", "choice", "constant"]
 
@@ -58,11 +58,16 @@ class Flow:
     Attributes:
         paths: The layers' paths.
         passages: How the data passes them.
+        ends: The function that comes last before each output, by the name of Keras' activation,
+            whoever applies it; None where none does.
+        in_graph: Whether Keras may find logits only in a graph: see `fit_loss.takes_from_graph`.
         failure: Why there are none; empty if there are.
     """
 
     paths: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
+    ends: tuple[str | None, ...] = ()
+    in_graph: bool = False
     failure: str = ""
 
 
@@ -74,9 +79,16 @@ def traced(model: Any, x: Any) -> Flow:
         x: A batch, as tensors in the structure that the model takes.
     """
     try:
-        return flow_of(model, x)
+        operations = _Operations(Recorded(model, x))
     except Exception as error:  # a call may do anything that only works outside a graph
         return Flow(failure=raised(error))
+    try:
+        found = operations.flow()
+    except ValueError as error:
+        found = Flow(failure=raised(error))
+    outputs = map(unprobed, operations.recorded.outputs)
+    in_graph = any(takes_from_graph(model, one) for one in outputs)
+    return dataclasses.replace(found, ends=operations.ends(), in_graph=in_graph)
 
 
 def flow_of(model: Any, x: Any) -> Flow:
@@ -90,118 +102,31 @@ def flow_of(model: Any, x: Any) -> Flow:
         Exception: Whatever the model's ``call`` raises while it is traced, such as one that asks
             for the value of a tensor.
     """
-    return _Operations(_Trace(model, x)).flow()
-
-
-class _Trace:
-    """The operations of one call, and which of them make the layers' outputs."""
-
-    def __init__(self, model: Any, x: Any) -> None:
-        self.calls: list[tuple[str, Any]] = []
-        given = tf.nest.flatten(x)
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-
-        def look(path: str, layer: Any, inputs: list[Any], out: Any) -> Any:
-            self.calls.append((path, out))
-            return lambda gradient: None
-
-        def call(*tensors: Any) -> Any:
-            self.calls.clear()
-            self.inputs = list(tensors)
-            outputs = model(tf.nest.pack_sequence_as(x, tensors), training=False)
-            self.outputs = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one)]
-            return self.outputs
-
-        specs = [tf.TensorSpec(one.shape, one.dtype) for one in given]
-        with _kept_as_computed(model), probing(model, look):
-            traced = tf.function(call, autograph=False).get_concrete_function(*specs)
-        self.graph = traced.graph
-
-
-@contextlib.contextmanager
-def _kept_as_computed(model: Any) -> Iterator[None]:
-    """Let nothing be computed a second time for the gradient: it is not asked for here."""
-    changed = [one for one in (model, *every_layer(model)) if hasattr(one, "rematerialized_call")]
-    for layer in changed:
-        # Past Keras' own __setattr__, which keeps books on what a layer holds.
-        vars(layer)["rematerialized_call"] = lambda call, *args, **kwargs: call
-    try:
-        yield
-    finally:
-        for layer in changed:
-            del vars(layer)["rematerialized_call"]
-
-
-@dataclass
-class _Operation:
-    """An operation, as far as it is looked at.
-
-    Attributes:
-        kind: TensorFlow's name for what it does.
-        sources: For each tensor that goes in, the number of the operation that made it.
-        carried: Those of the sources that carry a signal here; truth values do not.
-        size: How many numbers its first output has; None if that is not known.
-        last: How many it has on its last axis.
-    """
-
-    kind: str
-    sources: list[int]
-    carried: list[int]
-    size: int | None
-    last: int | None
+    return _Operations(Recorded(model, x)).flow()
 
 
 class _Operations:
-    """What can be said of a trace."""
+    """What can be said of the operations of a call."""
 
-    def __init__(self, trace: _Trace) -> None:
-        self.trace = trace
-        operations = trace.graph.get_operations()
-        self.number = {one.name: number for number, one in enumerate(operations)}
-        self.all = [self._read(one) for one in operations]
+    def __init__(self, recorded: Recorded) -> None:
+        self.recorded = recorded
+        self.all = recorded.operations
         self.users: list[list[int]] = [[] for _ in self.all]
         for number, one in enumerate(self.all):
             for source in set(one.sources):
                 self.users[source].append(number)
-        self.inputs = [self._maker(one) for one in trace.inputs]
-        self.outputs = [self._maker(one) for one in trace.outputs if self._is_here(one)]
-
-    def _read(self, operation: Any) -> _Operation:
-        made = [_resolved(one) for one in operation.inputs]
-        sources = [self.number[one.op.name] for one in made]
-        carried = [
-            source
-            for source, one in zip(sources, made, strict=True)
-            if one.dtype != tf.bool and operation.type not in _OF_SHAPES
-        ]
-        shape = operation.outputs[0].shape if operation.outputs else None
-        size = last = None
-        if shape is not None and shape.is_fully_defined():
-            size, last = shape.num_elements(), shape[-1] if shape.rank else None
-        return _Operation(
-            operation.type,
-            [] if operation.type in _OF_SHAPES else sources,
-            carried,
-            size,
-            last,
-        )
-
-    def _is_here(self, tensor: Any) -> bool:
-        return tf.is_symbolic_tensor(tensor) and tensor.graph is self.trace.graph
-
-    def _maker(self, tensor: Any) -> int:
-        return self.number[_resolved(tensor).op.name]
+        self.inputs = [recorded.maker(one) for one in recorded.inputs]
+        self.outputs = [recorded.maker(one) for one in recorded.outputs if recorded.has(one)]
 
     def flow(self) -> Flow:
         """Return how the data passes each call of a layer."""
         holders: dict[int, list[int]] = {}
-        for place, (path, out) in enumerate(self.trace.calls):
-            if tf.is_symbolic_tensor(out) and not self._is_here(out):
+        for place, (path, out) in enumerate(self.recorded.calls):
+            if tf.is_symbolic_tensor(out) and not self.recorded.has(out):
                 raise ValueError(f"the layer {path} is called in a loop")
-            if self._is_here(out):
-                holders.setdefault(self._maker(out), []).append(place)
-        passages = [Passage((), 0.0, "constant") for _ in self.trace.calls]
+            if self.recorded.has(out):
+                holders.setdefault(self.recorded.maker(out), []).append(place)
+        passages = [Passage((), 0.0, "constant") for _ in self.recorded.calls]
         nearest, averaged = self._nearest(holders)
         main = self._main(list(holders))
         for number, places in holders.items():
@@ -214,7 +139,16 @@ class _Operations:
             for place in places:  # a layer may hand on what came
                 passages[place] = Passage(before, lost, way, self._following(number))
                 before, lost = (place,), 0.0
-        return Flow(tuple(path for path, _ in self.trace.calls), tuple(passages))
+        paths = tuple(path for path, _ in self.recorded.calls)
+        return Flow(paths, tuple(passages))
+
+    def ends(self) -> tuple[str | None, ...]:
+        """Return the function that comes last before each output."""
+        kinds = [
+            self.all[self.recorded.maker(one)].kind if self.recorded.has(one) else ""
+            for one in self.recorded.outputs
+        ]
+        return tuple({"Softmax": "softmax"}.get(kind, _FUNCTIONS.get(kind)) for kind in kinds)
 
     def _following(self, number: int) -> str | None:
         """Return the function that all of what an operation gives goes into."""
@@ -324,7 +258,7 @@ class _Operations:
         averaged: list[float] = []
         sources = [
             one
-            for one, made in zip(self.inputs, self.trace.inputs, strict=True)
+            for one, made in zip(self.inputs, self.recorded.inputs, strict=True)
             if made.dtype.is_floating
         ]
         for number, one in enumerate(self.all):
@@ -342,7 +276,7 @@ class _Operations:
             averaged.append(min(lost) + self._lost(number, one, ways))
         return nearest, averaged
 
-    def _lost(self, number: int, one: _Operation, ways: list[int]) -> float:
+    def _lost(self, number: int, one: Operation, ways: list[int]) -> float:
         if number in self.weighing:
             return math.log(self.weighing[number])
         if one.kind in _AVERAGES and ways and one.size:
@@ -382,15 +316,7 @@ class _Operations:
         return counts
 
 
-def _resolved(tensor: Any) -> Any:
-    """Return the tensor that another one is the same as, though made beside others."""
-    while tensor.op.type == "IdentityN":
-        tensor = tensor.op.inputs[tensor.value_index]
-    return tensor
-
-
 _NEARBY = 4  # operations, such as the addition of an epsilon
-_OF_SHAPES = ("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
 _PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "MatMul", "Mul")
 # Where a signal meets weights it is another one.
 _WEIGHTED = (*_PRODUCTS[:-1], "Conv2D", "Conv3D", "PartitionedCall", "StatefulPartitionedCall")

@@ -15,6 +15,7 @@ from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.advice import advice
 from kerasinit.diagnosis.findings import Found, gets_nothing, is_cut_off, wakes
 from kerasinit.diagnosis.measured import Measure
+from kerasinit.diagnosis.objective import LINEAR
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ def find_no_gradient(found: Found) -> None:
     told = any(kind in found.findings for kind in ("no-gradient", "dead-units"))
     excused = told or any(map(gets_nothing, learning))
     if learning and not excused and all(row.weight_gradient == 0 for row in learning):
+        cause = found.findings.get("constant-output")
+        mend = advice("no-gradient", None) if cause is None else cause.advice
         for row in learning:
             how = "the gradient of its weights is zero, and so are those of all others"
-            found.tell("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
+            found.tell("no-gradient", row.layer, how, 1.0, mend)
 
 
 def follow_gradients(found: Found) -> None:
@@ -150,8 +153,12 @@ def _judge(
         excused = awake or "dead-units" in found.findings or "no-gradient" in found.findings
         if row.gradient == 0 and row.signal.square > 0 and not excused:
             told.append((place, -math.inf, end.variance, allowed + end.averaged))
-    elif influence < end.low - allowed - end.averaged:
-        told.append((place, influence - end.low, end.variance, allowed + end.averaged))
+        return
+    ratio = None if found.measured.objective == LINEAR else row.update_ratio
+    harm = limits.harm_of_influence(found.kernels_on_the_way(place), ratio)
+    below = limits.allowed(end.variance, found.judgements, harm) + end.averaged
+    if influence < end.low - below:
+        told.append((place, influence - end.low, end.variance, below))
     elif influence > end.high + allowed + end.growth:
         told.append((place, influence - end.high, end.variance, allowed + end.growth))
 

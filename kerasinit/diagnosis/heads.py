@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.diagnosis.flow import Flow
 from kerasinit.diagnosis.signals import activation_name
 from kerasinit.fit_loss import FitLoss, by_output
 
@@ -24,7 +25,12 @@ DISTANCES = (
     "mean_squared_error",
     "mean_squared_logarithmic_error",
 )
+DIVERGENCES = ("kl_divergence", "kullback_leibler_divergence")
 SOFTMAXES = ("log_softmax", "softmax", "sparsemax")
+# The functions whose inputs Keras takes for the logits of a loss, if it sees them in a graph.
+_READ = {("softmax", loss) for loss in (*CATEGORICAL, *SPARSE)} | {
+    ("sigmoid", loss) for loss in BINARY
+}
 _FEW = 100  # distinct whole numbers that may be classes
 _CLOSE = 1e-3
 
@@ -105,7 +111,12 @@ class Head:
 
 
 def heads_of(
-    model: Any, loss: FitLoss | None, y: Any, outputs: Any, made_by: Mapping[int, tuple[str, Any]]
+    model: Any,
+    loss: FitLoss | None,
+    y: Any,
+    outputs: Any,
+    made_by: Mapping[int, tuple[str, Any]],
+    flow: Flow,
 ) -> tuple[Head, ...]:
     """Return what is to be known of each output, in the order of `tf.nest.flatten`.
 
@@ -116,24 +127,39 @@ def heads_of(
         y: The labels, or None.
         outputs: What the model returned.
         made_by: Path and layer of what came out of layers, by the tensors' ``id``.
+        flow: What the model computes, for functions that are no layer's.
     """
     flat = tf.nest.flatten(outputs)
     given = loss.loss if loss is not None else getattr(model, "loss", None)
     losses = by_output(model, given, outputs)
     # One array of labels is for one output; one loss may be for all of them.
     labels = by_output(model, y if tf.nest.is_nested(y) or len(flat) == 1 else None, outputs)
+    ends = flow.ends if len(flow.ends) == len(flat) else (None,) * len(flat)
     found = []
     for place, (output, one, label) in enumerate(zip(flat, losses, labels, strict=True)):
         if not output.dtype.is_floating or not output.shape.rank:
             continue
         path, layer = made_by.get(id(output), (f"output {place}", None))
-        found.append(_head(model, path, layer, output, one, label))
+        name = _loss(model, one)[0]
+        logits = hasattr(output, "_keras_logits")
+        if flow.in_graph and not logits:
+            logits = (ends[place], name) in _READ
+        found.append(_head(model, path, layer, output, one, label, ends[place], logits))
     return tuple(found)
 
 
-def _head(model: Any, path: str, layer: Any, output: Any, loss: Any, label: Any) -> Head:
+def _head(
+    model: Any,
+    path: str,
+    layer: Any,
+    output: Any,
+    loss: Any,
+    label: Any,
+    end: str | None,
+    logits: bool,
+) -> Head:
     values = tf.cast(output, tf.float32).numpy()
-    activation = None if layer is None else activation_name(_innermost(layer))
+    activation = (None if layer is None else activation_name(_innermost(layer))) or end
     name, from_logits, ignored = _loss(model, loss)
     sums = values.sum(-1, dtype=np.float64)
     chooses = None
@@ -146,7 +172,7 @@ def _head(model: Any, path: str, layer: Any, output: Any, loss: Any, label: Any)
         activation,
         name,
         from_logits,
-        hasattr(output, "_keras_logits"),
+        logits,
         float(values.min(initial=np.inf)),
         float(values.max(initial=-np.inf)),
         bool((values >= 0).all() and (np.abs(sums - 1) < _CLOSE).all()),

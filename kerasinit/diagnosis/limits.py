@@ -27,7 +27,8 @@ kernels but two: with two of them small first values cost next to nothing. That 
 
 An optimizer such as Adam, whose steps do not shrink with the gradient, is quicker: where the next
 update has 1% of a kernel's length or more, networks of up to four kernels were found to train as
-if nothing was, up to 20 nats of loss in all.
+if nothing was, up to 20 nats of loss in all. A layer of next to no influence that moves as much is
+no worse off (`harm_of_influence`).
 
 **Batch normalization** of what comes before relu makes the square of the gradient grow by ``pi /
 (pi - 1)`` a layer on the way back, whatever the weights (`NORMALIZED` nats). That much growth is
@@ -40,6 +41,10 @@ that a single layer does the harm of a whole network; a layer counts if its medi
 tanh is flat at 3% of its inputs; for half of them the variance must be above 10. Of
 layers in which less than half is left open it takes one after the other until ``exp(-HARM / 2)``
 of all ways through them are left: the other half of the harm is left to the kernels.
+
+**Steps.** A step is called too long by its length over that of the kernel that it moves. A kernel
+of few weights may be short by chance; what is longer than chance leaves to one of its size
+(`shortness`) is not.
 
 **Several seeds.** Where the weights are drawn anew under other seeds, and judged as well, all sets
 of weights are judgements of one diagnosis: `FALSE_ALARM` holds for all of them together.
@@ -104,8 +109,22 @@ def harm(kernels: int, update_ratio: float | None = None) -> float:
     (12.0, 9.0, 6.12, 18.0)
     """
     slow = min(_MOST, HARM * (kernels - 1) / (kernels - 2)) if kernels > 2 else _MOST
+    return max(slow, harm_of_influence(kernels, update_ratio))
+
+
+def harm_of_influence(kernels: int, update_ratio: float | None = None) -> float:
+    """Return how many nats of its influence on the loss a layer may lack, chance aside.
+
+    Args:
+        kernels: How many kernels a signal passes that passes the layer.
+        update_ratio: Length of the next update of its kernel over its own; None if unknown.
+
+    Example:
+    >>> harm_of_influence(4), harm_of_influence(4, 0.02), harm_of_influence(5, 0.02)
+    (6.0, 18.0, 6.0)
+    """
     is_quick = kernels <= _FEW and update_ratio is not None and update_ratio >= _QUICK
-    return max(slow, 3 * HARM) if is_quick else slow
+    return 3 * HARM if is_quick else HARM
 
 
 def allowed(variance: float, judgements: int, harm: float = HARM) -> float:
@@ -141,6 +160,22 @@ def confidence(nats: float, variance: float, judgements: int) -> float:
         return 1.0
     over = max(0.0, abs(nats) - variance / 2) / math.sqrt(variance)
     return 1.0 - min(1.0, 2 * max(1, judgements) * float(special.ndtr(-over)))
+
+
+def shortness(weights: int) -> float:
+    """Return how many times shorter than it should be a kernel may be by chance.
+
+    Formula: ``sqrt(n / F^-1(a))``, with ``F`` the chi-square distribution of ``n`` degrees of
+    freedom, which the squared length of ``n`` normal weights has, and ``a`` `FALSE_ALARM`.
+
+    Args:
+        weights: How many weights it has.
+
+    Example:
+    >>> [round(shortness(weights), 1) for weights in (1, 2, 16, 10_000)]
+    [797.9, 31.6, 2.0, 1.0]
+    """
+    return math.sqrt(weights / (2 * float(special.gammaincinv(weights / 2, FALSE_ALARM))))
 
 
 def too_many_dead(dead: int, units: int, judgements: int) -> bool:

@@ -14,6 +14,7 @@ from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
 from kerasinit.diagnosis.batch import Batch
 from kerasinit.diagnosis.flow import Flow, traced
+from kerasinit.diagnosis.graph_pass import GraphPass
 from kerasinit.diagnosis.heads import Head, heads_of, is_constant, misfit
 from kerasinit.diagnosis.measured import Measure, Measured
 from kerasinit.diagnosis.next_update import NextUpdate
@@ -56,7 +57,7 @@ def measure(
     step = update or NextUpdate(model)
     calls = _Calls(_owners(found))
     with as_it_was(model):
-        there = _there_and_back(model, batch, loss, seed, calls)
+        there = _there_and_back(model, batch, loss, seed, calls, flow)
         if not calls.seen:
             raise ValueError(
                 f"No layer of {model.name!r} could be looked at: none is called, or none gives "
@@ -64,6 +65,14 @@ def measure(
                 f"in a layer."
             )
         looked_at = loss is not None and there.objective == loss.name
+        graph = None
+        if loss is not None and looked_at and flow.in_graph:
+            graph = step.graph_pass
+            if graph is None or not graph.is_for(model, batch, loss):
+                graph = step.graph_pass = GraphPass(model, batch, loss)
+            pulled = graph()
+            calls.hear_instead(pulled.norms)
+            there = there._replace(scalar=pulled.loss, pulls=pulled.weights)
         # Without its own penalty, which is a part of the loss, a codebook has no gradient.
         learning = KERNELS if looked_at or not model.losses else ("kernel",)
         trained = {id(variable) for variable in model.trainable_variables}
@@ -71,7 +80,7 @@ def measure(
         heads, taken = there.heads, None
         if loss is not None and looked_at:
             moved = _moved(found, layers)
-            taken, heads = trial(model, batch, loss, step, moved, heads, there.outputs)
+            taken, heads = trial(model, batch, graph or loss, step, moved, heads, there.outputs)
     layers, note = _along(flow, layers)
     return Measured(
         there.inputs,
@@ -136,6 +145,10 @@ class _Calls:
     def _heard(self, place: int, gradient: Any) -> None:
         self._gradients[place] = float(np.linalg.norm(_numbers(gradient).astype(np.float64)))
 
+    def hear_instead(self, norms: dict[int, float]) -> None:
+        """Take other norms of the gradients, by the places of the calls."""
+        self._gradients = norms
+
     def measures(
         self,
         pulls: dict[int, Any],
@@ -172,7 +185,7 @@ class _Pass(NamedTuple):
 
 
 def _there_and_back(
-    model: Any, batch: Batch, loss: FitLoss | None, seed: int, calls: _Calls
+    model: Any, batch: Batch, loss: FitLoss | None, seed: int, calls: _Calls, flow: Flow
 ) -> _Pass:
     made_by: dict[int, tuple[str, Any]] = {}
     with probing(model, calls.look, made_by), tf.GradientTape() as tape:
@@ -180,7 +193,7 @@ def _there_and_back(
         for source in sources:
             tape.watch(source)
         outputs = model(batch.x, training=False)
-        heads = heads_of(model, loss, batch.y, outputs, made_by)
+        heads = heads_of(model, loss, batch.y, outputs, made_by, flow)
         scalar, called = _objective(loss, batch, outputs, heads, seed)
         weights = [kerases.tensor(one) for one in model.trainable_variables]
         calls.differentiating = True

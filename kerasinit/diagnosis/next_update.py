@@ -27,6 +27,8 @@ class NextUpdate:
         self._second: Any = None
         self._copies: list[Any] = []
         self._made_for: tuple[Any, ...] = ()
+        self.graph_pass: Any = None
+        """The `GraphPass` that gave the gradients, kept as well: to trace takes long."""
         self.after: dict[int, Any] = {}
         """What the step that `ratios` took last makes of the variables, by their ``id``."""
 

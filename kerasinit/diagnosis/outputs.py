@@ -10,9 +10,10 @@ a hundredth of the labels' variance (`UNREACHABLE`): as much error stays after a
 are out of scale where their root mean square is above ``exp(HARM / 2)``, 20, the limit for inputs,
 and a step of the optimizer shows harm: by what it adds to the outputs, more than 10,000 such steps
 (`STEPS`) would be needed to come to the targets, or the loss grows. A step is too large where it
-is 10 times as long as the weights of a layer of 16 weights or more (`STEP`), or where it moves them
-by more than a tenth and the loss of the very examples that it was made for grows tenfold (`WORSE`)
-or is no number any more. It is too small where float32 rounds it away (`LOST`).
+is 10 times as long as the weights of a layer (`STEP`; more where few weights may be short by
+chance), or where it moves them by more than a tenth and the loss of the very examples that it was
+made for grows tenfold (`WORSE`) or is no number any more. Where the labels are above 1,000
+(`_ALONE`), it is these that make it so. It is too small where float32 rounds it away (`LOST`).
 """
 
 import math
@@ -24,6 +25,7 @@ from kerasinit.diagnosis.heads import (
     BINARY,
     CATEGORICAL,
     DISTANCES,
+    DIVERGENCES,
     RANGES,
     SPARSE,
     Head,
@@ -32,7 +34,7 @@ from kerasinit.diagnosis.heads import (
     misfit,
 )
 from kerasinit.diagnosis.measured import Measured
-from kerasinit.diagnosis.trial import MANY
+from kerasinit.diagnosis.trial import Step
 
 UNREACHABLE = 0.01
 STEPS = 1e4
@@ -163,7 +165,9 @@ def _output_for(given: Targets | None, loss: str | None) -> str:
 
 
 def _standardized(given: Targets) -> str:
-    return ", and standardized labels: y = (y - y.mean()) / y.std()" if _far(given) else ""
+    # Nearer ones may do no harm under this optimizer, which shows once the output can reach them.
+    harms = given.scale > _ALONE
+    return ", and standardized labels: y = (y - y.mean()) / y.std()" if harms else ""
 
 
 def _out_of_range(head: Head) -> Iterator[Evidence]:
@@ -240,6 +244,16 @@ def _loss(head: Head) -> Iterator[Evidence]:
                 f"{head.loss} expects logits, and {head.activation} has no negative ones",
                 "activation=None at the output",
             )
+    elif head.loss in DIVERGENCES and not head.distribution:
+        yield (
+            "output-loss",
+            head.layer,
+            f"{head.loss} expects rows of probabilities that sum to 1 and gets {applied}: {shown}; "
+            f"without that sum the loss only asks for more of everything",
+            "activation='softmax' at the output"
+            if head.shape[-1] > 1
+            else _output_for(head.targets, head.loss),
+        )
     elif head.loss == "poisson" and (head.least < 0 or raw):
         yield (
             "output-loss",
@@ -269,6 +283,9 @@ def _scale(measured: Measured) -> Iterator[Evidence]:
             elif _grows(measured):
                 harm = True
                 evidence += "; a step of the optimizer makes the loss larger"
+            elif given.scale > _ALONE and _is_too_long(measured.step):
+                harm = True
+                evidence += f"; a step is {measured.step.ratio:.2g} times as long as the weights"
         if harm:
             yield (
                 "target-scale",
@@ -276,6 +293,10 @@ def _scale(measured: Measured) -> Iterator[Evidence]:
                 evidence,
                 "Standardize the labels: y = (y - y.mean()) / y.std()",
             )
+
+
+def _is_too_long(step: Step) -> bool:
+    return step.ratio > STEP * limits.shortness(max(1, step.weights))
 
 
 def _grows(measured: Measured) -> bool:
@@ -289,7 +310,7 @@ def _rate(measured: Measured) -> Iterator[Evidence]:
     step, before = measured.step, measured.loss
     if step is None or before is None or not math.isfinite(before):
         return
-    if (step.ratio > STEP and step.weights >= MANY) or (
+    if _is_too_long(step) or (
         step.ratio > _MOVED and (not math.isfinite(step.loss) or step.loss > WORSE * before)
     ):
         proper = "a smaller one"

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 import tf_keras
 
-from kerasinit import fit_loss, kerases
+from kerasinit import kerases
 from kerasinit.kernels import inner_layers
 from kerasinit.quantization import quantization_of
 
@@ -112,14 +112,12 @@ def probing(
     """
     kept: list[Any] = []  # tensors, so that no other gets their ids
     changed: list[tuple[Any, Any]] = []
-    looked_at = list(layers_inside(model))
     try:
-        for path, layer in looked_at:
+        for path, layer in list(layers_inside(model)):
             changed.append((layer, vars(layer).get("call")))
             # Past Keras' own __setattr__, which keeps books on what a layer holds.
             vars(layer)["call"] = _probe(path, layer, layer.call, look, made_by, kept)
-        with fit_loss.logits_kept(layer for _, layer in looked_at):
-            yield
+        yield
     finally:
         for layer, before in changed:
             if before is None:
@@ -183,6 +181,15 @@ def _listening(signal: Any, heard: Callable[[Any], None]) -> Any:
     # its crossentropies are computed in the place of the tensor itself.
     for name, value in vars(signal).items():
         setattr(listening, name, value)
+    if tf.is_symbolic_tensor(signal):
+        listening._kerasinit_signal = signal
     if hasattr(signal, "_keras_logits"):
         listening._keras_logits = same(signal._keras_logits)
     return listening
+
+
+def unprobed(tensor: Any) -> Any:
+    """Return the tensor that a layer returned in a graph, of the one that `probing` made of it."""
+    while hasattr(tensor, "_kerasinit_signal"):
+        tensor = tensor._kerasinit_signal
+    return tensor

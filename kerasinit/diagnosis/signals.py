@@ -188,4 +188,5 @@ def activation_name(layer: Any) -> str | None:
         return None  # what comes out of a recurrent layer has been through several
     if hasattr(activation, "call"):
         return activation_name(activation)
-    return getattr(activation, "__name__", None)
+    name = getattr(activation, "__name__", None)
+    return None if name is None else name.removesuffix("_v2")  # as TensorFlow's are called

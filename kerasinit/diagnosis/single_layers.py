@@ -49,6 +49,7 @@ def find_unscaled_input(found: Found) -> None:
             continue
         nats = math.log(given.square)
         if nats > limits.HARM:
+            found.note_out_of_scale(place, scaling(given))
             found.tell(
                 "unscaled-input",
                 row.layer,

@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
+from kerasinit.diagnosis import limits
 from kerasinit.diagnosis.batch import Batch
+from kerasinit.diagnosis.graph_pass import GraphPass
 from kerasinit.diagnosis.heads import Head
 from kerasinit.diagnosis.next_update import NextUpdate
 from kerasinit.diagnosis.probes import probing
 from kerasinit.fit_loss import FitLoss
-
-MANY = 16  # weights; of fewer the length is a matter of chance
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Step:
         optimizer: The optimizer's class.
         rate: Its learning rate.
         scheduled: Whether that comes from a schedule.
-        layer: The layer that it moves most, for its size; one of few weights only if all are.
+        layer: The layer that it moves most, by what chance leaves to a kernel of its size.
         weights: How many numbers that layer's kernel has.
         ratio: Length of the update of that layer's kernel over that of the kernel.
         loss: The loss of the same examples after it.
@@ -51,7 +51,7 @@ class Moved(NamedTuple):
 def trial(
     model: Any,
     batch: Batch,
-    loss: FitLoss,
+    loss: FitLoss | GraphPass,
     update: NextUpdate,
     moved: list[Moved],
     heads: tuple[Head, ...],
@@ -62,7 +62,7 @@ def trial(
     Args:
         model: The model; the caller puts its weights back.
         batch: The examples.
-        loss: Their loss.
+        loss: Their loss, or the pass that computes it in a graph.
         update: The step, taken on copies.
         moved: The kernels that it moves.
         heads: The outputs before it.
@@ -78,17 +78,19 @@ def trial(
             kerases.assign(variable, update.after[id(variable)])
     with probing(model, None):
         after = model(batch.x, training=False)
-        scalar = loss(batch.x, batch.y, after, batch.weights)
+        if isinstance(loss, GraphPass):
+            scalar = loss.loss()
+        else:
+            scalar = float(loss(batch.x, batch.y, after, batch.weights))
     pairs = zip(tf.nest.flatten(outputs), tf.nest.flatten(after), strict=True)
     steps = [_distance(*pair) for pair in pairs if pair[0].dtype.is_floating and pair[0].shape.rank]
     heads = tuple(
         dataclasses.replace(head, moved=distance)
         for head, distance in zip(heads, steps, strict=True)
     )
-    many = [one for one in moved if one.weights >= MANY]
-    most = max(many or moved, key=lambda one: one.ratio)
+    most = max(moved, key=lambda one: one.ratio / limits.shortness(max(1, one.weights)))
     optimizer, rate, scheduled = update.described()
-    return Step(optimizer, rate, scheduled, *most, float(scalar)), heads
+    return Step(optimizer, rate, scheduled, *most, scalar), heads
 
 
 def _distance(before: Any, after: Any) -> float:

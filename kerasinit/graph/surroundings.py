@@ -1,13 +1,19 @@
 """What stands around each layer with kernels: what feeds it, and what its sums go into."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tf_keras
-
-from kerasinit.graph.nodes import Graph, Node, graph_of
+from kerasinit.graph.nodes import Graph, graph_of
+from kerasinit.graph.roles import (
+    activation_of,
+    is_attention,
+    is_concatenation,
+    is_normalization,
+    is_recurrent_or_attention,
+    key_of,
+    own_activation,
+    passes,
+)
 from kerasinit.graph.traced import traced_graph
 from kerasinit.graph.units import Weights, unit_of
 
@@ -159,12 +165,12 @@ class _Reader:
             activation = activation_of(node)
             if activation is not None:
                 way = (activation, False, user)
-            elif not self.has_kernel[user] and (_passes(node) or is_concatenation(node)):
+            elif not self.has_kernel[user] and (passes(node) or is_concatenation(node)):
                 way = self._following_from(user, kernel)
                 way = (way[0], way[1] or is_normalization(node.layer), way[2])
             else:
                 way = (None, False, kernel)
-            ways[f"{_key(way[0])} {way[1]}"] = way
+            ways[f"{key_of(way[0])} {way[1]}"] = way
         return next(iter(ways.values())) if len(ways) == 1 else (None, False, kernel)
 
     def _feeding(self, place: int) -> tuple[Any, tuple[int, ...]]:
@@ -183,10 +189,10 @@ class _Reader:
                 kernels.append(source)
                 here = own_activation(node.layer)
             activation = here if activation is None else activation
-            passes = _passes(node) and not is_normalization(node.layer)
-            goes_on = node.inputs and (here is not None or passes or is_concatenation(node))
+            scaled = passes(node) and not is_normalization(node.layer)
+            goes_on = node.inputs and (here is not None or scaled or is_concatenation(node))
             if self.has_kernel[source] or not goes_on:
-                found[_key(activation)] = activation
+                found[key_of(activation)] = activation
             else:
                 waiting += [(one, activation) for one in node.inputs]
         return next(iter(found.values())) if len(found) == 1 else None, tuple(kernels)
@@ -210,7 +216,7 @@ class _Reader:
 
     def _alike(self, one: int, other: int) -> bool:
         first, second = self.forward[one], self.forward[other]
-        return not first[1] and not second[1] and _key(first[0]) == _key(second[0])
+        return not first[1] and not second[1] and key_of(first[0]) == key_of(second[0])
 
     def _width(self, place: int) -> int:
         kernels = self.weights.kernels(self.nodes[place].layer)
@@ -248,174 +254,3 @@ def meets_kernel(graph: Graph, weights: Weights, layer: Any) -> bool:
             if not is_normalization(node.layer):
                 waiting.append(user)
     return False
-
-
-def own_activation(layer: Any) -> Any:
-    """Return what a layer with kernels applies last: a name, a layer or a function, or None."""
-    while isinstance(layer, _TIME_DISTRIBUTED):
-        layer = layer.layer
-    activation = getattr(layer, "activation", None)
-    if activation is None or isinstance(layer, _WITH_STATES):
-        return None
-    return _named(activation)
-
-
-def activation_of(node: Node) -> Any:
-    """Return the activation that a node without kernels is; None for any other."""
-    layer = node.layer
-    if isinstance(layer, _ACTIVATION_LAYERS):
-        return _named(layer)
-    if isinstance(layer, _ACTIVATION):
-        return _named(layer.activation)
-    if layer is None or type(layer).__name__ == "TFOpLambda":
-        return _OPERATIONS.get(node.operation.lower().replace("_", ""))
-    return None
-
-
-def _named(activation: Any) -> Any:
-    """Return an activation by its name where both Kerases mean the same by it."""
-    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
-        return _name_of_layer(activation)
-    name = getattr(activation, "__name__", None)
-    if name == "linear":
-        return None
-    if name == "swish":  # tf_keras' name for it
-        return "silu"
-    if getattr(keras.activations, name or "", None) is activation:
-        return name
-    same = getattr(tf_keras.activations, name or "", None) is activation
-    return name if same and name in _SAME else activation
-
-
-def _name_of_layer(layer: Any) -> Any:
-    """Return the name of what an activation layer does, or the layer, if it has no name."""
-    if not isinstance(layer, _RELU):
-        return layer
-    config = layer.get_config()  # of tf_keras, with arrays of NumPy
-    if config["threshold"] or config["negative_slope"]:
-        return layer
-    if config["max_value"] is None:
-        return "relu"
-    return "relu6" if float(config["max_value"]) == 6 else layer
-
-
-def is_attention(node: Node) -> bool:
-    """Return whether a node is one of Keras' attentions with kernels."""
-    return isinstance(node.layer, _ATTENTION)
-
-
-def is_recurrent_or_attention(node: Node) -> bool:
-    """Return whether what a node gives has been through activations of its own."""
-    return isinstance(node.layer, (*_ATTENTION, *_WITH_STATES))
-
-
-def is_normalization(layer: Any) -> bool:
-    """Return whether a layer brings its inputs to one scale, whatever theirs."""
-    return isinstance(layer, _NORMALIZATIONS)
-
-
-def is_concatenation(node: Node) -> bool:
-    """Return whether a node lays its inputs side by side."""
-    return node.operation.lower().replace("_", "") in ("concatenate", "concat")
-
-
-def _passes(node: Node) -> bool:
-    """Return whether a node hands on its one input, rearranged, thinned out or pooled at most."""
-    if len(node.inputs) != 1:
-        return False
-    if node.layer is None:
-        return node.operation.lower() in _REARRANGING
-    return isinstance(node.layer, (*_PASSING, *_NORMALIZATIONS, *_ACTIVATION))
-
-
-def _key(activation: Any) -> str:
-    if activation is None or isinstance(activation, str):
-        return activation or ""
-    if not isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
-        return repr(activation)
-    config = {key: repr(value) for key, value in activation.get_config().items() if key != "name"}
-    return f"{type(activation).__name__} {sorted(config.items())}"
-
-
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
-def _ranks(names: Iterable[str]) -> list[str]:
-    return [f"{name}{rank}D" for name in names for rank in (1, 2, 3)]
-
-
-_ATTENTION = _classes("MultiHeadAttention", "GroupQueryAttention")
-_WITH_STATES = _classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
-_TIME_DISTRIBUTED = _classes("TimeDistributed")
-_ACTIVATION = _classes("Activation")
-_RELU = _classes("ReLU")
-_ACTIVATION_LAYERS = _classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
-_NORMALIZATIONS = _classes(
-    "BatchNormalization",
-    "GroupNormalization",
-    "LayerNormalization",
-    "Normalization",
-    "RMSNormalization",
-    "UnitNormalization",
-)
-_PASSING = _classes(
-    "ActivityRegularization",
-    "AlphaDropout",
-    "Dropout",
-    "Flatten",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Masking",
-    "Permute",
-    "RepeatVector",
-    "Reshape",
-    *_ranks(
-        (
-            "AveragePooling",
-            "Cropping",
-            "GlobalAveragePooling",
-            "GlobalMaxPooling",
-            "MaxPooling",
-            "SpatialDropout",
-            "UpSampling",
-            "ZeroPadding",
-        )
-    ),
-)
-_REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
-# By these names both Kerases compute the same.
-_SAME = (
-    "elu",
-    "exponential",
-    "gelu",
-    "leaky_relu",
-    "mish",
-    "relu",
-    "selu",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "softsign",
-    "tanh",
-)
-# Functions that are called as such, by the names of Keras 3's operations and TensorFlow's.
-_OPERATIONS = {
-    "elu": "elu",
-    "gelu": "gelu",
-    "relu": "relu",
-    "relu6": "relu6",
-    "selu": "selu",
-    "sigmoid": "sigmoid",
-    "silu": "silu",
-    "softmax": "softmax",
-    "softplus": "softplus",
-    "softsign": "softsign",
-    "swish": "silu",
-    "tanh": "tanh",
-}

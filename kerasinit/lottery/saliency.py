@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.diagnosis.probes import layers_inside
-from kerasinit.fit_loss import logits_kept
+from kerasinit.fit_loss import takes_from_graph
 from kerasinit.lottery.survivors import Wanted, keep
 from kerasinit.masks import Masks
 from kerasinit.pruning.registry import named_variables, prunable_weights
@@ -129,18 +128,26 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
     # The Hessian is that of all trainable weights: a bias bends the loss too.
     trained = [kerases.tensor(variable) for variable in model.trainable_variables]
     x, y = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
-    layers = (layer for _, layer in layers_inside(model))
-    with tf.GradientTape() as outer, logits_kept(layers):
-        with tf.GradientTape() as inner:
-            outputs = model(x, training=True)
-            loss = kerases.loss_of(model, x, y, outputs, training=True)
-        found = inner.gradient(loss, trained)
+
+    def differentiated() -> list[Any]:
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                outputs = model(x, training=True)
+                loss = kerases.loss_of(model, x, y, outputs, training=True)
+            found = inner.gradient(loss, trained)
+            if second:
+                pairs = [_dense(g, v) for g, v in zip(found, trained, strict=True)]
+                along = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(g)) for g in pairs])
         if second:
-            pairs = [_dense(g, v) for g, v in zip(found, trained, strict=True)]
-            along = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(g)) for g in pairs])
-    if second:
-        found = outer.gradient(along, trained)
-    by_id = {id(v): _dense(g, v) for g, v in zip(found, trained, strict=True)}
+            found = outer.gradient(along, trained)
+        return [_dense(g, v) for g, v in zip(found, trained, strict=True)]
+
+    if _takes_from_graph(model, x):
+        kerases.loss_of(model, x, y, model(x), training=False)  # makes what the loss needs
+        found = tf.function(differentiated, autograph=False)()
+    else:
+        found = differentiated()
+    by_id = {id(v): g for v, g in zip(trained, found, strict=True)}
     missing = [name for name, variable in weights.items() if id(variable) not in by_id]
     if missing:
         raise ValueError(
@@ -151,6 +158,21 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
         {name: variable.numpy() for name, variable in weights.items()},
         {name: by_id[id(variable)].numpy() for name, variable in weights.items()},
     )
+
+
+def _takes_from_graph(model: Any, x: Any) -> bool:
+    """Return whether Keras finds the logits of the model's outputs only in a graph."""
+    seen: list[bool] = []
+
+    def look() -> None:
+        outputs = tf.nest.flatten(model(x, training=False))
+        seen.append(any(takes_from_graph(model, one) for one in outputs))
+
+    try:
+        tf.function(look, autograph=False).get_concrete_function()
+    except Exception:  # a call may do anything that only works outside a graph
+        return False
+    return seen[-1]
 
 
 def _dense(gradient: Any, variable: Any) -> tf.Tensor:

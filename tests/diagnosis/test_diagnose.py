@@ -172,6 +172,40 @@ def test_only_the_first_examples_are_looked_at():
     )
 
 
+def test_no_more_is_read_than_is_looked_at():
+    """Of a file, as h5py opens one, and of a table whose rows have names, as pandas reads one."""
+
+    class File:
+        def __init__(self, values):
+            self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+        def __len__(self):
+            return len(self.values)
+
+        def __array__(self, *args, **kwargs):
+            raise AssertionError("read whole")
+
+        def __getitem__(self, rows):
+            return self.values[rows]
+
+    class Table(File):
+        def __getitem__(self, rows):
+            raise AssertionError("looked up by name")
+
+        @property
+        def iloc(self):
+            return self.values
+
+    model, x = networks.stack(keras, 8, 1, "tanh", "glorot_uniform"), networks.batch(9, 8)
+    model.compile("sgd", "mse")
+    y = networks.batch(9, 10)
+    expected = kerasinit.diagnose(model, x, y, examples=4)
+    for kind in (File, Table):
+        assert kerasinit.diagnose(model, kind(x), kind(y), examples=4).layers == expected.layers
+    with pytest.raises(ValueError, match="as many labels"):
+        kerasinit.diagnose(model, File(x), y[:4], examples=4)
+
+
 def test_the_report_is_a_narrow_table_and_plain_json():
     model = networks.FAULTS["nan"].planted(keras, 32, 0)
     report = kerasinit.diagnose(model, networks.batch(8, 32))

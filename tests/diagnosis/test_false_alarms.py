@@ -293,6 +293,23 @@ def test_small_weights_in_a_small_net_are_no_finding(library, hidden, initialize
     assert not kerasinit.diagnose(model, networks.batch(64, 16)).ok
 
 
+@BOTH
+@pytest.mark.parametrize("apart", [False, True], ids=["in the layer", "in one of its own"])
+def test_what_an_optimizer_compensates_for_is_no_finding_wherever_the_activation_is(library, apart):
+    layers, x = library.layers, networks.batch(64, 16)
+    hidden = []
+    for seed in (1, 2):
+        small = kerasinit.RandomNormal(stddev=0.01, seed=seed)
+        activation = None if apart else "relu"
+        hidden.append(layers.Dense(16, activation, kernel_initializer=small))
+        hidden += [layers.Activation("relu")] if apart else []
+    model = library.Sequential([library.Input((16,)), *hidden, layers.Dense(1)])
+    # Steps of 0.001 move weights of 0.01 by a tenth, steps of 1e-5 by a thousandth.
+    for rate, sound in ((1e-3, True), (1e-5, False)):
+        model.compile(library.optimizers.Adam(rate), "mse")
+        assert kerasinit.diagnose(model, x, x[:, :1]).ok == sound
+
+
 def test_one_layer_that_is_mostly_flat_is_no_finding_and_several_are():
     x = networks.batch(64, 32)
     for depth, sound in ((1, True), (10, False)):
@@ -372,3 +389,20 @@ def test_the_ways_of_a_network_are_read_from_what_it_computes():
     }
     assert flow.passages[3].averaged == pytest.approx(np.log(4))
     assert [passage.follows for passage in flow.passages] == [None] * 4 + ["sigmoid", None]
+
+
+@BOTH
+def test_zeros_that_wake_are_no_symmetry(library):
+    """Units of zeros are one another's twins until the first step, which tells them apart."""
+    layers = library.layers
+    x = networks.batch(32, 8)
+    for zeros in ("all", "some"):
+        head = layers.Dense(10, kernel_initializer="zeros" if zeros == "all" else "he_normal")
+        model = library.Sequential([library.Input((8,)), layers.Dense(16, "tanh"), head])
+        if zeros == "some":
+            kernel, bias = head.get_weights()
+            kernel[:, :4] = 0
+            head.set_weights([kernel, bias])
+        report = kerasinit.diagnose(model, x)
+        assert report.layers[-1].twins.zero == (10 if zeros == "all" else 4)
+        assert "symmetry" not in {one.kind for one in report.findings}

@@ -169,6 +169,28 @@ def test_inputs_up_to_255_are_told_at_the_first_layer_and_scaled_ones_are_not(
 
 
 @BOTH
+def test_what_an_input_out_of_scale_does_is_not_blamed_on_the_weights(library):
+    model = networks.stack(library, 16, 4, "tanh", "glorot_uniform")
+    x = np.random.default_rng(0).uniform(0, 1e4, (64, 16)).astype("float32")
+    cause, *others = kerasinit.diagnose(model, x).findings
+    assert cause.kind == "unscaled-input"
+    # A tanh brings it to 1, which loses nothing but what is flat.
+    assert "saturation" in {one.kind for one in others}
+    assert "vanishing-activations" not in {one.kind for one in others}
+    assert {one.advice for one in others} == {cause.advice}
+    assert kerasinit.diagnose(model, (x - 5e3) / 3e3).ok
+    # Behind a normalization the weights are to blame again.
+    layers = library.layers
+    large = [
+        layers.Dense(16, "tanh", kernel_initializer=networks.normal(3.0, library)) for _ in range(4)
+    ]
+    ill = [layers.Dense(16), layers.LayerNormalization(), *large, layers.Dense(1)]
+    model = library.Sequential([library.Input((16,)), *ill])
+    found = {one.kind: one.advice for one in kerasinit.diagnose(model, x).findings}
+    assert "kernel_initializer" in found["saturation"]
+
+
+@BOTH
 @pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=nightly)])
 def test_residual_networks_and_transformers_are_sound_at_every_seed(library, seeds):
     image, words = networks.batch(8, 8, 8, 3), np.random.default_rng(0).integers(0, 50, (8, 8))

@@ -101,3 +101,25 @@ def test_normalizations_let_gradients_grow_and_not_vanish(nats, found):
     assert _found(first, *normalizations, last, _row("head")) == found
     # Without them it may do neither.
     assert len(_found(first, last, _row("head"))) == 1
+
+
+@pytest.mark.parametrize("weights", [1, 2, 16, 10_000])
+def test_a_kernel_is_as_short_by_chance_as_rarely_as_promised(weights):
+    square = weights / limits.shortness(weights) ** 2
+
+    assert scipy.stats.chi2(weights).cdf(square) == pytest.approx(limits.FALSE_ALARM)
+
+
+def test_a_layer_of_little_influence_that_moves_quickly_is_no_finding():
+    quick, slow = 2 * 0.01, 0.5 * 0.01
+    last, head = _row("last", gradient=1.0), _row("head")
+
+    def found(nats, ratio, *between):
+        first = _row("first", gradient=math.exp(nats / 2), update_ratio=ratio)
+        return _found(first, *between, last, head)
+
+    vanishing = {("vanishing-gradients", "first")}
+    assert found(-10.0, quick) == set()
+    assert found(-10.0, slow) == found(-10.0, None) == found(-25.0, quick) == vanishing
+    # In a network of many layers one that moves does not help the others.
+    assert found(-10.0, quick, *(_row(f"more_{n}", gradient=1.0) for n in range(5))) == vanishing

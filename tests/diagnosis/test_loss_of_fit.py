@@ -61,9 +61,38 @@ HEADS = {
     "activation": ("Activation", "sparse_categorical_crossentropy", NUMBERS),
     "layer": ("Softmax", "sparse_categorical_crossentropy", NUMBERS[:, None]),
     "reshaped": ("Reshape", "categorical_crossentropy", ONE_HOT[:, None]),
+    # In a graph Keras sees what made the output, and takes its logits from there.
+    "own_softmax": ("own", "categorical_crossentropy", ONE_HOT),
+    "own_sparse": ("own", "sparse_categorical_crossentropy", NUMBERS),
+    "own_sigmoid": ("own", "binary_crossentropy", ONE_HOT),
+    # And that it is not the function that belongs to the loss.
+    "own_mixed": ("own", "binary_crossentropy", ONE_HOT),
+    "tensorflow_mixed": (tf.nn.sigmoid, "categorical_crossentropy", ONE_HOT),
+}
+FUNCTIONS = {
+    "own_softmax": tf.nn.softmax,
+    "own_sparse": lambda z: tf.nn.softmax(z / 2),
+    "own_sigmoid": tf.math.sigmoid,
+    "own_mixed": tf.nn.softmax,
 }
 
 HEADS_LOSSES = {name: loss for name, (_, loss, _) in HEADS.items()}
+
+
+def own_head(library, function, **options):
+    """A layer that multiplies, and applies a function of TensorFlow's, by itself."""
+
+    class Own(library.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], CLASSES), name="w")
+
+        def call(self, x):
+            return function(tf.matmul(x, tf.convert_to_tensor(self.w)))
+
+        def get_prunable_weights(self):
+            return [self.w]
+
+    return Own(**options)
 
 
 def many_headed(library, scale):
@@ -75,6 +104,10 @@ def many_headed(library, scale):
     hidden = layers.Rescaling(scale)(hidden)
     outputs, losses, labels = {}, {}, {}
     for name, (head, loss, label) in HEADS.items():
+        if head == "own":
+            outputs[name] = own_head(library, FUNCTIONS[name], name=name)(hidden)
+            losses[name], labels[name] = loss, label
+            continue
         units = 1 if label.ndim == 1 and "sparse" not in loss else CLASSES
         is_layer = head in ("Activation", "Softmax", "Reshape")
         output = layers.Dense(units, None if is_layer else head, name=name)(hidden)
@@ -99,11 +132,74 @@ def test_gradients_are_those_of_fit_for_every_head_and_loss(library, scale):
     assert gradients == pytest.approx(moved, rel=1e-4, abs=1e-6)
     # Where Keras takes the logits no probability is clipped, however large the sums.
     logits = ("one_hot", "sparse", "binary", "many", "tensorflow", "tensorflow_binary", "layer")
+    logits += ("own_softmax", "own_sparse", "own_sigmoid")
     assert all(gradients[name] > 0 for name in logits)
     ratios = {row.name: row.update_ratio for row in found.layers if row.update_ratio}
     for name in ("one_hot", "binary"):
         kernel = model.get_layer(name).kernel
         assert 0 < ratios[name] <= 1.001 * moved[name] / np.linalg.norm(kerases.read(kernel))
+
+
+@BOTH
+def test_a_softmax_in_a_models_own_call_is_differentiated_as_in_fit(library):
+    """Also where the loss is looked at after the next step, and by a monitor while `fit` runs."""
+
+    class Own(library.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = library.layers.Dense(CLASSES)
+
+        def call(self, x):
+            return tf.nn.softmax(self.inner(x))
+
+    x = 300 * X
+    for eager in (False, True):
+        library.utils.set_random_seed(1)
+        model = Own()
+        model(x)
+        model.compile(library.optimizers.SGD(1.0), "categorical_crossentropy", run_eagerly=eager)
+        found = kerasinit.diagnose(model, x, ONE_HOT)
+        (head,) = found.measured.heads
+        assert (head.activation, head.logits) == ("softmax", not eager)
+        monitor = kerasinit.SignalMonitor(x, ONE_HOT, every=1)
+        losses = [
+            model.fit(x, ONE_HOT, batch_size=N, shuffle=False, verbose=0, callbacks=[monitor])
+            for _ in range(2)
+        ]
+        losses = [one.history["loss"][0] for one in losses]
+        (row,) = found.layers
+        assert [found.measured.loss, found.measured.step.loss] == pytest.approx(losses, rel=1e-4)
+        assert monitor.history[0].diagnosis.layers[0].weight_gradient == row.weight_gradient
+        if not eager:
+            assert row.weight_gradient > 0
+            assert row.gradient > 0
+
+
+@BOTH
+def test_a_monitor_traces_such_a_model_once(library):
+    traced = []
+
+    class Own(library.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = library.layers.Dense(CLASSES)
+
+        def call(self, x):
+            traced.append(tf.is_symbolic_tensor(x))
+            return tf.nn.softmax(self.inner(x))
+
+    model = Own()
+    model(X)
+    counts = []
+    for batch in (N // 2, N // 4):
+        model.compile(library.optimizers.SGD(1.0), "categorical_crossentropy")
+        traced.clear()
+        monitor = kerasinit.SignalMonitor(X, ONE_HOT, every=1)
+        model.fit(X, ONE_HOT, batch_size=batch, verbose=0, callbacks=[monitor])
+        counts.append((sum(traced), len(monitor.history)))
+    (few, looks), (many, more_looks) = counts
+    assert more_looks > looks > 1
+    assert many == few
 
 
 @BOTH
@@ -214,15 +310,17 @@ def test_the_compilation_stays_to_the_last_bit(library):
 
 
 @BOTH
-def test_scores_of_the_lottery_see_the_loss_of_fit(library):
-    model = library.Sequential(
-        [library.Input((6,)), library.layers.Dense(CLASSES, tf.nn.softmax, name="dense")]
-    )
+@pytest.mark.parametrize("head", ["activation", "own call"])
+def test_scores_of_the_lottery_see_the_loss_of_fit(library, head):
+    layer = library.layers.Dense(CLASSES, tf.nn.softmax, name="dense")
+    if head == "own call":
+        layer = own_head(library, tf.nn.softmax, name="dense")
+    model = library.Sequential([library.Input((6,)), layer])
     model.compile(library.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
     x = 300 * X
-    before = kerases.read(model.layers[0].kernel)
-    scores = saliency.snip(model, x, NUMBERS)["dense/kernel"]
+    before = kerases.read(model.weights[0])
+    (scores,) = saliency.snip(model, x, NUMBERS).values()
     model.fit(x, NUMBERS, batch_size=N, shuffle=False, verbose=0)
-    after = kerases.read(model.layers[0].kernel)
+    after = kerases.read(model.weights[0])
+    assert scores.max() > 0
     assert scores == pytest.approx(np.abs(before * (before - after)), rel=1e-3, abs=1e-3)
-    assert model.layers[0].activation is tf.nn.softmax

@@ -72,8 +72,10 @@ def test_a_network_of_which_nothing_learns_is_told(library):
         [library.Input((8,)), layers.Dense(16, "tanh"), layers.Dense(1, "softmax")]
     )
     findings = kerasinit.diagnose(model, networks.batch(64, 8)).findings
+    (cause,) = [one for one in findings if one.kind == "constant-output"]
     (finding,) = [one for one in findings if one.kind == "no-gradient"]
     assert (finding.layer, finding.others) == ("dense", ("dense_1",))
+    assert finding.advice == cause.advice  # not to look for an operation without a gradient
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")

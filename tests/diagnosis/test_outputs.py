@@ -31,6 +31,46 @@ def network(library, units, activation, loss, rate=1e-3, optimizer="Adam"):
     return model
 
 
+def one_weight(library, value):
+    """Linear regression, in which the first weight may be anything."""
+    inputs = library.Input((8,))
+    head = library.layers.Dense(1, use_bias=False)
+    model = library.Model(inputs, head(inputs[:, :1]))
+    head.set_weights([np.array([[value]])])
+    model.compile(library.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def narrow(library):
+    """A network of so few weights that a step is easily longer than they are."""
+    layers = library.layers
+    hidden = [
+        layers.Dense(units, "tanh", kernel_initializer=kerasinit.LecunNormal(seed=units))
+        for units in (3, 2)
+    ]
+    head = layers.Dense(1, kernel_initializer=kerasinit.LecunNormal(seed=1))
+    model = library.Sequential([library.Input((8,)), *hidden, head])
+    model.compile(library.optimizers.SGD(0.05), "mse")
+    return model
+
+
+def ending(library, model, function):
+    """The same model with a function of TensorFlow's at its end, in a custom call."""
+
+    class Ending(library.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def call(self, x):
+            return function(self.inner(x))
+
+    found = Ending()
+    found(X)
+    found.compile(type(model.optimizer)(1e-3), model.loss)
+    return found
+
+
 def logits(library, name):
     return getattr(library.losses, name)(from_logits=True)
 
@@ -53,12 +93,20 @@ SOUND = {
     ),
     # Keras takes the logits: it learns as with a softmax.
     "sigmoid": lambda lib: (network(lib, 3, "sigmoid", "categorical_crossentropy"), ONE_HOT),
+    "narrow": lambda lib: (narrow(lib), REAL),
+    # One weight, and by chance a short one: a step longer than it tells nothing.
+    "one weight": lambda lib: (one_weight(lib, 0.002), X[:, :1]),
     "descent": lambda lib: (network(lib, 1, None, "mse", 0.05, "SGD"), REAL),
     "smoothed": lambda lib: (
         network(lib, 3, "softmax", "categorical_crossentropy"),
         0.9 * ONE_HOT + 0.1 / 3,
     ),
     "counts": lambda lib: (network(lib, 1, "softplus", "poisson"), CLASSES),
+    "divergence": lambda lib: (network(lib, 3, "softmax", "kl_divergence"), ONE_HOT),
+    "one hot, by a function": lambda lib: (
+        ending(lib, network(lib, 3, None, "categorical_crossentropy"), tf.nn.softmax),
+        ONE_HOT,
+    ),
 }
 
 # Kind, network and labels, words of the advice, and the network that follows it.
@@ -101,7 +149,7 @@ FAULTS = {
     ),
     "tanh for large numbers": (
         "output-range",
-        lambda lib: (network(lib, 1, "tanh", "huber"), 30 * REAL),
+        lambda lib: (network(lib, 1, "tanh", "huber"), 3000 * REAL),
         "standardized",
         "real",
     ),
@@ -152,6 +200,40 @@ FAULTS = {
         lambda lib: (network(lib, 1, None, "poisson"), CLASSES),
         "softplus",
         "counts",
+    ),
+    "nothing as a distribution": (
+        "output-loss",
+        lambda lib: (network(lib, 3, None, "kl_divergence"), ONE_HOT),
+        "activation='softmax'",
+        "divergence",
+    ),
+    "sigmoid as a distribution": (
+        "output-loss",
+        lambda lib: (network(lib, 3, "sigmoid", lib.losses.KLDivergence()), ONE_HOT),
+        "activation='softmax'",
+        "divergence",
+    ),
+    "one number as a distribution": (
+        "output-loss",
+        lambda lib: (network(lib, 1, "sigmoid", "kl_divergence"), BINARY),
+        "loss='binary_crossentropy'",
+        "binary",
+    ),
+    # Functions that are no layer's do what they do.
+    "softmax over one, by a function": (
+        "constant-output",
+        lambda lib: (
+            ending(lib, network(lib, 1, None, "binary_crossentropy"), tf.nn.softmax),
+            BINARY,
+        ),
+        "activation='sigmoid'",
+        "binary",
+    ),
+    "relu for negative numbers, by a function": (
+        "output-range",
+        lambda lib: (ending(lib, network(lib, 1, None, "mae"), tf.nn.relu), REAL),
+        "activation=None",
+        "real",
     ),
     "classes from 1": (
         "labels",
@@ -228,6 +310,12 @@ FAULTS = {
         "Standardize",
         "descent",
     ),
+    "far targets, few weights": (
+        "target-scale",
+        lambda lib: (narrow(lib), 1e4 * (REAL + 5)),
+        "Standardize",
+        "narrow",
+    ),
     "huge steps": (
         "learning-rate",
         lambda lib: (network(lib, 1, None, "mse", 30.0), REAL),
@@ -268,6 +356,16 @@ def test_a_fault_is_found_with_the_line_that_mends_it(library, name):
     found = {one.kind: one for one in kerasinit.diagnose(model, X, y).findings}
     assert kind in found
     assert words in found[kind].advice
+
+
+@BOTH
+def test_labels_are_to_be_standardized_only_where_they_do_harm_as_they_are(library):
+    """Plain descent learns labels of 50 as they are, and more slowly when they are scaled."""
+    y = 50 + 20 * REAL
+    model = network(library, 1, "sigmoid", "mse", 1e-3, "SGD")
+    (finding,) = kerasinit.diagnose(model, X, y).findings
+    assert (finding.kind, finding.advice) == ("output-range", "activation=None at the output")
+    assert kerasinit.diagnose(network(library, 1, None, "mse", 1e-3, "SGD"), X, y).ok
 
 
 def test_a_dead_output_leaves_no_gradient():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kerasinit.pruning.callbacks import UpdatePruningStep
 from kerasinit.pruning.hold import HoldMasks
 from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
 from kerasinit.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit.pruning.prunable_layer import PrunableLayer
 from kerasinit.pruning.prune import (
@@ -48,6 +49,8 @@ __all__ = [
     "PrunableLayer",
     "PrunableWeight",
     "PruneForLatencyOnXNNPack",
+    "PruneKnownLayers",
+    "PruneTrainableLayers",
     "PruningPolicy",
     "PruningSchedule",
     "PruningSummaries",

@@ -177,7 +177,7 @@ def _attach(model: Any, weights: list[tuple[PrunableWeight, Rule]]) -> None:
         pruner.keep_masks_of(earlier.pruner)
     elif _was_trained(model) or pruner.counter.position[0] > 0:
         pruner.take_zeros()
-    _TRAININGS[model] = Training(pruner)
+    _TRAININGS[model] = Training(pruner, {weight.name: weight.layer.name for weight, _ in weights})
     for weight, _ in weights:
         _guard(weight.variable, model.name)
     if earlier is None:

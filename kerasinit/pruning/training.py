@@ -5,11 +5,12 @@ number of steps is: the masks are the zeros of the weights, and the step is the 
 epochs behind times their length.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasinit.pruning import outlook
 from kerasinit.pruning.engine import Pruner
+from kerasinit.pruning.layer_policies import warn_of_frozen
 from kerasinit.pruning.quiet import QuietSteps
 
 
@@ -20,6 +21,7 @@ class Training:
 
     Args:
         pruner: The model's.
+        layers: Name of each pruned weight to the name of its layer.
 
     Attributes:
         pruner: The same.
@@ -30,8 +32,8 @@ class Training:
         waits: Whether a callback knows the model and has not begun yet.
     """
 
-    def __init__(self, pruner: Pruner) -> None:
-        self.pruner = pruner
+    def __init__(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
+        self.pruner, self._layers = pruner, layers
         self.quiet = QuietSteps(pruner)
         self.begun = self.fitting = self.waits = False
         self._in_fit = self._restored = self._first_epoch = False
@@ -40,6 +42,16 @@ class Training:
         self._unforeseen: int | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
         self._said: set[str] = set()
+
+    def say_what_is_frozen(self) -> None:
+        """Warn of layers that are pruned though they are not trained, unless that was said."""
+        frozen = [
+            self._layers[name]
+            for name, variable in zip(self.pruner.weights, self.pruner.variables, strict=True)
+            if not variable.trainable
+        ]
+        warn_of_frozen(name for name in frozen if f"frozen {name}" not in self._said)
+        self._said.update(f"frozen {name}" for name in frozen)
 
     def begin(self) -> None:
         """Expect the first epoch of a training."""
@@ -62,6 +74,7 @@ class Training:
         counter = self.pruner.counter
         if self._first_epoch:
             self._first_epoch = False
+            self.say_what_is_frozen()
             if self._restored and epoch in self._position_of_epoch:
                 self._go_to(*self._position_of_epoch[epoch])
             elif epoch > 0 and (self.pruner.fresh or self._restored):

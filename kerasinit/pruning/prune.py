@@ -64,7 +64,8 @@ def prune_low_magnitude(
     ``fit(..., initial_epoch=e)``. The masks are the zeros in the file. The step is ``e``
     epochs behind; a model that is still dense although the schedule would have pruned it
     by then is taken to be pruned from now on, at step 0. ``initial_step`` says it
-    outright.
+    outright. A file that was saved in the middle of an epoch holds masked weights, so a
+    training that resumes from it is another than the one that went on.
 
     Args:
         to_prune: A built Keras 3 model (Sequential, functional or subclassed), a Keras 3
@@ -217,8 +218,10 @@ def apply_masks(model: Any) -> None:
     """Set the removed weights of a pruned Keras 3 model to zero.
 
     An update of an optimizer moves them too. In a loop of your own call this after the
-    last step of an epoch, before you look at the weights or call the model yourself.
-    Evaluation, prediction and saving by the model's own methods do it.
+    last step of an epoch. Before another step it changes the training: removed weights that
+    the last update moved no longer compete at the next update of the masks. Evaluation,
+    prediction, ``get_weights`` and saving by the model's own methods see masked weights in
+    any case, and change nothing.
 
     Args:
         model: A Keras 3 model that is pruned, or in which something is.

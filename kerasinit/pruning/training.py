@@ -12,6 +12,7 @@ from kerasinit.pruning import outlook
 from kerasinit.pruning.engine import Pruner
 from kerasinit.pruning.layer_policies import warn_of_frozen
 from kerasinit.pruning.quiet import QuietSteps
+from kerasinit.pruning.writers import BETWEEN_STEPS, callbacks_of, may_write_weights
 
 
 class Training:
@@ -123,18 +124,17 @@ class Training:
         self._before_ahead = self.pruner.counter.position
         self.pruner.begin_step(every)
 
-    def fit(
-        self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
-    ) -> Any:
+    def fit(self, original: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run a model's own ``fit``, in which a training must begin anew.
 
         Args:
             original: The model's own.
-            may_be_quiet: Whether nobody writes weights between two steps.
             *args: What `original` is called with.
             **kwargs: The same.
         """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
+        callbacks = callbacks_of(original, args, kwargs)
+        may_be_quiet = not may_write_weights(callbacks, BETWEEN_STEPS)
         self.quiet.begin(may_be_quiet and not self.pruner.replicated)
         try:
             return original(*args, **kwargs)

@@ -16,6 +16,7 @@ without changing ``tf.keras`` or the environment.
 from typing import TYPE_CHECKING, Any
 
 from kerasinit.pruning.callbacks import UpdatePruningStep
+from kerasinit.pruning.early_stopping import EarlyStopping
 from kerasinit.pruning.hold import HoldMasks
 from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
 from kerasinit.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
@@ -44,6 +45,7 @@ _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 
 __all__ = [
     "ConstantSparsity",
+    "EarlyStopping",
     "HoldMasks",
     "PolynomialDecay",
     "PrunableLayer",

@@ -90,6 +90,7 @@ def detach(thing: Any) -> None:
     """Apply the masks of a Keras 3 model or layer and make it an ordinary one again."""
     training = _TRAININGS.pop(thing, None)
     if training is not None:
+        training.stripped()
         training.pruner.release(thing.weights)
         _unhook(thing)
     for layer in [layer for layer in [*_MARKS] if layer is thing or _is_inside(layer, thing)]:
@@ -190,10 +191,9 @@ def _hook(model: Any) -> None:
             quiet.begin_step(steps_of(model))
             with masked_update.masking(_masks_and_constraints(pruner), quiet.epsilons):
                 return own["train_step"](*args, **kwargs)
-        # A graph made by Keras is compiled by XLA if the model says so. In `fit`, the callback
-        # has looked through the whole training before.
+        # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(
-            steps_of(model), counting=not model.jit_compile, foreseen=training.fitting
+            steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
         )
         with _unguarded(pruner):
             return own["train_step"](*args, **kwargs)

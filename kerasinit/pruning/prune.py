@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks, layer_policies, outlook
+from kerasinit.pruning import hooks, layer_policies, outlook, tfmot_training
 from kerasinit.pruning.blocks import make_pattern
 from kerasinit.pruning.engine import Rule
 from kerasinit.pruning.registry import layer_weights, prunable_weights
@@ -254,7 +254,9 @@ def strip_pruning(model: Any) -> Any:
     A tf_keras model goes to tfmot, which returns a copy without its wrapper layers. A
     Keras 3 model has none: its masks are applied one last time, and its training step
     is that of its class again. So it is with the layers and models inside it that were
-    pruned by themselves. What is not pruned comes back unchanged.
+    pruned by themselves. What is not pruned comes back unchanged. If the schedule was not
+    done, or weights of a less sparse epoch were restored, there is a warning, unless ``fit``
+    has given it.
 
     Args:
         model: A model of either Keras, a Keras 3 layer, or a list of these.
@@ -278,7 +280,9 @@ def strip_pruning(model: Any) -> Any:
                 "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
                 "the attribute `layer` of tfmot's wrapper."
             )
-        return tfmot().strip_pruning(model)
+        stripped = tfmot().strip_pruning(model)
+        tfmot_training.say_what_is_missing(model)
+        return stripped
     for thing in model if isinstance(model, list | tuple) else [model]:
         hooks.detach(thing)
     return model

@@ -13,7 +13,8 @@ from typing import Any
 from kerasinit.pruning.training import Training
 from kerasinit.pruning.writers import AROUND_BATCHES, callbacks_of, may_write_weights
 
-WAYS_OUT = ("save", "save_weights", "export", "get_weights")
+_SAVING = ("save", "save_weights")
+WAYS_OUT = (*_SAVING, "export", "get_weights")
 # What runs batch after batch, the method that makes its compiled function, and where Keras
 # keeps that.
 _IN_BATCHES = (
@@ -42,17 +43,21 @@ class Views:
     def methods(self) -> dict[str, Callable[..., Any]]:
         """Return what is to stand in front of the model's own methods, by name."""
         own = {name: getattr(self._model, name) for name in HOOKED}
-        methods = {name: self._one_look(own[name]) for name in WAYS_OUT}
+        methods = {name: self._one_look(own[name], name in _SAVING) for name in WAYS_OUT}
         for name, make, attribute in _IN_BATCHES:
             methods[name] = self._all_batches(own[name], AROUND_BATCHES[name])
             methods[make] = self._made(own[make], attribute)
         return methods
 
-    def _one_look(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _one_look(self, method: Callable[..., Any], saves: bool) -> Callable[..., Any]:
         @functools.wraps(method)
         def look(*args: Any, **kwargs: Any) -> Any:
-            with self._training().pruner.masked():
-                return method(*args, **kwargs)
+            training = self._training()
+            with training.pruner.masked():
+                result = method(*args, **kwargs)
+            if saves:
+                training.saved(args[0] if args else kwargs.get("filepath"))
+            return result
 
         return look
 

@@ -24,9 +24,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
       end of ``fit`` if it has not: because the training ended early, or because weights of
       an earlier epoch were restored.
 
-    With a tf_keras model it also warns at the end, and sees to it that ``evaluate`` and
-    ``predict`` of the model between two batches do not change its weights. (tfmot masks them
-    at every forward pass; a call ``model(x)`` still does.)
+    With a tf_keras model it also warns at the end, and sees to it that evaluation,
+    prediction and calls of the model between two batches do not change its weights. (tfmot
+    masks them at every forward pass.)
 
     It may stand anywhere in the list of callbacks: what others save is sparse.
 

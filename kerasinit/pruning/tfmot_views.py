@@ -2,11 +2,15 @@
 
 tfmot's wrapper layers multiply the weights by their masks at every forward pass, also at one that
 only looks. What that changes is put back here, batch by batch, so that a training does not depend
-on who evaluates the model between two of its steps.
+on who evaluates or calls the model between two of its steps.
 """
 
+import functools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import tensorflow as tf
 
 from kerasinit import kerases
 from kerasinit.pruning.tfmot_bridge import wrappers
@@ -39,10 +43,14 @@ class Views:
             for make in _MADE:
                 if make not in vars(model):
                     setattr(model, make, _Make(getattr(model, make), self, model))
+            if "call" not in vars(model):
+                model.call = _call(model.call, self, model)
 
     def end(self) -> None:
         """Let them do as tfmot has it again."""
         for model in _with_inner(self._model):
+            if hasattr(vars(model).get("call"), "puts_back"):
+                del model.call
             for make, attribute in _MADE.items():
                 if isinstance(vars(model).get(make), _Make):
                     delattr(model, make)
@@ -73,13 +81,34 @@ class _PuttingBack:
     def __call__(self, *args: Any) -> Any:
         if self._views.at_epoch_end:
             return self.compiled(*args)
-        weights = [weight for layer in wrappers(self._model) for weight, _, _ in layer.pruning_vars]
-        before = [weight.read_value() for weight in weights]
-        try:
+        with _put_back(self._model):
             return self.compiled(*args)
-        finally:
-            for weight, value in zip(weights, before, strict=True):
-                weight.assign(value)
+
+
+def _call(own: Callable[..., Any], views: Views, model: Any) -> Callable[..., Any]:
+    """Return a model's ``call`` that puts weights back, outside of graphs and of training."""
+
+    @functools.wraps(own)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        trains = kwargs.get("training", args[1] if len(args) > 1 else None)
+        if trains or views.at_epoch_end or tf.inside_function():
+            return own(*args, **kwargs)
+        with _put_back(model):
+            return own(*args, **kwargs)
+
+    call.puts_back = True  # type: ignore[attr-defined]
+    return call
+
+
+@contextmanager
+def _put_back(model: Any) -> Iterator[None]:
+    weights = [weight for layer in wrappers(model) for weight, _, _ in layer.pruning_vars]
+    before = [weight.read_value() for weight in weights]
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, before, strict=True):
+            weight.assign(value)
 
 
 def _with_inner(model: Any) -> Iterator[Any]:

@@ -270,13 +270,14 @@ class Training:
         messages: list[str | None] = []
         last, _ = self.pruner.counter.position
         announced, self._announced = self._announced, None
-        for rule in self.pruner.by_rule() if announced is not None else ():
-            missed = None
-            if not rule.pattern.once:
+        if announced is not None:
+            for rule in self.pruner.by_rule():
+                if rule.pattern.once:
+                    continue
                 missed = hindsight.ended_early(rule.schedule, last, announced)
-            if missed:
-                outlook.note_early_end(rule.schedule, self._said)
-            messages.append(missed)
+                if missed:
+                    outlook.note_early_end(rule.schedule, self._said)
+                messages.append(missed)
         if self._reached is not None or self._files:
             now = self._sparsity()
             if self._reached is not None:

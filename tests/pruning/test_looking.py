@@ -69,6 +69,7 @@ LOOKS = {
     "predict": lambda model, folder: model.predict(X[:8], verbose=0),
     "test_on_batch": lambda model, folder: model.test_on_batch(X[:8], Y[:8]),
     "predict_on_batch": lambda model, folder: model.predict_on_batch(X[:8]),
+    "call": lambda model, folder: model(X[:8]),
 }
 
 
@@ -83,6 +84,17 @@ def test_nor_do_checkpoints_and_validation(library, undisturbed, tmp_path):
     save = library.callbacks.ModelCheckpoint(str(tmp_path / "model.keras"), save_freq=3)
     disturbed = trained(library, callbacks=[save], validated=True)
     assert_same(disturbed, undisturbed[library])
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+def test_a_checkpoint_after_validation_is_as_sparse_as_tfmot_has_it(run_eagerly, tmp_path):
+    save = tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "model.keras"))
+    model = made(tf_keras, run_eagerly=run_eagerly)
+    callbacks = [save, pruning.UpdatePruningStep()]
+    model.fit(X, Y, validation_data=(X, Y), batch_size=16, verbose=0, callbacks=callbacks)
+    with pruning.prune_scope():
+        loaded = tf_keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert float(np.mean(loaded.layers[0].layer.kernel.numpy() == 0)) == 0.5
 
 
 EMA = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3}
@@ -240,7 +252,7 @@ def test_a_tf_keras_model_is_evaluated_as_tfmot_has_it_after_the_training():
     model = made(tf_keras)
     trained_by = [pruning.UpdatePruningStep()]
     model.fit(X, Y, batch_size=8, verbose=0, callbacks=trained_by)
-    assert not {"make_test_function", "make_predict_function"} & vars(model).keys()
+    assert not {"call", "make_test_function", "make_predict_function"} & vars(model).keys()
     kernel = model.layers[0].layer.kernel
     kernel.assign(tf.ones_like(kernel))
     model.evaluate(X, Y, verbose=0)

@@ -14,7 +14,13 @@ from kerasinit.pruning.engine import Pruner
 from kerasinit.pruning.hindsight import Sparsity
 from kerasinit.pruning.layer_policies import warn_of_frozen
 from kerasinit.pruning.quiet import QuietSteps
-from kerasinit.pruning.writers import BETWEEN_STEPS, callbacks_of, listed, may_write_weights
+from kerasinit.pruning.writers import (
+    BETWEEN_STEPS,
+    callbacks_of,
+    is_kerass_own,
+    listed,
+    may_write_weights,
+)
 
 
 class Training:
@@ -184,7 +190,7 @@ class Training:
         """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
         callbacks = callbacks_of(original, args, kwargs)
-        may_be_quiet = not may_write_weights(callbacks, BETWEEN_STEPS)
+        may_be_quiet = is_kerass_own(original) and not may_write_weights(callbacks, BETWEEN_STEPS)
         self.quiet.begin(may_be_quiet and not self.pruner.replicated)
         try:
             history = original(*args, **kwargs)

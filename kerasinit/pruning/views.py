@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasinit.pruning.training import Training
-from kerasinit.pruning.writers import AROUND_BATCHES, callbacks_of, may_write_weights
+from kerasinit.pruning.writers import AROUND_BATCHES, callbacks_of, is_kerass_own, may_write_weights
 
 _SAVING = ("save", "save_weights")
 WAYS_OUT = (*_SAVING, "export", "get_weights")
@@ -27,9 +27,10 @@ HOOKED = (*WAYS_OUT, *(name for method, make, _ in _IN_BATCHES for name in (meth
 class Views:
     """The methods by which others look at a pruned Keras 3 model.
 
-    A whole evaluation is one look, so that its batches cost nothing more. Where a callback may
-    write weights in between, such as ``SwapEMAWeights``, each batch is one: it sees whatever
-    the callback wrote with the masks applied, and the callback finds it again as it wrote it.
+    A whole evaluation is one look, so that its batches cost nothing more. Where somebody may
+    write weights in between, a callback such as ``SwapEMAWeights`` or a custom ``evaluate``,
+    each batch is one: it sees whatever was written with the masks applied, and they find it
+    again as they wrote it.
 
     Args:
         model: A Keras 3 model.
@@ -66,7 +67,9 @@ class Views:
     ) -> Callable[..., Any]:
         @functools.wraps(method)
         def look(*args: Any, **kwargs: Any) -> Any:
-            if self._looking or may_write_weights(callbacks_of(method, args, kwargs), between):
+            callbacks = callbacks_of(method, args, kwargs)
+            written = not is_kerass_own(method) or may_write_weights(callbacks, between)
+            if self._looking or written:
                 return method(*args, **kwargs)
             self._looking = True
             try:
@@ -81,9 +84,6 @@ class Views:
         @functools.wraps(make)
         def make_function(force: bool = False) -> Any:
             make(force)
-            if self._looking:
-                # A custom `evaluate` may have loaded weights before it calls Keras'.
-                self._training().pruner.apply_masks()
             function = getattr(self._model, attribute)
             if not isinstance(function, _Batch):
                 setattr(self._model, attribute, _Batch(function, self._one_batch))

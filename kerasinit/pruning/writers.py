@@ -42,6 +42,15 @@ def listed(callbacks: Any) -> list[Any]:
     return [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
 
 
+def is_kerass_own(method: Callable[..., Any]) -> bool:
+    """Return whether a model's method is Keras' own.
+
+    A custom one may bring callbacks of its own, or write weights itself.
+    """
+    name = getattr(method, "__name__", "")
+    return getattr(method, "__func__", method) is getattr(keras.Model, name, None)
+
+
 def callbacks_of(method: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Return the callbacks that a call of ``fit``, ``evaluate`` or ``predict`` is given."""
     if "callbacks" in kwargs:

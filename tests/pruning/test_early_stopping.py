@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import pruning
+from tests.products import each_value_once
 
 X, Y = np.random.default_rng(0).normal(size=(2, 16, 8)).astype("float32")
 LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -43,9 +44,7 @@ def worse_and_worse(cls, **arguments):
     return cls("loss", mode="max", min_delta=1e9, **arguments)
 
 
-@LIBRARIES
-@pytest.mark.parametrize("case", SCHEDULES)
-@pytest.mark.parametrize("first", [True, False])
+@each_value_once(case=[*SCHEDULES], library=[keras, tf_keras], first=[True, False])
 def test_it_stops_when_patience_is_over_after_the_end_of_the_schedule(library, case, first):
     schedule, end = SCHEDULES[case]
     stop, update = worse_and_worse(pruning.EarlyStopping, patience=2), pruning.UpdatePruningStep()

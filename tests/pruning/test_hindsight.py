@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit import pruning
+from tests.products import each_value_once
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -54,20 +55,26 @@ def best_first(library, **arguments):
     return library.callbacks.EarlyStopping("loss", mode="max", min_delta=1e9, **arguments)
 
 
-@LIBRARIES
-@pytest.mark.parametrize("strips", [True, False])
-@pytest.mark.parametrize(
-    ("schedule", "message"),
-    [
-        (lambda: cubic(20, 40), r"ended at step 12 of 60, before the schedule's begin_step=20"),
-        (lambda: cubic(0, 40), r"at step 12 of 60, at a sparsity of 0\.49.*0\.75 .* at step 40\."),
-        (
-            lambda: pruning.ConstantSparsity(0.5, 0, frequency=20),
-            r"ended at step 12 of 60, before the schedule's first update at step 20",
-        ),
-    ],
-)
-def test_a_training_that_a_callback_ends_before_its_schedule(schedule, message, library, strips):
+ENDED_EARLY = {
+    "before its beginning": (
+        lambda: cubic(20, 40),
+        r"ended at step 12 of 60, before the schedule's begin_step=20",
+    ),
+    "before its end": (
+        lambda: cubic(0, 40),
+        r"at step 12 of 60, at a sparsity of 0\.49.*0\.75 .* at step 40\.",
+    ),
+    "before its first update": (
+        lambda: pruning.ConstantSparsity(0.5, 0, frequency=20),
+        r"ended at step 12 of 60, before the schedule's first update at step 20",
+    ),
+}
+
+
+@each_value_once(case=[*ENDED_EARLY], library=[keras, tf_keras], strips=[True, False])
+def test_a_training_that_a_callback_ends_before_its_schedule(case, library, strips):
+    schedule, message = ENDED_EARLY[case]
+
     def train():
         model = made(schedule(), library)
         fit(model, stop_after(library, 1))
@@ -86,8 +93,7 @@ def test_a_training_that_ends_after_its_schedule_is_nothing_to_say(library):
     pruning.strip_pruning(model)
 
 
-@LIBRARIES
-@pytest.mark.parametrize("first", [True, False])
+@each_value_once(library=[keras, tf_keras], first=[True, False])
 def test_weights_of_an_earlier_epoch(library, first):
     stop = best_first(library, patience=8, restore_best_weights=True)
     update = pruning.UpdatePruningStep()

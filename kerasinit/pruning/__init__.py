@@ -16,8 +16,10 @@ without changing ``tf.keras`` or the environment.
 from typing import TYPE_CHECKING, Any
 
 from kerasinit.pruning.callbacks import UpdatePruningStep
+from kerasinit.pruning.early_stopping import EarlyStopping
 from kerasinit.pruning.hold import HoldMasks
 from kerasinit.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
 from kerasinit.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit.pruning.prunable_layer import PrunableLayer
 from kerasinit.pruning.prune import (
@@ -43,11 +45,14 @@ _FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 
 __all__ = [
     "ConstantSparsity",
+    "EarlyStopping",
     "HoldMasks",
     "PolynomialDecay",
     "PrunableLayer",
     "PrunableWeight",
     "PruneForLatencyOnXNNPack",
+    "PruneKnownLayers",
+    "PruneTrainableLayers",
     "PruningPolicy",
     "PruningSchedule",
     "PruningSummaries",

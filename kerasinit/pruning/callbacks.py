@@ -6,7 +6,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks
+from kerasinit.pruning import hooks, tfmot_training, tfmot_views
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 
@@ -20,7 +20,13 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
       one that starts at an ``initial_epoch`` with a sparse model from a file;
     * masks the weights at the end of each epoch and of the training, since the last
       update of the optimizer moves removed weights too;
-    * warns once if the schedule cannot do in this training what it was made for.
+    * warns once if the schedule cannot do in this training what it was made for, and at the
+      end of ``fit`` if it has not: because the training ended early, or because weights of
+      an earlier epoch were restored.
+
+    With a tf_keras model it also warns at the end, and sees to it that evaluation,
+    prediction and calls of the model between two batches do not change its weights. (tfmot
+    masks them at every forward pass.)
 
     It may stand anywhere in the list of callbacks: what others save is sparse.
 
@@ -54,14 +60,18 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         keras.callbacks.Callback.__init__(self)
         tf_keras.callbacks.Callback.__init__(self)
         self._tfmot: Any = None
+        self._views: Any = None
+        self._progress: Any = None
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
         self.model = model
-        self._tfmot = None
+        self._tfmot = self._views = self._progress = None
         if kerases.kerase_of(model) == "tf_keras":
             self._tfmot = tfmot().UpdatePruningStep()
             self._tfmot.set_model(model)
+            self._views = tfmot_views.Views(model)
+            self._progress = tfmot_training.Progress(model)
             return
         hooks.adopt(model)
         if hooks.is_pruned(model):
@@ -71,13 +81,18 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         """Number the steps from here, unless an earlier training has begun to."""
         if self._tfmot is not None:
             self._tfmot.on_train_begin(logs)
+            self._views.begin()
         else:
             hooks.training_of(self.model).begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Find the step of a training that goes on, and look ahead to its end."""
         known = self.params or {}
-        if self._tfmot is None and "epochs" in known:
+        if "epochs" not in known:
+            return
+        if self._tfmot is not None:
+            self._progress.begin_epoch(epoch, known.get("steps"), known["epochs"])
+        else:
             hooks.training_of(self.model).begin_epoch(
                 epoch, known.get("steps"), known["epochs"], hooks.steps_of(self.model)
             )
@@ -89,10 +104,21 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             if not training.fitting:
                 training.count_ahead(hooks.steps_of(self.model))
 
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Know that ``fit`` evaluates the model at the end of an epoch."""
+        if self._views is not None:
+            self._views.at_epoch_end = True
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Know that it has done so."""
+        if self._views is not None:
+            self._views.at_epoch_end = False
+
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
         if self._tfmot is not None:
             self._tfmot.on_epoch_end(batch, logs)
+            self._progress.end_epoch()
         else:
             hooks.training_of(self.model).end_epoch()
 
@@ -100,5 +126,7 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         """Mask the weights that an optimizer may have written after the last epoch."""
         if self._tfmot is not None:
             self._tfmot.on_train_end(logs)
+            self._views.end()
+            self._progress.end()
         else:
             hooks.training_of(self.model).end()

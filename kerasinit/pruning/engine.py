@@ -8,8 +8,8 @@ starts with three more operations, in the same graph, so that they also run insi
     if the schedule fires at this step:  mask <- pattern(weights as they are now)
     weights <- weights * mask
 
-Evaluation, prediction and saving begin with the last of them, for the optimizer's last
-update has moved removed weights as well.
+Evaluation, prediction and saving see the weights with the last of them applied, for the
+optimizer's last update has moved removed weights as well; afterwards that is put back.
 
 The step number, the masks and the thresholds are TensorFlow variables that the model
 does not know of: they are in no ``model.weights``, no summary and no saved file.
@@ -18,7 +18,8 @@ What one training knows from step to step is in :mod:`kerasinit.pruning.training
 model is made to call all this in :mod:`kerasinit.pruning.hooks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,6 +146,20 @@ class Pruner:
         """Set the removed weights to zero."""
         self._everywhere(self._apply_masks)
 
+    @contextmanager
+    def masked(self) -> Iterator[None]:
+        """Set the removed weights to zero, and put back afterwards what they were.
+
+        Weights that somebody writes meanwhile stay as they were written.
+        """
+        before = {name: weight.read_value() for name, weight in self.weights.items()}
+        self.apply_masks()
+        masked = {name: weight.read_value() for name, weight in self.weights.items()}
+        try:
+            yield
+        finally:
+            self._everywhere(lambda: self._put_back(before, masked))
+
     def release(self, variables: list[Any]) -> bool:
         """Apply the masks of some variables one last time and forget them.
 
@@ -208,6 +223,14 @@ class Pruner:
     def _apply_masks(self) -> None:
         for name, weight in self.weights.items():
             self._on_each_copy(weight, lambda w, mask: w.assign(w * mask), (self.masks[name],))
+
+    def _put_back(self, before: dict[str, Any], masked: dict[str, Any]) -> None:
+        def put_back(weight: Any, value: Any, zeroed: Any) -> None:
+            if tf.reduce_all(tf.equal(weight, zeroed)):
+                weight.assign(value)
+
+        for name, weight in self.weights.items():
+            self._on_each_copy(weight, put_back, (before[name], masked[name]))
 
     def _on_each_copy(self, variable: Any, change: Callable[..., Any], others: tuple) -> Any:
         if not self.replicated:

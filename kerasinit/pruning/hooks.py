@@ -7,7 +7,6 @@ without masks is an error, not a network that silently stays dense.
 """
 
 import functools
-import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.pruning import masked_update
+from kerasinit.pruning import masked_update, views
 from kerasinit.pruning.engine import Pruner, Rule
 from kerasinit.pruning.registry import PrunableWeight, prunable_weights
 from kerasinit.pruning.training import Training
@@ -28,18 +27,10 @@ _HOOKS = (
     "fit",
     "train_step",
     "make_train_function",
-    "make_test_function",
-    "make_predict_function",
-    "save",
-    "save_weights",
-    "export",
-    "get_weights",
     "set_weights",
     "load_weights",
+    *views.HOOKED,
 )
-
-# Where a callback of a user's own may write weights between two steps.
-_BETWEEN_STEPS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 _TRAININGS: weakref.WeakKeyDictionary[Any, Training] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
@@ -99,6 +90,7 @@ def detach(thing: Any) -> None:
     """Apply the masks of a Keras 3 model or layer and make it an ordinary one again."""
     training = _TRAININGS.pop(thing, None)
     if training is not None:
+        training.stripped()
         training.pruner.release(thing.weights)
         _unhook(thing)
     for layer in [layer for layer in [*_MARKS] if layer is thing or _is_inside(layer, thing)]:
@@ -177,7 +169,7 @@ def _attach(model: Any, weights: list[tuple[PrunableWeight, Rule]]) -> None:
         pruner.keep_masks_of(earlier.pruner)
     elif _was_trained(model) or pruner.counter.position[0] > 0:
         pruner.take_zeros()
-    _TRAININGS[model] = Training(pruner)
+    _TRAININGS[model] = Training(pruner, {weight.name: weight.layer.name for weight, _ in weights})
     for weight, _ in weights:
         _guard(weight.variable, model.name)
     if earlier is None:
@@ -190,9 +182,7 @@ def _hook(model: Any) -> None:
     own = {name: getattr(model, name) for name in _HOOKS}
 
     def fit(*args: Any, **kwargs: Any) -> Any:
-        given = inspect.signature(own["fit"]).bind_partial(*args, **kwargs).arguments
-        quiet = not _may_write_weights(given.get("callbacks"))
-        return training_of(model).fit(own["fit"], quiet, *args, **kwargs)
+        return training_of(model).fit(own["fit"], *args, **kwargs)
 
     def train_step(*args: Any, **kwargs: Any) -> Any:
         training = training_of(model)
@@ -201,10 +191,9 @@ def _hook(model: Any) -> None:
             quiet.begin_step(steps_of(model))
             with masked_update.masking(_masks_and_constraints(pruner), quiet.epsilons):
                 return own["train_step"](*args, **kwargs)
-        # A graph made by Keras is compiled by XLA if the model says so. In `fit`, the callback
-        # has looked through the whole training before.
+        # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(
-            steps_of(model), counting=not model.jit_compile, foreseen=training.fitting
+            steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
         )
         with _unguarded(pruner):
             return own["train_step"](*args, **kwargs)
@@ -229,14 +218,6 @@ def _hook(model: Any) -> None:
             )
         return model.train_function
 
-    def masked(name: str) -> Callable[..., Any]:
-        @functools.wraps(own[name])
-        def after_masking(*args: Any, **kwargs: Any) -> Any:
-            pruner_of(model).apply_masks()
-            return own[name](*args, **kwargs)
-
-        return after_masking
-
     def restoring(name: str) -> Callable[..., Any]:
         @functools.wraps(own[name])
         def then_masks(*args: Any, **kwargs: Any) -> Any:
@@ -246,13 +227,11 @@ def _hook(model: Any) -> None:
 
         return then_masks
 
+    looks = views.Views(model, lambda: training_of(model)).methods()
     for hook in (fit, train_step, make_train_function):
         setattr(model, hook.__name__, hook)
-    # Keras calls the first two at the beginning of every evaluation and prediction.
-    for name in ("make_test_function", "make_predict_function"):
-        setattr(model, name, masked(name))
-    for name in ("save", "save_weights", "export", "get_weights"):
-        setattr(model, name, masked(name))
+    for name, method in looks.items():
+        setattr(model, name, method)
     for name in ("set_weights", "load_weights"):
         setattr(model, name, restoring(name))
 
@@ -261,6 +240,7 @@ def _unhook(model: Any) -> None:
     for name in _HOOKS:
         delattr(model, name)
     model.train_function = None
+    views.end(model)
 
 
 class _Guard:
@@ -303,24 +283,6 @@ def _guard_when_built(layer: Any) -> None:
             mark(layer, _MARKS[layer])
 
     layer.build = build_and_guard
-
-
-def _may_write_weights(callbacks: Any) -> bool:
-    """Return whether some callback is called between steps and is not one of Keras' or ours."""
-    callbacks = getattr(callbacks, "callbacks", callbacks) or []
-    for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
-        home = type(callback).__module__.partition(".")[0]
-        strange = home not in ("keras", "kerasinit")
-        if (strange or isinstance(callback, keras.callbacks.LambdaCallback)) and any(
-            _is_overridden(callback, name) for name in _BETWEEN_STEPS
-        ):
-            return True
-    return False
-
-
-def _is_overridden(callback: Any, name: str) -> bool:
-    method = getattr(callback, name, None)
-    return getattr(method, "__func__", method) is not getattr(keras.callbacks.Callback, name)
 
 
 def _masks_and_constraints(pruner: Pruner) -> Iterator[tuple[Any, Any, Any]]:

@@ -44,10 +44,11 @@ class WeightSummary:
         shape: Its shape.
         pruned: Whether it is under a mask.
         reason: Why: ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or ``"chosen by
-            its class"`` of what is pruned; else ``"bias"``, ``"normalization"``,
-            ``"depthwise"``, ``"policy"`` (the pruning policy leaves the layer out),
-            ``"no rule"`` (`prune_low_magnitude` would refuse the model), ``"not chosen by
-            its class"``, ``"not a kernel"``, or ``"not pruned yet"``.
+            its class"`` of what is pruned, followed by ``", frozen"`` if it is not trained;
+            else ``"bias"``, ``"normalization"``, ``"depthwise"``, ``"policy"`` (the pruning
+            policy leaves the layer out), ``"no rule"`` (`prune_low_magnitude` would refuse
+            the model), ``"not chosen by its class"``, ``"not a kernel"``, or ``"not pruned
+            yet"``.
         sparsity: Fraction that is removed now: of the mask where there is one, else of the
             values that are zero.
         schedule: The schedule of its mask and its arguments; empty if there is none.
@@ -198,14 +199,18 @@ class _Choice:
             self.names |= {id(variable): name for name, variable in own_weights(model)}
         except NoRuleError:
             inner = {id(v) for layer in model.layers for v in layer.weights}
-            self._no_rule |= {id(v) for v in model.trainable_weights if id(v) not in inner}
+            asked = policy is None or policy.allow_pruning(model)
+            (self._no_rule if asked else self._left_out).update(
+                id(v) for v in model.trainable_weights if id(v) not in inner
+            )
         self._left_out -= allowed
 
     def reason(self, part: Part, *, pruned: bool, any_pruned: bool) -> str:
         """Return why a weight is pruned or not."""
         prunable, chooses = id(part.variable) in self.names, _chooses(part)
         if pruned:
-            return "chosen by its class" if chooses else part.role.replace("_", " ")
+            why = "chosen by its class" if chooses else part.role.replace("_", " ")
+            return f"{why}, frozen" if _is_frozen(part) else why
         if id(part.variable) in self._left_out or (prunable and any_pruned):
             return "policy"
         if prunable:
@@ -219,6 +224,10 @@ class _Choice:
         if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
             return "depthwise"
         return "not chosen by its class" if chooses else "not a kernel"
+
+
+def _is_frozen(part: Part) -> bool:
+    return not (part.variable.trainable and all(layer.trainable for layer in part.layers))
 
 
 def _chooses(part: Part) -> bool:

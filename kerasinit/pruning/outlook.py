@@ -30,6 +30,11 @@ def check_schedule(schedule: Any) -> None:
     _check_sparsity(schedule, np.array([1]), np.array([float(answer[1])]))
 
 
+def is_tfmots_own(schedule: Any) -> bool:
+    """Return whether a schedule is one of tfmot's two, which check their sparsity when made."""
+    return type(schedule) in (tfmot().ConstantSparsity, tfmot().PolynomialDecay)
+
+
 def check_update(schedule: Any, step: tf.Tensor, fires: Any, sparsity: Any) -> list[tf.Operation]:
     """Raise unless what a schedule asks for at an update is in [0, 1).
 
@@ -67,7 +72,7 @@ def updates(schedule: Any, last: int) -> tuple[np.ndarray, np.ndarray]:
     (array([10, 20]), array([0.4375, 0.5   ], dtype=float32))
     """
     steps = tf.range(1, last + 1, dtype=tf.int64)
-    if type(schedule) in (tfmot().ConstantSparsity, tfmot().PolynomialDecay):
+    if is_tfmots_own(schedule):
         fires, sparsities = schedule(steps)
         sparsities = tf.broadcast_to(sparsities, tf.shape(steps))
     else:
@@ -95,14 +100,45 @@ def next_update(rule: Any, step: int) -> int:
     """
     if rule.pattern.once:
         return 1 if step < 1 else NEVER
-    if type(rule.schedule) not in (tfmot().ConstantSparsity, tfmot().PolynomialDecay):
+    if not is_tfmots_own(rule.schedule):
         return step + 1
-    begin, end = int(rule.schedule.begin_step), int(rule.schedule.end_step)
+    return next_tfmot_update(rule.schedule, step)
+
+
+def next_tfmot_update(schedule: Any, step: int) -> int:
+    """Return the step after ``step`` at which one of tfmot's own schedules fires next.
+
+    Where it fires no more, that is `NEVER`. No schedule fires before the first step.
+    """
+    begin, end, frequency = (
+        int(number) for number in (schedule.begin_step, schedule.end_step, schedule.frequency)
+    )
     following = begin
     if step >= begin:
-        frequency = int(rule.schedule.frequency)
         following = step + frequency - (step - begin) % frequency
     return NEVER if 0 <= end < following else following
+
+
+def final_update(rule: Any, now: int, last: int) -> int:
+    """Return the step from which on a rule asks for no more than it has asked for.
+
+    Args:
+        rule: Schedule and pattern.
+        now: The step that the training is at.
+        last: The step at which it will end. No one can look beyond it, save in the schedules
+            of tfmot: `NEVER` if one of these never fires.
+    """
+    if rule.pattern.once:
+        return 1
+    schedule = rule.schedule
+    if isinstance(schedule, tfmot().ConstantSparsity):
+        return next_tfmot_update(schedule, 0)
+    if isinstance(schedule, tfmot().PolynomialDecay):
+        last = int(schedule.end_step)
+    steps, asked = updates(schedule, max(now, last))
+    if not len(steps):
+        return NEVER
+    return int(steps[np.flatnonzero(asked >= asked.max() - 1e-6)[0]])
 
 
 def removes_by(schedule: Any, pattern: Any, last: int) -> bool:
@@ -151,6 +187,16 @@ def say_what_will_not_work(
     said.update(found)
     if new:
         warnings.warn("Pruning: " + " ".join(new), UserWarning, stacklevel=2)
+
+
+def was_said(schedule: Any, said: set[str]) -> bool:
+    """Return whether it was said of a schedule that it cannot do, or has not done, its work."""
+    return any(f"{topic} of {id(schedule)}" in said for topic in ("silence", "end", "early end"))
+
+
+def note_early_end(schedule: Any, said: set[str]) -> None:
+    """Remember that it was said of a schedule that a training ended before it."""
+    said.add(f"early end of {id(schedule)}")
 
 
 def _of_the_schedule(

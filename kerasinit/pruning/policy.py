@@ -16,7 +16,7 @@ class PruningPolicy(abc.ABC):
 
     Derive a policy from it and give it to ``prune_low_magnitude(pruning_policy=...)``. It is
     asked once about the model, then about each layer. The same class serves models of both
-    Kerases.
+    Kerases. ``policy & other`` is a policy that allows what both allow.
 
     Example:
     >>> import keras
@@ -40,6 +40,25 @@ class PruningPolicy(abc.ABC):
     @abc.abstractmethod
     def ensure_model_supports_pruning(self, model: Any) -> None:
         """Raise ValueError if a model is not one for this policy."""
+
+    def __and__(self, other: Any) -> "PruningPolicy":
+        """Return a policy that allows what this one and another allow."""
+        methods = ("allow_pruning", "ensure_model_supports_pruning")
+        if not all(callable(getattr(other, method, None)) for method in methods):
+            return NotImplemented
+        return _Both(self, other)
+
+
+class _Both(PruningPolicy):
+    def __init__(self, first: Any, second: Any) -> None:
+        self._policies = first, second
+
+    def allow_pruning(self, layer: Any) -> bool:
+        return all(policy.allow_pruning(layer) for policy in self._policies)
+
+    def ensure_model_supports_pruning(self, model: Any) -> None:
+        for policy in self._policies:
+            policy.ensure_model_supports_pruning(model)
 
 
 class PruneForLatencyOnXNNPack(PruningPolicy):

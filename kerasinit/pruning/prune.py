@@ -1,15 +1,16 @@
 """The entry points: prune a model, and make it an ordinary one again."""
 
+import contextlib
 import difflib
 from typing import Any
 
 import numpy as np
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks, outlook
+from kerasinit.pruning import hooks, layer_policies, outlook, tfmot_training
 from kerasinit.pruning.blocks import make_pattern
 from kerasinit.pruning.engine import Rule
-from kerasinit.pruning.registry import prunable_weights
+from kerasinit.pruning.registry import layer_weights, prunable_weights
 from kerasinit.pruning.tfmot_bridge import tfmot, wrappers
 
 _ARGUMENTS = (
@@ -63,7 +64,8 @@ def prune_low_magnitude(
     ``fit(..., initial_epoch=e)``. The masks are the zeros in the file. The step is ``e``
     epochs behind; a model that is still dense although the schedule would have pruned it
     by then is taken to be pruned from now on, at step 0. ``initial_step`` says it
-    outright.
+    outright. A file that was saved in the middle of an epoch holds masked weights, so a
+    training that resumes from it is another than the one that went on.
 
     Args:
         to_prune: A built Keras 3 model (Sequential, functional or subclassed), a Keras 3
@@ -78,7 +80,10 @@ def prune_low_magnitude(
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
             ``allow_pruning(layer)``, which says whether a layer is pruned, and
             ``ensure_model_supports_pruning(model)``, which may raise. It is not asked
-            about layers that are pruned by themselves.
+            about layers that are pruned by themselves. Without one, frozen layers are
+            pruned too, with a warning, and a layer that nobody has a rule for is an error:
+            see :class:`~kerasinit.pruning.PruneTrainableLayers` and
+            :class:`~kerasinit.pruning.PruneKnownLayers`.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
         initial_step: Training steps (updates of the weights) that lie behind, to go on
@@ -119,7 +124,8 @@ def prune_low_magnitude(
             )
         if pruning_schedule is not None:
             kwargs["pruning_schedule"] = pruning_schedule
-        return tfmot().prune_low_magnitude(
+        frozen = _frozen(to_prune, pruning_policy)
+        pruned = tfmot().prune_low_magnitude(
             to_prune,
             block_size=block_size,
             block_pooling_type=block_pooling_type,
@@ -127,6 +133,8 @@ def prune_low_magnitude(
             sparsity_m_by_n=sparsity_m_by_n,
             **kwargs,
         )
+        layer_policies.warn_of_frozen(frozen)
+        return pruned
 
     _refuse(kwargs)
     rule = Rule(
@@ -152,6 +160,18 @@ def _prune(thing: Any, rule: Rule, policy: Any) -> None:
         reason = "its layers have none" if allow is None else "the pruning_policy allows none"
         raise ValueError(f"The model {thing.name!r} has no weights to prune: {reason}.")
     hooks.attach(thing, weights, rule)
+    hooks.training_of(thing).say_what_is_frozen()
+
+
+def _frozen(to_prune: Any, policy: Any) -> list[str]:
+    """Return the names of frozen tf_keras layers that tfmot is about to prune."""
+    things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
+    found = []
+    for layer in (layer for thing in things for _, layer in kerases.walk(thing)):
+        if not layer.trainable and (policy is None or policy.allow_pruning(layer)):
+            with contextlib.suppress(ValueError):  # tfmot will say that it does not know it
+                found += [layer.name for _ in layer_weights(layer)]
+    return found
 
 
 def begin_step(model: Any) -> None:
@@ -198,8 +218,10 @@ def apply_masks(model: Any) -> None:
     """Set the removed weights of a pruned Keras 3 model to zero.
 
     An update of an optimizer moves them too. In a loop of your own call this after the
-    last step of an epoch, before you look at the weights or call the model yourself.
-    Evaluation, prediction and saving by the model's own methods do it.
+    last step of an epoch. Before another step it changes the training: removed weights that
+    the last update moved no longer compete at the next update of the masks. Evaluation,
+    prediction, ``get_weights`` and saving by the model's own methods see masked weights in
+    any case, and change nothing.
 
     Args:
         model: A Keras 3 model that is pruned, or in which something is.
@@ -232,7 +254,9 @@ def strip_pruning(model: Any) -> Any:
     A tf_keras model goes to tfmot, which returns a copy without its wrapper layers. A
     Keras 3 model has none: its masks are applied one last time, and its training step
     is that of its class again. So it is with the layers and models inside it that were
-    pruned by themselves. What is not pruned comes back unchanged.
+    pruned by themselves. What is not pruned comes back unchanged. If the schedule was not
+    done, or weights of a less sparse epoch were restored, there is a warning, unless ``fit``
+    has given it.
 
     Args:
         model: A model of either Keras, a Keras 3 layer, or a list of these.
@@ -256,7 +280,9 @@ def strip_pruning(model: Any) -> Any:
                 "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
                 "the attribute `layer` of tfmot's wrapper."
             )
-        return tfmot().strip_pruning(model)
+        stripped = tfmot().strip_pruning(model)
+        tfmot_training.say_what_is_missing(model)
+        return stripped
     for thing in model if isinstance(model, list | tuple) else [model]:
         hooks.detach(thing)
     return model
@@ -295,9 +321,11 @@ def masks(model: Any) -> dict[str, np.ndarray]:
             f"The model {model.name!r} is not pruned: none of its layers is wrapped. Use the model "
             "that `prune_low_magnitude(model)` returned."
         )
+    # Layers that were left out need no rule.
+    found = prunable_weights(model, lambda layer: any(id(w) in by_weight for w in layer.weights))
     return {
         weight.name: by_weight[id(weight.variable)].numpy() != 0
-        for weight in prunable_weights(model)
+        for weight in found
         if id(weight.variable) in by_weight
     }
 

@@ -122,7 +122,8 @@ def prunable_weights(
         model: A built model or layer of Keras 3 or tf_keras. A tf_keras model wrapped
             by tfmot gives the same names as before it was wrapped.
         allow: Called with each layer of the model; layers for which it returns False
-            are left out. Default: all are allowed.
+            are left out. Also called with a model that owns weights which nobody has a rule
+            for. Default: all are allowed.
 
     Returns:
         One :class:`PrunableWeight` per variable, in the order of the model, each
@@ -156,7 +157,14 @@ def prunable_weights(
             if id(variable) not in seen:
                 seen.add(id(variable))
                 found.append(PrunableWeight(f"{path}/{name}", layer, variable))
-    for name, variable in own_weights(model):
+    try:
+        own = own_weights(model)
+    except NoRuleError:
+        # Only here a policy is asked about the model itself.
+        if allow is None or allow(model):
+            raise
+        own = []
+    for name, variable in own:
         if id(variable) not in seen:
             found.append(PrunableWeight(name, model, variable))
     return found

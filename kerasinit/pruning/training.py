@@ -5,12 +5,22 @@ number of steps is: the masks are the zeros of the weights, and the step is the 
 epochs behind times their length.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasinit.pruning import outlook
+from kerasinit.pruning import hindsight, outlook
 from kerasinit.pruning.engine import Pruner
+from kerasinit.pruning.hindsight import Sparsity
+from kerasinit.pruning.layer_policies import warn_of_frozen
 from kerasinit.pruning.quiet import QuietSteps
+from kerasinit.pruning.writers import (
+    BETWEEN_STEPS,
+    callbacks_of,
+    is_kerass_own,
+    listed,
+    may_write_weights,
+)
 
 
 class Training:
@@ -20,6 +30,7 @@ class Training:
 
     Args:
         pruner: The model's.
+        layers: Name of each pruned weight to the name of its layer.
 
     Attributes:
         pruner: The same.
@@ -30,22 +41,49 @@ class Training:
         waits: Whether a callback knows the model and has not begun yet.
     """
 
-    def __init__(self, pruner: Pruner) -> None:
-        self.pruner = pruner
+    def __init__(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
+        self.pruner, self._layers = pruner, layers
         self.quiet = QuietSteps(pruner)
         self.begun = self.fitting = self.waits = False
         self._in_fit = self._restored = self._first_epoch = False
         self._before_ahead: tuple[int, int] | None = None
-        # The first step of a training that nobody could look to the end of.
+        # The first step of a training that nobody could look to the end of, or the last of one
+        # that somebody did.
         self._unforeseen: int | None = None
+        self._announced: int | None = None
+        # What was more sparse before weights of an earlier epoch were put back, and what was saved.
+        self._reached: Sparsity | None = None
+        self._files: dict[str, tuple[int, Sparsity]] = {}
+        self._first_step = pruner.counter.position[0]
+        self._calls_before = 0
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
         self._said: set[str] = set()
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether no schedule will ask for an impossible sparsity in the training that runs."""
+        return self.fitting and (
+            self._announced is not None
+            or all(outlook.is_tfmots_own(rule.schedule) for rule in self.pruner.by_rule())
+        )
+
+    def say_what_is_frozen(self) -> None:
+        """Warn of layers that are pruned though they are not trained, unless that was said."""
+        frozen = [
+            self._layers[name]
+            for name, variable in zip(self.pruner.weights, self.pruner.variables, strict=True)
+            if not variable.trainable
+        ]
+        warn_of_frozen(name for name in frozen if f"frozen {name}" not in self._said)
+        self._said.update(f"frozen {name}" for name in frozen)
 
     def begin(self) -> None:
         """Expect the first epoch of a training."""
         self.begun = self._first_epoch = True
         self.waits = False
         self._unforeseen = self.pruner.counter.position[0] + 1
+        self._announced = self._reached = None
+        self._files.clear()
 
     def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
         """Find the step at the first epoch of a training, and look ahead to its end.
@@ -62,14 +100,20 @@ class Training:
         counter = self.pruner.counter
         if self._first_epoch:
             self._first_epoch = False
+            self.say_what_is_frozen()
             if self._restored and epoch in self._position_of_epoch:
                 self._go_to(*self._position_of_epoch[epoch])
             elif epoch > 0 and (self.pruner.fresh or self._restored):
                 self._resume(epoch, batches, every)
             self._restored = self.pruner.fresh = False
+            self._reached = None
             self._unforeseen = counter.position[0] + 1
+            self._calls_before = self._calls(every)
             if batches is not None:
                 self._look_ahead(epoch, batches, epochs, every)
+        elif self._unforeseen is not None:
+            # The data did not say how long an epoch is, but the first has shown it.
+            self._look_ahead(epoch, self._calls(every) - self._calls_before, epochs, every)
         self._position_of_epoch[epoch] = counter.position
 
     def end_epoch(self) -> None:
@@ -88,6 +132,8 @@ class Training:
         if first is not None and first <= last:
             # How long the training would be was not known; better late than never.
             self._say_what_will_not_work(first, last)
+        if not self._in_fit:
+            self._look_back([])
 
     def restored(self) -> None:
         """Take the masks from weights that a callback has just put back in a training.
@@ -98,8 +144,32 @@ class Training:
         """
         self.quiet.masked = False
         if self.fitting:
+            before = self._sparsity()
             self.pruner.take_zeros()
             self._restored = True
+            if self._sparsity().short_of(before) and self._reached is None:
+                self._reached = before
+
+    def saved(self, path: Any) -> None:
+        """Remember how sparse the model is that a callback saves in a training."""
+        if self.fitting and isinstance(path, str | os.PathLike):
+            name = os.fspath(path)
+            self._files.pop(name, None)
+            self._files[name] = self.pruner.counter.position[0], self._sparsity()
+
+    def stripped(self) -> None:
+        """Say what is not as sparse as it was to be, unless that was said before."""
+        last, _ = self.pruner.counter.position
+        if last == self._first_step:
+            return
+        messages = [
+            hindsight.short_of_the_end(rule.schedule, last)
+            for rule in self.pruner.by_rule()
+            if not rule.pattern.once and not outlook.was_said(rule.schedule, self._said)
+        ]
+        if self._reached is not None:
+            messages.append(hindsight.weights_put_back(self._sparsity(), self._reached))
+        hindsight.say(messages)
 
     def count_ahead(self, every: int) -> None:
         """Begin a step from outside the training step, for loops that users write.
@@ -110,26 +180,27 @@ class Training:
         self._before_ahead = self.pruner.counter.position
         self.pruner.begin_step(every)
 
-    def fit(
-        self, original: Callable[..., Any], may_be_quiet: bool, *args: Any, **kwargs: Any
-    ) -> Any:
+    def fit(self, original: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run a model's own ``fit``, in which a training must begin anew.
 
         Args:
             original: The model's own.
-            may_be_quiet: Whether nobody writes weights between two steps.
             *args: What `original` is called with.
             **kwargs: The same.
         """
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
+        callbacks = callbacks_of(original, args, kwargs)
+        may_be_quiet = is_kerass_own(original) and not may_write_weights(callbacks, BETWEEN_STEPS)
         self.quiet.begin(may_be_quiet and not self.pruner.replicated)
         try:
-            return original(*args, **kwargs)
+            history = original(*args, **kwargs)
         finally:
             self.begun = self.fitting = self._in_fit = False
             self.quiet.end()
             # From here, graphs that nobody knows of may count.
             self.pruner.counter.write()
+        self._look_back(listed(callbacks))
+        return history
 
     def run(
         self,
@@ -190,10 +261,43 @@ class Training:
         ahead = (epochs - epoch) * batches
         if ahead <= 0:
             return
-        step, waiting = self.pruner.counter.position
-        behind = step * every if waiting == 0 else (step - 1) * every + waiting
+        first = self._unforeseen or self.pruner.counter.position[0] + 1
         self._unforeseen = None
-        self._say_what_will_not_work(step + 1, -(-(behind + ahead) // every))
+        self._announced = -(-(self._calls(every) + ahead) // every)
+        self._say_what_will_not_work(first, self._announced)
+
+    def _calls(self, every: int) -> int:
+        """Return the training steps so far, of which ``every`` make an update of the weights."""
+        step, waiting = self.pruner.counter.position
+        return step * every if waiting == 0 else (step - 1) * every + waiting
+
+    def _look_back(self, callbacks: list[Any]) -> None:
+        """Say what a training has not done, once no callback is left to put weights back."""
+        messages: list[str | None] = []
+        last, _ = self.pruner.counter.position
+        announced, self._announced = self._announced, None
+        if announced is not None:
+            for rule in self.pruner.by_rule():
+                if rule.pattern.once:
+                    continue
+                missed = hindsight.ended_early(rule.schedule, last, announced)
+                if missed:
+                    outlook.note_early_end(rule.schedule, self._said)
+                messages.append(missed)
+        if self._reached is not None or self._files:
+            now = self._sparsity()
+            if self._reached is not None:
+                messages.append(hindsight.weights_put_back(now, self._reached))
+            messages += [hindsight.file_left_behind(one, self._files, now) for one in callbacks]
+        self._reached = None
+        self._files.clear()
+        hindsight.say(messages)
+
+    def _sparsity(self) -> Sparsity:
+        weights = self.pruner.weights
+        half = any(weight.dtype.size < 4 for weight in weights.values())
+        sizes = {name: weight.shape.num_elements() for name, weight in weights.items()}
+        return Sparsity(self.pruner.sparsities, sizes, 0.02 if half else 1e-6)
 
     def _say_what_will_not_work(self, first: int, last: int) -> None:
         outlook.say_what_will_not_work(

@@ -193,39 +193,6 @@ def test_nested_shared_and_subclassed_models_are_pruned_and_steps_counted_once()
     )
 
 
-def test_evaluation_and_prediction_see_masked_weights_between_batches():
-    model = pruning.prune_low_magnitude(compiled(small()), half())
-    callback = pruning.UpdatePruningStep()
-    callback.set_model(model)
-    callback.on_train_begin()
-    for look in (lambda: model.evaluate(*DATA, verbose=0), lambda: model.predict_on_batch(DATA[0])):
-        model.train_on_batch(*DATA)
-        assert sparsity(model) != [0.5, 0.5]
-        look()
-        assert sparsity(model) == [0.5, 0.5]
-
-
-WAYS_OUT = {
-    "save": lambda model, folder: model.save(folder / "model.keras"),
-    "save_weights": lambda model, folder: model.save_weights(folder / "m.weights.h5"),
-    "export": lambda model, folder: model.export(folder / "exported", verbose=False),
-    "get_weights": lambda model, folder: model.get_weights(),
-}
-
-
-@SAVES
-@pytest.mark.parametrize("way", WAYS_OUT)
-def test_between_batches_too_what_leaves_a_model_is_sparse(way, tmp_path):
-    model = pruning.prune_low_magnitude(compiled(small()), half())
-    callback = pruning.UpdatePruningStep()
-    callback.set_model(model)
-    callback.on_train_begin()
-    model.train_on_batch(*DATA)
-    assert sparsity(model) != [0.5, 0.5]
-    WAYS_OUT[way](model, tmp_path)
-    assert sparsity(model) == [0.5, 0.5]
-
-
 def test_weights_averaged_at_the_end_are_masked_as_well():
     optimizer = keras.optimizers.SGD(0.05, use_ema=True)
     model = pruning.prune_low_magnitude(compiled(small(), optimizer=optimizer), half())

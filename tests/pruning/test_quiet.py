@@ -113,6 +113,18 @@ def test_no_step_is_quiet_where_a_callback_may_write_weights(calls):
     assert calls == {True: 0, False: STEPS}
 
 
+def test_no_step_is_quiet_where_a_custom_fit_may_bring_a_callback(calls):
+    class Own(keras.Sequential):
+        def fit(self, *args, callbacks, **kwargs):
+            return super().fit(*args, callbacks=[*callbacks, Between()], **kwargs)
+
+    model = Own([keras.Input((8,)), keras.layers.Dense(4)])
+    pruning.prune_low_magnitude(model, ONE_UPDATE)
+    model.compile("sgd", "mse")
+    trained(model, epochs=1)
+    assert calls == {True: 0, False: STEPS}
+
+
 class OwnUpdate(keras.optimizers.SGD):
     def apply(self, grads, trainable_variables=None):
         super().apply(grads, trainable_variables)

@@ -50,8 +50,15 @@ def check_replicas(strategy, model, here):
 """
 
 FIT = """
-def fit(model, data, **arguments):
-    callbacks = [pruning.UpdatePruningStep()]
+class Look(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        before = self.model.layers[0].kernel.numpy()
+        assert (self.model.get_weights()[0] == 0).mean() >= (before == 0).mean()
+        self.model.evaluate(X[:8], Y[:8], verbose=0)
+        assert (self.model.layers[0].kernel.numpy() == before).all()
+
+def fit(model, data, *others, **arguments):
+    callbacks = [pruning.UpdatePruningStep(), *others]
     model.fit(data, epochs=2, verbose=0, callbacks=callbacks, **arguments)
 """
 
@@ -97,7 +104,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     model = made()
 assert model.distribute_strategy is strategy
-fit(model, data, validation_data=data)
+fit(model, data, Look(), validation_data=data)
 check_replicas(strategy, model, 2)
 assert masks(model) == masks(single)
 for one, other in zip(model.get_weights(), single.get_weights(), strict=True):

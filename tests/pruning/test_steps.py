@@ -163,15 +163,14 @@ def test_a_loop_of_the_users_own_that_will_ask_for_all_weights_stops_there(compi
 
 
 class AtEveryBatch(keras.callbacks.Callback):
-    """Looks at the weights that the forward pass has seen, by way of evaluating."""
+    """Looks at the weights that an evaluation sees."""
 
     def __init__(self):
         super().__init__()
         self.seen = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.model.test_on_batch(X[:4], Y[:4])
-        self.seen.append(sparsities(self.model))
+        self.seen.append([float(np.mean(w == 0)) for w in self.model.get_weights() if w.ndim > 1])
 
 
 OPTIMIZERS = {

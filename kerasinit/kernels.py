@@ -7,6 +7,7 @@ only here; `kerasinit.fans` counts, rules and diagnosis build on it.
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +148,9 @@ def parts(model: Any) -> list[Part]:
         if id(variable) in seen or id(variable) not in order:
             return
         seen.add(id(variable))
-        stem = name = f"{path}/{kerases.variable_name(variable)}"
+        # Keras 3 numbers variables without a name by what the process made before.
+        own = re.sub(r"^variable_\d+$", "variable", kerases.variable_name(variable))
+        stem = name = f"{path}/{own}"
         number = 0
         while name in taken:
             number += 1

@@ -102,6 +102,10 @@ class _UnitForgetBias:
         made[..., units : 2 * units] = 1
         return made
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the initializer of all but the forget gate as plain JSON."""
+        return {"initializer": keras.saving.serialize_keras_object(self.initializer)}
+
     def __repr__(self) -> str:
         return f"{self.initializer!r} with ones in the forget gate"
 

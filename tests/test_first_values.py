@@ -309,6 +309,13 @@ def test_recommend_leaves_the_kernel_under_lora_and_lsuv_looks_past_the_factors(
     report = reinitialize(model, found, seed=1)
     assert report.kept == ["dense/kernel"]
     np.testing.assert_array_equal(model.layers[0].kernel.numpy(), kernel)
+    model.add(keras.layers.Dense(3))
+    x = np.random.default_rng(0).normal(size=(16, 4))
+    with pytest.raises(ValueError, match=r"frozen under LoRA.*keep=\['dense'\]"):
+        kerasinit.lsuv(model, x)
+    kerasinit.lsuv(model, x, keep=["dense"])
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), kernel)
+    assert kerasinit.diagnose(model, x).ok
 
 
 def test_factors_of_lora_on_a_quantized_layer_go_back_too():

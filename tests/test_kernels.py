@@ -324,6 +324,18 @@ def test_a_variable_of_a_custom_layer_is_what_its_call_does_with_it(module, case
         assert (layer.w.numpy() == 1).all()
 
 
+def test_variables_without_a_name_are_numbered_within_their_layer():
+    class Unnamed(keras.layers.Layer):
+        def build(self, shape):
+            self.first = self.add_weight(shape=(shape[-1],))
+            self.second = self.add_weight(shape=(shape[-1],))
+
+    for _ in range(2):
+        layer = Unnamed()
+        layer.build((None, 3))
+        assert [part.name for part in parts(layer)] == ["unnamed/variable", "unnamed/variable_1"]
+
+
 @both
 def test_a_call_that_cannot_be_traced_leaves_the_name(module):
     def use(x, w):

@@ -487,6 +487,13 @@ def test_the_report_tells_it_all():
         report["depthwise_conv2d/kernal"]
 
 
+def test_a_report_on_an_lstm_is_json_too():
+    layer = keras.layers.LSTM(3)
+    layer.build((None, 4, 2))
+    changes = json.loads(reinitialize(layer, seed=1).to_json())["changes"]
+    assert "Zeros" in json.dumps(changes[2]["initializer"])
+
+
 # ------------------------------------------------------------ slips
 
 

@@ -203,7 +203,7 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
         ([kerasinit.HeNormal(), "HeNormal"], "Two choices are called"),
         ([], "at least one"),
         ({"it": kerasinit.HeNormal(seed=1)}, "it: .*no seed of its own"),
-        ({"it": {"embeddings": "Zeros"}}, "it: no variable of the model fits"),
+        ({"it": {"embeddings": "Zeros"}}, "it: No variable of the model has the role"),
         ({"it": {"nothing/*": "Zeros"}}, "it: Unknown variable"),
         (["DeltaOrthogonal"], "DeltaOrthogonal: "),
     ],

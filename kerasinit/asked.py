@@ -4,17 +4,20 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
+import tf_keras
 
 from kerasinit import initializers, kerases
 from kerasinit.diagnosis import limits
+from kerasinit.first_values import is_adapted, own_initializer
 from kerasinit.gains import gain
 from kerasinit.graph.branches import branches_in
 from kerasinit.graph.nodes import ATTENTION
 from kerasinit.graph.roles import is_normalization, own_activation
-from kerasinit.graph.surroundings import Surroundings, look_around, meets_kernel
+from kerasinit.graph.surroundings import Surroundings, look_around
 from kerasinit.graph.units import Weights, is_table, only_looks, unit_of
-from kerasinit.kernels import Kernel, Part
+from kerasinit.kernels import KERNELS, Kernel, Part, is_of_lora
 from kerasinit.mean_field import (
     NEUTRAL,
     is_collapsing,
@@ -24,7 +27,7 @@ from kerasinit.mean_field import (
     stability_of,
     written,
 )
-from kerasinit.placement import OWN, own_initializer
+from kerasinit.placement import OWN
 from kerasinit.quantization import quantization_of
 from kerasinit.rules.picking import classes
 
@@ -65,6 +68,16 @@ class _Reader:
     def read(self) -> tuple[list[Asked], tuple[str, ...]]:
         """Return what each part asks for, and the notes."""
         asked = [self._asked(part) for part in self.weights.parts]
+        unknown = [
+            part.called
+            for part, one in zip(self.weights.parts, asked, strict=True)
+            if one.initializer == OWN and own_initializer(part) is None
+        ]
+        if unknown:
+            self._note(
+                f"It is not known which initializers {', '.join(unknown)} were built with, so that "
+                f"they stay as they are: give each a rule."
+            )
         for part, one in zip(self.weights.parts, asked, strict=True):
             kept = one.initializer is None or (
                 one.initializer == OWN and own_initializer(part) is None
@@ -81,8 +94,13 @@ class _Reader:
         self.notes[note] = None
 
     def _asked(self, part: Part) -> Asked:
-        if not all(layer.trainable for layer in (self.weights.model, *part.layers)):
+        by_its_layer = not all(layer.trainable for layer in (self.weights.model, *part.layers))
+        # LoRA freezes a kernel, and not its layer.
+        alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
+        if by_its_layer or alone:
             return Asked(None, "frozen: it is not trained, and kept as it is")
+        if is_of_lora(part):
+            return Asked(OWN, "a factor of LoRA: their product starts at zero")
         mode = quantization_of(part.layer)
         if mode is not None and part.role == "other":
             return Asked(None, f"{mode}'s own: the quantization made it, and keeps it")
@@ -91,11 +109,15 @@ class _Reader:
         own = own_initializer(part)
         if isinstance(own, _DELIBERATE):
             return Asked(OWN, f"{type(own).__name__} was chosen for this place")
+        if np.ndim(getattr(own, "value", 0)) > 0:
+            return Asked(OWN, "its values were given one by one")
         if is_table(part):
             return self._embeddings(part)
         if part.role == "bias":
             return self._bias(part)
-        if part.role in ("scale", "offset", "statistic"):
+        if is_adapted(part):
+            return Asked(None, "adapted: it holds what was found in data")
+        if part.role in ("scale", "offset", "statistic") and is_normalization(part.layer):
             return Asked(OWN, "a normalization starts as its layer was built")
         if not isinstance(part, Kernel):
             return Asked(OWN, "as its layer was built: there is no rule for it")
@@ -112,17 +134,11 @@ class _Reader:
         return self._kernel(part)
 
     def _embeddings(self, part: Part) -> Asked:
-        if self.graph and meets_kernel(self.graph, self.weights, part.layer):
-            return Asked(
-                initializers.RandomNormal(stddev=1.0),
-                "a kernel comes next, and asks for variance 1",
-            )
-        stddev = float(part.shape[-1]) ** -0.5
+        if not isinstance(own_initializer(part), _CONSTANT):
+            return Asked(OWN, "as its layer was built: small rows soon learn what their words mean")
         return Asked(
-            initializers.RandomNormal(stddev=round(stddev, 6)),
-            "rows of length 1: a normalization comes before any kernel"
-            if self.graph
-            else "rows of length 1: what comes next is not seen",
+            initializers.RandomUniform(minval=-0.05, maxval=0.05),
+            "rows that differ, and small ones, which soon learn what their words mean",
         )
 
     def _bias(self, part: Part) -> Asked:
@@ -345,6 +361,11 @@ _DELIBERATE = (
     initializers.Siren,
     initializers.WinningTicket,
     initializers.ZerO,
+)
+_CONSTANT = tuple(
+    getattr(library, name)
+    for library in (initializers, keras.initializers, tf_keras.initializers)
+    for name in ("Constant", "Ones", "Zeros")
 )
 _CELLS = classes("GRUCell", "LSTMCell", "SimpleRNNCell")
 _LSTM = classes("LSTMCell")

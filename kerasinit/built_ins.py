@@ -18,6 +18,7 @@ import tf_keras
 from kerasinit import initializers
 from kerasinit.fans import compute_fans
 from kerasinit.initializers.base import Initializer, RandomInitializer
+from kerasinit.initializers.transfer import SourceChangedError
 from kerasinit.kerases import Kerase
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
@@ -100,8 +101,8 @@ def constant(slot: Slot, calls: Sequence[Call], weights: Sequence[np.ndarray]) -
         slot: The place of ours.
         calls: What is asked of it.
         weights: The values of the model's variables, in the order of
-            `kerasinit.kerases.named_variables`, for what has no integer seed from which its
-            values could be had again.
+            `kerasinit.kerases.named_variables`, for what has no integer seed, or no file any
+            more, from which its values could be had again.
 
     Raises:
         ValueError: If it is asked for several tensors.
@@ -113,16 +114,19 @@ def constant(slot: Slot, calls: Sequence[Call], weights: Sequence[np.ndarray]) -
     if len({call.shape for call in calls}) > 1:
         shapes = ", ".join(str(call.shape) for call in calls)
         raise ValueError(f"{wrong} several tensors, of the shapes {shapes}. {ADVICE}")
-    if isinstance(made, RandomInitializer) and not isinstance(made.seed, int):
+    values, gone = None, "it has no integer seed from which its values could be had again."
+    if not isinstance(made, RandomInitializer) or isinstance(made.seed, int):
+        try:
+            values = _with_axes(made, calls[0])(calls[0].shape, calls[0].dtype)
+        except (FileNotFoundError, SourceChangedError) as error:
+            gone = str(error)
+    if values is None:
         place, *others = {call.variable for call in calls}
         if others or place is None:
             raise ValueError(
-                f"{wrong} what does not become one variable as it is; and it has no integer seed "
-                f"from which its values could be had again. {ADVICE}"
+                f"{wrong} what does not become one variable as it is; and {gone} {ADVICE}"
             )
         values = weights[place]
-    else:
-        values = _with_axes(made, calls[0])(calls[0].shape, calls[0].dtype)
     if values.dtype == tf.bfloat16.as_numpy_dtype:
         values = values.astype("float32")
     # tf_keras' .h5 files take lists and no arrays; Keras 3 would round a list to float32.

@@ -5,14 +5,14 @@ that it sends back (Glorot and Bengio, 2010). Both are counted here, and only he
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import keras
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.kernels import parts
+from kerasinit.kernels import Kernel, parts
 
 Fans = tuple[float, float]
 
@@ -63,7 +63,8 @@ def compute_fans(
     ==========================  =========================  =========================
 
     Outputs at the border, which see less, are not counted apart. A layer of a class of
-    your own is read by the layers that it holds, and its own variables by their shapes.
+    your own is read by the layers that it holds, and its own kernels (what its call
+    multiplies inputs with, or calls a kernel) by their shapes.
 
     Args:
         kernel: The kernel's shape; or a built layer or model of either Keras, and then
@@ -80,7 +81,8 @@ def compute_fans(
     Returns:
         For a shape two numbers; 0 where an axis is empty. For a layer or model a
         dictionary of them, by the kernel's name (``"kernel"``, ``"query/kernel"``,
-        ``"forward/recurrent_kernel"``); whole numbers unless strides divide them.
+        ``"forward/recurrent_kernel"``), which can be asked by the names that were given to
+        layers, too (``"encoder/kernel"``); whole numbers unless strides divide them.
 
     Raises:
         TypeError: If a layer comes with axes, or it is a kernel instead of its shape.
@@ -112,11 +114,14 @@ def compute_fans(
                 f"the shape of a kernel with axes and groups."
             )
         prefix = "" if kerases.is_model(kernel) else f"{next(kerases.walk(kernel))[0]}/"
-        return {
-            part.name.removeprefix(prefix): (part.reading.fan_in, part.reading.fan_out)
-            for part in parts(kernel)
-            if part.reading is not None
-        }
+        read = [part for part in parts(kernel) if isinstance(part, Kernel)]
+        return _ByName(
+            {
+                part.name.removeprefix(prefix): (part.reading.fan_in, part.reading.fan_out)
+                for part in read
+            },
+            [(name, part.name.removeprefix(prefix)) for part in read for name in part.names[1:]],
+        )
     if len(getattr(kernel, "shape", ())) > 1 or isinstance(kernel, keras.Variable | tf.Variable):
         raise TypeError(
             f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
@@ -147,6 +152,20 @@ def compute_fans(
         return shape[0], shape[0]
     window = math.prod(shape[:-2])
     return window * shape[-2], window * _divided(shape[-1], groups)
+
+
+class _ByName(dict[str, Fans]):
+    """Fans by structural names, which answers to the names that were given to layers as well."""
+
+    def __init__(self, fans: Mapping[str, Fans], given: list[tuple[str, str]]):
+        super().__init__(fans)
+        self._given = given
+
+    def __missing__(self, name: str) -> Fans:
+        meant = [structural for other, structural in self._given if other == name]
+        if len(meant) == 1:
+            return self[meant[0]]
+        raise KeyError(f"{name!r} is the name of {', '.join(meant)}" if meant else name)
 
 
 def _divided(outputs: int, groups: int) -> int:

@@ -7,7 +7,7 @@ and optimizers are strangers to each other. The rest of the package asks here.
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, cast
 
 import keras
@@ -95,28 +95,66 @@ def walk(model: Any) -> Iterator[tuple[str, Any]]:
         ``(path, layer)`` in the order of ``model.layers``; nested models are
         entered, not yielded. A single layer is yielded with its own path.
     """
+    for path, _, layer in walk_called(model):
+        yield path, layer
+
+
+Called = tuple[tuple[str, bool], ...]
+"""A path as it is called: each name, and whether a person gave it."""
+
+
+def walk_called(model: Any) -> Iterator[tuple[str, Called, Any]]:
+    """Yield each layer of a model as `walk` does, with the path by the names that were given."""
     seen: set[int] = set()
 
-    def enter(container: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    def enter(container: Any, prefix: str, called: Called) -> Iterator[tuple[str, Called, Any]]:
         counts: dict[str, int] = {}
         for layer in map(unwrapped, container.layers):
             stem = snake_case(type(layer).__name__)
             number = counts.get(stem, 0)
             counts[stem] = number + 1
-            path = prefix + (f"{stem}_{number}" if number else stem)
+            name = f"{stem}_{number}" if number else stem
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
+            given = given_name(layer)
+            names = (*called, (given or name, given is not None))
             if is_model(layer):
-                yield from enter(layer, path + "/")
+                yield from enter(layer, f"{prefix}{name}/", names)
             else:
-                yield path, layer
+                yield prefix + name, names, layer
 
     model = unwrapped(model)
     if is_model(model):
-        yield from enter(model, "")
+        yield from enter(model, "", ())
     else:
-        yield snake_case(type(model).__name__), model
+        name, given = snake_case(type(model).__name__), given_name(model)
+        yield name, ((given or name, given is not None),), model
+
+
+def given_name(layer: Any) -> str | None:
+    """Return the name that a person gave a layer; None if it is one that Keras makes up.
+
+    Example:
+    >>> import keras
+    >>> given_name(keras.layers.Dense(3, name="encoder")), given_name(keras.layers.Dense(3))
+    ('encoder', None)
+    """
+    name = getattr(layer, "name", None)
+    made_up = not isinstance(name, str) or is_made_up(name, type(layer).__name__)
+    if is_model(layer) and not made_up:
+        made_up = any(is_made_up(str(name), kind) for kind in ("Functional", "Model", "Sequential"))
+    return None if made_up else name
+
+
+def is_made_up(name: str, kind: str) -> bool:
+    """Return whether a layer's name is one that Keras makes for its class.
+
+    Example:
+    >>> is_made_up("dense_3", "Dense"), is_made_up("encoder", "Dense")
+    (True, False)
+    """
+    return re.sub(r"_\d+$", "", name) == snake_case(kind)
 
 
 def unwrapped(layer: Any) -> Any:
@@ -317,6 +355,21 @@ def reset_optimizer(model: Any) -> None:
         fresh.build(model.trainable_variables)
     for variable, first in zip(optimizer.variables, fresh.variables, strict=True):
         variable.assign(first.numpy())
+
+
+def reset_states(layers: Iterable[Any]) -> None:
+    """Let recurrent layers that keep their state from call to call begin again.
+
+    The states are no weights, in either Keras.
+    """
+    for layer in layers:
+        stateful = isinstance(layer, _RNN) and layer.stateful and layer.states is not None
+        # tf_keras makes the states at the first call.
+        if stateful and all(state is not None for state in tf.nest.flatten(layer.states)):
+            layer.reset_states()
+
+
+_RNN = (keras.layers.RNN, tf_keras.layers.RNN)
 
 
 def replace_optimizer(model: Any, name: str, arguments: Mapping[str, Any]) -> None:

@@ -5,7 +5,9 @@ never meet, and how many gates lie side by side. The layer does. It is asked her
 only here; `kerasinit.fans` counts, rules and diagnosis build on it.
 """
 
+import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +17,11 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.quantization import OF_THE_LAYER, quantization_of, unpacked
+from kerasinit.variable_uses import use_of
 
 # What a variable does: kernels multiply signals; a scale, an offset and statistics belong
-# to normalizations; "other" is what has no rule.
+# to normalizations; "other" is what has no rule, such as a class token, a gate or the factors
+# of LoRA, which must start at zero together.
 ROLES = (
     "bias",
     "embeddings",
@@ -70,6 +74,9 @@ class Part:
             model itself where no layer owns it.
         role: One of `ROLES`.
         reading: How the layer reads it; None for what is not a `Kernel`.
+        names: What it answers to: the structural name; the one by the names that were given
+            to layers, such as ``"tower/encoder/kernel"``; and the ends of that which begin
+            with a name that was given, ``"encoder/kernel"``.
     """
 
     name: str
@@ -77,11 +84,17 @@ class Part:
     layers: tuple[Any, ...]
     role: str
     reading: Reading | None
+    names: tuple[str, ...]
 
     @property
     def layer(self) -> Any:
         """The layer that owns the variable."""
         return self.layers[-1]
+
+    @property
+    def called(self) -> str:
+        """Its name by the names that were given to layers; the structural one without any."""
+        return self.names[min(1, len(self.names) - 1)]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,40 +143,71 @@ def parts(model: Any) -> list[Part]:
     entered: set[int] = set()
     taken: set[str] = set()
 
-    def note(path: str, layers: tuple[Any, ...], variable: Any) -> None:
+    def note(path: str, called: kerases.Called, layers: tuple[Any, ...], variable: Any) -> None:
         # A layer may hold others for reference, whose weights are not the model's.
         if id(variable) in seen or id(variable) not in order:
             return
         seen.add(id(variable))
-        stem = name = f"{path}/{kerases.variable_name(variable)}"
+        # Keras 3 numbers variables without a name by what the process made before.
+        own = re.sub(r"^variable_\d+$", "variable", kerases.variable_name(variable))
+        stem = name = f"{path}/{own}"
         number = 0
         while name in taken:
             number += 1
             name = f"{stem}_{number}"
         taken.add(name)
         role, reading = _described(layers, variable)
+        names = _names(name, called)
         found.append(
-            Part(name, variable, layers, role, None)
+            Part(name, variable, layers, role, None, names)
             if reading is None
-            else Kernel(name, variable, layers, role, reading)
+            else Kernel(name, variable, layers, role, reading, names)
         )
 
-    def enter(path: str, layers: tuple[Any, ...]) -> None:
+    def enter(path: str, called: kerases.Called, layers: tuple[Any, ...]) -> None:
         layer = layers[-1]
         if id(layer) in entered:
             return
         entered.add(id(layer))
         # Inner layers first: a variable belongs to the innermost layer that has it.
-        for name, inner in inner_layers(layer):
-            enter(f"{path}/{name}" if name else path, (*layers, inner))
+        for name, more, inner in _inner_called(layer):
+            enter(f"{path}/{name}" if name else path, (*called, *more), (*layers, inner))
         for variable in layer.weights:
-            note(path, layers, variable)
+            note(path, called, layers, variable)
 
-    for path, layer in kerases.walk(model):
-        enter(path, (layer,))
+    for path, called, layer in kerases.walk_called(model):
+        enter(path, called, (layer,))
     for variable in model.weights:
-        note("model", (model,), variable)
+        note("model", (("model", False),), (model,), variable)
     return sorted(found, key=lambda part: order[id(part.variable)])
+
+
+def _names(name: str, called: kerases.Called) -> tuple[str, ...]:
+    """Return what a variable answers to; see `Part`."""
+    steps = [step for step, _ in called] + [name.rsplit("/", 1)[-1]]
+    given = [place for place, (_, by_a_person) in enumerate(called) if by_a_person]
+    starts = [0, *given] if given else []
+    return tuple(dict.fromkeys([name, *("/".join(steps[start:]) for start in starts)]))
+
+
+def _inner_called(layer: Any) -> Iterator[tuple[str, kerases.Called, Any]]:
+    """Yield the layers directly inside a layer with their names, and those that were given."""
+    if kerases.is_model(layer):
+        yield from kerases.walk_called(layer)
+        return
+    named_by_keras = isinstance(layer, (*_BIDIRECTIONAL, *_STACKED, *_RNN, *_ATTENTION))
+    for name, inner in inner_layers(layer):
+        given = None if named_by_keras else kerases.given_name(inner)
+        called = given or name
+        yield name, ((called, given is not None),) if called else (), inner
+
+
+def is_of_lora(part: Part) -> bool:
+    """Return whether a variable is a factor of LoRA: their product is added to a kernel."""
+    return kerases.variable_name(part.variable).startswith(_LORA)
+
+
+_LORA = "lora_"
 
 
 def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
@@ -232,6 +276,8 @@ def numbered(layers: Any) -> Iterator[tuple[str, Any]]:
 def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | None]:
     """Return the role of a variable and, for a kernel, how its layer reads it."""
     layer, name, shape = layers[-1], kerases.variable_name(variable), tuple(variable.shape)
+    if name.startswith(_LORA):
+        return "other", None
     if quantization_of(layer) is not None:
         if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
@@ -250,8 +296,26 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
     if role is None and layer.trainable and not variable.trainable:
         role = "statistic"
     if role is None and len(shape) >= 2:
-        return "kernel", _by_shape(shape)
+        return _of_a_custom_layer(layer, name, variable, shape)
     return role or "other", None
+
+
+def _of_a_custom_layer(
+    layer: Any, name: str, variable: Any, shape: tuple[int, ...]
+) -> tuple[str, Reading | None]:
+    """Return the role of a variable of an unknown layer, and how that reads it."""
+    if "kernel" in name:
+        return "kernel", _by_shape(shape)
+    use = use_of(layer, variable)
+    if use == "kernel":
+        return "kernel", _by_shape(shape)
+    # Positions are added, and have no look-up to be known by; one row is a token.
+    is_table = "embedding" in name or (
+        "embedding" in type(layer).__name__.lower() and math.prod(shape[:-1]) > 1
+    )
+    if use == "embeddings" or is_table:
+        return "embeddings", dataclasses.replace(_by_shape(shape), fan_in=1, fan_out=shape[-1])
+    return "other", None
 
 
 _ROLE_BY_NAME = {
@@ -393,6 +457,7 @@ _SEPARABLE = {
 _READERS = (
     (_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
     (_classes("Dense"), {"kernel": ("kernel", _matrix)}),
+    (_classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
     (_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
     (
         _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),

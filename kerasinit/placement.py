@@ -5,13 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasinit import kerases
+from kerasinit.first_values import CUDNN, own_initializer
+from kerasinit.given_values import GivenValues
 from kerasinit.initializers.base import Initializer, RandomInitializer
 from kerasinit.initializers.constant import Identity
 from kerasinit.initializers.gates import PerGate
 from kerasinit.initializers.structured import Dirac, ZerO
 from kerasinit.kernels import Part, Reading
-from kerasinit.quantization import quantization_of
 
 OWN = "own"
 
@@ -44,7 +44,7 @@ def fitted(initializer: Any, part: Part, seed: int) -> Any:
     config = initializer.get_config()
     if "seed" in config:
         config["seed"] = seed
-    if part.reading is None or part.reading.by_shape:
+    if part.reading is None or (part.reading.by_shape and part.role != "embeddings"):
         return type(initializer).from_config(config)
     config |= _axes_and_fans(config, part.reading)
     if (
@@ -75,36 +75,19 @@ def _axes_and_fans(config: dict[str, Any], reading: Reading) -> dict[str, Any]:
 
 def _seeded_foreigner(initializer: Any, seed: int) -> Any:
     """Return an initializer that is not ours, with the seed if it takes one."""
-    config = initializer.get_config() if hasattr(initializer, "get_config") else {}
+    if not hasattr(initializer, "get_config") or isinstance(initializer, GivenValues):
+        return initializer
+    config = initializer.get_config()
     if "seed" not in config:
         return initializer
     # Those of the Kerases take 31 bits.
     return type(initializer).from_config({**config, "seed": seed % 2**31})
 
 
-_OWN_ATTRIBUTES = {
-    "recurrent_kernel": ("recurrent_initializer",),
-    "depthwise_kernel": ("depthwise_initializer",),
-    "pointwise_kernel": ("pointwise_initializer",),
-    # In Keras 3 the depthwise convolution calls its variable kernel, too.
-    "kernel": ("depthwise_initializer", "kernel_initializer"),
-}
-
-
-def own_initializer(part: Part) -> Any:
-    """Return what a variable's layer initialized it with; None if that cannot be said."""
-    if quantization_of(part.layer) not in (None, "float8"):
-        return None  # it made a kernel of floating numbers, which this was
-    name = kerases.variable_name(part.variable)
-    for attribute in _OWN_ATTRIBUTES.get(name, (f"{name}_initializer",)):
-        initializer = getattr(part.layer, attribute, None)
-        if initializer is not None:
-            return initializer
-    return None
-
-
 def _has_unit_forget_bias(part: Part) -> bool:
-    return part.role == "bias" and bool(getattr(part.layer, "unit_forget_bias", False))
+    if part.role != "bias" or isinstance(part.layer, CUDNN):
+        return False
+    return bool(getattr(part.layer, "unit_forget_bias", False))
 
 
 class _UnitForgetBias:
@@ -118,6 +101,10 @@ class _UnitForgetBias:
         units = shape[-1] // 4
         made[..., units : 2 * units] = 1
         return made
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the initializer of all but the forget gate as plain JSON."""
+        return {"initializer": keras.saving.serialize_keras_object(self.initializer)}
 
     def __repr__(self) -> str:
         return f"{self.initializer!r} with ones in the forget gate"
@@ -153,6 +140,8 @@ def described(initializer: Any) -> str:
         return "kept"
     if isinstance(initializer, _UnitForgetBias):
         return f"{described(initializer.initializer)} with ones in the forget gate"
+    if isinstance(initializer, GivenValues):
+        return repr(initializer)
     if not hasattr(initializer, "get_config"):
         return getattr(initializer, "__name__", repr(initializer))
     if not isinstance(initializer, Initializer):

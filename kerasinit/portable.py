@@ -44,9 +44,9 @@ def portable(model: Any) -> Any:
       From one seed it draws other numbers than ours. A seed of 2^31 or more is taken
       modulo 2^31, and a ``SeedGenerator`` becomes None.
     * Else Keras' ``Constant`` with an array. If the initializer draws nothing or has an
-      integer seed, they are the values that it gives. If not, those are gone, and they
-      are the model's current weights. Such an array stands as text in the file, of about
-      20 bytes for each value.
+      integer seed, they are the values that it gives. If not, or if the file of a
+      `kerasinit.FromModel` is gone, they are the model's current weights. Such an array
+      stands as text in the file, of about 20 bytes for each value.
 
     Args:
         model: A built Sequential or functional model of either Keras. It is not changed.

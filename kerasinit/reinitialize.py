@@ -6,84 +6,19 @@ query a moment ago. Here the whole model is known: each variable gets the fans o
 layer and a stream of numbers of its own.
 """
 
-import fnmatch
 import json
 import random
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kerasinit import kerases, placement, streams, suggest
-from kerasinit.initializers import identifiers
-from kerasinit.initializers.base import Initializer, RandomInitializer
-from kerasinit.kernels import ROLES, Part, parts
+from kerasinit import first_values, kerases, placement, streams, suggest
+from kerasinit.kernels import Part, parts
 from kerasinit.placement import OWN
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which variables get new values, and from what.
-
-    A variable fits if it fits everything that the rule names.
-
-    Args:
-        initializer: An initializer of this package or of either Keras, without a seed of
-            its own; a string such as ``"HeNormal"`` or ``"RandomNormal:stddev=0.01"``;
-            ``"own"`` for what the layer was built with; None to leave the variable as it
-            is.
-        name: Structural name (see `kerasinit.kernels.parts`), with ``*`` and ``?`` as in
-            file names: ``"*/query/kernel"``.
-        layer: Class of the layer that owns the variable, or of one around it, such as
-            ``keras.layers.MultiHeadAttention`` (subclasses fit too), or the exact name of
-            the class, ``"Conv2D"``.
-        role: What the variable does: one of `kerasinit.kernels.ROLES`.
-
-    Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If the role or the initializer is unknown, or the initializer has a
-            seed.
-
-    Example:
-    >>> Rule("HeNormal", layer="Conv2D", role="kernel")
-    Rule(HeNormal(), layer='Conv2D', role='kernel')
-    """
-
-    initializer: Any
-    name: str | None = field(default=None, kw_only=True)
-    layer: type | str | None = field(default=None, kw_only=True)
-    role: str | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if self.role is not None and self.role not in ROLES:
-            raise suggest.unknown("role", self.role, ROLES)
-        if self.name is not None and not isinstance(self.name, str):
-            raise TypeError(f"A rule's name is a string such as '*/kernel'; got {self.name!r}.")
-        if self.layer is not None and not isinstance(self.layer, type | str):
-            raise TypeError(
-                f"A rule's layer is a class, or the name of one; got {self.layer!r}. For one layer "
-                f"of the model give its variables' name, such as 'dense_1/*'."
-            )
-        object.__setattr__(self, "initializer", _checked_initializer(self.initializer))
-
-    def fits(self, part: Part) -> bool:
-        """Return whether the rule is for this variable."""
-        return (
-            (self.role is None or part.role == self.role)
-            and (self.name is None or fnmatch.fnmatchcase(part.name, self.name))
-            and (self.layer is None or any(self._is_of(layer) for layer in part.layers))
-        )
-
-    def _is_of(self, layer: Any) -> bool:
-        if isinstance(self.layer, type):
-            return isinstance(layer, self.layer)
-        return type(layer).__name__ == self.layer
-
-    def __repr__(self) -> str:
-        conditions = {"name": self.name, "layer": self.layer, "role": self.role}
-        shown = [f"{key}={value!r}" for key, value in conditions.items() if value is not None]
-        return f"Rule({', '.join([repr(self.initializer), *shown])})"
+from kerasinit.rule import Rule, as_rules, require_use
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +34,8 @@ class Change:
             ``initializer(shape)`` gives them again; None if it was left as it is.
         fans: ``(fan_in, fan_out)`` of a kernel, else None.
         rule: The rule that was followed, None if none fits.
+        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
+            the structural name where none was given.
     """
 
     name: str
@@ -108,6 +45,7 @@ class Change:
     initializer: Any
     fans: tuple[float, float] | None
     rule: Rule | None
+    called: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +61,8 @@ class Report:
     changes: tuple[Change, ...]
 
     def __getitem__(self, name: str) -> Change:
-        """Return what was done to the variable of this structural name."""
-        for change in self.changes:
-            if change.name == name:
-                return change
-        raise KeyError(
-            str(suggest.unknown("variable", name, [change.name for change in self.changes]))
-        )
+        """Return what was done to the variable of this name, structural or given."""
+        return suggest.named(self.changes, name)
 
     @property
     def changed(self) -> list[str]:
@@ -146,6 +79,7 @@ class Report:
         rows = [
             {
                 "name": change.name,
+                "called": change.called,
                 "role": change.role,
                 "layer": change.layer,
                 "shape": change.shape,
@@ -169,7 +103,7 @@ class Report:
             fans = ["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]
             new = placement.described(change.initializer)
             shape = " x ".join(map(str, change.shape)) or "scalar"
-            table.add_row(change.name, shape, change.role, *fans, new)
+            table.add_row(suggest.both_names(change), shape, change.role, *fans, new)
         console = Console(width=160, color_system=None, markup=False, emoji=False)
         with console.capture() as capture:
             console.print(table)
@@ -198,10 +132,14 @@ def reinitialize(
         model: A built model or layer of either Keras.
         rules: In the order of preference, the first that fits a variable counts:
 
-            * None: every variable by the initializer that its layer was built with.
+            * None: every variable by the initializer that its layer was built with. What a
+              layer passes to ``add_weight`` is seen by building a second one of its
+              configuration. What ``adapt`` learned from data stays.
             * A dictionary from what is meant to initializers (see `Rule`): a role
-              (``"kernel"``, ``"bias"``), a structural name with ``*`` or ``/``
-              (``"*/query/kernel"``), a layer class or the name of one (its kernels).
+              (``"kernel"``, ``"bias"``), a name with ``*`` or ``/`` (``"*/query/kernel"``,
+              or ``"encoder/kernel"`` for a layer that was given the name ``encoder``), a
+              layer class or the name of one (its kernels). An array in the place of an
+              initializer is for variables of exactly its shape.
             * A list of `Rule`.
             * A function from the model to such a list: a ready rule of
               `kerasinit.rules`.
@@ -216,9 +154,13 @@ def reinitialize(
     Raises:
         TypeError: If the model or a rule is of a wrong type, or the optimizer is a legacy
             one of tf_keras, whose state cannot be started anew.
-        ValueError: If the model is not built, a rule names a layer or a variable that the
-            model does not have, an initializer cannot make a variable's shape, or makes
-            values that are not finite.
+        ValueError: If the model is not built, there is no rule, a rule names a role, a layer
+            or a variable that the model does not have, or a name that it has several times,
+            an initializer cannot make a variable's shape, or makes values that are not finite.
+
+    Warns:
+        UserWarning: If the start of a variable cannot be repeated, with the variables' names:
+            the initializer is not known, or it draws without a seed.
 
     Example:
     >>> import keras
@@ -231,10 +173,8 @@ def reinitialize(
     """
     seed = checked_seed(seed)
     found = parts(model)
-    if callable(rules):
-        rules = rules(model)
-    rules = _as_rules(rules)
-    _require_use(rules, found)
+    rules = as_rules(rules, model)
+    require_use(rules, found)
     kerases.require_resettable_optimizer(model)
 
     changes, values = [], []
@@ -248,11 +188,47 @@ def reinitialize(
             values.append((part.variable, placement.values(initializer, part)))
         fans = part.reading and (part.reading.fan_in, part.reading.fan_out)
         layer = type(part.layer).__name__
-        changes.append(Change(part.name, part.role, layer, part.shape, initializer, fans, rule))
+        changes.append(
+            Change(part.name, part.role, layer, part.shape, initializer, fans, rule, part.called)
+        )
+    _warn_of_what_does_not_come_back(found, changes)
     for variable, value in values:
         variable.assign(value)
+    if any(_is_for_everything(rule) for rule in rules):
+        kerases.reset_states({id(one): one for part in found for one in part.layers}.values())
     kerases.reset_optimizer(model)
     return Report(seed, tuple(changes))
+
+
+def _is_for_everything(rule: Rule) -> bool:
+    return rule.initializer is OWN and rule in (Rule(OWN), Rule(OWN, name="*"))
+
+
+def _warn_of_what_does_not_come_back(found: list[Part], changes: list[Change]) -> None:
+    unknown, drawn = [], []
+    for part, change in zip(found, changes, strict=True):
+        if change.rule is None or change.rule.initializer is not OWN:
+            continue
+        if change.initializer is None:
+            if not first_values.is_adapted(part):
+                unknown.append(part.called)
+        elif not first_values.is_repeatable(change.initializer, part):
+            drawn.append(part.called)
+    if unknown:
+        warnings.warn(
+            f"The first values of {', '.join(unknown)} cannot be put back: it is not known which "
+            f"initializers made them (a custom layer that cannot be built a second time from its "
+            f"configuration, or a quantized one). They keep the values that they have. Give each a "
+            f"rule, such as {{{unknown[0]!r}: 'GlorotUniform', '*': 'own'}}.",
+            stacklevel=3,
+        )
+    if drawn:
+        warnings.warn(
+            f"The values of {', '.join(drawn)} come from functions that draw without a seed: the "
+            f"same call will not give them again. Give each a rule with an initializer, such as "
+            f"{{{drawn[0]!r}: 'GlorotUniform', '*': 'own'}}.",
+            stacklevel=3,
+        )
 
 
 def draw_anew(found: Iterable[Part], seed: int) -> None:
@@ -285,72 +261,3 @@ def checked_seed(seed: Any) -> int:
     if seed < 0:
         raise ValueError(f"Expected as seed a non-negative integer or None; got {seed!r}.")
     return int(seed)
-
-
-def _checked_initializer(given: Any) -> Any:
-    if given is None or given == OWN:
-        return given
-    if isinstance(given, str):
-        given = identifiers.parse(given)
-    if isinstance(given, type) and issubclass(given, Initializer):
-        given = given()
-    if isinstance(given, RandomInitializer) and given.seed is not None:
-        raise ValueError(
-            f"A rule's initializer has no seed of its own, or variables would share their values; "
-            f"got {given!r}. Give the seed to reinitialize."
-        )
-    if not callable(given):
-        raise TypeError(
-            f"A rule gives an initializer, the name of one, 'own' or None; got {given!r} of type "
-            f"{type(given).__qualname__}."
-        )
-    return given
-
-
-def _as_rules(rules: Any) -> list[Rule]:
-    """Return rules as a list, whatever way they were given."""
-    if rules is None:
-        return [Rule(OWN)]
-    if isinstance(rules, Mapping):
-        return [_rule_of(key, value) for key, value in rules.items()]
-    if isinstance(rules, str | Rule) or not isinstance(rules, Iterable):
-        raise TypeError(
-            f"Expected as rules a dictionary, a list of Rule, a ready rule such as "
-            f"kerasinit.rules.gpt2, or None; got {rules!r}."
-        )
-    rules = list(rules)
-    for rule in rules:
-        if not isinstance(rule, Rule):
-            raise TypeError(f"Expected a list of Rule; it has {rule!r}.")
-    return rules
-
-
-def _rule_of(key: Any, initializer: Any) -> Rule:
-    if isinstance(key, type):
-        return Rule(initializer, layer=key, role="kernel")
-    if not isinstance(key, str):
-        raise TypeError(
-            f"A rule's key is a role, a name with * or /, a layer class or the name of one; got "
-            f"{key!r}."
-        )
-    if key in ROLES:
-        return Rule(initializer, role=key)
-    if any(sign in key for sign in "*?[/"):
-        return Rule(initializer, name=key)
-    return Rule(initializer, layer=key, role="kernel")
-
-
-def _require_use(rules: list[Rule], found: list[Part]) -> None:
-    """Raise if a rule names something that the model does not have: a slip of the pen."""
-    for rule in rules:
-        if (rule.name or rule.layer) and not any(rule.fits(part) for part in found):
-            if not rule.layer:
-                names = [part.name for part in found]
-                raise suggest.unknown("variable", rule.name, names, f"No variable fits {rule!r}.")
-            kinds = {type(layer).__name__ for part in found for layer in part.layers}
-            raise suggest.unknown(
-                "layer class or role",
-                rule.layer.__name__ if isinstance(rule.layer, type) else rule.layer,
-                kinds | set(ROLES),
-                f"No variable of the model fits {rule!r}.",
-            )

@@ -8,6 +8,8 @@ import tf_keras
 
 from kerasinit.fans import compute_fans
 from kerasinit.kernels import KERNELS, ROLES, Kernel, parts
+from kerasinit.recommend import recommend
+from kerasinit.reinitialize import reinitialize
 
 SEQUENCE = np.ones((1, 3, 8), "float32")
 IMAGES = np.ones((1, 6, 6, 4), "float32")
@@ -261,3 +263,199 @@ def test_a_subclassed_models_own_variables_come_under_its_name(module):
     model = Own()
     model.build((None, 4))
     assert {part.name for part in parts(model)} == {"dense/kernel", "dense/bias", "model/factor"}
+
+
+# ------------------------------------------------- what is no kernel, though it has its shape
+
+
+def layer_with(module, shape, use, name="w"):
+    """Return a custom layer with one variable, and what its call does with it."""
+
+    class Custom(module.layers.Layer):
+        def build(self, given):
+            self.w = self.add_weight(shape=shape, initializer="ones", name=name)
+            super().build(given)
+
+        def call(self, inputs):
+            return use(inputs, self.w)
+
+    return Custom()
+
+
+def add_rows(x, w):
+    return tf.concat([tf.broadcast_to(w, [tf.shape(x)[0], 1, 8]), x], axis=1)
+
+
+CUSTOM = {
+    "multiplied": ((8, 5), lambda x, w: x @ w, "kernel"),
+    "transposed": ((5, 8), lambda x, w: tf.matmul(x, w, transpose_b=True), "kernel"),
+    "scaled": ((8, 5), lambda x, w: x @ (w / tf.norm(w, axis=0)), "kernel"),
+    "einsum": ((8, 2, 5), lambda x, w: tf.einsum("abc,cde->abde", x, w), "kernel"),
+    "convolution": ((2, 8, 5), lambda x, w: tf.nn.conv1d(x, w, 1, "SAME"), "kernel"),
+    "class token": ((1, 1, 8), add_rows, "other"),
+    "positions": ((3, 8), lambda x, w: x + w, "other"),
+    "positions, one by one": ((9, 8), lambda x, w: x + tf.gather(w, tf.range(3)), "other"),
+    "gate": ((1, 8), lambda x, w: x * tf.sigmoid(w), "other"),
+    "layer scale": ((1, 1, 8), lambda x, w: x + w * tf.nn.relu(x), "other"),
+    "product of its own": ((8, 8), lambda x, w: x + tf.reduce_sum(w @ w), "other"),
+    "not used": ((8, 8), lambda x, w: x, "other"),
+    "codebook": (
+        (9, 8),
+        lambda x, w: tf.gather(w, tf.cast(tf.abs(x[..., 0]), "int32") % 9),
+        "embeddings",
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize("case", CUSTOM)
+def test_a_variable_of_a_custom_layer_is_what_its_call_does_with_it(module, case):
+    shape, use, expected = CUSTOM[case]
+    layer = layer_with(module, shape, use)
+    model = module.Sequential([module.Input((3, 8)), layer])
+    (part,) = parts(model)
+    assert part.role == expected
+    assert layer.losses == []
+    # Nothing is drawn into what is no kernel.
+    if expected == "other":
+        wide = module.Sequential([model, module.layers.Dense(2)])
+        wide.build((None, 3, 8))
+        reinitialize(wide, {"kernel": "HeNormal"}, seed=1)
+        assert (layer.w.numpy() == 1).all()
+
+
+def test_variables_without_a_name_are_numbered_within_their_layer():
+    class Unnamed(keras.layers.Layer):
+        def build(self, shape):
+            self.first = self.add_weight(shape=(shape[-1],))
+            self.second = self.add_weight(shape=(shape[-1],))
+
+    for _ in range(2):
+        layer = Unnamed()
+        layer.build((None, 3))
+        assert [part.name for part in parts(layer)] == ["unnamed/variable", "unnamed/variable_1"]
+
+
+@both
+def test_a_call_that_cannot_be_traced_leaves_the_name(module):
+    def use(x, w):
+        raise RuntimeError("only for some")
+
+    for name, expected in (
+        ("w", "other"),
+        ("my_kernel", "kernel"),
+        ("position_embeddings", "embeddings"),
+    ):
+        layer = layer_with(module, (8, 5), use, name)
+        layer.build((None, 3, 8))
+        (part,) = parts(layer)
+        assert part.role == expected
+
+
+@both
+def test_a_model_with_variables_of_its_own_is_traced_too(module):
+    class Vision(module.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = module.layers.Dense(8)
+
+        def build(self, shape):
+            self.token = self.add_weight(name="token", shape=(1, 1, 8), initializer="zeros")
+            self.head = self.add_weight(name="head", shape=(8, 2), initializer="zeros")
+            self.dense.build(shape)
+            super().build(shape)
+
+        def call(self, x):
+            return add_rows(self.dense(x), self.token) @ self.head
+
+    model = Vision()
+    model(np.ones((2, 3, 8), "float32"))
+    roles = {part.name: part.role for part in parts(model)}
+    assert roles["model/token"] == "other"
+    assert roles["model/head"] == "kernel"
+
+
+# --------------------------------------------------------------------- names that were given
+
+
+def nested(module, *names):
+    inputs = outputs = module.Input((4,))
+    for name in names:
+        inner = [module.Input((4,)), module.layers.Dense(4, name="encoder"), module.layers.Dense(4)]
+        outputs = module.Sequential(inner, name=name)(outputs)
+    return module.Model(inputs, module.layers.Dense(2, name="head")(outputs))
+
+
+@both
+def test_a_variable_answers_to_the_names_of_its_layers(module):
+    names = {part.name: part.names for part in parts(nested(module, "tower"))}
+    assert names == {
+        "sequential/dense/kernel": (
+            "sequential/dense/kernel",
+            "tower/encoder/kernel",
+            "encoder/kernel",
+        ),
+        "sequential/dense/bias": ("sequential/dense/bias", "tower/encoder/bias", "encoder/bias"),
+        "sequential/dense_1/kernel": ("sequential/dense_1/kernel", "tower/dense_1/kernel"),
+        "sequential/dense_1/bias": ("sequential/dense_1/bias", "tower/dense_1/bias"),
+        "dense/kernel": ("dense/kernel", "head/kernel"),
+        "dense/bias": ("dense/bias", "head/bias"),
+    }
+    plain = module.Sequential([module.Input((4,)), module.layers.Dense(3)])
+    assert [part.names for part in parts(plain)] == [("dense/kernel",), ("dense/bias",)]
+
+
+@both
+def test_rules_and_reports_know_the_names_that_were_given(module):
+    model = nested(module, "tower")
+    rules = {"encoder/kernel": "Ones", "head/*": "Zeros", "tower/dense_1/kernel": "Identity"}
+    report = reinitialize(model, rules, seed=1)
+    assert report.changed == [
+        "sequential/dense/kernel",
+        "sequential/dense_1/kernel",
+        "dense/kernel",
+        "dense/bias",
+    ]
+    assert report["encoder/kernel"] is report["sequential/dense/kernel"]
+    assert "tower/encoder/kernel (sequential/dense/kernel)" in str(report)
+    found = recommend(model)
+    assert found["head/kernel"] is found["dense/kernel"]
+    assert "head/kernel (dense/kernel)" in str(found)
+    assert compute_fans(model)["encoder/kernel"] == (4, 4)
+    with pytest.raises(ValueError, match="Did you mean 'head/kernel'"):
+        reinitialize(model, {"head/kernl": "Ones"}, seed=1)
+
+
+@both
+def test_a_name_that_two_models_have_is_refused_with_the_full_ones(module):
+    model = nested(module, "left", "right")
+    both_names = r"\(left/encoder/kernel\), .*\(right/encoder/kernel\)"
+    for key in ("encoder/kernel", "encoder/*"):
+        with pytest.raises(ValueError, match=both_names):
+            reinitialize(model, {key: "Ones"}, seed=1)
+    report = reinitialize(model, {"left/encoder/kernel": "Ones"}, seed=1)
+    assert report.changed == ["sequential/dense/kernel"]
+    assert len(reinitialize(model, {"*encoder/kernel": "Ones"}, seed=1).changed) == 2
+    with pytest.raises(KeyError, match="right/encoder/kernel"):
+        report["encoder/kernel"]
+
+
+@both
+def test_layers_in_attributes_answer_to_their_names_too(module):
+    class Block(module.layers.Layer):
+        def __init__(self, **more):
+            super().__init__(**more)
+            self.inside = module.layers.Dense(8, name="projection")
+
+        def call(self, x):
+            return self.inside(x)
+
+    model = module.Sequential([module.Input((8,)), Block(name="first"), Block(name="second")])
+    names = [part.names for part in parts(model) if part.name.endswith("kernel")]
+    assert names[1] == (
+        "block_1/inside/kernel",
+        "second/projection/kernel",
+        "projection/kernel",
+    )
+    report = reinitialize(model, {"second/projection/kernel": "Ones"}, seed=1)
+    assert report.changed == ["block_1/inside/kernel"]

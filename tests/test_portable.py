@@ -576,16 +576,34 @@ def test_what_cannot_be_saved_whole_is_refused():
         portable(model)
 
 
-def test_a_missing_file_is_said_and_the_copy_needs_none(tmp_path):
+@both
+def test_a_source_that_is_gone_is_made_good_for_by_the_weights(module, tmp_path):
     path = tmp_path / "source.keras"
     path.write_bytes((FILES / "model-0.1.keras").read_bytes())
-    layer = keras.layers.Dense(4, kernel_initializer=kerasinit.FromModel(path, "dense/kernel"))
-    model = keras.Sequential([keras.Input((4,)), layer])
+    made = kerasinit.FromModel(path, "dense/kernel")
+    layer = module.layers.Dense(4, kernel_initializer=made)
+    model = module.Sequential([module.Input((4,)), layer])
     copy = portable(model)
     path.unlink()
 
-    np.testing.assert_array_equal(remade(copy).layers[0].kernel, layer.kernel)
-    with pytest.raises(FileNotFoundError, match=r"source\.keras"):
+    np.testing.assert_array_equal(remade(copy).layers[-1].kernel, layer.kernel)
+    layer.kernel.assign(2 * layer.kernel)
+    np.testing.assert_array_equal(remade(portable(model)).layers[-1].kernel, layer.kernel)
+
+
+def test_a_source_that_is_gone_and_stands_for_no_one_variable_is_refused(tmp_path):
+    values = np.ones((4, 4), "float32")
+    safetensors.numpy.save_file({"a": values}, tmp_path / "f")
+    made = kerasinit.FromModel(tmp_path / "f", "a")
+    layers = [keras.layers.Dense(4, kernel_initializer=made) for _ in range(2)]
+    both_ways = keras.layers.Bidirectional(
+        keras.layers.SimpleRNN(4, recurrent_initializer=made, kernel_initializer=made)
+    )
+    model = keras.Sequential([keras.Input((3, 4)), *layers, both_ways])
+    (tmp_path / "f").unlink()
+    copy = portable(keras.Sequential([keras.Input((3, 4)), *layers]))
+    np.testing.assert_array_equal(remade(copy).layers[0].kernel, values)
+    with pytest.raises(ValueError, match=r"one variable as it is.*which is not there"):
         portable(model)
 
 

@@ -173,7 +173,7 @@ def test_gates_attention_embeddings_and_recurrent_layers(module):
     x = layers.Multiply()([layers.Dense(6)(x), layers.Dense(6, "sigmoid")(x)])
     model = module.Model(words, layers.Dense(3)(x))
     wanted, found = asked(model), recommend(model)
-    assert wanted["embedding/embeddings"] == "RandomNormal(stddev=1.0)"
+    assert wanted["embedding/embeddings"] == "'own'"
     assert wanted["bidirectional/forward/kernel"] == "GlorotUniform()"
     assert wanted["bidirectional/backward/recurrent_kernel"] == "Orthogonal()"
     assert wanted["bidirectional/forward/bias"] == "ForgetBias(units=4)"
@@ -188,8 +188,29 @@ def test_gates_attention_embeddings_and_recurrent_layers(module):
     np.testing.assert_allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
     assert report["multi_head_attention/query/kernel"].fans == (8, 8)
 
-    normed = layers.Dense(3)(layers.LayerNormalization()(layers.Embedding(20, 16)(words)))
-    assert asked(module.Model(words, normed))["embedding/embeddings"] == "RandomNormal(stddev=0.25)"
+
+@both
+def test_embeddings_stay_small_and_what_was_given_by_values_stays(module):
+    rows = np.random.default_rng(0).normal(size=(20, 16)).astype("float32")
+    for initializer, expected in (
+        ("uniform", "'own'"),
+        (module.initializers.RandomNormal(stddev=0.02), "'own'"),
+        (module.initializers.Constant(rows), "'own'"),
+        ("zeros", "RandomUniform()"),
+    ):
+        layer = module.layers.Embedding(20, 16, embeddings_initializer=initializer)
+        model = chain(module, layer, module.layers.Dense(3), shape=(5,))
+        found = recommend(model)
+        assert repr(found["embedding/embeddings"].initializer) == expected
+        kerasinit.reinitialize(model, found, seed=1)
+        if isinstance(initializer, module.initializers.Constant):
+            np.testing.assert_array_equal(layer.embeddings.numpy(), rows)
+        else:
+            assert 0 < layer.embeddings.numpy().std() < 0.05
+    kernel = module.initializers.Constant(rows[:16, :3])
+    model = chain(module, module.layers.Dense(3, kernel_initializer=kernel), shape=(16,))
+    kerasinit.reinitialize(model, recommend(model), seed=1)
+    np.testing.assert_array_equal(model.layers[-1].kernel.numpy(), rows[:16, :3])
 
 
 @both

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import kerasinit
@@ -13,6 +14,7 @@ from kerasinit.reinitialize import Rule, reinitialize
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)
+LECUN = {"kernel": "LecunNormal"}
 
 
 def dense_model(module, activation="relu"):
@@ -104,7 +106,7 @@ KINDS = [
 def test_lecun_scaling_keeps_the_variance_through_every_layer(module, kind):
     layer, inputs = through(module, kind)
     layer(inputs[:1])
-    reinitialize(layer, {"kernel": "LecunNormal", "embeddings": "LecunNormal"}, seed=1)
+    reinitialize(layer, {"*embeddings": "LecunNormal"} if kind == "Embedding" else LECUN, seed=1)
     outputs = np.asarray(layer(inputs))
     if "Transpose" in kind:
         border = (slice(None), *[slice(4, -4)] * (outputs.ndim - 2))
@@ -485,6 +487,13 @@ def test_the_report_tells_it_all():
         report["depthwise_conv2d/kernal"]
 
 
+def test_a_report_on_an_lstm_is_json_too():
+    layer = keras.layers.LSTM(3)
+    layer.build((None, 4, 2))
+    changes = json.loads(reinitialize(layer, seed=1).to_json())["changes"]
+    assert "Zeros" in json.dumps(changes[2]["initializer"])
+
+
 # ------------------------------------------------------------ slips
 
 
@@ -499,8 +508,22 @@ def test_the_report_tells_it_all():
         ({"kernel": kerasinit.HeNormal(seed=1)}, ValueError, "Give the seed to reinitialize"),
         ({"kernel": 3}, TypeError, "A rule gives an initializer"),
         ({3: "HeNormal"}, TypeError, "A rule's key is a role"),
-        ("HeNormal", TypeError, "Expected as rules a dictionary"),
-        (["HeNormal"], TypeError, "Expected a list of Rule"),
+        ("HeNormal", TypeError, r"say \{'kernel': 'HeNormal'\}"),
+        (kerasinit.HeNormal(), TypeError, r"say \{'kernel': HeNormal\(\)\}"),
+        (kerasinit.HeNormal, TypeError, r"say \{'kernel': HeNormal\}"),
+        (keras.initializers.HeNormal(), TypeError, r"say \{'kernel': <"),
+        (tf_keras.initializers.HeNormal, TypeError, r"say \{'kernel': HeNormal\}"),
+        (lambda shape, dtype=None: np.zeros(shape), TypeError, r"say \{'kernel': .*<lambda>\}"),
+        (np.ones((6, 8)), TypeError, r"say \{'kernel': an array of shape \(6, 8\)\}"),
+        (lambda model: None, TypeError, "returned None"),
+        (Rule("HeNormal"), TypeError, r"Put it in a list: \[Rule\("),
+        (["HeNormal"], TypeError, r"Expected a list of Rule.*say \{'kernel': 'HeNormal'\}"),
+        ({}, ValueError, "no rule.*the roles bias, kernel, or names such as 'dense/kernel'"),
+        ([], ValueError, "no rule"),
+        ({"embeddings": "Zeros"}, ValueError, "role 'embeddings'.*have the roles bias, kernel"),
+        ([Rule("Zeros", role="scale")], ValueError, "role 'scale'.*have the roles bias, kernel"),
+        ({"kernel": ["HeNormal"]}, TypeError, "an array of numbers"),
+        ({"kernel": np.ones((6, 8))}, ValueError, r"dense_1/kernel, of shape \(8, 8\): .*\(6, 8\)"),
     ],
 )
 def test_a_slip_in_the_rules_is_told(rules, error, message):
@@ -521,11 +544,19 @@ def test_a_slip_in_a_rule_is_told(arguments, error, message):
         Rule("Zeros", **arguments)
 
 
-def test_a_role_that_a_model_does_not_have_is_no_slip():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
-    assert reinitialize(model, {"kernel": "Zeros", "bias": "Zeros"}, seed=1).changed == [
-        "dense/kernel"
-    ]
+@both
+def test_values_may_be_given_as_they_are(module):
+    model, values = dense_model(module), np.arange(48.0).reshape(6, 8)
+    tensor, variable = tf.constant(values), module.layers.Dense(8)
+    variable.build((None, 6))
+    variable.kernel.assign(values)
+    for given in (values, values.tolist(), tensor, variable.kernel, values.astype(int)):
+        reinitialize(model, {"*": "Zeros"}, seed=1)
+        report = reinitialize(model, {"dense/kernel": given}, seed=1)
+        np.testing.assert_array_equal(model.layers[0].kernel.numpy(), values)
+        assert report.changed == ["dense/kernel"]
+    assert "GivenValues(shape=(6, 8))" in str(report)
+    assert json.loads(report.to_json())["changes"][0]["initializer"]["config"]
 
 
 @pytest.mark.parametrize("seed", [-1, True, 1.5, "1"])

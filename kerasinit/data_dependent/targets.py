@@ -12,7 +12,7 @@ import tf_keras
 
 from kerasinit import suggest
 from kerasinit.graph.units import is_multiplied
-from kerasinit.kernels import Kernel, Part, parts
+from kerasinit.kernels import Kernel, Part, is_of_lora, parts
 from kerasinit.quantization import quantization_of
 
 
@@ -148,6 +148,8 @@ def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
     mode = quantization_of(first.layer)
     if mode is not None:
         problem = f"quantized to {mode}: scale it before model.quantize"
+    elif any(is_of_lora(part) for part in own):
+        problem = "frozen under LoRA: scale it before enable_lora"
     elif first.layer is model:
         problem = "a variable of the model itself, which no layer owns"
     elif isinstance(layer, _RECURRENT):

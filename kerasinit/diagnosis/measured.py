@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kerasinit import kerases
 from kerasinit.diagnosis.flow import Way
 from kerasinit.diagnosis.heads import Head
 from kerasinit.diagnosis.signals import Signal
@@ -65,6 +66,12 @@ class Measure:
     twins: Twins | None = None
     zero_kernel: bool = False
     finite_weights: bool = True
+
+    @property
+    def title(self) -> str:
+        """The path, with the layer's name if a person gave it."""
+        given = not kerases.is_made_up(self.name, self.kind)
+        return f"{self.layer} ({self.name})" if given else self.layer
 
 
 @dataclass(frozen=True)

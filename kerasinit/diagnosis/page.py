@@ -52,7 +52,7 @@ def page(diagnosis: "Diagnosis", note: str | None = None) -> str:
         numbers = (signal.mean, signal.variance, signal.least, signal.most, signal.dead)
         more = (signal.saturated, signal.correlation, signal.rank)
         gradients = (row.gradient, row.weight_gradient, row.update_ratio)
-        name = row.layer if row.call == 1 else f"{row.layer} call {row.call}"
+        name = row.title if row.call == 1 else f"{row.title} call {row.call}"
         lines.append([name, *map(_short, (*numbers, *more, *gradients))])
     head = element(
         "head",

@@ -27,6 +27,7 @@ def text(diagnosis: "Diagnosis") -> str:
     for finding in diagnosis.findings:
         for path in (finding.layer, *finding.others):
             told[path] = "!"
+    titles = {row.layer: row.title for row in diagnosis.layers}
     heads = ("mean\nsquare", "dead\n(%)", "flat\n(%)", "cosine", "rank", "|dL/dh|", "|dL/dw|", "")
     rows = [_cells(row, told.get(row.layer, "")) for row in diagnosis.layers]
     # Paths are shortened where there is no room for them, and numbers never.
@@ -58,7 +59,8 @@ def text(diagnosis: "Diagnosis") -> str:
             more = f" and {len(finding.others)} more" if finding.others else ""
             shown = finding.shown(len(diagnosis.seeds))
             sure = ", ".join(one for one in (f"{finding.confidence:.0%}", shown) if one)
-            console.print(f"\n{finding.kind} at {finding.layer}{more} ({sure})")
+            layer = titles.get(finding.layer, finding.layer)
+            console.print(f"\n{finding.kind} at {layer}{more} ({sure})")
             for line in (finding.evidence, finding.meaning, f"-> {finding.advice}"):
                 console.print(Padding(line, (0, 0, 0, 2)))
         if any(finding.kind in FROM_VALUES for finding in diagnosis.findings):
@@ -71,7 +73,7 @@ def text(diagnosis: "Diagnosis") -> str:
 def _cells(row: "Measure", mark: str) -> tuple[str, tuple[str, ...]]:
     """Return the path of a call of a layer, and its numbers as they are written."""
     signal = row.signal
-    return f"{row.layer}{f' call {row.call}' if row.call > 1 else ''}", (
+    return f"{row.title}{f' call {row.call}' if row.call > 1 else ''}", (
         _short(signal.square),
         f"{100 * signal.dead:.0f}",
         "" if signal.saturated is None else f"{100 * signal.saturated:.0f}",

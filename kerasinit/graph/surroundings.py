@@ -226,31 +226,3 @@ class _Reader:
         for axis in reading.output_axes:
             width *= shape[axis]
         return width // reading.gates
-
-
-def meets_kernel(graph: Graph, weights: Weights, layer: Any) -> bool:
-    """Return whether what a layer gives comes to a kernel, or out, with no normalization between.
-
-    Args:
-        graph: The graph of a model.
-        weights: The parts of that model.
-        layer: A layer in it, such as an embedding.
-    """
-    users: dict[int, list[int]] = {}
-    for place, node in enumerate(graph.nodes):
-        for source in node.inputs:
-            users.setdefault(source, []).append(place)
-    waiting = [place for place, node in enumerate(graph.nodes) if node.layer is layer]
-    seen: set[int] = set()
-    while waiting:
-        place = waiting.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        for user in users.get(place, []):
-            node = graph.nodes[user]
-            if weights.kernels(node.layer):
-                return True
-            if not is_normalization(node.layer):
-                waiting.append(user)
-    return False

@@ -185,13 +185,7 @@ def every_layer(layer: Any) -> Iterator[Any]:
 
 def is_table(part: Part) -> bool:
     """Return whether a variable holds embeddings, which are looked up or added."""
-    if part.role == "embeddings":
-        return True
-    # What position embeddings are called in layers of one's own.
-    unknown = isinstance(part, Kernel) and part.reading.by_shape
-    return (
-        unknown and "embedding" in part.name.rsplit("/", 1)[-1] + type(part.layer).__name__.lower()
-    )
+    return part.role == "embeddings"
 
 
 def is_multiplied(part: Part) -> TypeGuard[Kernel]:

@@ -14,10 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit.initializers.base import Initializer, registered
+from kerasinit.initializers.loading import is_loading
 from kerasinit.saved_variables import read_variable
 from kerasinit.tensor_files import read_ticket_weight
 
 _Path = str | os.PathLike[str]
+
+
+class SourceChangedError(ValueError):
+    """A file has other values than those that an initializer was made for."""
 
 
 class _FromFile(Initializer):
@@ -45,7 +50,13 @@ class _FromFile(Initializer):
         return {"path": self.path, "variable": self.variable, "digest": self.digest}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        values, *_ = self._verified()
+        try:
+            values, *_ = self._verified()
+        except (FileNotFoundError, SourceChangedError):
+            if not is_loading():
+                raise
+            # Keras makes the layers first, and then reads their weights: these stand for them.
+            return np.full(shape, np.nan if tf.as_dtype(dtype).is_floating else 0, dtype)
         if values.shape != shape:
             raise ValueError(
                 f"{type(self).__qualname__} was asked for a tensor of shape {shape}, but "
@@ -63,15 +74,16 @@ class _FromFile(Initializer):
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{type(self).__qualname__} takes its values from {self.path}, which is not there "
-                f"(seen from {os.getcwd()}). Put the file back. Next time, save "
-                f"kerasinit.portable(model), which needs no other file."
+                f"(seen from {os.getcwd()}). Put the file back; or take the values of a model that "
+                f"has them: keras.models.load_model reads its weights without this file, and "
+                f"kerasinit.portable(model) makes a copy that can be built without it."
             ) from error
 
     def _verified(self) -> tuple[np.ndarray, ...]:
         arrays = self._read()
         found = _digest(*arrays)
         if found != self.digest:
-            raise ValueError(
+            raise SourceChangedError(
                 f"{self.path} has changed: the values of {self.variable!r} have the digest "
                 f"{found}, but {type(self).__qualname__} was made for {self.digest}. Put the old "
                 f"file back, or make a new initializer, without a digest, for the new file."
@@ -125,7 +137,8 @@ class FromModel(_FromFile):
         digest: SHA-256 of the values, with their dtype and shape, as ``"sha256:..."``. By
             default it is taken from the file at once. Every call compares it with the
             file. Given a digest, the initializer is made without the file, so that a
-            saved configuration can be read without it; a call still needs it.
+            saved configuration can be read without it; a call still needs it, except
+            while ``load_model`` reads a saved model, which has the weights.
 
     Raises:
         TypeError: If an argument is of a wrong type.

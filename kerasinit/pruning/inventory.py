@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit import kerases, terminal
+from kerasinit import kerases, suggest, terminal
 from kerasinit.kernels import Part, parts
 from kerasinit.pruning import hooks
 from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
@@ -52,6 +52,8 @@ class WeightSummary:
         sparsity: Fraction that is removed now: of the mask where there is one, else of the
             values that are zero.
         schedule: The schedule of its mask and its arguments; empty if there is none.
+        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
+            the structural name where none was given.
     """
 
     name: str
@@ -60,6 +62,7 @@ class WeightSummary:
     reason: str
     sparsity: float
     schedule: str
+    called: str
 
     @property
     def size(self) -> int:
@@ -103,14 +106,16 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
         zeros = (
             kerases.read(part.variable) == 0 if mask is None else np.asarray(mask.read_value()) == 0
         )
+        name = chosen.names.get(id(part.variable), part.name)
         rows.append(
             WeightSummary(
-                chosen.names.get(id(part.variable), part.name),
+                name,
                 part.shape,
                 mask is not None,
                 chosen.reason(part, pruned=mask is not None, any_pruned=bool(masks)),
                 float(np.mean(zeros)) if zeros.size else 0.0,
                 _told(schedules[key]) if key in schedules else "",
+                part.called if part.called != part.name else name,
             )
         )
     return rows
@@ -159,7 +164,11 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     for row in rows:
         shape = "x".join(map(str, row.shape)) or "scalar"
         table.add_row(
-            row.name, shape, "yes" if row.pruned else "no", row.reason, f"{row.sparsity:.4f}"
+            suggest.both_names(row),
+            shape,
+            "yes" if row.pruned else "no",
+            row.reason,
+            f"{row.sparsity:.4f}",
         )
     console = console or Console()
     console.print(table, markup=False, emoji=False)

@@ -8,7 +8,7 @@ from kerasinit.initializers.constant import Ones, Zeros
 from kerasinit.initializers.networks import AlexNet
 from kerasinit.placement import OWN
 from kerasinit.reinitialize import Rule
-from kerasinit.rules.picking import classes, multiplied, rules_for
+from kerasinit.rules.picking import classes, multiplied, of_role, rules_for
 
 _CONVOLUTIONS = classes("Conv1D", "Conv2D", "Conv3D")
 # In tf_keras these are subclasses of the plain ones.
@@ -77,7 +77,7 @@ def alexnet(model: Any) -> list[Rule]:
     return [
         *rules_for(AlexNet(), multiplied(weights)),
         *rules_for(Ones(), biases),
-        Rule(Zeros(), role="bias"),
+        *rules_for(Zeros(), of_role(weights, "bias")),
         Rule(OWN),
     ]
 

@@ -53,6 +53,11 @@ def tables(weights: Weights) -> list[Part]:
     return [part for part in weights.parts if is_table(part)]
 
 
+def of_role(weights: Weights, role: str) -> list[Part]:
+    """Return all variables of a model with one role, possibly none."""
+    return [part for part in weights.parts if part.role == role]
+
+
 def units_of(weights: Weights, given: Any) -> list[Any]:
     """Return the innermost layers of a layer, of a name, or of a list of such."""
     if given is None:

@@ -17,6 +17,7 @@ from kerasinit.rules.picking import (
     ends,
     found_branches,
     multiplied,
+    of_role,
     rules_for,
     tables,
     units_of,
@@ -90,7 +91,7 @@ def fixup(
         *rules_for(Zeros(), last),
         *(rule for s, inside in first.items() for rule in rules_for(VarianceScaling(s), inside)),
         *rules_for(HeNormal(), multiplied(weights)),
-        Rule(Zeros(), role="bias"),
+        *rules_for(Zeros(), of_role(weights, "bias")),
         Rule(OWN),
     ]
 
@@ -204,7 +205,7 @@ def gpt2(
         *rules_for(RandomNormal(stddev=0.01), [part for part in told if part.role != "bias"]),
         *rules_for(RandomNormal(stddev=0.02 / number**0.5), last),
         *rules_for(RandomNormal(stddev=0.02), [*multiplied(weights), *tables(weights)]),
-        Rule(Zeros(), role="bias"),
+        *rules_for(Zeros(), of_role(weights, "bias")),
         Rule(OWN),
     ]
 

@@ -234,7 +234,7 @@ def test_what_a_choice_leaves_as_built_is_named(kerase):
         ([kerasinit.HeNormal(), "HeNormal"], "Two choices are called"),
         ([], "at least one"),
         ({"it": kerasinit.HeNormal(seed=1)}, "it: .*no seed of its own"),
-        ({"it": {"embeddings": "Zeros"}}, "it: no variable of the model fits"),
+        ({"it": {"embeddings": "Zeros"}}, "it: No variable of the model has the role"),
         ({"it": {"nothing/*": "Zeros"}}, "it: Unknown variable"),
         (["DeltaOrthogonal"], "DeltaOrthogonal: "),
     ],

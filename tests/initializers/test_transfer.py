@@ -199,6 +199,55 @@ def test_a_configuration_is_read_without_the_file_and_a_call_says_what_to_do(tic
         cls(path, weight)
 
 
+@pytest.mark.parametrize("kerase", KERASES)
+@pytest.mark.parametrize("form", ["m.keras", "m.h5", "folder"])
+@pytest.mark.parametrize("name", ["FromModel", "WinningTicket"])
+def test_a_saved_model_is_loaded_with_its_weights_when_the_source_is_gone(
+    ticket, tmp_path, kerase, form, name
+):
+    if (kerase, form) == ("keras", "folder"):
+        form = "m.keras"  # Keras 3 has no such format
+    _, path = ticket
+    weight = "weight/dense/kernel" if name == "FromModel" else "dense/kernel"
+    initializer = getattr(kerasinit, name)(path, weight)
+    module = KERASES[kerase]
+    model = model_of(module, kernel_initializer=initializer)
+    model.layers[-2].kernel.assign(np.full(SHAPE, 0.5))
+    model.save(tmp_path / form)
+    path.unlink()
+
+    loaded = module.models.load_model(tmp_path / form)
+    np.testing.assert_array_equal(loaded.layers[-2].kernel.numpy(), np.full(SHAPE, 0.5))
+    # Building it afresh needs the values; a portable copy has them.
+    for build in (
+        lambda: module.models.clone_model(loaded),
+        lambda: type(loaded).from_config(loaded.get_config()),
+    ):
+        with pytest.raises(FileNotFoundError, match=r"portable\(model\) makes a copy"):
+            build()
+    clone = module.models.clone_model(kerasinit.portable(loaded))
+    np.testing.assert_array_equal(clone.layers[-2].kernel.numpy(), np.full(SHAPE, 0.5))
+
+
+@pytest.mark.parametrize("kerase", KERASES)
+def test_a_saved_model_is_loaded_when_the_source_has_changed(ticket, tmp_path, kerase):
+    made, path = ticket
+    module = KERASES[kerase]
+    initializer = kerasinit.FromModel(path, "weight/dense/kernel")
+    model = model_of(module, kernel_initializer=initializer)
+    model.save(tmp_path / "m.keras")
+    path.unlink()
+    weights = {name: 2 * values for name, values in made.weights.items()}
+    lottery.Ticket(made.masks, weights).save(path)
+    loaded = module.models.load_model(tmp_path / "m.keras")
+    for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="has changed"):
+        initializer(SHAPE)
+    kernel = kerasinit.portable(model).layers[-2].kernel.numpy()
+    np.testing.assert_array_equal(kernel, model.layers[-2].kernel.numpy())
+
+
 @pytest.mark.parametrize("name", ["FromModel", "WinningTicket"])
 def test_arguments_of_a_wrong_kind_are_refused(name):
     cls, digest = getattr(kerasinit, name), "sha256:" + "0" * 64

@@ -64,12 +64,7 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str | Mapping):
         return deserialize(identifier)
-    arrays = (np.ndarray, np.generic, keras.Variable)
-    if (
-        isinstance(identifier, arrays)
-        or tf.is_tensor(identifier)
-        or keras.ops.is_tensor(identifier)
-    ):
+    if _is_array(identifier):
         return Constant(identifier, broadcast=False)
     found = identifier() if inspect.isclass(identifier) else identifier
     if not callable(found):

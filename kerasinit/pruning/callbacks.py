@@ -6,7 +6,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks
+from kerasinit.pruning import changes, hooks
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 
@@ -54,6 +54,8 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         keras.callbacks.Callback.__init__(self)
         tf_keras.callbacks.Callback.__init__(self)
         self._tfmot: Any = None
+        # Whether the model was to be built by its first step.
+        self._unbuilt = False
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
@@ -65,7 +67,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         hooks.adopt(model)
         if hooks.is_pruned(model):
-            hooks.training_of(model).waits = True
+            changes.warn_of_changes(model)
+            training = hooks.training_of(model)
+            training.waits, self._unbuilt = True, training.pending
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
@@ -95,6 +99,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             self._tfmot.on_epoch_end(batch, logs)
         else:
             hooks.training_of(self.model).end_epoch()
+            if self._unbuilt:
+                self._unbuilt = False
+                changes.warn_of_changes(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasinit.pruning import outlook
+from kerasinit.pruning.composition import Composition
 from kerasinit.pruning.engine import Pruner
 from kerasinit.pruning.quiet import QuietSteps
 
@@ -28,14 +29,19 @@ class Training:
             :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
         fitting: Whether Keras' own ``fit`` is running, which counts by itself.
         waits: Whether a callback knows the model and has not begun yet.
+        pending: Whether something that is to be pruned has no weights yet.
+        composition: What the model is made of, by whoever pruned it.
     """
+
+    composition: Composition
 
     def __init__(self, pruner: Pruner) -> None:
         self.pruner = pruner
         self.quiet = QuietSteps(pruner)
-        self.begun = self.fitting = self.waits = False
+        self.begun = self.fitting = self.waits = self.pending = False
         self._in_fit = self._restored = self._first_epoch = False
         self._before_ahead: tuple[int, int] | None = None
+        self._begin_again: Callable[[], None] | None = None
         # The first step of a training that nobody could look to the end of.
         self._unforeseen: int | None = None
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
@@ -56,6 +62,9 @@ class Training:
             epochs: The epoch at which the training will end.
             every: Training steps that make one update of the weights.
         """
+        if self.pending:
+            self._begin_again = lambda: self.begin_epoch(epoch, batches, epochs, every)
+            return
         # Between epochs other callbacks may write weights.
         self.quiet.masked = False
         self.quiet.forget()
@@ -71,6 +80,17 @@ class Training:
             if batches is not None:
                 self._look_ahead(epoch, batches, epochs, every)
         self._position_of_epoch[epoch] = counter.position
+
+    def go_on_with(self, pruner: Pruner) -> None:
+        """Take the masks of weights that were made in the first step, or since."""
+        if self.pruner.counter.position != (0, 0):
+            pruner.counter.go_to(*self.pruner.counter.position)
+        allowed = self.quiet.allowed
+        self.pruner, self.quiet, self.pending = pruner, QuietSteps(pruner), False
+        self.quiet.begin(allowed and not pruner.replicated)
+        begin_again, self._begin_again = self._begin_again, None
+        if begin_again is not None:
+            begin_again()
 
     def end_epoch(self) -> None:
         """Mask what the last update has moved, unless its step was a quiet one."""
@@ -148,13 +168,7 @@ class Training:
             steps: Training steps that a call may take.
             every: Training steps that make one update of the weights.
         """
-        if not self.begun:
-            raise ValueError(
-                "This model is pruned, and its masks are only kept up to date by the callback "
-                "UpdatePruningStep, which is missing in this training. Use "
-                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
-                "strip_pruning(model) first if it is to be trained without pruning."
-            )
+        self.require_callback()
         if self._before_ahead is not None:
             # Updating the masks again from weights just masked gives the same masks.
             self._go_to(*self._before_ahead)
@@ -165,6 +179,16 @@ class Training:
         self.quiet.masked = False
         self.pruner.counter.write()
         return train_function(iterator)
+
+    def require_callback(self) -> None:
+        """Raise ValueError unless a callback has begun this training."""
+        if not self.begun:
+            raise ValueError(
+                "This model is pruned, and its masks are only kept up to date by the callback "
+                "UpdatePruningStep, which is missing in this training. Use "
+                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
+                "strip_pruning(model) first if it is to be trained without pruning."
+            )
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
         """Take the step from the epochs behind, if they can have been of this pruning."""

@@ -74,8 +74,13 @@ def is_layer(thing: Any) -> bool:
 
 
 def is_built(model: Any) -> bool:
-    """Return whether every variable of a model exists."""
-    return bool(model.built) and (kerase_of(model) == "keras" or bool(model.weights))
+    """Return whether every variable of a model exists.
+
+    A Keras 3 model without a ``call``, such as a GAN, is never built itself: its parts are.
+    """
+    if kerase_of(model) == "tf_keras":
+        return bool(model.built and model.weights)
+    return bool(model.built) or (type(model).call is keras.Model.call and bool(model.weights))
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks, tfmot_training, tfmot_views
+from kerasinit.pruning import changes, hooks, tfmot_training, tfmot_views
 from kerasinit.pruning.tfmot_bridge import tfmot
 
 
@@ -62,6 +62,8 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         self._tfmot: Any = None
         self._views: Any = None
         self._progress: Any = None
+        # Whether the model was to be built by its first step.
+        self._unbuilt = False
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
@@ -75,7 +77,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             return
         hooks.adopt(model)
         if hooks.is_pruned(model):
-            hooks.training_of(model).waits = True
+            changes.warn_of_changes(model)
+            training = hooks.training_of(model)
+            training.waits, self._unbuilt = True, training.pending
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
@@ -121,6 +125,9 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             self._progress.end_epoch()
         else:
             hooks.training_of(self.model).end_epoch()
+            if self._unbuilt:
+                self._unbuilt = False
+                changes.warn_of_changes(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""

@@ -81,6 +81,7 @@ class Pruner:
         self.variables = [weight.variable for weight, _ in weights]
         self.weights = {weight.name: kerases.tensor(weight.variable) for weight, _ in weights}
         for name, variable in self.weights.items():
+            _check_dtype(name, variable.dtype)
             self.rules[name].pattern.check(name, variable.shape)
         steps = {rule.initial_step for rule in self.rules.values()}
         given = {step for step in steps if step is not None}
@@ -123,9 +124,27 @@ class Pruner:
 
     def keep_masks_of(self, earlier: "Pruner") -> None:
         """Go on from the masks of an earlier pruning of the same model."""
-        for name in self.masks.keys() & earlier.masks.keys():
-            if self.masks[name] is not earlier.masks[name]:
-                self.masks[name].assign(earlier.masks[name].read_value())
+        for name, weight in self.weights.items():
+            owner, other = _owner(weight, [earlier])
+            if owner is not None and self.masks[name] is not owner.masks[other]:
+                self.masks[name].assign(owner.masks[other].read_value())
+
+    def keep_only(self, weights: list[PrunableWeight]) -> dict[str, Any]:
+        """Go on with some of the weights, under the names that they have now.
+
+        Returns:
+            The variables of the others, which have no masks any more, by their names.
+        """
+        before = {id(v): name for name, v in zip(self.weights, self.variables, strict=True)}
+        stay = {weight.name: before.pop(id(weight.variable)) for weight in weights}
+        gone = {
+            name: v for name, v in zip(self.weights, self.variables, strict=True) if id(v) in before
+        }
+        self.variables = [weight.variable for weight in weights]
+        for held in ("weights", "masks", "thresholds", "rules"):
+            values = getattr(self, held)
+            setattr(self, held, {now: values[name] for now, name in stay.items()})
+        return gone
 
     def begin_step(
         self, every: int = 1, counting: bool | None = None, foreseen: bool = False
@@ -252,6 +271,15 @@ class Pruner:
             change()
         else:
             tf.distribute.get_replica_context().merge_call(lambda strategy: change())
+
+
+def _check_dtype(name: str, dtype: Any) -> None:
+    if not tf.as_dtype(dtype).is_floating:
+        raise ValueError(
+            f"{name!r} is of dtype {tf.as_dtype(dtype).name}, as in a layer that was quantized, "
+            "and cannot be pruned. Prune the model before it is quantized, and call strip_pruning "
+            "in between: zeros stay zeros."
+        )
 
 
 def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:

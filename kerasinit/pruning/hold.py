@@ -72,7 +72,8 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         ]
         if self._can_be_compiled():
             self._apply()
-            if self._compiled is None or self._compiled.model is not self.model:
+            # Layers may have been replaced since the last training.
+            if self._compiled is None or not self._compiled.is_for(self.model, self._held):
                 self._compiled = _Compiled(self.model, self._held)
             self._compiled.begin()
             return
@@ -118,6 +119,11 @@ class _Compiled:
         """Whether the steps of the training so far have masked the weights."""
         self._plain: Any = None
         self._masking: Any = None
+
+    def is_for(self, model: Any, held: list[tuple[Any, tf.Tensor]]) -> bool:
+        """Return whether this holds the masks of these variables, in this model."""
+        variables, others = ([id(variable) for variable, _ in one] for one in (self._held, held))
+        return self.model is model and variables == others
 
     def begin(self) -> None:
         """Let the model train with the masks from here."""

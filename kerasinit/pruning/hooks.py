@@ -8,18 +8,25 @@ without masks is an error, not a network that silently stays dense.
 
 import functools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.pruning import masked_update, views
+from kerasinit.pruning import deferred, masked_update, views
+from kerasinit.pruning.composition import Composition
 from kerasinit.pruning.engine import Pruner, Rule
-from kerasinit.pruning.registry import PrunableWeight, prunable_weights
+from kerasinit.pruning.inside import is_inside, layers_inside, placed
+from kerasinit.pruning.optimizers import steps_of, was_trained
+from kerasinit.pruning.registry import (
+    PrunableWeight,
+    has_all_weights,
+    prunable_weights,
+    require_rules,
+)
 from kerasinit.pruning.training import Training
 
 # What a pruned model carries on its instance, in front of its class's methods.
@@ -34,9 +41,11 @@ _HOOKS = (
 
 _TRAININGS: weakref.WeakKeyDictionary[Any, Training] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
+# Models to prune as soon as they have their weights, with the rule and the layers to ask for.
+_UNBUILT: weakref.WeakKeyDictionary[Any, tuple[Rule, Any]] = weakref.WeakKeyDictionary()
 
 
-def attach(model: Any, weights: list[PrunableWeight], rule: Rule) -> None:
+def attach(model: Any, rule: Rule, allow: Callable[[Any], bool] | None) -> None:
     """Make a Keras 3 model prune itself while it trains.
 
     A weight that is exactly zero before any training (``optimizer.iterations`` is 0, or
@@ -44,29 +53,86 @@ def attach(model: Any, weights: list[PrunableWeight], rule: Rule) -> None:
     many. After training it can only be one that was removed, by an earlier pruning
     whose masks are not in the saved file, and stays so.
 
+    What has no weights yet is pruned as soon as it has them, at the latest in the first step of
+    `fit`.
+
     Args:
-        model: A built Keras 3 model.
-        weights: What to prune in it.
+        model: A Keras 3 model.
         rule: How; a layer or model inside that was pruned by itself keeps its own rule.
+        allow: Which layers; None for all.
 
     Raises:
-        ValueError: If Keras does not run on TensorFlow, or if the pattern does not fit.
+        ValueError: If Keras does not run on TensorFlow, if there is nothing to prune, if a layer
+            has no rule, or if the pattern does not fit.
     """
     _require_tensorflow()
+    if has_all_weights(model):
+        _attach_whole(model, rule, allow)
+        return
+    if allow is None:
+        require_rules(model)
+    _attach(model, [], Composition(model, whole=False), pending=True)
+    if model not in _UNBUILT:
+        _when_built(model, lambda: _meet_weights(model))
+    _UNBUILT[model] = rule, allow
+
+
+def _attach_whole(model: Any, rule: Rule, allow: Callable[[Any], bool] | None) -> None:
+    weights = prunable_weights(model, allow)
+    if not weights:
+        reason = "its layers have none" if allow is None else "the pruning_policy allows none"
+        raise ValueError(f"The model {model.name!r} has no weights to prune: {reason}.")
     inside = _rules_inside(model)
-    _attach(model, [(weight, inside.get(id(weight.variable), rule)) for weight in weights])
+    rules = [(weight, inside.get(id(weight.variable), rule)) for weight in weights]
+    _attach(model, rules, Composition(model, allow))
 
 
 def adopt(model: Any) -> None:
     """Prune a model that was not pruned itself, if something inside it was."""
-    if model in _TRAININGS or not kerases.is_built(model):
+    training = _TRAININGS.get(model)
+    if training is None:
+        _attach_parts(model)
+    elif training.pending:
+        _settle(model)
+
+
+def _meet_weights(model: Any) -> None:
+    """Prune a model that has just been built, or guard its weights until there are values."""
+    if not tf.inside_function():
+        _settle(model)
+    elif model in _UNBUILT and has_all_weights(model):
+        _, allow = _UNBUILT[model]
+        for weight in prunable_weights(model, allow):
+            _guard(weight.variable, model.name)
+
+
+def _attach_parts(model: Any, final: bool = False) -> None:
+    parts = [part for part in layers_inside(model) if part in _UNBUILT or part in _MARKS]
+    for part in parts:
+        _settle(part, final)
+    pending = not final and any(part in _UNBUILT or not part.built for part in parts)
+    if pending and model in _TRAININGS:
         return
     inside = _rules_inside(model)
-    if not inside:
+    if not inside and not parts:
         return
-    # Layers that nobody has a rule for are none of ours here.
-    weights = prunable_weights(model, lambda layer: any(id(v) in inside for v in layer.weights))
-    _attach(model, [(w, inside[id(w.variable)]) for w in weights if id(w.variable) in inside])
+    weights = [(weight, inside[id(weight.variable)]) for weight in placed(model, inside)]
+    _attach(model, weights, Composition(model, whole=False), pending)
+
+
+def _settle(model: Any, final: bool = False) -> None:
+    """Prune what was to be pruned once it has weights, if it has them.
+
+    Args:
+        model: A model, or a layer, of which nothing is to be done.
+        final: Whether a step was traced, so that what has no weights will get none.
+    """
+    if model in _UNBUILT:
+        if final or has_all_weights(model):
+            _attach_whole(model, *_UNBUILT[model])
+            del _UNBUILT[model]
+    elif model in _TRAININGS and _TRAININGS[model].pending:
+        _attach_parts(model, final)
 
 
 def mark(layer: Any, rule: Rule) -> None:
@@ -77,34 +143,39 @@ def mark(layer: Any, rule: Rule) -> None:
             which of its weights to prune.
     """
     _require_tensorflow()
+    if not layer.built:
+        require_rules(layer)
     if layer.built:
         for weight in prunable_weights(layer):
             rule.pattern.check(weight.name, weight.variable.shape)
             _guard(weight.variable, layer.name)
     elif layer not in _MARKS:
-        _guard_when_built(layer)
+        _when_built(layer, lambda: layer in _MARKS and mark(layer, _MARKS[layer]))
     _MARKS[layer] = rule
 
 
 def detach(thing: Any) -> None:
     """Apply the masks of a Keras 3 model or layer and make it an ordinary one again."""
     training = _TRAININGS.pop(thing, None)
+    _UNBUILT.pop(thing, None)
+    variables = [*thing.weights]
     if training is not None:
         training.stripped()
-        training.pruner.release(thing.weights)
+        variables += training.pruner.variables
+        training.pruner.release(variables)
         _unhook(thing)
-    for layer in [layer for layer in [*_MARKS] if layer is thing or _is_inside(layer, thing)]:
+    for layer in [layer for layer in [*_MARKS] if layer is thing or is_inside(layer, thing)]:
         del _MARKS[layer]
-    for model in [model for model in [*_TRAININGS] if _is_inside(model, thing)]:
+    for model in [model for model in [*_TRAININGS] if is_inside(model, thing)]:
         detach(model)
     # What is a part of a model that is pruned itself trains there without masks from now on.
     for model, around in _pruners():
-        if _is_inside(thing, model) and around.release(thing.weights):
+        if is_inside(thing, model) and around.release(variables):
             model.train_function = None
             if not around.weights:
                 del _TRAININGS[model]
                 _unhook(model)
-    _unguard(thing)
+    _unguard(variables)
 
 
 def is_pruned(model: Any) -> bool:
@@ -128,16 +199,10 @@ def training_of(model: Any) -> Training:
         ValueError: If the model is not pruned.
     """
     # Asked for at every step.
-    if (training := _TRAININGS.get(model)) is not None:
+    if (training := _TRAININGS.get(model)) is not None and not training.pending:
         return training
     adopt(model)
     if model not in _TRAININGS:
-        if not kerases.is_built(model):
-            raise ValueError(
-                f"The model {model.name!r} has no weights yet, and there are no masks for what is "
-                "not there. Build it before fit: give it a keras.Input, call it on a batch, or "
-                "call build(input_shape)."
-            )
         others = sorted(repr(other.name) for other in _TRAININGS)
         known = f" Models that are pruned at present: {', '.join(others)}." if others else ""
         raise ValueError(
@@ -147,29 +212,50 @@ def training_of(model: Any) -> Training:
     return _TRAININGS[model]
 
 
-def steps_of(model: Any) -> int:
-    """Return how many training steps of a model make one update of its weights."""
-    optimizer = getattr(model, "optimizer", None)
-    while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
-    return getattr(optimizer, "gradient_accumulation_steps", None) or 1
+def trainings() -> list[tuple[Any, Training]]:
+    """Return every pruned Keras 3 model and what is known of its trainings."""
+    return [*_TRAININGS.items()]
+
+
+def marked_inside(model: Any) -> list[Any]:
+    """Return the layers inside a model that were pruned by themselves."""
+    return [layer for layer in layers_inside(model) if layer in _MARKS]
+
+
+def free(model: Any, variables: list[Any]) -> None:
+    """Let go of variables that are no longer in a pruned model."""
+    _unguard(variables)
+    model.train_function = None
 
 
 def _pruners() -> list[tuple[Any, Pruner]]:
-    return [(model, training.pruner) for model, training in [*_TRAININGS.items()]]
+    return [(model, training.pruner) for model, training in trainings()]
 
 
-def _attach(model: Any, weights: list[tuple[PrunableWeight, Rule]]) -> None:
+def _attach(
+    model: Any,
+    weights: list[tuple[PrunableWeight, Rule]],
+    composition: Composition,
+    pending: bool = False,
+) -> None:
     earlier = _TRAININGS.get(model)
     others = [pruner for other, pruner in _pruners() if other is not model]
-    # A model may be adopted by a first `begin_step`, within a graph.
-    with tf.init_scope(), model.distribute_strategy.scope():
-        pruner = Pruner(weights, model.distribute_strategy, others)
-    if earlier is not None:
-        pruner.keep_masks_of(earlier.pruner)
-    elif _was_trained(model) or pruner.counter.position[0] > 0:
-        pruner.take_zeros()
-    _TRAININGS[model] = Training(pruner, {weight.name: weight.layer.name for weight, _ in weights})
+    layers = {weight.name: weight.layer.name for weight, _ in weights}
+    # A model may be adopted by a first `begin_step`, or built, within a graph.
+    with tf.init_scope():
+        with model.distribute_strategy.scope():
+            pruner = Pruner(weights, model.distribute_strategy, others)
+        if earlier is not None and not earlier.pending:
+            pruner.keep_masks_of(earlier.pruner)
+        elif was_trained(model) or pruner.counter.position[0] > 0:
+            pruner.take_zeros()
+        if earlier is not None and earlier.pending:
+            earlier.go_on_with(pruner, layers)
+        else:
+            _TRAININGS[model] = Training(pruner, layers)
+        composition.remember(pruner)
+    training = _TRAININGS[model]
+    training.composition, training.pending = composition, pending
     for weight, _ in weights:
         _guard(weight.variable, model.name)
     if earlier is None:
@@ -207,7 +293,9 @@ def _hook(model: Any) -> None:
         # Keras makes it between the callback's `set_model` and `on_train_begin` only in a
         # `fit` that had begun before this hook was there.
         training.fitting |= training.waits
-        if model.train_function is None or force:
+        if training.pending:
+            model.train_function = build_first
+        elif model.train_function is None or force:
             compiled, quiet = made(), None
             if masked_update.is_possible(model, own["train_step"]):
                 training.quiet.expect(model.optimizer, in_xla=model.jit_compile)
@@ -218,11 +306,21 @@ def _hook(model: Any) -> None:
             )
         return model.train_function
 
+    def build_first(iterator: Any) -> Any:
+        training_of(model).require_callback()
+        with _Guard.all_open():
+            iterator = deferred.build(own["train_step"], iterator)
+        _settle(model, final=True)
+        make_train_function(force=True)
+        return model.train_function(iterator)
+
     def restoring(name: str) -> Callable[..., Any]:
         @functools.wraps(own[name])
         def then_masks(*args: Any, **kwargs: Any) -> Any:
             result = own[name](*args, **kwargs)
-            training_of(model).restored()
+            training = training_of(model)
+            training.restored()
+            training.composition.remember(training.pruner)
             return result
 
         return then_masks
@@ -246,6 +344,18 @@ def _unhook(model: Any) -> None:
 class _Guard:
     """Stands as the constraint of a weight, and passes its update only in a pruned training."""
 
+    _open = False
+
+    @classmethod
+    @contextmanager
+    def all_open(cls) -> Iterator[None]:
+        """Pass every update of a step that is traced but not run."""
+        cls._open = True
+        try:
+            yield
+        finally:
+            cls._open = False
+
     def __init__(self, original: Any, variable: Any, owner: str) -> None:
         self.original = original
         self._variable = weakref.ref(variable)
@@ -253,7 +363,7 @@ class _Guard:
 
     def __call__(self, value: Any) -> Any:
         weight = kerases.tensor(self._variable())
-        if not any(
+        if not self._open and not any(
             training.begun and any(weight is w for w in training.pruner.weights.values())
             for training in [*_TRAININGS.values()]
         ):
@@ -272,17 +382,16 @@ def _guard(variable: Any, owner: str) -> None:
         variable.constraint = _Guard(variable.constraint, variable, owner)
 
 
-def _guard_when_built(layer: Any) -> None:
-    build = layer.build
+def _when_built(thing: Any, then: Callable[[], Any]) -> None:
+    build = thing.build
 
     @functools.wraps(build)
-    def build_and_guard(*args: Any, **kwargs: Any) -> Any:
+    def build_and_then(*args: Any, **kwargs: Any) -> Any:
         build(*args, **kwargs)
-        layer.build = build
-        if layer in _MARKS:
-            mark(layer, _MARKS[layer])
+        thing.build = build
+        then()
 
-    layer.build = build_and_guard
+    thing.build = build_and_then
 
 
 def _masks_and_constraints(pruner: Pruner) -> Iterator[tuple[Any, Any, Any]]:
@@ -304,10 +413,10 @@ def _unguarded(pruner: Pruner) -> Iterator[None]:
             variable.constraint = guard
 
 
-def _unguard(thing: Any) -> None:
+def _unguard(variables: list[Any]) -> None:
     kept = {id(v) for _, pruner in _pruners() for v in pruner.variables}
     kept |= {id(v) for layer in _MARKS for v in layer.weights}
-    for variable in thing.weights:
+    for variable in variables:
         if isinstance(variable.constraint, _Guard) and id(variable) not in kept:
             variable.constraint = variable.constraint.original
 
@@ -315,43 +424,16 @@ def _unguard(thing: Any) -> None:
 def _rules_inside(model: Any) -> dict[int, Rule]:
     """Return the rule of each variable of a model that was pruned as part of something else."""
     own = {id(variable) for variable in model.weights}
+    inside = {id(layer) for layer in layers_inside(model)}
     rules: dict[int, Rule] = {}
     for other, pruner in _pruners():
-        if _is_inside(other, model):
+        if id(other) in inside:
             for variable, rule in zip(pruner.variables, pruner.rules.values(), strict=True):
                 rules[id(variable)] = rule
     for layer, rule in [*_MARKS.items()]:
         if layer is not model and layer.built and own.issuperset(map(id, layer.weights)):
             rules.update((id(w.variable), rule) for w in prunable_weights(layer))
     return rules
-
-
-def _is_inside(part: Any, whole: Any) -> bool:
-    """Return whether a layer or model is a part of another that has more to it."""
-    if part is whole or not kerases.is_built(whole):
-        return False
-    if kerases.is_model(part):
-        return any(part is layer for layer in _models(whole.layers if _holds(whole) else ()))
-    own = {id(variable) for variable in part.weights}
-    return bool(own) and own <= {id(variable) for variable in whole.weights}
-
-
-def _holds(thing: Any) -> bool:
-    return hasattr(thing, "layers")
-
-
-def _models(layers: Iterable[Any]) -> Iterator[Any]:
-    for layer in layers:
-        if kerases.is_model(layer):
-            yield layer
-            yield from _models(layer.layers)
-        elif isinstance(layer, keras.layers.Wrapper):
-            yield from _models([layer.layer])
-
-
-def _was_trained(model: Any) -> bool:
-    optimizer = getattr(model, "optimizer", None)
-    return optimizer is not None and int(np.asarray(optimizer.iterations)) > 0
 
 
 def _require_tensorflow() -> None:

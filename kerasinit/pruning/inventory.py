@@ -5,13 +5,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 from kerasinit import kerases, suggest, terminal
 from kerasinit.kernels import Part, parts
-from kerasinit.pruning import hooks
+from kerasinit.pruning import changes, hooks
+from kerasinit.pruning.composition import Composition
 from kerasinit.pruning.registry import NoRuleError, layer_weights, own_weights
-from kerasinit.pruning.tfmot_bridge import wrappers
+from kerasinit.pruning.tfmot_bridge import policy_of, wrappers
 
 _NORMALIZATIONS = tuple(
     getattr(library.layers, name)
@@ -47,10 +49,11 @@ class WeightSummary:
             its class"`` of what is pruned, followed by ``", frozen"`` if it is not trained;
             else ``"bias"``, ``"normalization"``, ``"depthwise"``, ``"policy"`` (the pruning
             policy leaves the layer out), ``"no rule"`` (`prune_low_magnitude` would refuse
-            the model), ``"not chosen by its class"``, ``"not a kernel"``, or ``"not pruned
-            yet"``.
-        sparsity: Fraction that is removed now: of the mask where there is one, else of the
-            values that are zero.
+            the model), ``"not chosen by its class"``, ``"not a kernel"``, ``"quantized"``,
+            ``"new since pruning"``; and of what could be pruned ``"not pruned yet"``, or ``"no
+            mask"`` if it has zeros, such as those that `strip_pruning` leaves.
+        sparsity: Fraction that is removed now: of the mask where there is one, of the values
+            that are zero in what could be pruned, and 0 for everything else.
         schedule: The schedule of its mask and its arguments; empty if there is none.
         called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
             the structural name where none was given.
@@ -92,7 +95,7 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
     >>> for row in pruning.weight_summaries(pruning.prune_low_magnitude(model)):
     ...     print(row.name, row.shape, row.pruned, row.reason, row.sparsity)
     dense/kernel (8, 4) True kernel 0.0
-    dense/bias (4,) False bias 1.0
+    dense/bias (4,) False bias 0.0
     """
     found = parts(model)  # which checks that it is a built model
     masks, schedules, own = _pruned(model)
@@ -102,18 +105,21 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
         key = _key(part.variable)
         if key in own:
             continue
-        mask = masks.get(key)
-        zeros = (
-            kerases.read(part.variable) == 0 if mask is None else np.asarray(mask.read_value()) == 0
-        )
-        name = chosen.names.get(id(part.variable), part.name)
+        name, mask = chosen.names.get(id(part.variable)), masks.get(key)
+        zeros = np.empty(0)
+        if mask is not None:
+            zeros = np.asarray(mask.read_value()) == 0
+        elif name is not None:
+            zeros = kerases.read(part.variable) == 0
+        name = name or part.name
+        sparsity = float(np.mean(zeros)) if zeros.size else 0.0
         rows.append(
             WeightSummary(
                 name,
                 part.shape,
                 mask is not None,
-                chosen.reason(part, pruned=mask is not None, any_pruned=bool(masks)),
-                float(np.mean(zeros)) if zeros.size else 0.0,
+                chosen.reason(part, pruned=mask is not None, sparsity=sparsity),
+                sparsity,
                 _told(schedules[key]) if key in schedules else "",
                 part.called if part.called != part.name else name,
             )
@@ -147,8 +153,8 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     weight          shape   pruned   why            sparsity
     ────────────────────────────────────────────────────────
     dense/kernel    8x4     yes      kernel           0.0000
-    dense/bias      4       no       bias             1.0000
-    p_re_lu/alpha   4       no       not a kernel     1.0000
+    dense/bias      4       no       bias
+    p_re_lu/alpha   4       no       not a kernel
     32 of 40 numbers under masks, 0 of them removed (0.00%).
     Schedule: ConstantSparsity(target_sparsity=0.5, begin_step=0, end_step=-1, frequency=100)
     """
@@ -163,13 +169,10 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     table.add_column("sparsity", justify="right")
     for row in rows:
         shape = "x".join(map(str, row.shape)) or "scalar"
-        table.add_row(
-            suggest.both_names(row),
-            shape,
-            "yes" if row.pruned else "no",
-            row.reason,
-            f"{row.sparsity:.4f}",
-        )
+        # Nothing is removed from a bias, though all of it may be zero.
+        sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else ""
+        pruned = "yes" if row.pruned else "no"
+        table.add_row(suggest.both_names(row), shape, pruned, row.reason, sparsity)
     console = console or Console()
     console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]
@@ -189,12 +192,20 @@ class _Choice:
     """What the layers of a model, and a policy, have to say about its weights."""
 
     def __init__(self, model: Any, policy: Any) -> None:
+        self._composition: Composition | None = None
+        if kerases.kerase_of(model) == "keras" and hooks.is_pruned(model):
+            self._composition = hooks.training_of(model).composition
+        elif policy is None and kerases.kerase_of(model) == "tf_keras":
+            policy = policy_of(model)
+        allow = None if policy is None else policy.allow_pruning
+        if allow is None and self._composition is not None:
+            allow = self._composition.allow
         self.names: dict[int, str] = {}
         self._left_out: set[int] = set()
         self._no_rule: set[int] = set()
         allowed: set[int] = set()
         for path, layer in kerases.walk(model):
-            asked = policy is None or policy.allow_pruning(layer)
+            asked = allow is None or allow(layer)
             try:
                 found = layer_weights(layer)
             except NoRuleError:
@@ -214,16 +225,20 @@ class _Choice:
             )
         self._left_out -= allowed
 
-    def reason(self, part: Part, *, pruned: bool, any_pruned: bool) -> str:
+    def reason(self, part: Part, *, pruned: bool, sparsity: float) -> str:
         """Return why a weight is pruned or not."""
         prunable, chooses = id(part.variable) in self.names, _chooses(part)
         if pruned:
             why = "chosen by its class" if chooses else part.role.replace("_", " ")
             return f"{why}, frozen" if _is_frozen(part) else why
-        if id(part.variable) in self._left_out or (prunable and any_pruned):
+        if prunable and not tf.as_dtype(kerases.dtype_of(part.variable)).is_floating:
+            return "quantized"
+        if id(part.variable) in self._left_out:
             return "policy"
+        if prunable and self._is_new(part.variable):
+            return "new since pruning"
         if prunable:
-            return "not pruned yet"
+            return "no mask" if sparsity else "not pruned yet"
         if part.role == "bias":
             return "bias"
         if part.role in ("scale", "offset") or isinstance(part.layer, _NORMALIZATIONS):
@@ -233,6 +248,10 @@ class _Choice:
         if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
             return "depthwise"
         return "not chosen by its class" if chooses else "not a kernel"
+
+    def _is_new(self, variable: Any) -> bool:
+        composition = self._composition
+        return composition is not None and composition.is_new(variable)
 
 
 def _is_frozen(part: Part) -> bool:
@@ -251,7 +270,7 @@ def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
             hooks.adopt(model)
         if not hooks.is_pruned(model):
             return {}, {}, set()
-        pruner = hooks.pruner_of(model)
+        pruner = changes.follow_changes(model).pruner
         places = {name: id(weight) for name, weight in pruner.weights.items()}
         masks = {places[name]: mask for name, mask in pruner.masks.items()}
         return masks, {places[name]: rule.schedule for name, rule in pruner.rules.items()}, set()

@@ -62,13 +62,21 @@ class _Both(PruningPolicy):
 
 
 class PruneForLatencyOnXNNPack(PruningPolicy):
-    """Prunes 1x1 convolutions, in networks that XNNPACK can run faster for their zeros.
+    """Prunes 1x1 convolutions, in networks that XNNPACK has sparse kernels for.
 
     XNNPACK, which runs TensorFlow Lite on processors, has kernels for sparse 1x1
-    convolutions. It uses them where a whole part of the network can stay in its layout:
+    convolutions. It may use them where a whole part of the network can stay in its layout:
     from a 3x3 convolution of an image with stride 2 to a global average pooling, and only
-    layers of certain kinds between them. Elsewhere zeros save memory, not time. The rule is
-    that of tfmot's policy of this name, which is asked itself about tf_keras models.
+    layers of certain kinds between them. The rule is that of tfmot's policy of this name,
+    which is asked itself about tf_keras models. It takes no network of `keras.applications`
+    as it comes: their first convolution has ``padding="same"``.
+
+    That a model is taken does not make it faster. The paper below measured its speed on ARM;
+    XNNPACK chooses by the hardware, and on the x86 processor that was tried the files took as
+    long as dense ones (0.99 to 1.04 of the time at 0.8 to 0.97 sparsity, TensorFlow 2.21),
+    with ``tf.lite.Optimize.EXPERIMENTAL_SPARSITY`` or without it. They are smaller with it.
+    What made networks faster there were blocks in dense layers, ``block_size=(4, 1)``;
+    ``tests/benchmarks/deployment.py`` measures both. So measure on the device itself.
 
     A model is taken if
 
@@ -109,7 +117,7 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
         return isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1)
 
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Raise ValueError if XNNPACK would not use the zeros of a model.
+        """Raise ValueError if XNNPACK has no sparse kernels for a part of a model.
 
         Args:
             model: A built model with a graph, functional or sequential.

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from kerasinit import kerases
-from kerasinit.pruning import hooks, layer_policies, outlook, tfmot_training
+from kerasinit.pruning import changes, hooks, layer_policies, outlook, tfmot_training
 from kerasinit.pruning.blocks import make_pattern
 from kerasinit.pruning.engine import Rule
+from kerasinit.pruning.errors import ArgumentError
 from kerasinit.pruning.registry import layer_weights, prunable_weights
-from kerasinit.pruning.tfmot_bridge import tfmot, wrappers
+from kerasinit.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
 
 _ARGUMENTS = (
     "pruning_schedule",
@@ -20,6 +21,7 @@ _ARGUMENTS = (
     "pruning_policy",
     "sparsity_m_by_n",
     "initial_step",
+    "input_shape",
 )
 
 
@@ -55,9 +57,14 @@ def prune_low_magnitude(
     exactly zero are taken for removed.
 
     A layer, a list of layers or a model inside another model may be pruned by itself and
-    then be used in any model: the one that is trained with the callback prunes it. What
-    was pruned by itself keeps its own schedule in a model that is pruned as well. Two
-    models that share a pruned weight share its mask.
+    then be used in any model: the one that is trained with the callback prunes it, whether
+    it has a ``call`` or, like a GAN, only a ``train_step``. What was pruned by itself keeps
+    its own schedule in a model that is pruned as well. Two models that share a pruned
+    weight share its mask.
+
+    What is not built yet is pruned as soon as it is, at the latest in the first step of
+    ``fit``. Masks follow their variables when layers are added, removed or replaced; of new
+    layers ``fit`` warns, and this function, called again, prunes them.
 
     Training can be stopped after any epoch and be gone on with from the saved file as if
     it had not been: load the model, prune it again with the same arguments, and call
@@ -68,13 +75,15 @@ def prune_low_magnitude(
     training that resumes from it is another than the one that went on.
 
     Args:
-        to_prune: A built Keras 3 model (Sequential, functional or subclassed), a Keras 3
-            layer, built or not, or a list of these; or what tfmot accepts of tf_keras.
+        to_prune: A Keras 3 model (Sequential, functional or subclassed), a Keras 3 layer,
+            or a list of these, built or not; or what tfmot accepts of tf_keras.
         pruning_schedule: A :class:`~kerasinit.pruning.PruningSchedule`: called with the
             step, it returns ``(whether to update the masks, sparsity)``. Default:
             ``ConstantSparsity(0.5, 0)``.
         block_size: ``(height, width)`` of blocks that are removed together; 2-D weights
-            only. Default ``(1, 1)``, single weights.
+            only. Default ``(1, 1)``, single weights. Height runs along the inputs of a
+            dense layer: ``(4, 1)`` and ``(16, 1)`` are what TensorFlow Lite runs faster,
+            converted with ``EXPERIMENTAL_SPARSITY``.
         block_pooling_type: ``"AVG"`` (default) or ``"MAX"`` of the magnitudes in a block
             stand for the block.
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
@@ -89,16 +98,20 @@ def prune_low_magnitude(
         initial_step: Training steps (updates of the weights) that lie behind, to go on
             with a schedule in a loop of your own. Default: found out in ``fit`` as told
             above. Keras 3 only.
-        **kwargs: For tfmot's wrapper around a tf_keras layer. Refused for Keras 3.
+        **kwargs: ``input_shape``, without the batch, of a single layer: builds it, and a
+            Sequential that begins with it and another layer. For a tf_keras layer
+            whatever tfmot's wrapper takes; nothing else for Keras 3.
 
     Returns:
         The same Keras 3 model, layer or list, or what tfmot returns.
 
     Raises:
-        TypeError: If ``to_prune`` belongs to neither Keras, or an argument is unknown.
-        ValueError: If the model is not built or has nothing to prune, if a layer is of a
-            class it knows no rule for, if the pattern does not fit a weight, if a list
-            mixes the Kerases, or if the schedule asks for a sparsity outside [0, 1).
+        TypeError: If ``to_prune`` belongs to neither Keras (which is a ValueError as well,
+            as in tfmot), or an argument is unknown.
+        ValueError: If the model has nothing to prune, if a layer is of a class it knows no
+            rule for, if the pattern does not fit a weight, if a layer is quantized, if a
+            list mixes the Kerases, or if the schedule asks for a sparsity outside [0, 1).
+            Of what is not built yet some of this shows only when it is.
 
     Example:
     >>> import keras
@@ -134,14 +147,19 @@ def prune_low_magnitude(
             **kwargs,
         )
         layer_policies.warn_of_frozen(frozen)
+        if pruning_policy is not None and kerases.is_model(pruned):
+            remember_policy(pruned, pruning_policy)
         return pruned
 
+    input_shape = kwargs.pop("input_shape", None)
     _refuse(kwargs)
     rule = Rule(
         _schedule(pruning_schedule),
         make_pattern(block_size, block_pooling_type, sparsity_m_by_n),
         _initial_step(initial_step),
     )
+    if input_shape is not None:
+        _build(to_prune, input_shape)
     if isinstance(to_prune, list | tuple):
         for layer in to_prune:
             _prune(layer, rule, pruning_policy)
@@ -154,12 +172,7 @@ def _prune(thing: Any, rule: Rule, policy: Any) -> None:
     if not kerases.is_model(thing):
         hooks.mark(thing, rule)
         return
-    allow = _allow(policy, thing)
-    weights = prunable_weights(thing, allow)
-    if not weights:
-        reason = "its layers have none" if allow is None else "the pruning_policy allows none"
-        raise ValueError(f"The model {thing.name!r} has no weights to prune: {reason}.")
-    hooks.attach(thing, weights, rule)
+    hooks.attach(thing, rule, _allow(policy, thing))
     hooks.training_of(thing).say_what_is_frozen()
 
 
@@ -210,6 +223,15 @@ def begin_step(model: Any) -> None:
     0.5
     """
     training = _training_of_keras_3(model)
+    if training.pending:
+        raise ValueError(
+            f"Something that is to be pruned in the model {model.name!r} has no weights yet, and "
+            "there are no masks for what is not there. Build it before the first step: give it a "
+            "keras.Input, call it on a batch, or call build(input_shape). (In fit this is not "
+            "needed.)"
+        )
+    if not training.composition.has_same_layers(model):
+        changes.warn_of_changes(model)
     training.begun = True
     training.pruner.begin_step()
 
@@ -276,7 +298,7 @@ def strip_pruning(model: Any) -> Any:
     """
     if _kerase(model) == "tf_keras":
         if not kerases.is_model(model):
-            raise TypeError(
+            raise ArgumentError(
                 "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
                 "the attribute `layer` of tfmot's wrapper."
             )
@@ -284,6 +306,7 @@ def strip_pruning(model: Any) -> Any:
         tfmot_training.say_what_is_missing(model)
         return stripped
     for thing in model if isinstance(model, list | tuple) else [model]:
+        changes.warn_of_steps_without_masks(thing)
         hooks.detach(thing)
     return model
 
@@ -311,7 +334,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
     np.True_
     """
     if kerases.kerase_of(model) == "keras":
-        found = hooks.pruner_of(model).masks
+        found = changes.follow_changes(model).pruner.masks
         return {name: mask.numpy() != 0 for name, mask in found.items()}
     by_weight = {
         id(weight): mask for layer in wrappers(model) for weight, mask, _ in layer.pruning_vars
@@ -331,9 +354,11 @@ def masks(model: Any) -> dict[str, np.ndarray]:
 
 
 def _kerase(to_prune: Any) -> kerases.Kerase:
-    if not isinstance(to_prune, list | tuple):
-        return kerases.kerase_of(to_prune)
-    found: set[kerases.Kerase] = {kerases.kerase_of(layer) for layer in to_prune}
+    things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
+    try:
+        found: set[kerases.Kerase] = {kerases.kerase_of(thing) for thing in things}
+    except TypeError as error:
+        raise ArgumentError(str(error)) from None
     if len(found) > 1:
         raise ValueError(
             "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "
@@ -361,6 +386,25 @@ def _initial_step(step: Any) -> int | None:
             f"least 0; got {step!r}."
         )
     return step
+
+
+def _build(layer: Any, input_shape: Any) -> None:
+    sizes = input_shape if isinstance(input_shape, list | tuple) else [input_shape]
+    if any(size is not None and type(size) is not int for size in sizes):
+        raise ValueError(
+            "Expected input_shape to be the sizes of one input without the batch, such as (8,) or "
+            f"(32, 32, 3); got {input_shape!r}."
+        )
+    if isinstance(layer, list | tuple) or kerases.is_model(layer):
+        raise ValueError(
+            f"input_shape={input_shape!r} is for a single layer. Give a model a keras.Input, or "
+            "call its build((None, ...))."
+        )
+    if layer.built:
+        return
+    # A Sequential takes the shape from its first layer, as it does from a model.
+    layer.input_shape = (None, *sizes)
+    layer.build((None, *sizes))
 
 
 def _schedule(schedule: Any) -> Any:

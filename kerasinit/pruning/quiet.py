@@ -91,7 +91,9 @@ class QuietSteps:
         now, _ = self._pruner.counter.position
         if now not in self._unchanged:
             rules = set(self._pruner.rules.values())
-            following = min(outlook.next_update(rule, now) for rule in rules)
+            following = min(
+                (outlook.next_update(rule, now) for rule in rules), default=outlook.NEVER
+            )
             # For few steps it is not worth to compile a training function.
             worth = following - now > _WORTH_COMPILING
             self._unchanged = range(now, following if worth else now)

@@ -15,7 +15,7 @@ import keras
 import tf_keras
 
 from kerasinit import kerases
-from kerasinit.kernels import numbered
+from kerasinit.kernels import inner_layers, numbered
 
 # Layer class -> the names of its variables that are pruned.
 _PRUNED = {
@@ -89,6 +89,13 @@ _STACKED_CLASSES = frozenset(_classes(("StackedRNNCells",)))
 _BIDIRECTIONAL_CLASSES = frozenset(_classes(("Bidirectional",)))
 # Wrappers around one layer, whose own variables, if any, are not pruned.
 _WRAPPER_CLASSES = frozenset(_classes(("SpectralNormalization", "TimeDistributed")))
+_WRAPS = _RECURRENT_CLASSES | _STACKED_CLASSES | _BIDIRECTIONAL_CLASSES | _WRAPPER_CLASSES
+# None of these makes a weight that the layers inside do not make.
+_BUILDS_OF_KERAS = (
+    keras.layers.Layer.build,
+    keras.Sequential.build,
+    tf_keras.layers.Layer.build,
+)
 
 
 class NoRuleError(ValueError):
@@ -132,7 +139,8 @@ def prunable_weights(
     Raises:
         TypeError: If ``model`` is not a model or layer of either Keras.
         ValueError: If it is not built, or if a layer has variables but neither this
-            registry nor a ``get_prunable_weights`` method says which of them to prune.
+            registry nor a ``get_prunable_weights`` method says which of them to prune, and
+            ``allow`` does not leave it out.
 
     Example:
     >>> import keras
@@ -141,7 +149,7 @@ def prunable_weights(
     [('dense/kernel', (8, 4)), ('dense_1/kernel', (4, 2))]
     """
     kerases.kerase_of(model)
-    if not model.built:
+    if not has_all_weights(model):
         kind = "model" if kerases.is_model(model) else "layer"
         raise ValueError(
             f"The {kind} {model.name!r} has no weights yet, so there is nothing to prune. Build it "
@@ -213,14 +221,82 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
         return layer_weights(layer.layer)
     if hasattr(layer, "get_prunable_weights"):
         return _named(layer.get_prunable_weights())
+    if _is_of_keras(kind) and all(len(variable.shape) < 2 for variable in layer.weights):
+        # The scale of a residual branch and the like, in the models of keras.applications.
+        return []
     if layer.weights:
-        raise NoRuleError(
-            f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} has "
-            f"{len(layer.weights)} weights, and it is not known which of them may be pruned. Give "
-            "its class a method `get_prunable_weights(self)` that returns the list of variables to "
-            "prune, [] for none."
-        )
+        raise _no_rule(layer, f"has {len(layer.weights)} weights")
     return []
+
+
+def has_all_weights(thing: Any) -> bool:
+    """Return whether every weight of a model or layer that may be pruned is there.
+
+    A model whose parts are built has them before its first call, unless a ``build`` of its own
+    is yet to add some.
+    """
+    if thing.built:
+        return True
+    if not kerases.is_model(thing) or kerases.kerase_of(thing) == "tf_keras":
+        return False
+    return (
+        bool(thing.weights)
+        and type(thing).build in _BUILDS_OF_KERAS
+        and not any(_awaits_weights(layer) for _, layer in kerases.walk(thing))
+    )
+
+
+def require_rules(thing: Any) -> None:
+    """Raise unless there is a rule for each layer of a model or layer that is not built yet.
+
+    Raises:
+        NoRuleError: If a layer that will have weights has no rule, and its class does not choose.
+    """
+    for _, layer in kerases.walk(thing):
+        strange = _without_rule(layer)
+        if strange is not None:
+            raise _no_rule(strange, "is not built yet")
+
+
+def has_rule(kind: type) -> bool:
+    """Return whether it is known of a class by itself which of its weights are pruned."""
+    return kind in _RULES or kind in _WRAPS
+
+
+def _no_rule(layer: Any, state: str) -> NoRuleError:
+    kind = type(layer)
+    return NoRuleError(
+        f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} {state}, and it "
+        "is not known which of its weights may be pruned. Give its class a method "
+        "`get_prunable_weights(self)` that returns the list of variables to prune, [] for none; "
+        "or leave it out by a pruning_policy, whose `allow_pruning(layer)` returns False for it."
+    )
+
+
+def _without_rule(layer: Any) -> Any:
+    """Return the layer that has no rule, this one or one that it wraps; None if there is none."""
+    kind = type(layer)
+    if kind in _WRAPS or kerases.is_model(layer):
+        inner = (_without_rule(inside) for _, inside in inner_layers(layer))
+        return next((one for one in inner if one is not None), None)
+    known = kind in _RULES or hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
+    return layer if not known and _may_have_weights(layer) else None
+
+
+def _awaits_weights(layer: Any) -> bool:
+    """Return whether a layer is yet to get weights that may be pruned."""
+    if layer.built or _RULES.get(type(layer)) == ():
+        return False
+    return has_rule(type(layer)) or (not _is_of_keras(type(layer)) and _may_have_weights(layer))
+
+
+def _may_have_weights(layer: Any) -> bool:
+    own_build = type(layer).build not in _BUILDS_OF_KERAS
+    return own_build or bool(layer.weights) or any(True for _ in inner_layers(layer))
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
 
 
 def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[tuple[str, Any]]:

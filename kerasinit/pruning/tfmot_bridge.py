@@ -10,6 +10,7 @@ import importlib
 import os
 import threading
 import warnings
+import weakref
 from typing import Any
 
 import tensorflow as tf
@@ -18,6 +19,7 @@ from kerasinit.pruning.prunable_layer import PrunableLayer
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _importing = threading.Lock()
+_POLICIES: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def tfmot() -> Any:
@@ -69,6 +71,16 @@ def prune_scope() -> Any:
     'PruneLowMagnitude'
     """
     return tfmot().prune_scope()
+
+
+def remember_policy(model: Any, policy: Any) -> None:
+    """Remember the policy by which tfmot wrapped a tf_keras model; tfmot itself does not."""
+    _POLICIES[model] = policy
+
+
+def policy_of(model: Any) -> Any:
+    """Return the policy by which a tf_keras model was wrapped, None if there was none."""
+    return _POLICIES.get(model)
 
 
 def wrappers(model: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasinit.pruning import hindsight, outlook
+from kerasinit.pruning.composition import Composition
 from kerasinit.pruning.engine import Pruner
 from kerasinit.pruning.hindsight import Sparsity
 from kerasinit.pruning.layer_policies import warn_of_frozen
@@ -39,14 +40,19 @@ class Training:
             :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
         fitting: Whether Keras' own ``fit`` is running, which counts by itself.
         waits: Whether a callback knows the model and has not begun yet.
+        pending: Whether something that is to be pruned has no weights yet.
+        composition: What the model is made of, by whoever pruned it.
     """
+
+    composition: Composition
 
     def __init__(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
         self.pruner, self._layers = pruner, layers
         self.quiet = QuietSteps(pruner)
-        self.begun = self.fitting = self.waits = False
+        self.begun = self.fitting = self.waits = self.pending = False
         self._in_fit = self._restored = self._first_epoch = False
         self._before_ahead: tuple[int, int] | None = None
+        self._begin_again: Callable[[], None] | None = None
         # The first step of a training that nobody could look to the end of, or the last of one
         # that somebody did.
         self._unforeseen: int | None = None
@@ -94,6 +100,9 @@ class Training:
             epochs: The epoch at which the training will end.
             every: Training steps that make one update of the weights.
         """
+        if self.pending:
+            self._begin_again = lambda: self.begin_epoch(epoch, batches, epochs, every)
+            return
         # Between epochs other callbacks may write weights.
         self.quiet.masked = False
         self.quiet.forget()
@@ -115,6 +124,18 @@ class Training:
             # The data did not say how long an epoch is, but the first has shown it.
             self._look_ahead(epoch, self._calls(every) - self._calls_before, epochs, every)
         self._position_of_epoch[epoch] = counter.position
+
+    def go_on_with(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
+        """Take the masks of weights that were made in the first step, or since."""
+        self._layers = layers
+        if self.pruner.counter.position != (0, 0):
+            pruner.counter.go_to(*self.pruner.counter.position)
+        allowed = self.quiet.allowed
+        self.pruner, self.quiet, self.pending = pruner, QuietSteps(pruner), False
+        self.quiet.begin(allowed and not pruner.replicated)
+        begin_again, self._begin_again = self._begin_again, None
+        if begin_again is not None:
+            begin_again()
 
     def end_epoch(self) -> None:
         """Mask what the last update has moved, unless its step was a quiet one."""
@@ -219,13 +240,7 @@ class Training:
             steps: Training steps that a call may take.
             every: Training steps that make one update of the weights.
         """
-        if not self.begun:
-            raise ValueError(
-                "This model is pruned, and its masks are only kept up to date by the callback "
-                "UpdatePruningStep, which is missing in this training. Use "
-                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
-                "strip_pruning(model) first if it is to be trained without pruning."
-            )
+        self.require_callback()
         if self._before_ahead is not None:
             # Updating the masks again from weights just masked gives the same masks.
             self._go_to(*self._before_ahead)
@@ -236,6 +251,16 @@ class Training:
         self.quiet.masked = False
         self.pruner.counter.write()
         return train_function(iterator)
+
+    def require_callback(self) -> None:
+        """Raise ValueError unless a callback has begun this training."""
+        if not self.begun:
+            raise ValueError(
+                "This model is pruned, and its masks are only kept up to date by the callback "
+                "UpdatePruningStep, which is missing in this training. Use "
+                "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
+                "strip_pruning(model) first if it is to be trained without pruning."
+            )
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
         """Take the step from the epochs behind, if they can have been of this pruning."""

@@ -113,7 +113,7 @@ def test_a_part_that_is_pruned_by_itself_is_told_of_before_it_is_trained():
     model = keras.Sequential([keras.Input((8,)), layer, keras.layers.Dense(2)])
     found = reasons(model)
     assert found["dense/kernel"] == (True, "kernel")
-    assert not found["dense_1/kernel"][0]
+    assert found["dense_1/kernel"] == (False, "not pruned yet")
 
 
 def test_a_weight_that_one_layer_may_share_with_one_left_out_is_not_left_out():
@@ -159,7 +159,28 @@ def test_sparsity_and_schedule_are_those_of_the_moment():
     assert kernels[0].size == 32
     pruning.strip_pruning(model)
     kernels = [row for row in pruning.weight_summaries(model) if row.name.endswith("kernel")]
-    assert [(row.pruned, row.sparsity) for row in kernels] == [(False, 0.75), (False, 0.75)]
+    assert [(row.pruned, row.sparsity, row.reason) for row in kernels] == [
+        (False, 0.75, "no mask")
+    ] * 2
+
+
+@BOTH
+def test_zeros_where_nothing_is_removed_do_not_read_like_pruning(library):
+    model = network(library)
+    rows = {row.name: row for row in pruning.weight_summaries(model)}
+    assert not model.layers[-1].bias.numpy().any()
+    assert rows["dense/bias"].sparsity == rows["batch_normalization/beta"].sparsity == 0
+    printed = io.StringIO()
+    pruning.summary(model, console=Console(file=printed, width=100))
+    assert "1.0000" not in printed.getvalue()
+
+
+@BOTH
+def test_no_policy_is_named_where_none_was_given(library):
+    layers = library.layers
+    first = pruning.prune_low_magnitude(layers.Dense(4), half())
+    model = library.Sequential([library.Input((8,)), first, layers.Dense(2)])
+    assert reasons(model)["dense_1/kernel"] == (False, "not pruned yet")
 
 
 class Scaling(keras.layers.Layer):

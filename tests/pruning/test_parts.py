@@ -110,15 +110,6 @@ def test_a_layer_within_a_wrapper_and_a_wrapper_itself_are_pruned():
     }
 
 
-def test_a_model_without_weights_yet_is_refused_with_the_remedy():
-    model = keras.Sequential([pruning.prune_low_magnitude(dense(2), at(0.5))])
-    with pytest.raises(ValueError, match=r"has no weights yet.*Build it before fit"):
-        fit(model)
-    model.build((None, 6))
-    fit(model)
-    assert sparsity(model.layers[0]) == 0.5
-
-
 @pytest.mark.parametrize("run_eagerly", [True, False])
 def test_a_part_that_is_trained_without_the_callback_is_an_error(run_eagerly):
     layer = pruning.prune_low_magnitude(dense(), at(0.5))

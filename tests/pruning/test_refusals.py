@@ -23,6 +23,9 @@ class Silent:
     ("make", "error", "message"),
     [
         (lambda: ("model", {}), TypeError, "Expected a model or layer"),
+        # As tfmot has it.
+        (lambda: ("model", {}), ValueError, "Expected a model or layer"),
+        (lambda: ([keras.layers.Dense(2), "model"], {}), ValueError, "Expected a model or layer"),
         (lambda: (small(), {"schedule": None}), TypeError, r"'schedule'.*'pruning_schedule'\?"),
         (lambda: (small(), {"pruning_schedule": 0.5}), TypeError, r"ConstantSparsity.*got 0\.5"),
         (
@@ -87,8 +90,11 @@ def test_another_backend_is_refused(monkeypatch):
 
 
 def test_stripping_a_tf_keras_layer_is_refused():
-    with pytest.raises(TypeError, match="tfmot strips whole tf_keras models; got a layer"):
-        pruning.strip_pruning(tf_keras.layers.Dense(3))
+    for error in (TypeError, ValueError):  # tfmot raises the latter
+        with pytest.raises(error, match="tfmot strips whole tf_keras models; got a layer"):
+            pruning.strip_pruning(tf_keras.layers.Dense(3))
+        with pytest.raises(error, match="Expected a model or layer"):
+            pruning.strip_pruning("model")
 
 
 @pytest.mark.parametrize("step", [-1, 2.0, True])

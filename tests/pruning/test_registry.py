@@ -1,11 +1,15 @@
 """Which weights are pruned, under which names, in both Kerases."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tf_keras
 
 from kerasinit.pruning import prunable_weights
+from kerasinit.pruning.registry import has_rule
+from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 
@@ -109,6 +113,71 @@ def test_so_do_layers_of_one_kerase_and_those_of_few_weights(library, case):
     model = library.Model(inputs, call(getattr(library.layers, case), inputs))
     assert model.weights
     assert [name.split("/", 1)[1] for name in names(model)] == expected
+
+
+# Layers that have a `build` of their own and no kernels: it checks shapes, or builds what is
+# inside. The last run what was made elsewhere, and are refused if that has weights.
+WITHOUT_KERNELS = {
+    *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"),
+    *("AugMix", "RandAugment", "RandomBrightness", "RandomColorJitter", "RandomContrast"),
+    *("RandomCrop", "RandomFlip", "RandomHeight", "RandomRotation", "RandomTranslation"),
+    *("RandomWidth", "RandomZoom", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization"),
+    *(f"Global{kind}{d}D" for kind in ("AveragePooling", "MaxPooling") for d in (1, 2, 3)),
+    *("Wrapper", "DenseFeatures", "FlaxLayer", "JaxLayer"),
+}
+
+
+@BOTH
+def test_every_layer_of_keras_has_a_rule_or_no_kernel(library):
+    layer = library.layers.Layer
+    classes = {k for k in vars(library.layers).values() if isinstance(k, type)} - {layer}
+    strange = {
+        kind.__name__
+        for kind in classes
+        if issubclass(kind, layer) and kind.build is not layer.build and not has_rule(kind)
+    }
+    assert strange <= WITHOUT_KERNELS
+
+
+def applications(library):
+    return [
+        pytest.param(model, id=f"{library.__name__}-{name}", marks=nightly)
+        for name, model in vars(library.applications).items()
+        if callable(model) and name[0].isupper()
+    ]
+
+
+@pytest.mark.parametrize("make", [*applications(keras), *applications(tf_keras)])
+def test_every_network_of_keras_applications_has_its_rules(make):
+    found = [weight.name for weight in prunable_weights(make(weights=None))]
+    assert found
+    assert not any("layer_scale" in name for name in found)
+
+
+@BOTH
+def test_the_scale_of_a_branch_is_not_pruned(library):
+    # The layer of ConvNeXt, which no module of Keras makes public.
+    home = sys.modules[library.applications.convnext.ConvNeXtTiny.__module__]
+    scale = home.LayerScale(1e-6, 8)
+    inputs = library.Input((4, 4, 8))
+    model = library.Model(inputs, library.layers.Conv2D(8, 1)(scale(inputs)))
+    assert len(scale.weights) == 1
+    assert names(model) == ["conv2d/kernel"]
+
+
+def test_a_class_without_a_rule_names_both_ways_out():
+    class Scale(keras.layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+
+        def call(self, inputs):
+            return inputs * self.scale
+
+    model = keras.Sequential([keras.Input((4,)), Scale()])
+    with pytest.raises(ValueError, match=r"Scale has 1 weights.*get_prunable_weights.*pruning_pol"):
+        prunable_weights(model)
+    assert prunable_weights(model, lambda layer: not isinstance(layer, Scale)) == []
 
 
 @BOTH

@@ -14,7 +14,12 @@ import tensorflow as tf
 from kerasinit import kerases
 from kerasinit.pruning.engine import Pruner
 from kerasinit.pruning.inside import layers_inside, placed
-from kerasinit.pruning.registry import NoRuleError, has_all_weights, layer_weights
+from kerasinit.pruning.registry import (
+    NoRuleError,
+    PrunableWeight,
+    has_all_weights,
+    layer_weights,
+)
 
 
 class Composition:
@@ -72,12 +77,8 @@ class Composition:
                 self._new.add(id(variable))
                 self._messages[f"{name} {id(variable)} new"] = _of_a_new(name, variable)
             self._known |= {id(variable): variable for variable in model.weights}
-        for name in _names_with_adapters(model, now):
-            self._messages[f"{name} adapter"] = (
-                f"{name!r} has an adapter (enable_lora), and its mask holds for the kernel below "
-                "it: kernel and adapter together are dense, and so are saved files, in which Keras "
-                "adds them up."
-            )
+        for name, message in adapters(model, now).items():
+            self.note(f"{name} adapter", message)
         return [*gone.values()]
 
     def note(self, topic: str, message: str) -> None:
@@ -125,14 +126,23 @@ def _of_a_new(name: str, variable: Any) -> str:
     )
 
 
-def _names_with_adapters(model: Any, weights: list[Any]) -> list[str]:
+def adapters(model: Any, weights: list[PrunableWeight]) -> dict[str, str]:
+    """Return, by name, what is to be said of masked weights that have an adapter above them."""
     adapted = {
         id(variable)
         for layer in layers_inside(model)
         if getattr(layer, "lora_enabled", False) is True
         for variable in layer.weights
     }
-    return [weight.name for weight in weights if id(weight.variable) in adapted]
+    return {
+        weight.name: (
+            f"{weight.name!r} has an adapter (enable_lora), and its mask holds for the kernel "
+            "below it: kernel and adapter together are dense, and so are saved files, in which "
+            "Keras adds them up."
+        )
+        for weight in weights
+        if id(weight.variable) in adapted
+    }
 
 
 def _sums(pruner: Pruner) -> dict[int, float]:

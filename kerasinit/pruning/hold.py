@@ -1,5 +1,6 @@
 """Fixed masks that hold while a model trains, in both Kerases."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import tf_keras
 from kerasinit import kerases
 from kerasinit.masks import Masks
 from kerasinit.pruning import masked_update
+from kerasinit.pruning.composition import adapters
 from kerasinit.pruning.registry import prunable_weights
 
 
@@ -59,13 +61,17 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check that the masks fit, and apply them."""
-        weights = {weight.name: weight.variable for weight in prunable_weights(self.model)}
+        prunable = prunable_weights(self.model)
+        weights = {weight.name: weight.variable for weight in prunable}
         shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
         # A model may have more kernels than there are masks for; those train freely.
         self._masks.require_fit(
             {name: shape for name, shape in shapes.items() if name in self._masks},
             f"the model {self.model.name!r}",
         )
+        dense = adapters(self.model, [weight for weight in prunable if weight.name in self._masks])
+        if dense:
+            warnings.warn(f"HoldMasks: {' '.join(dense.values())}", UserWarning, stacklevel=2)
         self._held = [
             (weights[name], tf.constant(mask, kerases.tensor(weights[name]).dtype))
             for name, mask in self._masks.items()

@@ -153,8 +153,8 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     weight          shape   pruned   why            sparsity
     ────────────────────────────────────────────────────────
     dense/kernel    8x4     yes      kernel           0.0000
-    dense/bias      4       no       bias
-    p_re_lu/alpha   4       no       not a kernel
+    dense/bias      4       no       bias                  -
+    p_re_lu/alpha   4       no       not a kernel          -
     32 of 40 numbers under masks, 0 of them removed (0.00%).
     Schedule: ConstantSparsity(target_sparsity=0.5, begin_step=0, end_step=-1, frequency=100)
     """
@@ -170,7 +170,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     for row in rows:
         shape = "x".join(map(str, row.shape)) or "scalar"
         # Nothing is removed from a bias, though all of it may be zero.
-        sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else ""
+        sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
         table.add_row(suggest.both_names(row), shape, pruned, row.reason, sparsity)
     console = console or Console()

@@ -68,8 +68,9 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
     convolutions. It may use them where a whole part of the network can stay in its layout:
     from a 3x3 convolution of an image with stride 2 to a global average pooling, and only
     layers of certain kinds between them. The rule is that of tfmot's policy of this name,
-    which is asked itself about tf_keras models. It takes no network of `keras.applications`
-    as it comes: their first convolution has ``padding="same"``.
+    which is asked itself about tf_keras models. MobileNet, MobileNetV2 and MobileNetV3 are
+    refused as `keras.applications` has them: their first convolution has
+    ``padding="same"``.
 
     That a model is taken does not make it faster. The paper below measured its speed on ARM;
     XNNPACK chooses by the hardware, and on the x86 processor that was tried the files took as

@@ -199,9 +199,9 @@ def begin_step(model: Any) -> None:
 
     Raises:
         TypeError: If ``model`` is not a Keras 3 model.
-        ValueError: If nothing in it is pruned, or if the schedule asks for a sparsity
-            outside [0, 1). Within a graph the latter is TensorFlow's InvalidArgumentError;
-            XLA can raise none.
+        ValueError: If nothing in it is pruned, if something that is to be pruned has no
+            weights yet, or if the schedule asks for a sparsity outside [0, 1). Within a
+            graph the last is TensorFlow's InvalidArgumentError; XLA can raise none.
 
     Example:
     >>> import keras

@@ -132,7 +132,11 @@ def test_an_adapter_above_a_pruned_kernel_is_named():
     base = model.layers[0].weights[0]
     assert (base.numpy() == 0).mean() == 0.5
     np.testing.assert_array_equal(pruning.masks(model)["dense/kernel"], base.numpy() != 0)
-    assert not any("lora" in name for name in pruning.masks(model))
+    masks = pruning.masks(pruning.prune_low_magnitude(model, half()))
+    assert not any("lora" in name for name in masks)
+    pruning.strip_pruning(model)
+    with pytest.warns(UserWarning, match="HoldMasks: 'dense/kernel' has an adapter"):
+        fit(model, callbacks=[pruning.HoldMasks(masks)])
 
 
 def test_a_normalization_that_is_adapted_changes_nothing():

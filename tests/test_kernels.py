@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from kerasinit.diagnosis import diagnose
 from kerasinit.fans import compute_fans
 from kerasinit.kernels import KERNELS, ROLES, Kernel, parts
+from kerasinit.pruning import weight_summaries
 from kerasinit.recommend import recommend
 from kerasinit.reinitialize import reinitialize
 
@@ -422,6 +424,8 @@ def test_rules_and_reports_know_the_names_that_were_given(module):
     assert found["head/kernel"] is found["dense/kernel"]
     assert "head/kernel (dense/kernel)" in str(found)
     assert compute_fans(model)["encoder/kernel"] == (4, 4)
+    assert weight_summaries(model)[0].called == "tower/encoder/kernel"
+    assert "(encoder)" in str(diagnose(model, np.eye(4, dtype="float32")))
     with pytest.raises(ValueError, match="Did you mean 'head/kernel'"):
         reinitialize(model, {"head/kernl": "Ones"}, seed=1)
 

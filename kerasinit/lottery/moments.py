@@ -22,6 +22,9 @@ BY_ENTRY = frozenset(
 """Optimizers that leave a weight of zero at zero, where its gradients and moments are zero."""
 
 
+_FACTORED = keras.optimizers.Adafactor, tf_keras.optimizers.Adafactor
+
+
 def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the trainable variable that each moment belongs to.
 
@@ -32,6 +35,10 @@ def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]
         model: A built and compiled model of either Keras.
         moments: The optimizer's variables, by any names.
     """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if isinstance(optimizer, _FACTORED):
+        # Its second moments are products of means over rows and columns, of no single weight.
+        moments = {name: m for name, m in moments.items() if "average" in _flat(m)}
     found = {name: _weight_of(model, moment) for name, moment in moments.items()}
     return {name: weight for name, weight in found.items() if weight is not None}
 

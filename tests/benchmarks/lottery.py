@@ -45,7 +45,7 @@ OURS = "kerasinit"
 FITS = {"Keras 3 fit": None, "Keras 3 fit, XLA": True}
 NO_XLA = "kerasinit --no-xla"
 FASTER_THAN = {
-    NO_XLA: 1.5,
+    NO_XLA: 1.3,
     "Keras 3 fit": 3.5,
     "Keras 3 fit, XLA": 2.0,
     "PyTorch eager, masked": 3.0,

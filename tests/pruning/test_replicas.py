@@ -52,6 +52,8 @@ def check_replicas(strategy, model, here):
 FIT = """
 class Look(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
+        if batch != 3:
+            return
         before = self.model.layers[0].kernel.numpy()
         assert (self.model.get_weights()[0] == 0).mean() >= (before == 0).mean()
         self.model.evaluate(X[:8], Y[:8], verbose=0)

@@ -8,7 +8,7 @@ only here; `kerasinit.fans` counts, rules and diagnosis build on it.
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.quantization import OF_THE_LAYER, quantization_of, unpacked
+from kerasinit.readings import READERS, Reading, by_shape_alone, classes, recurrent
 from kerasinit.variable_uses import use_of
 
 # What a variable does: kernels multiply signals; a scale, an offset and statistics belong
@@ -33,32 +34,6 @@ ROLES = (
     "statistic",
 )
 KERNELS = ("embeddings", "kernel", "recurrent_kernel")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a layer reads one of its kernels.
-
-    Attributes:
-        fan_in: How many inputs feed an output, on average over the outputs.
-        fan_out: How many outputs an input feeds, on average over the inputs.
-        input_axes: Axes that are summed over, windows among them.
-        output_axes: Axes that the result keeps.
-        batch_axes: Axes that number kernels which do not meet.
-        gates: How many kernels lie side by side on the last axis.
-        groups: Into how many parts the channels of a convolution are divided.
-        by_shape: Whether the layer is unknown and only the shape was read, as Keras
-            reads it.
-    """
-
-    fan_in: float
-    fan_out: float
-    input_axes: tuple[int, ...]
-    output_axes: tuple[int, ...]
-    batch_axes: tuple[int, ...] = ()
-    gates: int = 1
-    groups: int = 1
-    by_shape: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,14 +257,14 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
         if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
         shape = unpacked(layer, name, shape)
-    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in _recurrent(
+    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in recurrent(
         4
     ):
         # Neither Keras makes the class of their cells public.
-        role, reader = _recurrent(4)[name]
+        role, reader = recurrent(4)[name]
         return role, reader(layer, shape)
-    for classes, readers in _READERS:
-        if isinstance(layer, classes) and name in readers:
+    for kinds, readers in READERS:
+        if isinstance(layer, kinds) and name in readers:
             role, reader = readers[name]
             return role, reader(layer, shape)
     role = _ROLE_BY_NAME.get(name)
@@ -305,16 +280,16 @@ def _of_a_custom_layer(
 ) -> tuple[str, Reading | None]:
     """Return the role of a variable of an unknown layer, and how that reads it."""
     if "kernel" in name:
-        return "kernel", _by_shape(shape)
+        return "kernel", by_shape_alone(shape)
     use = use_of(layer, variable)
     if use == "kernel":
-        return "kernel", _by_shape(shape)
+        return "kernel", by_shape_alone(shape)
     # Positions are added, and have no look-up to be known by; one row is a token.
     is_table = "embedding" in name or (
         "embedding" in type(layer).__name__.lower() and math.prod(shape[:-1]) > 1
     )
     if use == "embeddings" or is_table:
-        return "embeddings", dataclasses.replace(_by_shape(shape), fan_in=1, fan_out=shape[-1])
+        return "embeddings", dataclasses.replace(by_shape_alone(shape), fan_in=1, fan_out=shape[-1])
     return "other", None
 
 
@@ -329,149 +304,10 @@ _ROLE_BY_NAME = {
 }
 
 
-def _by_shape(shape: tuple[int, ...]) -> Reading:
-    window = math.prod(shape[:-2])
-    last = len(shape) - 1
-    return Reading(
-        window * shape[-2], window * shape[-1], tuple(range(last)), (last,), by_shape=True
-    )
-
-
-def _matrix(layer: Any, shape: tuple[int, ...]) -> Reading:
-    return Reading(shape[0], shape[1], (0,), (1,))
-
-
-def _gated(gates: int) -> Callable[..., Reading]:
-    def read(layer: Any, shape: tuple[int, ...]) -> Reading:
-        last = len(shape) - 1
-        window = math.prod(shape[:-2])
-        return Reading(
-            window * shape[-2],
-            window * shape[-1] // gates,
-            tuple(range(last)),
-            (last,),
-            gates=gates,
-        )
-
-    return read
-
-
-def _embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
-    # A look-up takes one row: one input feeds each output.
-    return Reading(1, shape[1], (0,), (1,))
-
-
-def _convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
-    # The kernel's input axis counts the channels of one group. With strides, an input is
-    # under fewer positions of the window, which the gradient feels.
-    window, last = math.prod(shape[:-2]), len(shape) - 1
-    groups = getattr(layer, "groups", 1)
-    fan_out = _ratio(window * shape[-1], groups * _area(layer))
-    return Reading(window * shape[-2], fan_out, tuple(range(last)), (last,), groups=groups)
-
-
-def _transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
-    # Inputs lie `strides` apart, so an output is under that many fewer of them.
-    window, last = math.prod(shape[:-2]), len(shape) - 1
-    inputs = (*range(last - 1), last)
-    return Reading(
-        _ratio(window * shape[-1], _area(layer)), window * shape[-2], inputs, (last - 1,)
-    )
-
-
-def _depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
-    # Each channel has kernels of its own, which see that channel alone.
-    window, last = math.prod(shape[:-2]), len(shape) - 1
-    fan_out = _ratio(window * shape[-1], _area(layer))
-    return Reading(window, fan_out, tuple(range(last - 1)), (last,), (last - 1,))
-
-
-def _pointwise(layer: Any, shape: tuple[int, ...]) -> Reading:
-    last = len(shape) - 1
-    return Reading(shape[-2], shape[-1], tuple(range(last)), (last,))
-
-
-def _local(layer: Any, shape: tuple[int, ...]) -> Reading:
-    # (positions, window * inputs, outputs), the default layout of tf_keras.
-    if len(shape) != 3 or layer.implementation != 1:
-        return _by_shape(shape)
-    return Reading(shape[1], shape[2], (1,), (2,), (0,))
-
-
-def _einsum(layer: Any, shape: tuple[int, ...]) -> Reading:
-    inputs, _, rest = layer.equation.replace(" ", "").partition(",")
-    weights, _, outputs = rest.partition("->")
-    axes = range(len(shape))
-    batch = tuple(axis for axis in axes if weights[axis] in inputs and weights[axis] in outputs)
-    kept = tuple(axis for axis in axes if weights[axis] in outputs and axis not in batch)
-    summed = tuple(axis for axis in axes if axis not in batch and axis not in kept)
-    return Reading(
-        math.prod(shape[axis] for axis in summed),
-        math.prod(shape[axis] for axis in kept),
-        summed,
-        kept,
-        batch,
-    )
-
-
-def _area(layer: Any) -> int:
-    strides = getattr(layer, "strides", 1)
-    return math.prod(strides) if isinstance(strides, list | tuple) else int(strides)
-
-
-def _ratio(over: int, under: int) -> float:
-    return over // under if over % under == 0 else over / under
-
-
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
 _LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
-_BIDIRECTIONAL = _classes("Bidirectional")
-_STACKED = _classes("StackedRNNCells")
-_RNN = _classes("RNN")
-_TIME_DISTRIBUTED = _classes("TimeDistributed")
-_ATTENTION = _classes("MultiHeadAttention", "GroupQueryAttention")
-_CONVOLUTIONAL_LSTM = _classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-
-
-def _recurrent(gates: int) -> dict[str, tuple[str, Callable[..., Reading]]]:
-    return {
-        "kernel": ("kernel", _gated(gates)),
-        "recurrent_kernel": ("recurrent_kernel", _gated(gates)),
-    }
-
-
-_SEPARABLE = {
-    "depthwise_kernel": ("kernel", _depthwise),
-    "pointwise_kernel": ("kernel", _pointwise),
-}
-# Of two classes that fit, the first counts: in tf_keras transposed, depthwise and separable
-# convolutions are subclasses of the plain ones, and one variable name may differ.
-_READERS = (
-    (_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
-    (_classes("Dense"), {"kernel": ("kernel", _matrix)}),
-    (_classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
-    (_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
-    (
-        _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
-        {"kernel": ("kernel", _transposed)},
-    ),
-    (
-        _classes("DepthwiseConv1D", "DepthwiseConv2D"),
-        # tf_keras says depthwise_kernel, Keras 3 kernel.
-        {"kernel": ("kernel", _depthwise), "depthwise_kernel": ("kernel", _depthwise)},
-    ),
-    (_classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
-    (_classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
-    (_classes("LocallyConnected1D", "LocallyConnected2D"), {"kernel": ("kernel", _local)}),
-    (_classes("SimpleRNNCell"), _recurrent(1)),
-    (_classes("GRUCell"), _recurrent(3)),
-    (_classes("LSTMCell"), _recurrent(4)),
-)
+_BIDIRECTIONAL = classes("Bidirectional")
+_STACKED = classes("StackedRNNCells")
+_RNN = classes("RNN")
+_TIME_DISTRIBUTED = classes("TimeDistributed")
+_ATTENTION = classes("MultiHeadAttention", "GroupQueryAttention")
+_CONVOLUTIONAL_LSTM = classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

@@ -68,7 +68,10 @@ def _layers(library, word):
 
 CONVOLUTIONS = [
     pytest.param(
-        kind, shape, id=f"{name}.{kind.__name__}", marks=() if name == "keras" else nightly
+        kind,
+        shape,
+        id=f"{name}.{kind.__name__}",
+        marks=() if name == "keras" and "2D" in kind.__name__ else nightly,
     )
     for name, library in KERASES.items()
     for kind, shape in _layers(library, "Conv")
@@ -191,7 +194,11 @@ def test_a_run_records_and_prints_what_the_rule_says(tmp_path, monkeypatch, caps
     assert f"{words} the training loop, by the network and the device." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("build", [builder(), _convolutional(keras)], ids=["dense", "conv"])
+@pytest.mark.parametrize(
+    "build",
+    [builder(), pytest.param(_convolutional(keras), marks=nightly)],
+    ids=["dense", "conv"],
+)
 def test_a_run_that_names_it_is_another_run_unless_it_names_the_same(tmp_path, monkeypatch, build):
     monkeypatch.chdir(tmp_path)
     xla = _trainer(build).by_xla
@@ -203,7 +210,11 @@ def test_a_run_that_names_it_is_another_run_unless_it_names_the_same(tmp_path, m
     assert len(_begun(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["named folder", "default folder"])
+@pytest.mark.parametrize(
+    "named",
+    [pytest.param(True, marks=nightly), False],
+    ids=["named folder", "default folder"],
+)
 def test_a_run_goes_on_as_it_was_begun_on_another_device(tmp_path, monkeypatch, request, named):
     monkeypatch.chdir(tmp_path)
     build, out = _convolutional(keras), tmp_path / "run" if named else None

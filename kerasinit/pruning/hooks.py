@@ -240,7 +240,7 @@ def _attach(
 ) -> None:
     earlier = _TRAININGS.get(model)
     others = [pruner for other, pruner in _pruners() if other is not model]
-    layers = {weight.name: weight.layer.name for weight, _ in weights}
+    layers = {id(weight.variable): weakref.ref(weight.layer) for weight, _ in weights}
     # A model may be adopted by a first `begin_step`, or built, within a graph.
     with tf.init_scope():
         with model.distribute_strategy.scope():

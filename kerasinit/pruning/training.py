@@ -6,6 +6,7 @@ epochs behind times their length.
 """
 
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ class Training:
 
     Args:
         pruner: The model's.
-        layers: Name of each pruned weight to the name of its layer.
+        layers: The layer of each pruned variable, by the variable's ``id``.
 
     Attributes:
         pruner: The same.
@@ -46,7 +47,7 @@ class Training:
 
     composition: Composition
 
-    def __init__(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
+    def __init__(self, pruner: Pruner, layers: Mapping[int, weakref.ref[Any]]) -> None:
         self.pruner, self._layers = pruner, layers
         self.quiet = QuietSteps(pruner)
         self.begun = self.fitting = self.waits = self.pending = False
@@ -75,10 +76,16 @@ class Training:
 
     def say_what_is_frozen(self) -> None:
         """Warn of layers that are pruned though they are not trained, unless that was said."""
-        frozen = [
-            self._layers[name]
-            for name, variable in zip(self.pruner.weights, self.pruner.variables, strict=True)
+        layers = [
+            self._layers[id(variable)]()
+            for variable in self.pruner.variables
             if not variable.trainable
+        ]
+        # An adapter freezes the kernel below it, which is another matter (see `Composition`).
+        frozen = [
+            layer.name
+            for layer in layers
+            if layer is not None and not getattr(layer, "lora_enabled", False)
         ]
         warn_of_frozen(name for name in frozen if f"frozen {name}" not in self._said)
         self._said.update(f"frozen {name}" for name in frozen)
@@ -125,7 +132,7 @@ class Training:
             self._look_ahead(epoch, self._calls(every) - self._calls_before, epochs, every)
         self._position_of_epoch[epoch] = counter.position
 
-    def go_on_with(self, pruner: Pruner, layers: Mapping[str, str]) -> None:
+    def go_on_with(self, pruner: Pruner, layers: Mapping[int, weakref.ref[Any]]) -> None:
         """Take the masks of weights that were made in the first step, or since."""
         self._layers = layers
         if self.pruner.counter.position != (0, 0):

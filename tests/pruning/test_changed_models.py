@@ -199,3 +199,14 @@ def test_weights_that_are_put_into_a_pruned_model_are_no_steps():
     )
     model.set_weights([weights + 1 for weights in model.get_weights()])
     pruning.strip_pruning(model)
+
+
+@pytest.mark.filterwarnings("ignore:Pruning. 'dense_1/kernel' has come into:UserWarning")
+def test_a_layer_that_is_frozen_after_its_weight_has_another_name_is_named():
+    model = pruned()
+    last = model.pop()
+    model.add(keras.layers.Dense(8))
+    model.add(last)
+    last.trainable = False
+    with pytest.warns(UserWarning, match=f"'?{last.name}'? is frozen"):
+        fit(model)

@@ -19,12 +19,12 @@ def find_non_finite(found: Found) -> bool:
     for place, row in enumerate(found.rows):
         if row.finite_weights and row.signal.finite:
             continue
-        what = "its output" if row.finite_weights else "its weights"
+        what = "its output has" if row.finite_weights else "its weights have"
         # Inner layers come before the blocks around them: the first is the cause.
         found.tell(
             "non-finite",
             row.layer,
-            f"{what} has numbers that are not finite",
+            f"{what} numbers that are not finite",
             1.0,
             advice("non-finite", None),
         )

@@ -158,6 +158,8 @@ def _called(library, name, x):
     two = ("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract")
     if name in (*two, "AdditiveAttention", "Attention"):
         return layer([x, library.layers.Dense(x.shape[-1])(x)])
+    if name == "Masking":
+        return library.layers.SimpleRNN(4)(layer(x))  # which heeds the mask, as others would not
     return layer(x)
 
 

@@ -18,6 +18,7 @@ import kerasinit
 from kerasinit import lottery, pruning
 from kerasinit.lottery.ticket import write_tensors
 from kerasinit.masks import Masks
+from tests.products import each_value_once
 
 from .table import FILES, KERASES
 
@@ -199,9 +200,11 @@ def test_a_configuration_is_read_without_the_file_and_a_call_says_what_to_do(tic
         cls(path, weight)
 
 
-@pytest.mark.parametrize("kerase", KERASES)
-@pytest.mark.parametrize("form", ["m.keras", "m.h5", "folder"])
-@pytest.mark.parametrize("name", ["FromModel", "WinningTicket"])
+@each_value_once(
+    form=["m.h5", "folder", "m.keras"],
+    kerase=["keras", "tf_keras"],
+    name=["FromModel", "WinningTicket"],
+)
 def test_a_saved_model_is_loaded_with_its_weights_when_the_source_is_gone(
     ticket, tmp_path, kerase, form, name
 ):

@@ -25,28 +25,28 @@ class Mutant:
 FANS = (
     Mutant(
         "fan_in and fan_out of a dense kernel change places",
-        "kerasinit/kernels.py",
+        "kerasinit/readings.py",
         "return Reading(shape[0], shape[1], (0,), (1,))",
         "return Reading(shape[1], shape[0], (0,), (1,))",
         ("tests/test_kernels.py",),
     ),
     Mutant(
         "strides do not count in a convolution's fan_out",
-        "kerasinit/kernels.py",
+        "kerasinit/readings.py",
         "_ratio(window * shape[-1], groups * _area(layer))",
         "_ratio(window * shape[-1], groups)",
         ("tests/test_kernels.py",),
     ),
     Mutant(
         "a GRU has the four gates of an LSTM",
-        "kerasinit/kernels.py",
-        '(_classes("GRUCell"), _recurrent(3))',
-        '(_classes("GRUCell"), _recurrent(4))',
+        "kerasinit/readings.py",
+        '(classes("GRUCell"), recurrent(3))',
+        '(classes("GRUCell"), recurrent(4))',
         ("tests/test_kernels.py",),
     ),
     Mutant(
         "an axis of independent kernels counts in fan_out",
-        "kerasinit/kernels.py",
+        "kerasinit/readings.py",
         "if weights[axis] in outputs and axis not in batch)",
         "if weights[axis] in outputs)",
         ("tests/test_kernels.py",),
@@ -458,8 +458,8 @@ JUDGE = (
     Mutant(
         "gradients may vanish by what normalizations let them grow",
         "kerasinit/diagnosis/gradients.py",
-        "elif influence < end.low - allowed - end.averaged:",
-        "elif influence < end.low - allowed - end.growth:",
+        "harm) + end.averaged",
+        "harm) + end.growth",
         ("tests/diagnosis/test_judge.py",),
     ),
 )

@@ -8,15 +8,14 @@ without masks is an error, not a network that silently stays dense.
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasinit import kerases
-from kerasinit.pruning import deferred, masked_update, views
+from kerasinit.pruning import deferred, guard, masked_update, views
 from kerasinit.pruning.composition import Composition
 from kerasinit.pruning.engine import Pruner, Rule
 from kerasinit.pruning.inside import is_inside, layers_inside, placed
@@ -103,7 +102,7 @@ def _meet_weights(model: Any) -> None:
     elif model in _UNBUILT and has_all_weights(model):
         _, allow = _UNBUILT[model]
         for weight in prunable_weights(model, allow):
-            _guard(weight.variable, model.name)
+            guard.stand_at(weight.variable, model.name, _is_masked)
 
 
 def _attach_parts(model: Any, final: bool = False) -> None:
@@ -148,7 +147,7 @@ def mark(layer: Any, rule: Rule) -> None:
     if layer.built:
         for weight in prunable_weights(layer):
             rule.pattern.check(weight.name, weight.variable.shape)
-            _guard(weight.variable, layer.name)
+            guard.stand_at(weight.variable, layer.name, _is_masked)
     elif layer not in _MARKS:
         _when_built(layer, lambda: layer in _MARKS and mark(layer, _MARKS[layer]))
     _MARKS[layer] = rule
@@ -228,6 +227,21 @@ def free(model: Any, variables: list[Any]) -> None:
     model.train_function = None
 
 
+def _is_masked(weight: Any) -> bool:
+    """Return whether a weight is trained under its mask just now."""
+    return any(
+        training.begun and any(weight is one for one in training.pruner.weights.values())
+        for _, training in trainings()
+    )
+
+
+def _unguard(variables: list[Any]) -> None:
+    """Take the guards from variables, but for those that something else still prunes."""
+    kept = {id(variable) for _, pruner in _pruners() for variable in pruner.variables}
+    kept |= {id(variable) for layer in _MARKS for variable in layer.weights}
+    guard.leave(variable for variable in variables if id(variable) not in kept)
+
+
 def _pruners() -> list[tuple[Any, Pruner]]:
     return [(model, training.pruner) for model, training in trainings()]
 
@@ -257,7 +271,7 @@ def _attach(
     training = _TRAININGS[model]
     training.composition, training.pending = composition, pending
     for weight, _ in weights:
-        _guard(weight.variable, model.name)
+        guard.stand_at(weight.variable, model.name, _is_masked)
     if earlier is None:
         _hook(model)
     # Keras makes its training function at the next training when there is none.
@@ -275,13 +289,13 @@ def _hook(model: Any) -> None:
         pruner, quiet = training.pruner, training.quiet
         if quiet.traced:
             quiet.begin_step(steps_of(model))
-            with masked_update.masking(_masks_and_constraints(pruner), quiet.epsilons):
+            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
                 return own["train_step"](*args, **kwargs)
         # A graph made by Keras is compiled by XLA if the model says so.
         pruner.begin_step(
             steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
         )
-        with _unguarded(pruner):
+        with guard.away(pruner.variables):
             return own["train_step"](*args, **kwargs)
 
     def made() -> Any:
@@ -308,7 +322,7 @@ def _hook(model: Any) -> None:
 
     def build_first(iterator: Any) -> Any:
         training_of(model).require_callback()
-        with _Guard.all_open():
+        with guard.all_open():
             iterator = deferred.build(own["train_step"], iterator)
         _settle(model, final=True)
         make_train_function(force=True)
@@ -341,47 +355,6 @@ def _unhook(model: Any) -> None:
     views.end(model)
 
 
-class _Guard:
-    """Stands as the constraint of a weight, and passes its update only in a pruned training."""
-
-    _open = False
-
-    @classmethod
-    @contextmanager
-    def all_open(cls) -> Iterator[None]:
-        """Pass every update of a step that is traced but not run."""
-        cls._open = True
-        try:
-            yield
-        finally:
-            cls._open = False
-
-    def __init__(self, original: Any, variable: Any, owner: str) -> None:
-        self.original = original
-        self._variable = weakref.ref(variable)
-        self._owner = owner
-
-    def __call__(self, value: Any) -> Any:
-        weight = kerases.tensor(self._variable())
-        if not self._open and not any(
-            training.begun and any(weight is w for w in training.pruner.weights.values())
-            for training in [*_TRAININGS.values()]
-        ):
-            raise ValueError(
-                f"Weights of {self._owner!r} are pruned, and are trained here without their "
-                "masks. In fit, use callbacks=[kerasinit.pruning.UpdatePruningStep()]; in a loop "
-                "of your own, call kerasinit.pruning.begin_step(model) before each forward pass, "
-                "with the model that is trained. Or use strip_pruning first, to train without "
-                "pruning."
-            )
-        return value if self.original is None else self.original(value)
-
-
-def _guard(variable: Any, owner: str) -> None:
-    if not isinstance(variable.constraint, _Guard):
-        variable.constraint = _Guard(variable.constraint, variable, owner)
-
-
 def _when_built(thing: Any, then: Callable[[], Any]) -> None:
     build = thing.build
 
@@ -392,33 +365,6 @@ def _when_built(thing: Any, then: Callable[[], Any]) -> None:
         then()
 
     thing.build = build_and_then
-
-
-def _masks_and_constraints(pruner: Pruner) -> Iterator[tuple[Any, Any, Any]]:
-    for mask, variable in zip(pruner.masks.values(), pruner.variables, strict=True):
-        guard = variable.constraint
-        yield variable, mask, guard.original if isinstance(guard, _Guard) else guard
-
-
-@contextmanager
-def _unguarded(pruner: Pruner) -> Iterator[None]:
-    """Spare a training step that does mask the work of asking at every update."""
-    guards = [(v, v.constraint) for v in pruner.variables if isinstance(v.constraint, _Guard)]
-    for variable, guard in guards:
-        variable.constraint = guard.original
-    try:
-        yield
-    finally:
-        for variable, guard in guards:
-            variable.constraint = guard
-
-
-def _unguard(variables: list[Any]) -> None:
-    kept = {id(v) for _, pruner in _pruners() for v in pruner.variables}
-    kept |= {id(v) for layer in _MARKS for v in layer.weights}
-    for variable in variables:
-        if isinstance(variable.constraint, _Guard) and id(variable) not in kept:
-            variable.constraint = variable.constraint.original
 
 
 def _rules_inside(model: Any) -> dict[int, Rule]:

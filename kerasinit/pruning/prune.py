@@ -1,28 +1,17 @@
 """The entry points: prune a model, and make it an ordinary one again."""
 
 import contextlib
-import difflib
 from typing import Any
 
 import numpy as np
 
 from kerasinit import kerases
-from kerasinit.pruning import changes, hooks, layer_policies, outlook, tfmot_training
+from kerasinit.pruning import arguments, changes, hooks, layer_policies, tfmot_training
 from kerasinit.pruning.blocks import make_pattern
 from kerasinit.pruning.engine import Rule
 from kerasinit.pruning.errors import ArgumentError
 from kerasinit.pruning.registry import layer_weights, prunable_weights
 from kerasinit.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
-
-_ARGUMENTS = (
-    "pruning_schedule",
-    "block_size",
-    "block_pooling_type",
-    "pruning_policy",
-    "sparsity_m_by_n",
-    "initial_step",
-    "input_shape",
-)
 
 
 def prune_low_magnitude(
@@ -129,7 +118,7 @@ def prune_low_magnitude(
     Reference:
         [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
     """
-    if _kerase(to_prune) == "tf_keras":
+    if arguments.kerase_of_all(to_prune) == "tf_keras":
         if initial_step is not None:
             raise ValueError(
                 "initial_step is for Keras 3: the step of a tf_keras model is among the weights "
@@ -152,14 +141,14 @@ def prune_low_magnitude(
         return pruned
 
     input_shape = kwargs.pop("input_shape", None)
-    _refuse(kwargs)
+    arguments.require_known(kwargs)
     rule = Rule(
-        _schedule(pruning_schedule),
+        arguments.checked_schedule(pruning_schedule),
         make_pattern(block_size, block_pooling_type, sparsity_m_by_n),
-        _initial_step(initial_step),
+        arguments.checked_step(initial_step),
     )
     if input_shape is not None:
-        _build(to_prune, input_shape)
+        arguments.build(to_prune, input_shape)
     if isinstance(to_prune, list | tuple):
         for layer in to_prune:
             _prune(layer, rule, pruning_policy)
@@ -172,7 +161,7 @@ def _prune(thing: Any, rule: Rule, policy: Any) -> None:
     if not kerases.is_model(thing):
         hooks.mark(thing, rule)
         return
-    hooks.attach(thing, rule, _allow(policy, thing))
+    hooks.attach(thing, rule, arguments.allowance(policy, thing))
     hooks.training_of(thing).say_what_is_frozen()
 
 
@@ -296,7 +285,7 @@ def strip_pruning(model: Any) -> Any:
     >>> pruning.strip_pruning(pruning.prune_low_magnitude(model)) is model
     True
     """
-    if _kerase(model) == "tf_keras":
+    if arguments.kerase_of_all(model) == "tf_keras":
         if not kerases.is_model(model):
             raise ArgumentError(
                 "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
@@ -351,87 +340,3 @@ def masks(model: Any) -> dict[str, np.ndarray]:
         for weight in found
         if id(weight.variable) in by_weight
     }
-
-
-def _kerase(to_prune: Any) -> kerases.Kerase:
-    things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
-    try:
-        found: set[kerases.Kerase] = {kerases.kerase_of(thing) for thing in things}
-    except TypeError as error:
-        raise ArgumentError(str(error)) from None
-    if len(found) > 1:
-        raise ValueError(
-            "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "
-            "two; a model cannot hold both."
-        )
-    if not found:
-        raise ValueError("Expected a model, a layer, or a list of layers; got an empty list.")
-    return found.pop()
-
-
-def _refuse(kwargs: dict[str, Any]) -> None:
-    for name in kwargs:
-        near = difflib.get_close_matches(name, _ARGUMENTS, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise TypeError(
-            f"prune_low_magnitude got an unknown argument {name!r}; it takes "
-            f"{', '.join(_ARGUMENTS)}.{hint}"
-        )
-
-
-def _initial_step(step: Any) -> int | None:
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
-        raise ValueError(
-            f"Expected initial_step to be the number of training steps behind, an integer of at "
-            f"least 0; got {step!r}."
-        )
-    return step
-
-
-def _build(layer: Any, input_shape: Any) -> None:
-    sizes = input_shape if isinstance(input_shape, list | tuple) else [input_shape]
-    if any(size is not None and type(size) is not int for size in sizes):
-        raise ValueError(
-            "Expected input_shape to be the sizes of one input without the batch, such as (8,) or "
-            f"(32, 32, 3); got {input_shape!r}."
-        )
-    if isinstance(layer, list | tuple) or kerases.is_model(layer):
-        raise ValueError(
-            f"input_shape={input_shape!r} is for a single layer. Give a model a keras.Input, or "
-            "call its build((None, ...))."
-        )
-    if layer.built:
-        return
-    # A Sequential takes the shape from its first layer, as it does from a model.
-    layer.input_shape = (None, *sizes)
-    layer.build((None, *sizes))
-
-
-def _schedule(schedule: Any) -> Any:
-    if schedule is None:
-        return tfmot().ConstantSparsity(0.5, 0)
-    if isinstance(schedule, type) or not callable(schedule):
-        raise TypeError(
-            "Expected pruning_schedule to be a PruningSchedule object such as "
-            f"ConstantSparsity(0.5, begin_step=0); got {schedule!r}."
-        )
-    outlook.check_schedule(schedule)
-    return schedule
-
-
-def _allow(policy: Any, model: Any) -> Any:
-    if policy is None:
-        return None
-    for method in ("allow_pruning", "ensure_model_supports_pruning"):
-        if not callable(getattr(policy, method, None)):
-            raise TypeError(
-                f"Expected pruning_policy to be an object with the methods allow_pruning(layer) "
-                f"and ensure_model_supports_pruning(model); {policy!r} has no {method}."
-            )
-    if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
-        raise ValueError(
-            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. Use "
-            "kerasinit.pruning.PruneForLatencyOnXNNPack, which understands both."
-        )
-    policy.ensure_model_supports_pruning(model)
-    return policy.allow_pruning

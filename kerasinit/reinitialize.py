@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from kerasinit import first_values, kerases, placement, streams, suggest
+from kerasinit import first_values, kerases, optimizers, placement, streams, suggest
 from kerasinit.kernels import Part, parts
 from kerasinit.placement import OWN
 from kerasinit.rule import Rule, as_rules, require_use
@@ -175,7 +175,7 @@ def reinitialize(
     found = parts(model)
     rules = as_rules(rules, model)
     require_use(rules, found)
-    kerases.require_resettable_optimizer(model)
+    optimizers.require_resettable_optimizer(model)
 
     changes, values = [], []
     for part in found:
@@ -196,7 +196,7 @@ def reinitialize(
         variable.assign(value)
     if any(_is_for_everything(rule) for rule in rules):
         kerases.reset_states({id(one): one for part in found for one in part.layers}.values())
-    kerases.reset_optimizer(model)
+    optimizers.reset_optimizer(model)
     return Report(seed, tuple(changes))
 
 

@@ -15,7 +15,7 @@ import scipy.stats
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, portable, pruning
+from kerasinit import kerases, optimizers, portable, pruning
 from tests.products import each_value_once, nightly
 
 from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
@@ -197,8 +197,8 @@ def test_the_copy_has_the_same_bits_names_and_compilation(saved, kerase):
     assert list(kerases.named_variables(copy)) == list(kerases.named_variables(original))
     assert bits(copy) == bits(original)
     assert type(copy.optimizer) is type(original.optimizer)
-    assert [v.numpy().tobytes() for v in kerases.optimizer_variables(copy)] == [
-        v.numpy().tobytes() for v in kerases.optimizer_variables(original)
+    assert [v.numpy().tobytes() for v in optimizers.optimizer_variables(copy)] == [
+        v.numpy().tobytes() for v in optimizers.optimizer_variables(original)
     ]
     assert type(copy.loss) is type(original.loss)
     assert copy.evaluate(*batch(IMAGES), verbose=0) == original.evaluate(*batch(IMAGES), verbose=0)

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, signal_monitor
+from kerasinit import kerases, optimizers, signal_monitor
 from kerasinit.diagnosis.measured import Measured
 from kerasinit.signal_files import COLUMNS
 from tests.diagnosis import networks
@@ -75,7 +75,7 @@ def test_the_training_is_the_same_to_the_last_bit(library, jit, dropout, at_once
         # Validation is compiled too, which takes its time under XLA.
         x, y, split = (X[:20], Y[:20], 0) if jit else (X, Y, 0.2)
         history = model.fit(x, y, 5, 1, callbacks=callbacks, validation_split=split, verbose=0)
-        held = [*model.variables, *kerases.optimizer_variables(model)]
+        held = [*model.variables, *optimizers.optimizer_variables(model)]
         return [kerases.read(one).tobytes() for one in held], history.history
 
     monitor = kerasinit.SignalMonitor(X, Y, every=1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import kerases, streams
+from kerasinit import kerases, optimizers, streams
 from kerasinit.comparison.examples import Examples
 from kerasinit.lottery.compilation import (
     Compiler,
@@ -57,7 +57,7 @@ class Steps:
             **kerases.named_variables(model),
             **{
                 f"optimizer/{number:03d}": variable
-                for number, variable in enumerate(kerases.optimizer_variables(model))
+                for number, variable in enumerate(optimizers.optimizer_variables(model))
             },
         }
         self._fresh = True
@@ -155,9 +155,9 @@ class Steps:
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = kerases.loss_of(model, x, y, outputs, training=True)
-            scaled = kerases.scaled_loss(model, loss)
+            scaled = optimizers.scaled_loss(model, loss)
         trainable = [kerases.tensor(variable) for variable in model.trainable_variables]
-        kerases.apply_gradients(model, tape.gradient(scaled, trainable))
+        optimizers.apply_gradients(model, tape.gradient(scaled, trainable))
         return tf.cast(loss, tf.float32)
 
     def _loop(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:

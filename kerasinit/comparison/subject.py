@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import kerases, streams
+from kerasinit import kerases, optimizers, streams
 from kerasinit.comparison import choices
 from kerasinit.comparison.examples import Examples
 from kerasinit.comparison.steps import State, Steps
@@ -77,7 +77,7 @@ class Subject:
                 f"KERAS_BACKEND=tensorflow."
             )
         if self._optimizer is not None:
-            kerases.replace_optimizer(model, *identifiers.split(self._optimizer))
+            optimizers.replace_optimizer(model, *identifiers.split(self._optimizer))
         x = self._given.x
         if isinstance(x, np.ndarray):
             x = models.fit_shape(model, x, label)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasinit import kerases, placement, streams
+from kerasinit import kerases, optimizers, placement, streams
 from kerasinit.data_dependent import forward
 from kerasinit.data_dependent.checks import checked_count, checked_positive, varies
 from kerasinit.data_dependent.report import Reached, Report, finished
@@ -96,7 +96,7 @@ def lsuv(
     iterations = checked_count("iterations", iterations)
     forward.require_batch(batch)
     scaled, kept = targets(model, keep)
-    kerases.require_resettable_optimizer(model)
+    optimizers.require_resettable_optimizer(model)
     seed = checked_seed(seed)
     rows: dict[str, Reached] = {}
     _, around, _ = look_around(model, Weights(model))
@@ -118,7 +118,7 @@ def lsuv(
         for target in scaled:
             _start(target, seed)
         calls = forward.mend(model, batch, scaled, mender, training=training)
-        kerases.reset_optimizer(model)
+        optimizers.reset_optimizer(model)
     return Report("lsuv", finished(rows, calls, kept), seed)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasinit import kerases, placement, streams
+from kerasinit import kerases, optimizers, placement, streams
 from kerasinit.data_dependent import forward
 from kerasinit.data_dependent.checks import checked_positive, varies
 from kerasinit.data_dependent.report import Reached, Report, finished
@@ -139,7 +139,7 @@ def _normalized(
     tolerance = checked_positive("tolerance", tolerance)
     forward.require_batch(batch)
     scaled, kept = targets(model, keep)
-    kerases.require_resettable_optimizer(model)
+    optimizers.require_resettable_optimizer(model)
     rows: dict[str, Reached] = {}
 
     def mender(target: Target, measure: forward.Measure) -> None:
@@ -151,7 +151,7 @@ def _normalized(
             for target in scaled:
                 _draw(target, method, *drawn)
         calls = forward.mend(model, batch, scaled, mender, training=training)
-        kerases.reset_optimizer(model)
+        optimizers.reset_optimizer(model)
     return Report(method, finished(rows, calls, kept), None if drawn is None else drawn[1])
 
 

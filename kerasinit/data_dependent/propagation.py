@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit import kerases, suggest
+from kerasinit import kerases, optimizers, suggest
 from kerasinit.data_dependent import forward
 from kerasinit.data_dependent.checks import checked_positive
 from kerasinit.data_dependent.report import Reached, Report
@@ -84,7 +84,7 @@ def propagate_moments(
     for name in assume:
         if name not in names:
             raise suggest.unknown("layer to assume something of", name, names)
-    kerases.require_resettable_optimizer(model)
+    optimizers.require_resettable_optimizer(model)
     assumed = {id(node.layer) for node in graph.nodes if node.name in assume}
     by_layer = {id(target.layer): target for target in all_targets(model)}
     rows, values, found = [], [], []
@@ -111,7 +111,7 @@ def propagate_moments(
     with forward.preserved(model, [variable for variable, _ in values]):
         for variable, value in values:
             variable.assign(value)
-        kerases.reset_optimizer(model)
+        optimizers.reset_optimizer(model)
     return Report("propagate_moments", tuple(rows))
 
 

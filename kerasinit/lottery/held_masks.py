@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasinit import kerases
+from kerasinit import kerases, optimizers
 from kerasinit.lottery.moments import leaves_zeros
 from kerasinit.masks import Masks
 
@@ -42,7 +42,7 @@ class HeldMasks:
             if id(weight) in self._masks
         ]
         self._held = [(variable, self._masks[id(variable)]) for variable in prunable.values()]
-        if kerases.averages_weights(model):
+        if optimizers.averages_weights(model):
             # Averages follow what the weights are within a step, before masks are held.
             self._held += self._moments
         self._leaves_zeros = leaves_zeros(model, moments, belongs)

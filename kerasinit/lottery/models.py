@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import kerases, streams, suggest
+from kerasinit import kerases, optimizers, streams, suggest
 from kerasinit.initializers import identifiers
 from kerasinit.lottery.data import Dataset
 from kerasinit.lottery.networks import BUILT_IN
@@ -103,7 +103,7 @@ def make(
     model = called(build, offered, seed, purpose, *place)
     require_trainable(model, data, name_of(build))
     if optimizer is not None:
-        kerases.replace_optimizer(model, *identifiers.split(optimizer))
+        optimizers.replace_optimizer(model, *identifiers.split(optimizer))
     taken = int(np.asarray(getattr(model.optimizer, "iterations", 0)))
     if taken:
         raise ValueError(

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit import kerases
+from kerasinit import kerases, optimizers
 
 # Each weight's step depends on its own gradient and moments alone, and is zero where these and
 # the weight are.
@@ -96,7 +96,7 @@ def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, A
     shapes = {tuple(variable.shape) for variable in model.trainable_variables}
     return (
         type(model.optimizer) in BY_ENTRY
-        and not kerases.averages_weights(model)
+        and not optimizers.averages_weights(model)
         and all(name in weights or tuple(m.shape) not in shapes for name, m in moments.items())
         # A constraint acts after the optimizer.
         and all(variable.constraint is None for variable in model.trainable_variables)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit import kerases
+from kerasinit import kerases, optimizers
 from kerasinit.lottery.checkpoint import Checkpoint
 from kerasinit.lottery.compilation import (
     Compiler,
@@ -90,7 +90,7 @@ class Trainer:
             **named_variables(model),
             **{
                 f"optimizer/{number:03d}": variable
-                for number, variable in enumerate(kerases.optimizer_variables(model))
+                for number, variable in enumerate(optimizers.optimizer_variables(model))
             },
         }
         self._prunable = {weight.name: weight.variable for weight in prunable_weights(model)}
@@ -326,9 +326,9 @@ class Trainer:
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = kerases.loss_of(model, x, y, outputs, training=True)
-            scaled = kerases.scaled_loss(model, loss)
+            scaled = optimizers.scaled_loss(model, loss)
         gradients = tape.gradient(scaled, [kerases.tensor(variable) for variable in trainable])
-        kerases.apply_gradients(model, self._held.mask(gradients, trainable))
+        optimizers.apply_gradients(model, self._held.mask(gradients, trainable))
         return tf.cast(loss, tf.float32)
 
     def _held_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

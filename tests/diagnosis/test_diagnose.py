@@ -10,7 +10,7 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases
+from kerasinit import kerases, optimizers
 from tests.diagnosis import networks
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -34,7 +34,7 @@ def test_nothing_of_the_model_changes_to_the_last_bit(library):
 
     def state():
         metrics = [variable for metric in model.metrics for variable in metric.variables]
-        held = [*model.variables, *kerases.optimizer_variables(model), *metrics]
+        held = [*model.variables, *optimizers.optimizer_variables(model), *metrics]
         return [kerases.read(variable).tobytes() for variable in held], [
             sorted(vars(layer)) for layer in model.layers
         ]

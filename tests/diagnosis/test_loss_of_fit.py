@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases
+from kerasinit import kerases, optimizers
 from kerasinit.lottery import saliency
 from tests.diagnosis import networks
 from tests.products import nightly
@@ -300,7 +300,7 @@ def test_the_compilation_stays_to_the_last_bit(library):
     model, y = many_headed(library, 1.0)
     metrics, loss = len(model.metrics), model.loss
     config = repr(model.get_compile_config())
-    before = [kerases.read(one).tobytes() for one in kerases.optimizer_variables(model)]
+    before = [kerases.read(one).tobytes() for one in optimizers.optimizer_variables(model)]
     kerasinit.diagnose(model, X, y)
     kerasinit.diagnose(model, X, y, loss=dict(HEADS_LOSSES))
     assert len(model.metrics) == metrics

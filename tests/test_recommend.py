@@ -10,6 +10,7 @@ import tf_keras
 import kerasinit
 from kerasinit import recommend
 from tests.diagnosis import networks
+from tests.products import nightly
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 
@@ -30,7 +31,7 @@ def shown(model):
 # --------------------------------------------------------------------- it trains then
 
 
-@both
+@pytest.mark.parametrize("module", [keras, pytest.param(tf_keras, marks=nightly)])
 def test_thirty_glorot_relu_layers_stand_still_and_learn_after_recommend_or_lsuv(module):
     from sklearn.datasets import load_digits
 

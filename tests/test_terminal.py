@@ -15,6 +15,7 @@ from kerasinit.lottery.questions import Sweep, Transfer
 from kerasinit.lottery.report import plots
 from kerasinit.lottery.verdict import table as verdict_table
 from tests.lottery.synthetic import RESULTS, store_of
+from tests.products import nightly
 
 # Markup and its end, emoji, a tab, two spaces, mathematics, HTML, shell, a hyphen in front, and
 # more than a line of a terminal holds.
@@ -122,7 +123,10 @@ def _kerasinit(words, capfdbinary):
     return exit_.value.code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("name", ["x[/b]", "[red]x:cat:\ty", os.fsdecode(b"caf\xe9")])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("x[/b]", marks=nightly), "[b]x[/red]:cat:\ty", os.fsdecode(b"caf\xe9")],
+)
 def test_a_run_in_an_odd_folder_says_where_it_is(tmp_path, name, capfdbinary, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     folder = tmp_path / name

@@ -190,8 +190,15 @@ def test_what_an_input_out_of_scale_does_is_not_blamed_on_the_weights(library):
     assert "kernel_initializer" in found["saturation"]
 
 
-@BOTH
-@pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=nightly)])
+@pytest.mark.parametrize(
+    ("library", "seeds"),
+    [
+        (keras, 1),
+        pytest.param(tf_keras, 1, marks=nightly),
+        pytest.param(keras, 5, marks=nightly),
+        pytest.param(tf_keras, 5, marks=nightly),
+    ],
+)
 def test_residual_networks_and_transformers_are_sound_at_every_seed(library, seeds):
     image, words = networks.batch(8, 8, 8, 3), np.random.default_rng(0).integers(0, 50, (8, 8))
     resnet, transformer = networks.resnet(library), networks.transformer(library)

@@ -13,9 +13,12 @@ import kerasinit
 from kerasinit import kerases, optimizers
 from kerasinit.lottery import saliency
 from tests.diagnosis import networks
-from tests.products import nightly
+from tests.products import each_value_once, nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+ONE_OF_BOTH = pytest.mark.parametrize(
+    "library", [keras, pytest.param(tf_keras, marks=nightly)], ids=["keras", "tf_keras"]
+)
 N, CLASSES = 12, 3
 X = networks.batch(N, 6) + 0.2
 NUMBERS = np.arange(N) % CLASSES
@@ -175,7 +178,7 @@ def test_a_softmax_in_a_models_own_call_is_differentiated_as_in_fit(library):
             assert row.gradient > 0
 
 
-@BOTH
+@ONE_OF_BOTH
 def test_a_monitor_traces_such_a_model_once(library):
     traced = []
 
@@ -202,8 +205,7 @@ def test_a_monitor_traces_such_a_model_once(library):
     assert many == few
 
 
-@BOTH
-@pytest.mark.parametrize("structure", [list, dict])
+@each_value_once(library=[keras, tf_keras], structure=[list, dict])
 def test_losses_labels_and_weights_go_by_name_or_by_place(library, structure):
     def two(loss, weights=None):
         hidden = library.layers.Dense(4, "tanh")(inputs := library.Input((6,)))
@@ -238,7 +240,7 @@ def test_labels_in_a_row_are_labels_in_a_column(library, loss):
         assert monitor.history[0].diagnosis == row
 
 
-@BOTH
+@ONE_OF_BOTH
 def test_masks_sample_weights_and_class_weights_weigh_as_in_fit(library):
     words = np.random.default_rng(0).integers(1, 9, (N, 5))
     words[:, 3:] = 0
@@ -295,7 +297,7 @@ def test_a_loss_of_the_models_own_is_asked():
     assert sum(gradients_of(other).values()) < sum(gradients_of(found).values())
 
 
-@BOTH
+@ONE_OF_BOTH
 def test_the_compilation_stays_to_the_last_bit(library):
     model, y = many_headed(library, 1.0)
     metrics, loss = len(model.metrics), model.loss

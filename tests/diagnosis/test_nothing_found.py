@@ -8,6 +8,7 @@ import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
+from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 QUIET = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
@@ -63,7 +64,7 @@ def test_labels_that_make_no_loss_are_named_with_their_shapes():
 
 
 @QUIET
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", [pytest.param("int8", marks=nightly), "int4", "float8"])
 def test_a_quantized_model_gets_no_verdict(mode):
     model = mlp()
     model.quantize(mode)
@@ -86,7 +87,7 @@ def test_what_of_a_model_is_quantized_is_said(mode):
 
 
 @QUIET
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", ["int8", pytest.param("int4", marks=nightly), "float8"])
 def test_recommend_leaves_what_is_quantized(mode):
     model = mlp()
     model.quantize(mode)

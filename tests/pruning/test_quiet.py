@@ -156,9 +156,9 @@ OPTIONS = {
         "optimizer": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
         "schedule": ONE_UPDATE,
     },
-    "eager": {"run_eagerly": True, "schedule": ONE_UPDATE, "epochs": 1},
 }
 MORE_OPTIONS = {
+    "eager": {"run_eagerly": True, "schedule": ONE_UPDATE, "epochs": 1},
     **{
         f"keras {cls.__name__}": {"optimizer": lambda cls=cls: cls(0.01)}
         for cls in KERAS_OPTIMIZERS

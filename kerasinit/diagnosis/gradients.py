@@ -51,15 +51,21 @@ def find_no_gradient(found: Found) -> None:
                 1.0,
                 advice("no-gradient", None),
             )
-    # Already reported as a flat loss or dead units; nothing can be learned from zeros.
-    told = any(kind in found.findings for kind in ("no-gradient", "dead-units"))
-    excused = told or any(map(gets_nothing, learning))
+    # Nothing can be learned from zeros either.
+    excused = _is_explained(found) or any(map(gets_nothing, learning))
     if learning and not excused and all(row.weight_gradient == 0 for row in learning):
-        cause = found.findings.get("constant-output")
-        mend = advice("no-gradient", None) if cause is None else cause.advice
         for row in learning:
             how = "the gradient of its weights is zero, and so are those of all others"
-            found.tell("no-gradient", row.layer, how, 1.0, mend)
+            found.tell("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
+
+
+def _is_explained(found: Found) -> bool:
+    """Return whether a gradient of zero is known already, by itself or by its cause.
+
+    That of a constant output is zero on one processor, and on another what rounding leaves of it.
+    """
+    causes = ("constant-output", "dead-units", "no-gradient")
+    return any(kind in found.findings for kind in causes)
 
 
 def follow_gradients(found: Found) -> None:
@@ -150,7 +156,7 @@ def _judge(
     row, influence = found.rows[place], _influence(found.rows[place])
     allowed = limits.allowed(end.variance, found.judgements)
     if influence is None:
-        excused = awake or "dead-units" in found.findings or "no-gradient" in found.findings
+        excused = awake or _is_explained(found)
         if row.gradient == 0 and row.signal.square > 0 and not excused:
             told.append((place, -math.inf, end.variance, allowed + end.averaged))
         return

@@ -72,10 +72,8 @@ def test_a_network_of_which_nothing_learns_is_told(library):
         [library.Input((8,)), layers.Dense(16, "tanh"), layers.Dense(1, "softmax")]
     )
     findings = kerasinit.diagnose(model, networks.batch(64, 8)).findings
-    (cause,) = [one for one in findings if one.kind == "constant-output"]
-    (finding,) = [one for one in findings if one.kind == "no-gradient"]
-    assert (finding.layer, finding.others) == ("dense", ("dense_1",))
-    assert finding.advice == cause.advice  # not to look for an operation without a gradient
+    # Not also "no-gradient", which follows from it: exactly, or but for rounding.
+    assert [(one.kind, one.layer) for one in findings] == [("constant-output", "dense_1")]
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")

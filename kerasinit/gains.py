@@ -1,4 +1,4 @@
-"""What an activation takes from the signal, and the factor that makes good for it.
+"""The factor that compensates for what an activation takes from the signal.
 
 A layer's weights have the variance ``gain^2 / fan_in`` if the next layer is to see
 what this one saw. The gain is an integral over the normal distribution. It is
@@ -34,7 +34,7 @@ _STABLE = 1 + 1e-6  # the slope of relu is 1, up to rounding
 def gain(
     activation: Any, mode: str = "second_moment", negative_slope: float | None = None
 ) -> float:
-    """Return the factor that makes good for what an activation takes from the signal.
+    """Return the factor that compensates for what an activation takes from the signal.
 
     For weights of variance ``gain^2 / fan_in``, where ``fan_in`` counts units that have
     this activation.

@@ -71,6 +71,23 @@ def is_layer(thing: Any) -> bool:
     return isinstance(thing, tuple(_LAYERS.values()))
 
 
+def layer_classes(*names: str) -> tuple[type, ...]:
+    """Return the layer classes of both Kerases by these names, as far as they have them."""
+    return tuple(
+        getattr(library.layers, name)
+        for library in _LIBRARIES.values()
+        for name in names
+        if hasattr(library.layers, name)
+    )
+
+
+def is_array(thing: Any) -> bool:
+    """Return whether something is an array, a tensor or a variable, of NumPy or a backend."""
+    if isinstance(thing, np.ndarray | np.generic | keras.Variable | tf.Variable):
+        return True
+    return bool(tf.is_tensor(thing) or keras.ops.is_tensor(thing))
+
+
 def is_built(model: Any) -> bool:
     """Return whether every variable of a model exists.
 

@@ -17,7 +17,7 @@ import tf_keras
 
 from kerasinit import kerases
 from kerasinit.quantization import OF_THE_LAYER, quantization_of, unpacked
-from kerasinit.readings import READERS, Reading, by_shape_alone, classes, recurrent
+from kerasinit.readings import READERS, Reading, by_shape_alone, recurrent
 from kerasinit.variable_uses import use_of
 
 # What a variable does: kernels multiply signals; a scale, an offset and statistics belong
@@ -305,9 +305,9 @@ _ROLE_BY_NAME = {
 
 
 _LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
-_BIDIRECTIONAL = classes("Bidirectional")
-_STACKED = classes("StackedRNNCells")
-_RNN = classes("RNN")
-_TIME_DISTRIBUTED = classes("TimeDistributed")
-_ATTENTION = classes("MultiHeadAttention", "GroupQueryAttention")
-_CONVOLUTIONAL_LSTM = classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_BIDIRECTIONAL = kerases.layer_classes("Bidirectional")
+_STACKED = kerases.layer_classes("StackedRNNCells")
+_RNN = kerases.layer_classes("RNN")
+_TIME_DISTRIBUTED = kerases.layer_classes("TimeDistributed")
+_ATTENTION = kerases.layer_classes("MultiHeadAttention", "GroupQueryAttention")
+_CONVOLUTIONAL_LSTM = kerases.layer_classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tf_keras
+from kerasinit import kerases
 
 
 @dataclass(frozen=True)
@@ -130,16 +129,6 @@ def _ratio(over: int, under: int) -> float:
     return over // under if over % under == 0 else over / under
 
 
-def classes(*names: str) -> tuple[type, ...]:
-    """Return the layer classes of both Kerases by these names."""
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
 def recurrent(gates: int) -> dict[str, tuple[str, Callable[..., Reading]]]:
     """Return the roles and readers of a cell's kernels, whose last axis has so many gates."""
     return {
@@ -155,23 +144,26 @@ _SEPARABLE = {
 # Of two classes that fit, the first counts: in tf_keras transposed, depthwise and separable
 # convolutions are subclasses of the plain ones, and one variable name may differ.
 READERS = (
-    (classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
-    (classes("Dense"), {"kernel": ("kernel", _matrix)}),
-    (classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
-    (classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
+    (kerases.layer_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
+    (kerases.layer_classes("Dense"), {"kernel": ("kernel", _matrix)}),
+    (kerases.layer_classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
+    (kerases.layer_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
     (
-        classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+        kerases.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
         {"kernel": ("kernel", _transposed)},
     ),
     (
-        classes("DepthwiseConv1D", "DepthwiseConv2D"),
+        kerases.layer_classes("DepthwiseConv1D", "DepthwiseConv2D"),
         # tf_keras says depthwise_kernel, Keras 3 kernel.
         {"kernel": ("kernel", _depthwise), "depthwise_kernel": ("kernel", _depthwise)},
     ),
-    (classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
-    (classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
-    (classes("LocallyConnected1D", "LocallyConnected2D"), {"kernel": ("kernel", _local)}),
-    (classes("SimpleRNNCell"), recurrent(1)),
-    (classes("GRUCell"), recurrent(3)),
-    (classes("LSTMCell"), recurrent(4)),
+    (kerases.layer_classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
+    (kerases.layer_classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
+    (
+        kerases.layer_classes("LocallyConnected1D", "LocallyConnected2D"),
+        {"kernel": ("kernel", _local)},
+    ),
+    (kerases.layer_classes("SimpleRNNCell"), recurrent(1)),
+    (kerases.layer_classes("GRUCell"), recurrent(3)),
+    (kerases.layer_classes("LSTMCell"), recurrent(4)),
 )

@@ -8,10 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
-from kerasinit import suggest
+from kerasinit import kerases, suggest
 from kerasinit.initializers import identifiers
 from kerasinit.initializers.base import RandomInitializer
 from kerasinit.kernels import ROLES, Part
@@ -153,7 +152,7 @@ _EXPECTED = (
 
 def _refuse_initializer(given: Any) -> None:
     """Raise if an initializer came where rules are expected: both can be called."""
-    alone = isinstance(given, (*_ANY_INITIALIZER, type)) or _is_array(given)
+    alone = isinstance(given, (*_ANY_INITIALIZER, type)) or kerases.is_array(given)
     if not alone and callable(given) and not isinstance(given, Mapping):
         try:
             first = next(iter(inspect.signature(given).parameters), "")
@@ -168,14 +167,14 @@ def _say(given: Any) -> str:
     """Return how to write what was probably meant; empty for what is no initializer."""
     if isinstance(given, Rule):
         return f" Put it in a list: [{given!r}]."
-    if isinstance(given, str) or callable(given) or _is_array(given):
+    if isinstance(given, str) or callable(given) or kerases.is_array(given):
         text = repr(given) if isinstance(given, str) else _short(given)
         return f" To give it to all kernels, say {{'kernel': {text}}}."
     return ""
 
 
 def _short(given: Any) -> str:
-    if _is_array(given):
+    if kerases.is_array(given):
         return f"an array of shape {np.shape(given)}"
     if isinstance(given, type) or inspect.isroutine(given):
         return str(getattr(given, "__qualname__", given))
@@ -253,7 +252,7 @@ def _checked_initializer(given: Any) -> Any:
             f"A rule's initializer has no seed of its own, or variables would share their values; "
             f"got {given!r}. Give the seed to reinitialize."
         )
-    if _is_array(given) or isinstance(given, list | tuple):
+    if kerases.is_array(given) or isinstance(given, list | tuple):
         return GivenValues(given)
     if not callable(given):
         raise TypeError(
@@ -261,8 +260,3 @@ def _checked_initializer(given: Any) -> Any:
             f"of type {type(given).__qualname__}."
         )
     return given
-
-
-def _is_array(given: Any) -> bool:
-    variables = (np.ndarray, keras.Variable, tf.Variable)
-    return isinstance(given, variables) or tf.is_tensor(given) or keras.ops.is_tensor(given)

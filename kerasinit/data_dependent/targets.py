@@ -6,33 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
-from kerasinit import suggest
+from kerasinit import kerases, suggest
 from kerasinit.graph.units import is_multiplied
 from kerasinit.kernels import Kernel, Part, is_of_lora, parts
 from kerasinit.quantization import quantization_of
 
-
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
-_RECURRENT = _classes("RNN")
-_CELLS = _classes("SimpleRNNCell", "GRUCell", "LSTMCell")
-_BIDIRECTIONAL = _classes("Bidirectional")
-_TIME_DISTRIBUTED = _classes("TimeDistributed")
-_EINSUM = _classes("EinsumDense")
-_TRANSPOSED = _classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-_DEPTHWISE = _classes("DepthwiseConv1D", "DepthwiseConv2D")
-_LOCAL = _classes("LocallyConnected1D", "LocallyConnected2D")
+_RECURRENT = kerases.layer_classes("RNN")
+_CELLS = kerases.layer_classes("SimpleRNNCell", "GRUCell", "LSTMCell")
+_BIDIRECTIONAL = kerases.layer_classes("Bidirectional")
+_TIME_DISTRIBUTED = kerases.layer_classes("TimeDistributed")
+_EINSUM = kerases.layer_classes("EinsumDense")
+_TRANSPOSED = kerases.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+_DEPTHWISE = kerases.layer_classes("DepthwiseConv1D", "DepthwiseConv2D")
+_LOCAL = kerases.layer_classes("LocallyConnected1D", "LocallyConnected2D")
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ class Flow:
         paths: The layers' paths.
         passages: How the data passes them.
         ends: The function that comes last before each output, by the name of Keras' activation,
-            whoever applies it; None where none does.
+            whether a layer or the model applies it; None if there is none.
         in_graph: Whether Keras may find logits only in a graph: see `fit_loss.takes_from_graph`.
         failure: Why there are none; empty if there are.
     """

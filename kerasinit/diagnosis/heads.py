@@ -254,12 +254,8 @@ def _loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]:
         name, get_config = kerases.snake_case(type(loss).__name__), loss.get_config
         try:
             config = get_config()
-        except (
-            NotImplementedError,
-            TypeError,
-            ValueError,
-        ):  # a custom loss without a configuration
-            config = {}
+        except (NotImplementedError, TypeError, ValueError):
+            config = {}  # a custom loss may have no configuration
         ignored = config.get("ignore_class")
         return name, config.get("from_logits") is True, ignored
     return getattr(loss, "__name__", None), False, None

@@ -5,10 +5,8 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit import kerases
 from kerasinit.diagnosis import limits, objective
@@ -367,16 +365,7 @@ def _with_weights(
     )
 
 
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
-_SOURCES = _classes(
+_SOURCES = kerases.layer_classes(
     "BatchNormalization",
     "Embedding",
     "GroupNormalization",
@@ -386,8 +375,8 @@ _SOURCES = _classes(
     "Rescaling",
     "UnitNormalization",
 )
-_AVERAGES = _classes(
+_AVERAGES = kerases.layer_classes(
     *(f"{kind}{rank}D" for kind in ("AveragePooling", "GlobalAveragePooling") for rank in (1, 2, 3))
 )
-_CHOICES = _classes("Softmax")
-_RECURRENT = _classes("RNN", "Bidirectional")
+_CHOICES = kerases.layer_classes("Softmax")
+_RECURRENT = kerases.layer_classes("RNN", "Bidirectional")

@@ -229,7 +229,7 @@ def _loss(head: Head) -> Iterator[Evidence]:
         cut = head.activation in ("relu", "relu6", "tanh")
         if not head.from_logits and not head.logits and (cut or raw or not bounded):
             if raw and bounded and head.activation is None:
-                return  # of one's own, and so far what the loss takes
+                return  # an unknown custom output, in range so far
             yield (
                 "output-loss",
                 head.layer,

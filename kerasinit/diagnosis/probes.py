@@ -166,7 +166,7 @@ def _is_signal(thing: Any) -> bool:
 
 
 def _listening(signal: Any, heard: Callable[[Any], None]) -> Any:
-    """Return the same signal, of which ``heard`` is told the gradient."""
+    """Return the same signal, whose gradient is passed to ``heard``."""
 
     @tf.custom_gradient
     def same(value: Any) -> Any:

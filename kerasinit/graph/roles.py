@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tf_keras
 
+from kerasinit import kerases
 from kerasinit.graph.nodes import Node
 
 
@@ -97,26 +98,17 @@ def key_of(activation: Any) -> str:
     return f"{type(activation).__name__} {sorted(config.items())}"
 
 
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    )
-
-
 def _ranks(names: Iterable[str]) -> list[str]:
     return [f"{name}{rank}D" for name in names for rank in (1, 2, 3)]
 
 
-_ATTENTION = _classes("MultiHeadAttention", "GroupQueryAttention")
-_WITH_STATES = _classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
-_TIME_DISTRIBUTED = _classes("TimeDistributed")
-_ACTIVATION = _classes("Activation")
-_RELU = _classes("ReLU")
-_ACTIVATION_LAYERS = _classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
-_NORMALIZATIONS = _classes(
+_ATTENTION = kerases.layer_classes("MultiHeadAttention", "GroupQueryAttention")
+_WITH_STATES = kerases.layer_classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
+_TIME_DISTRIBUTED = kerases.layer_classes("TimeDistributed")
+_ACTIVATION = kerases.layer_classes("Activation")
+_RELU = kerases.layer_classes("ReLU")
+_ACTIVATION_LAYERS = kerases.layer_classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+_NORMALIZATIONS = kerases.layer_classes(
     "BatchNormalization",
     "GroupNormalization",
     "LayerNormalization",
@@ -124,7 +116,7 @@ _NORMALIZATIONS = _classes(
     "RMSNormalization",
     "UnitNormalization",
 )
-_PASSING = _classes(
+_PASSING = kerases.layer_classes(
     "ActivityRegularization",
     "AlphaDropout",
     "Dropout",

@@ -65,7 +65,7 @@ def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, S
     found, unseen = surroundings(graph, weights), ""
     units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
     if any(id(unit) not in found for unit in units):
-        traced, unseen = _traced(model)  # which sees layers inside layers of one's own
+        traced, unseen = _traced(model)  # which also sees the layers inside custom ones
         found = {**({} if traced is None else surroundings(traced, weights)), **found}
     return graph, found, unseen
 
@@ -80,8 +80,8 @@ def _traced(model: Any) -> tuple[Graph | None, str]:
 def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:
     """Return what stands around each innermost layer with kernels, by the layer's ``id``.
 
-    A layer that is called several times is told by its first call. What is inside a layer that
-    holds several and is no model is not told: their order is unknown.
+    A layer that is called several times is described by its first call. Layers inside a layer that
+    holds several and is not a model are left out: their order is unknown.
 
     Args:
         graph: The graph of a model.

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 import tf_keras
 
 from kerasinit import initializers, kerases, suggest
@@ -64,7 +62,7 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str | Mapping):
         return deserialize(identifier)
-    if _is_array(identifier):
+    if kerases.is_array(identifier):
         return Constant(identifier, broadcast=False)
     found = identifier() if inspect.isclass(identifier) else identifier
     if not callable(found):
@@ -142,12 +140,6 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         return keras.saving.deserialize_keras_object(dict(config), custom_objects=custom)
     except TypeError as error:
         raise ValueError(f"Cannot make the initializer {name!r}: {error}") from error
-
-
-def _is_array(given: Any) -> bool:
-    if isinstance(given, np.ndarray | np.generic | keras.Variable):
-        return True
-    return bool(tf.is_tensor(given) or keras.ops.is_tensor(given))
 
 
 def _by_name(text: str, custom: Mapping[str, Any]) -> Any:

@@ -40,8 +40,8 @@ FANS = (
     Mutant(
         "a GRU has the four gates of an LSTM",
         "kerasinit/readings.py",
-        '(classes("GRUCell"), recurrent(3))',
-        '(classes("GRUCell"), recurrent(4))',
+        '(kerases.layer_classes("GRUCell"), recurrent(3))',
+        '(kerases.layer_classes("GRUCell"), recurrent(4))',
         ("tests/test_kernels.py",),
     ),
     Mutant(

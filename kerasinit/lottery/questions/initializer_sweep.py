@@ -125,8 +125,8 @@ def sweep(
         build: A function that returns a compiled model, in place of
             ``experiment.model``; it must take ``initializer`` by name.
         data: Examples, in place of ``experiment.dataset``.
-        watching: Called with the initializer before its run, gives a context whose value
-            is told what happens in it.
+        watching: Called with the initializer before its run, returns a context manager
+            whose value receives the run's events.
 
     Raises:
         ValueError: Before any training, if something does not fit.

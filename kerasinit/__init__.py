@@ -1,12 +1,11 @@
 """Initializers, pruning and lottery tickets for Keras 3 and tf_keras."""
 
 from kerasinit import rules
-from kerasinit.comparison import compare
-from kerasinit.data_dependent import lsuv, propagate_moments, weight_norm, within_layer
-from kerasinit.diagnosis import diagnose
-from kerasinit.fans import compute_fans
-from kerasinit.gains import Stability, gain, stability
-from kerasinit.initializers import (
+from kerasinit._src.comparison.entry import compare
+from kerasinit._src.diagnosis.monitor import SignalMonitor
+from kerasinit._src.diagnosis.report import diagnose
+from kerasinit._src.files.keras_variables import variables_in
+from kerasinit._src.initializers import (
     ICNR,
     STFT,
     AlexNet,
@@ -45,13 +44,19 @@ from kerasinit.initializers import (
     ZerO,
     Zeros,
 )
-from kerasinit.initializers.base import Initializer
-from kerasinit.initializers.serialization import deserialize, get, serialize
-from kerasinit.portable import portable
-from kerasinit.recommend import recommend
-from kerasinit.reinitialize import Rule, reinitialize
-from kerasinit.saved_variables import variables_in
-from kerasinit.signal_monitor import SignalMonitor
+from kerasinit._src.initializers.base import Initializer
+from kerasinit._src.initializers.serialization import deserialize, get, serialize
+from kerasinit._src.network.fans import compute_fans
+from kerasinit._src.theory.gains import Stability, gain, stability
+from kerasinit._src.whole_models.from_batch import (
+    lsuv,
+    propagate_moments,
+    weight_norm,
+    within_layer,
+)
+from kerasinit._src.whole_models.portable_copy import portable
+from kerasinit._src.whole_models.recommendation import recommend
+from kerasinit._src.whole_models.redraw import Rule, reinitialize
 
 __all__ = [
     "ICNR",

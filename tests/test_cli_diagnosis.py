@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit import cli, made_data, saved_models
+from kerasinit._src import cli
+from kerasinit._src.files import keras_models
+from kerasinit._src.network import sample_batch
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 
@@ -181,7 +183,7 @@ def test_a_file_that_holds_code_is_not_run(tmp_path, library, ending):
     library.Sequential([library.Input((4, 3)), inside]).save(path)
 
     with pytest.raises(ValueError, match=r"(?i)lambda"):
-        saved_models.load_model(path)
+        keras_models.load_model(path)
 
 
 @pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
@@ -193,7 +195,7 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     both = layers.Concatenate()([looked_up, numbers, layers.Rescaling(1.0)(flags)])
     model = library.Model([words, flags, numbers], layers.Dense(1)(both))
 
-    (ids, ints, floats), said = made_data.made_batch(model, 40, seed=0)
+    (ids, ints, floats), said = sample_batch.made_batch(model, 40, seed=0)
 
     assert ids.shape == (40, 32)
     assert set(np.unique(ids)) <= set(range(50))
@@ -202,9 +204,9 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     assert floats.shape == (8, 5)
     assert abs(floats.mean()) < 0.5
     assert "no fixed size has 32" in said
-    again, _ = made_data.made_batch(model, 40, seed=0)
+    again, _ = sample_batch.made_batch(model, 40, seed=0)
     np.testing.assert_array_equal(ids, again[0])
-    other, _ = made_data.made_batch(model, 40, seed=1)
+    other, _ = sample_batch.made_batch(model, 40, seed=1)
     assert not np.array_equal(ids, other[0])
 
 
@@ -213,8 +215,8 @@ def test_words_are_made_up_for_a_saved_network_of_words(tmp_path, library):
     embedding = library.layers.Embedding(50, 3)
     library.Sequential([library.Input((7,)), embedding]).save(tmp_path / "words.keras")
 
-    batch, said = made_data.made_batch(
-        saved_models.load_model(tmp_path / "words.keras"), 40, seed=0
+    batch, said = sample_batch.made_batch(
+        keras_models.load_model(tmp_path / "words.keras"), 40, seed=0
     )
 
     assert said == "integers from 0 to 49"
@@ -227,7 +229,7 @@ def test_a_model_that_does_not_say_what_it_takes_needs_data():
             return x
 
     with pytest.raises(ValueError, match="Give examples with --data"):
-        made_data.made_batch(Own(), 4, seed=0)
+        sample_batch.made_batch(Own(), 4, seed=0)
 
 
 SMALL = "--steps 4 --seeds 1 --no-xla --batch-size 20"
@@ -361,7 +363,7 @@ def test_an_error_in_a_module_or_a_layer_of_the_users_comes_with_its_traceback(
 
 
 def test_an_error_of_this_package_that_is_none_of_arguments_is_not_hidden(ask, monkeypatch):
-    monkeypatch.delattr("kerasinit.lottery.models.find")
+    monkeypatch.delattr("kerasinit._src.training.models.find")
 
     with pytest.raises(AttributeError, match="find"):
         ask("compare --initializers own")

@@ -9,7 +9,8 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasinit.data_dependent import lsuv, weight_norm, within_layer
+from kerasinit._src.whole_models.from_batch.layer_sequential import lsuv
+from kerasinit._src.whole_models.from_batch.per_unit import weight_norm, within_layer
 from tests.products import each_value_once
 
 KERASES = [keras, tf_keras]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit.fans import compute_fans
+from kerasinit._src.network.fans import compute_fans
 
 SHAPES = st.lists(st.integers(0, 7), max_size=6)
 

@@ -6,9 +6,9 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit.first_values import own_initializer
-from kerasinit.kernels import parts
-from kerasinit.reinitialize import reinitialize
+from kerasinit._src.network.parts import parts
+from kerasinit._src.whole_models.first_values import own_initializer
+from kerasinit._src.whole_models.redraw import reinitialize
 from tests.products import nightly
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])

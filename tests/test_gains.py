@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
-from kerasinit import gains
-from kerasinit.gains import gain, stability
+from kerasinit._src.theory import gains
+from kerasinit._src.theory.gains import gain, stability
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 UNFIT = {"glu", "log_softmax", "softmax", "sparsemax", "threshold"}

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit.graph import residual_branches
-from kerasinit.graph.branches import terminal_layers, told_branches
-from kerasinit.graph.nodes import graph_of
+from kerasinit._src.network.branches import residual_branches, terminal_layers, told_branches
+from kerasinit._src.network.graph import graph_of
 from tests.products import each_value_once, nightly
 
 KERASES = [keras, tf_keras]

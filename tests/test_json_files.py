@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from kerasinit import json_files, lottery, saved_models, variables_in
-from kerasinit.lottery.questions import answers
-from kerasinit.lottery.stage import Place
+from kerasinit import lottery, variables_in
+from kerasinit._src.files import json_files, keras_models
+from kerasinit._src.lottery.questions import answers
+from kerasinit._src.lottery.store.stage import Place
 from tests.lottery.synthetic import RESULTS, store_of
 
 # Within what Python's own parser can take and beyond it.
@@ -96,6 +97,6 @@ def test_a_deep_description_of_a_model_is_damaged(tmp_path):
         archive.writestr("config.json", _nested(100_000))
         archive.writestr("model.weights.h5", b"")
 
-    for read in (saved_models.load_model, variables_in):
+    for read in (keras_models.load_model, variables_in):
         with pytest.raises(ValueError, match=r"deep\.keras"):
             read(path)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit import kerases
+from kerasinit._src import compat
+from kerasinit._src.network.walk import named_variables
 
 LIBRARIES = [keras, tf_keras]
 
@@ -23,13 +24,13 @@ def _model(library):
 def test_names_are_the_same_at_every_build(library):
     first, second = _model(library), _model(library)
 
-    assert list(kerases.named_variables(first)) == list(kerases.named_variables(second))
+    assert list(named_variables(first)) == list(named_variables(second))
     assert first.layers[-1].name != second.layers[-1].name
 
 
 def test_names_are_the_same_in_both_kerases():
     names = [
-        {name for name in kerases.named_variables(_model(library)) if "seed" not in name}
+        {name for name in named_variables(_model(library)) if "seed" not in name}
         for library in LIBRARIES
     ]
 
@@ -40,7 +41,7 @@ def test_names_are_the_same_in_both_kerases():
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_weight_has_a_name_and_only_one(library):
     model = _model(library)
-    named = kerases.named_variables(model)
+    named = named_variables(model)
 
     assert {id(v) for v in named.values()} >= {id(v) for v in model.weights}
     assert len(named) == len({id(v) for v in named.values()})
@@ -49,20 +50,20 @@ def test_every_weight_has_a_name_and_only_one(library):
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_metrics_are_no_weights(library):
     model = _model(library)
-    before = list(kerases.named_variables(model))
+    before = list(named_variables(model))
     model.compile("sgd", "mse", metrics=["mae"])
     model.train_on_batch(np.ones((1, 4)), np.ones((1, 2)))
 
-    assert list(kerases.named_variables(model)) == before
+    assert list(named_variables(model)) == before
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_each_keras_knows_its_own(library):
     name = "keras" if library is keras else "tf_keras"
 
-    assert kerases.kerase_of(library.layers.Dense(1)) == name
+    assert compat.kerase_of(library.layers.Dense(1)) == name
     with pytest.raises(TypeError, match="got 3"):
-        kerases.kerase_of(3)
+        compat.kerase_of(3)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -72,6 +73,6 @@ def test_a_train_step_of_ones_own_is_noticed(library):
             return super().train_step(data)
 
     inputs = library.Input((4,))
-    assert kerases.has_own_train_step(Own(inputs, library.layers.Dense(1)(inputs)))
-    assert not kerases.has_own_train_step(_model(library))
-    assert not kerases.has_own_train_step(library.Sequential([library.layers.Dense(1)]))
+    assert compat.has_own_train_step(Own(inputs, library.layers.Dense(1)(inputs)))
+    assert not compat.has_own_train_step(_model(library))
+    assert not compat.has_own_train_step(library.Sequential([library.layers.Dense(1)]))

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from kerasinit._src.network.fans import compute_fans
+from kerasinit._src.network.parts import KERNELS, ROLES, Kernel, parts
+from kerasinit._src.whole_models.recommendation import recommend
+from kerasinit._src.whole_models.redraw import reinitialize
 from kerasinit.diagnosis import diagnose
-from kerasinit.fans import compute_fans
-from kerasinit.kernels import KERNELS, ROLES, Kernel, parts
 from kerasinit.pruning import weight_summaries
-from kerasinit.recommend import recommend
-from kerasinit.reinitialize import reinitialize
 
 SEQUENCE = np.ones((1, 3, 8), "float32")
 IMAGES = np.ones((1, 6, 6, 4), "float32")

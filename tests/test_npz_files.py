@@ -5,9 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from kerasinit import cli, npz_files
+from kerasinit._src import cli
+from kerasinit._src.files import npz
+from kerasinit._src.training.data import glance
 from kerasinit.lottery import load
-from kerasinit.lottery.data import glance
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -40,7 +41,7 @@ def never_read(monkeypatch):
     def fails(*_):
         raise AssertionError("an array was read")
 
-    monkeypatch.setattr(npz_files, "_array", fails)
+    monkeypatch.setattr(npz, "_array", fails)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ import scipy.stats
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, optimizers, portable, pruning
+from kerasinit import portable, pruning
+from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
+from kerasinit._src.network.walk import named_variables
 from tests.products import each_value_once, nightly
 
 from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
@@ -93,7 +96,7 @@ def initializer_of(model):
 
 def remade(model):
     """Return a model made from another's JSON, so with new weights."""
-    module = KERASES[kerases.kerase_of(model)]
+    module = KERASES[compat.kerase_of(model)]
     return module.models.model_from_json(model.to_json())
 
 
@@ -194,7 +197,7 @@ def test_the_copy_has_the_same_bits_names_and_compilation(saved, kerase):
     assert type(copy) is type(original)
     assert copy.name == original.name
     assert [layer.name for layer in copy.layers] == [layer.name for layer in original.layers]
-    assert list(kerases.named_variables(copy)) == list(kerases.named_variables(original))
+    assert list(named_variables(copy)) == list(named_variables(original))
     assert bits(copy) == bits(original)
     assert type(copy.optimizer) is type(original.optimizer)
     assert [v.numpy().tobytes() for v in optimizers.optimizer_variables(copy)] == [
@@ -243,7 +246,7 @@ def test_a_saved_model_with_its_functions_knows_none_of_our_classes(tmp_path):
 @both
 def test_a_model_that_is_not_compiled_is_not_compiled_after(module):
     copy = portable(dense_of(module, kerasinit.HeNormal()))
-    assert not kerases.is_compiled(copy)
+    assert not compat.is_compiled(copy)
 
 
 @each_value_once(module=list(KERASES.values()), case=TABLE)

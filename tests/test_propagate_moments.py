@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit.data_dependent import propagate_moments
+from kerasinit._src.whole_models.from_batch.moment_propagation import propagate_moments
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit.fans import compute_fans
-from kerasinit.reinitialize import Rule, reinitialize
+from kerasinit._src.network.fans import compute_fans
+from kerasinit._src.whole_models.redraw import Rule, reinitialize
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)

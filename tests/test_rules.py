@@ -10,8 +10,8 @@ import tf_keras
 
 import kerasinit
 from kerasinit import reinitialize, rules
-from kerasinit.graph import residual_branches
-from kerasinit.kernels import parts
+from kerasinit._src.network.branches import residual_branches
+from kerasinit._src.network.parts import parts
 from tests.products import each_value_once, nightly
 
 KERASES = [keras, tf_keras]

@@ -17,8 +17,10 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasinit import kerases, saved_variables
-from kerasinit.saved_variables import read_variable, variables_in
+from kerasinit._src import compat
+from kerasinit._src.files import keras_variables
+from kerasinit._src.files.keras_variables import read_variable, variables_in
+from kerasinit._src.network.walk import named_variables
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FORMS = [
@@ -60,17 +62,17 @@ def model_of(module):
     model.compile(module.optimizers.SGD(momentum=0.9), "mse")
     model.optimizer.build(model.trainable_variables)
     rng = np.random.default_rng(0)
-    for variable in kerases.named_variables(model).values():
+    for variable in named_variables(model).values():
         if "seed" not in variable.name:
-            kerases.assign(variable, rng.standard_normal(variable.shape).astype("float32"))
+            compat.assign(variable, rng.standard_normal(variable.shape).astype("float32"))
     return model
 
 
 def weights_of(model):
     """Return the values of a model's variables by structural name, without random state."""
     return {
-        name: kerases.read(variable)
-        for name, variable in kerases.named_variables(model).items()
+        name: compat.read(variable)
+        for name, variable in named_variables(model).items()
         if "seed_generator" not in name
     }
 
@@ -356,7 +358,7 @@ def test_a_dataset_that_claims_more_than_it_has_is_refused(tmp_path):
 
 
 def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_variables, "_LARGE", 2**20)
+    monkeypatch.setattr(keras_variables, "_LARGE", 2**20)
     with zipfile.ZipFile(tmp_path / "f.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(2**21))
     with pytest.raises(ValueError, match="claims to be 2097152 bytes"):

@@ -10,9 +10,11 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, optimizers, signal_monitor
-from kerasinit.diagnosis.measured import Measured
-from kerasinit.signal_files import COLUMNS
+from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
+from kerasinit._src.diagnosis import monitor as signal_monitor
+from kerasinit._src.diagnosis.measured import Measured
+from kerasinit._src.diagnosis.monitor_files import COLUMNS
 from tests.diagnosis import networks
 from tests.products import nightly
 
@@ -76,7 +78,7 @@ def test_the_training_is_the_same_to_the_last_bit(library, jit, dropout, at_once
         x, y, split = (X[:20], Y[:20], 0) if jit else (X, Y, 0.2)
         history = model.fit(x, y, 5, 1, callbacks=callbacks, validation_split=split, verbose=0)
         held = [*model.variables, *optimizers.optimizer_variables(model)]
-        return [kerases.read(one).tobytes() for one in held], history.history
+        return [compat.read(one).tobytes() for one in held], history.history
 
     monitor = kerasinit.SignalMonitor(X, Y, every=1)
     assert trained([monitor]) == trained([])

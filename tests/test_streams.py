@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit import streams
+from kerasinit._src import streams
 
 
 def test_the_name_of_a_stream_decides_its_numbers_and_nothing_else_does():

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kerasinit import cli, lottery, terminal
-from kerasinit.lottery import Experiment, options, presets, report
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery import options, presets
+from kerasinit._src.lottery.proof.winning import table as verdict_table
+from kerasinit._src.reports import figures, terminal
+from kerasinit.lottery import Experiment, report
 from kerasinit.lottery.questions import Sweep, Transfer
-from kerasinit.lottery.report import plots
-from kerasinit.lottery.verdict import table as verdict_table
 from tests.lottery.synthetic import RESULTS, store_of
 from tests.products import nightly
 
@@ -106,9 +108,9 @@ def test_a_command_and_a_file_give_the_same_experiment_again(tmp_path, name):
 
 @pytest.mark.parametrize("name", [name for name in ODD if name.count("$") > 1])
 def test_plots_draw_names_as_they_are(name):
-    figure = plots.new_figure(4, 2)
-    figure.subplots().set_title(plots.literal(name))
-    assert f">{name}</text>" in plots.rendered(figure, "svg").decode()
+    figure = figures.new_figure(4, 2)
+    figure.subplots().set_title(figures.literal(name))
+    assert f">{name}</text>" in figures.rendered(figure, "svg").decode()
 
 
 def test_toml_refuses_what_is_no_text():

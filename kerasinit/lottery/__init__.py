@@ -1,23 +1,23 @@
 """Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
 
-from kerasinit.lottery.data import Dataset, load
-from kerasinit.lottery.digest import digest
-from kerasinit.lottery.experiment import Experiment
-from kerasinit.lottery.files import NoSpaceError
-from kerasinit.lottery.lock import BusyError
-from kerasinit.lottery.loop import run
-from kerasinit.lottery.options import command, read_toml, to_toml
-from kerasinit.lottery.presets import preset
-from kerasinit.lottery.report import figure, plot, rows, table
-from kerasinit.lottery.stage import Row
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.survivors import prune
-from kerasinit.lottery.ticket import Ticket, load_ticket
-from kerasinit.lottery.training import DivergedError
-from kerasinit.lottery.verdict import Condition, Verdict, verdict
-from kerasinit.lottery.verify import Finding, Proof, verify
-from kerasinit.lottery.watch import Watch
-from kerasinit.lottery.workers import WorkerDiedError
+from kerasinit._src.files.atomic import NoSpaceError
+from kerasinit._src.files.lock import BusyError
+from kerasinit._src.lottery.experiment import Experiment
+from kerasinit._src.lottery.loop import run
+from kerasinit._src.lottery.method.survivors import prune
+from kerasinit._src.lottery.options import command, read_toml, to_toml
+from kerasinit._src.lottery.presets import preset
+from kerasinit._src.lottery.proof.verification import Finding, Proof, verify
+from kerasinit._src.lottery.proof.winning import Condition, Verdict, verdict
+from kerasinit._src.lottery.report import figure, plot, rows, table
+from kerasinit._src.lottery.store.run_digest import digest
+from kerasinit._src.lottery.store.stage import Row
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.lottery.store.ticket import Ticket, load_ticket
+from kerasinit._src.lottery.watch import Watch
+from kerasinit._src.lottery.workers import WorkerDiedError
+from kerasinit._src.training.data import Dataset, load
+from kerasinit._src.training.outcome import DivergedError
 
 __all__ = [
     "BusyError",

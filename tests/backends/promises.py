@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 import kerasinit
-from kerasinit.fans import compute_fans
+from kerasinit._src.network.fans import compute_fans
 from tests.initializers.load_saved import described
 from tests.initializers.table import FLOATS, IMAGES, TABLE
 from tests.initializers.test_saving import model_of

@@ -58,8 +58,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     given = parser.parse_args()
     rng = random.Random(given.seed)
+    from kerasinit._src.lottery.store.store import Store
     from kerasinit.lottery import digest
-    from kerasinit.lottery.store import Store
     from tests.lottery.test_unkillable import _content, _left
 
     with tempfile.TemporaryDirectory() as folder:

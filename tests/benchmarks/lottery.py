@@ -32,11 +32,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from kerasinit._src.masks import Masks
+from kerasinit._src.training.data import Order
+from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.paper_networks import conv2, conv6, lenet_300_100
 from kerasinit.lottery import Dataset, load
-from kerasinit.lottery.data import Order
-from kerasinit.lottery.networks import conv2, conv6, lenet_300_100
-from kerasinit.lottery.trainer import Trainer
-from kerasinit.masks import Masks
 from tests.benchmarks.turns import median_ratio
 
 BATCH, RATE = 60, 1.2e-3

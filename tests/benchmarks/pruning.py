@@ -32,8 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kerasinit import pruning
-from kerasinit.pruning.blocks import next_mask
-from kerasinit.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning.patterns import next_mask
+from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.benchmarks.turns import Training, median_ratio, take_turns
 
 # A fixed mask is one that a schedule made once; HoldMasks holds one from outside the graph.

@@ -8,11 +8,13 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import compare, kerases, streams
-from kerasinit.comparison.choices import named
-from kerasinit.comparison.examples import examples_of
-from kerasinit.comparison.steps import Steps
-from kerasinit.comparison.subject import Subject
+from kerasinit import compare
+from kerasinit._src import streams
+from kerasinit._src.comparison.choices import named
+from kerasinit._src.comparison.subject import Subject
+from kerasinit._src.network.walk import named_variables
+from kerasinit._src.training.examples import examples_of
+from kerasinit._src.training.steps import Steps
 from kerasinit.lottery import load
 from tests.lottery.blobs import KERASES, blobs, builder
 
@@ -191,7 +193,7 @@ def test_each_kind_of_choice_gives_the_first_values_it_stands_for():
     model = subject.built(0)
     for variable, value in own.items():
         if not variable.startswith("optimizer/"):
-            kerases.named_variables(model)[variable].assign(value)
+            named_variables(model)[variable].assign(value)
     seed = streams.derive(0, "compare", "weights", 0)
     kerasinit.reinitialize(model, kerasinit.recommend(model), seed)
     for variable, value in zip(model.get_weights(), recommended.values(), strict=False):

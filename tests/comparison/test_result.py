@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from kerasinit.comparison import Band, Choice, Comparison, Point, Setting, Stop, Training, racing
+from kerasinit._src.comparison import racing
+from kerasinit.comparison import Band, Choice, Comparison, Point, Setting, Stop, Training
 
 STEPS = (0, 10, 20, 30)
 

@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 
 import kerasinit
+from kerasinit._src.comparison.winner import ALPHA, FEWEST, verdict
 from kerasinit.comparison import Choice, Comparison, Point, Setting, Training, Verdict
-from kerasinit.comparison.verdict import ALPHA, FEWEST, verdict
 from tests.products import nightly
 
 

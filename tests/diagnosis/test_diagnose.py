@@ -10,7 +10,8 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, optimizers
+from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
 from tests.diagnosis import networks
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -35,7 +36,7 @@ def test_nothing_of_the_model_changes_to_the_last_bit(library):
     def state():
         metrics = [variable for metric in model.metrics for variable in metric.variables]
         held = [*model.variables, *optimizers.optimizer_variables(model), *metrics]
-        return [kerases.read(variable).tobytes() for variable in held], [
+        return [compat.read(variable).tobytes() for variable in held], [
             sorted(vars(layer)) for layer in model.layers
         ]
 

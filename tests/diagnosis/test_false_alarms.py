@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit.diagnosis.flow import flow_of
+from kerasinit._src.diagnosis.flow import flow_of
 from tests.diagnosis import networks
 from tests.products import each_value_once
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from kerasinit.diagnosis import limits
-from kerasinit.diagnosis.judge import judge
-from kerasinit.diagnosis.measured import Measure, Measured
-from kerasinit.diagnosis.signals import Signal
+from kerasinit._src.diagnosis.judge import judge
+from kerasinit._src.diagnosis.measured import Measure, Measured
+from kerasinit._src.diagnosis.signals import Signal
+from kerasinit._src.theory import limits
 
 
 def _row(layer, role="kernel", *, nats=0.0, units=1000, dead=0.0, **others):

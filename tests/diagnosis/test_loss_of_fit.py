@@ -10,8 +10,9 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit import kerases, optimizers
-from kerasinit.lottery import saliency
+from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
+from kerasinit._src.lottery.method import saliency
 from tests.diagnosis import networks
 from tests.products import each_value_once, nightly
 
@@ -140,7 +141,7 @@ def test_gradients_are_those_of_fit_for_every_head_and_loss(library, scale):
     ratios = {row.name: row.update_ratio for row in found.layers if row.update_ratio}
     for name in ("one_hot", "binary"):
         kernel = model.get_layer(name).kernel
-        assert 0 < ratios[name] <= 1.001 * moved[name] / np.linalg.norm(kerases.read(kernel))
+        assert 0 < ratios[name] <= 1.001 * moved[name] / np.linalg.norm(compat.read(kernel))
 
 
 @BOTH
@@ -302,13 +303,13 @@ def test_the_compilation_stays_to_the_last_bit(library):
     model, y = many_headed(library, 1.0)
     metrics, loss = len(model.metrics), model.loss
     config = repr(model.get_compile_config())
-    before = [kerases.read(one).tobytes() for one in optimizers.optimizer_variables(model)]
+    before = [compat.read(one).tobytes() for one in optimizers.optimizer_variables(model)]
     kerasinit.diagnose(model, X, y)
     kerasinit.diagnose(model, X, y, loss=dict(HEADS_LOSSES))
     assert len(model.metrics) == metrics
     assert model.loss is loss
     assert repr(model.get_compile_config()) == config
-    assert [kerases.read(one).tobytes() for one in model.optimizer.variables] == before
+    assert [compat.read(one).tobytes() for one in model.optimizer.variables] == before
 
 
 @BOTH
@@ -320,9 +321,9 @@ def test_scores_of_the_lottery_see_the_loss_of_fit(library, head):
     model = library.Sequential([library.Input((6,)), layer])
     model.compile(library.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
     x = 300 * X
-    before = kerases.read(model.weights[0])
+    before = compat.read(model.weights[0])
     (scores,) = saliency.snip(model, x, NUMBERS).values()
     model.fit(x, NUMBERS, batch_size=N, shuffle=False, verbose=0)
-    after = kerases.read(model.weights[0])
+    after = compat.read(model.weights[0])
     assert scores.max() > 0
     assert scores == pytest.approx(np.abs(before * (before - after)), rel=1e-3, abs=1e-3)

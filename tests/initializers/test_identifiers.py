@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from kerasinit import initializers
-from kerasinit.initializers.identifiers import parse
+from kerasinit._src.initializers.identifiers import parse
 
 from .table import TABLE
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasinit
-from kerasinit.initializers import memory
+from kerasinit._src.initializers import memory
 
 
 @pytest.fixture(autouse=True)

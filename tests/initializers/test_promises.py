@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit.initializers.base import Initializer
+from kerasinit._src.initializers.base import Initializer
 from tests.products import nightly
 
 from .table import FLOATS, IMAGES, KERASES, TABLE

@@ -14,7 +14,7 @@ import pytest
 import scipy.special
 
 import kerasinit
-from kerasinit.initializers.sampling import Stream, normal
+from kerasinit._src.initializers.sampling import Stream, normal
 
 from .table import KERASES
 

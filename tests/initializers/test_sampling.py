@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasinit.initializers import sampling
-from kerasinit.initializers.sampling import CHUNK, Kind, Stream
+from kerasinit._src.initializers import sampling
+from kerasinit._src.initializers.sampling import CHUNK, Kind, Stream
 
 FLOAT32 = np.dtype("float32")
 DRAWS = 200_000

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
-from kerasinit.initializers import sampling
-from kerasinit.initializers.quantiles import quantiles
-from kerasinit.initializers.sampling import Stream
+from kerasinit._src.initializers import sampling
+from kerasinit._src.initializers.quantiles import quantiles
+from kerasinit._src.initializers.sampling import Stream
 
 from .table import FLOATS, KERASES
 

@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 import kerasinit
-from kerasinit.initializers.wrapping import Wrapper
+from kerasinit._src.initializers.wrapping import Wrapper
 
 from .table import KERASES
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 
 from kerasinit import lottery
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.ticket import Ticket
-from kerasinit.masks import Masks
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
 
 
 def store_of(folder, results, *, mask=None, shapes=(4, 3), **experiment):

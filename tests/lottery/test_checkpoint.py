@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit.lottery import checkpoint
-from kerasinit.lottery.checkpoint import Checkpoint
-from kerasinit.lottery.training import Course, Point
+from kerasinit._src.training import checkpoint
+from kerasinit._src.training.checkpoint import Checkpoint
+from kerasinit._src.training.outcome import Course, Point
 from tests.lottery.blobs import blobs, builder
 
 STATE = {"a/kernel": np.arange(6, dtype="float32").reshape(2, 3)}

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from kerasinit import cli
-from kerasinit.lottery import lock
+from kerasinit._src import cli
+from kerasinit._src.files import lock
 
 SMALL = "--iterations 20 --evaluate-every 10 --levels 1 --trials 2 --batch-size 20 --optimizer sgd"
 

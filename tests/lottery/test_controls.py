@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit import lottery, streams
-from kerasinit.lottery.controls import CONTROLS, kept, scattered, shuffled
-from kerasinit.lottery.stage import Place
-from kerasinit.masks import Masks
+from kerasinit import lottery
+from kerasinit._src import streams
+from kerasinit._src.lottery.method.controls import CONTROLS, kept, scattered, shuffled
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.masks import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import lottery
-from kerasinit.lottery import Dataset, Experiment, data, questions
-from kerasinit.lottery.data import Order, load
+from kerasinit._src.training import data
+from kerasinit._src.training.data import Order, load
+from kerasinit.lottery import Dataset, Experiment, questions
 from tests.lottery.blobs import blobs
 
 

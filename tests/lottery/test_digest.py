@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.ticket import write_tensors
+from kerasinit._src.files.tensors import write_tensors
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
 from tests.lottery.blobs import blobs, builder
 
 SMALL = lottery.Experiment(

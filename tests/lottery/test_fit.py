@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerasinit import lottery, streams
-from kerasinit.lottery import fit
-from kerasinit.lottery.data import Order
-from kerasinit.lottery.fit import FitTrainer
-from kerasinit.lottery.trainer import Trainer
-from kerasinit.masks import Masks
+from kerasinit import lottery
+from kerasinit._src import streams
+from kerasinit._src.masks import Masks
+from kerasinit._src.training import keras_steps
+from kerasinit._src.training.data import Order
+from kerasinit._src.training.keras_steps import FitTrainer
+from kerasinit._src.training.loop import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.lottery.test_unkillable import SMALL
 from tests.products import each_value_once
@@ -44,7 +45,7 @@ def _own(library, change=lambda logs: logs, optimizer=None):
 
 @pytest.fixture(autouse=True)
 def _quiet(recwarn):
-    fit._say_once.cache_clear()
+    keras_steps._say_once.cache_clear()
     warnings.filterwarnings("ignore", message="Own has a train_step of its own")
 
 

@@ -7,8 +7,9 @@ import tf_keras
 
 import kerasinit
 from kerasinit import lottery
-from kerasinit.lottery import Dataset, models, networks, questions
-from kerasinit.pruning.registry import prunable_weights
+from kerasinit._src.network.prunable import prunable_weights
+from kerasinit._src.training import models, paper_networks
+from kerasinit.lottery import Dataset, questions
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
@@ -104,7 +105,7 @@ def test_the_stream_decides_the_weights():
 
 
 def test_the_initializer_reaches_the_kernels():
-    model = _make(networks.lenet_300_100, "RandomNormal:stddev=0.5")
+    model = _make(paper_networks.lenet_300_100, "RandomNormal:stddev=0.5")
 
     assert model.layers[0].kernel.numpy().std() == pytest.approx(0.5, rel=0.1)
 
@@ -205,7 +206,7 @@ def test_an_initializer_that_the_function_does_not_take_is_refused():
     with pytest.raises(ValueError, match="takes no argument `initializer`"):
         _make(builder(), "HeNormal")
     with pytest.raises(ValueError, match="Did you mean 'HeNormal'"):
-        _make(networks.lenet_300_100, "HeNromal")
+        _make(paper_networks.lenet_300_100, "HeNromal")
 
 
 @pytest.mark.parametrize("kerase", KERASES)

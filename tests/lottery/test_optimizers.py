@@ -8,12 +8,12 @@ import pytest
 import tf_keras
 
 from kerasinit import lottery
-from kerasinit.lottery import moments
-from kerasinit.lottery.data import Order
-from kerasinit.lottery.held_masks import HeldMasks
-from kerasinit.lottery.trainer import Trainer
-from kerasinit.lottery.training import weights_of
-from kerasinit.masks import Masks
+from kerasinit._src.masks import Masks
+from kerasinit._src.training import moments
+from kerasinit._src.training.data import Order
+from kerasinit._src.training.held_masks import HeldMasks
+from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.outcome import weights_of
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import nightly
 

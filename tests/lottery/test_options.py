@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit import cli
-from kerasinit.lottery import Experiment, command, options, preset, presets, read_toml, to_toml
+from kerasinit._src import cli
+from kerasinit._src.lottery import options, presets
+from kerasinit.lottery import Experiment, command, preset, read_toml, to_toml
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -25,7 +26,7 @@ def parsed(monkeypatch):
         found.append(experiment)
         raise NoStoreError
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(cli.lottery, "run", run)
 
     def parse(words):
         with pytest.raises(SystemExit):

@@ -16,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasinit import cli, lottery
-from kerasinit.lottery import options, report
-from kerasinit.lottery.report import pictures
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.markup import Markup, element
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery import options
+from kerasinit._src.lottery.report import pictures
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.reports.html import Markup, element
+from kerasinit.lottery import report
 
 from .blobs import blobs, builder
 from .synthetic import RESULTS, store_of
@@ -229,7 +231,7 @@ def test_the_command_repeats_the_experiment(experiment, monkeypatch):
         asked.append(experiment)
         raise ValueError("enough")
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(cli.lottery, "run", run)
     words = shlex.split(options.command(experiment))
     with pytest.raises(SystemExit):
         cli.main(words[1:])
@@ -329,7 +331,7 @@ def test_the_page_opens_with_the_sparsest_level_that_has_a_control(tmp_path):
 
 def _judge(monkeypatch, verdict):
     # By its full name, since the function `page` has the same name as its module.
-    monkeypatch.setattr(sys.modules["kerasinit.lottery.report.page"], "verdict", verdict)
+    monkeypatch.setattr(sys.modules["kerasinit._src.lottery.report.page"], "verdict", verdict)
 
 
 def test_verdicts_are_shown(tmp_path, monkeypatch):

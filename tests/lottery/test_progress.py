@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
+from kerasinit._src.lottery.progress import ConsoleWatch
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.training.outcome import Point
 from kerasinit.lottery import Experiment, Row
-from kerasinit.lottery.progress import ConsoleWatch
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.training import Point
 
 FIRST, SECOND = Place(0, 0, "ticket"), Place(1, 0, "ticket")
 
@@ -22,7 +22,7 @@ def _row(place):
 def watch(tmp_path, monkeypatch):
     """A watch over a run of two trainings of 100 iterations, at a clock that stands still."""
     clock = [0.0]
-    monkeypatch.setattr("kerasinit.lottery.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("kerasinit._src.lottery.progress.time.monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), force_terminal=True, width=140)
     watch = ConsoleWatch(console)
     watch.clock = clock

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit.lottery import controls, evidence, proofs
-from kerasinit.lottery.stage import Place
-from kerasinit.masks import Masks
+from kerasinit._src.lottery.method import controls
+from kerasinit._src.lottery.proof import evidence, proofs
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.masks import Masks
 
 
 def test_bits_are_compared_and_not_values():

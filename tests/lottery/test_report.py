@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from kerasinit import cli, lottery
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery.report.means import Mean, spread
+from kerasinit._src.lottery.store.stage import Place
 from kerasinit.lottery import report
-from kerasinit.lottery.report.summary import Mean, spread
-from kerasinit.lottery.stage import Place
 
 from .synthetic import RESULTS, store_of
 

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from kerasinit import lottery, streams
-from kerasinit.lottery import rewinds
-from kerasinit.lottery.stage import Place
-from kerasinit.masks import Masks
+from kerasinit import lottery
+from kerasinit._src import streams
+from kerasinit._src.lottery.method import rewinds
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.masks import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from kerasinit import kerases
-from kerasinit.lottery import criteria, saliency
-from kerasinit.lottery.survivors import keep
-from kerasinit.masks import Masks
-from kerasinit.pruning.registry import named_variables, prunable_weights
+from kerasinit._src import compat
+from kerasinit._src.lottery.method import criteria, saliency
+from kerasinit._src.lottery.method.survivors import keep
+from kerasinit._src.masks import Masks
+from kerasinit._src.network.prunable import named_variables, prunable_weights
 from tests.lottery.blobs import KERASES, blobs, builder
 
 X, Y = np.array([[1.0, 2.0]], "float32"), np.array([[0.0]], "float32")
@@ -21,7 +21,7 @@ def _line(kerase, use_bias):
         [library.layers.InputLayer((2,)), library.layers.Dense(1, use_bias=use_bias)]
     )
     model.compile("sgd", "mse")
-    kerases.assign(named_variables(model)["dense/kernel"], np.array([[1.0], [-2.0]]))
+    compat.assign(named_variables(model)["dense/kernel"], np.array([[1.0], [-2.0]]))
     return model
 
 
@@ -93,13 +93,13 @@ def test_grasp_is_the_change_of_the_gradients_size():
     x, y = data.x_train[:20], data.y_train[:20]
     kernel = named_variables(model)["dense_1/kernel"]
     scores = saliency.grasp(model, x, y)["dense_1/kernel"]
-    before = kerases.read(kernel)
+    before = compat.read(kernel)
 
     def flow(value):
         import tensorflow as tf
 
-        kerases.assign(kernel, value)
-        trained = [kerases.tensor(v) for v in model.trainable_variables]
+        compat.assign(kernel, value)
+        trained = [compat.tensor(v) for v in model.trainable_variables]
         with tf.GradientTape() as tape:
             loss = model.compute_loss(x=x, y=y, y_pred=model(x))
         return sum(float(tf.reduce_sum(g * g)) for g in tape.gradient(loss, trained))
@@ -216,14 +216,14 @@ def test_synflow_of_outputs_that_sum_to_one_is_refused():
 def test_a_model_is_left_as_it_was_found(kerase):
     model = builder(kerase, layers=[("BatchNormalization",), ("Dropout", 0.5)])()
     data = blobs()
-    before = {name: kerases.read(v) for name, v in named_variables(model).items()}
+    before = {name: compat.read(v) for name, v in named_variables(model).items()}
     masks = Masks.dense({"dense/kernel": (8, 16), "dense_1/kernel": (16, 3)})
     saliency.snip(model, data.x_train[:20], data.y_train[:20])
     saliency.grasp(model, data.x_train[:20], data.y_train[:20])
     saliency.synflow(model, masks, 50)
 
     for name, variable in named_variables(model).items():
-        np.testing.assert_array_equal(kerases.read(variable), before[name])
+        np.testing.assert_array_equal(compat.read(variable), before[name])
 
 
 def test_weights_that_are_not_trained_cannot_be_scored_by_gradients():

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit.lottery import Experiment, scopes
+from kerasinit._src.lottery.method import scopes
+from kerasinit.lottery import Experiment
 
 LENET = {
     "dense/kernel": (784, 300),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit.lottery.stage import Place
+from kerasinit._src.lottery.store.stage import Place
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()

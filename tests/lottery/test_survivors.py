@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasinit import kerases, lottery, streams
-from kerasinit.lottery import criteria, saliency, survivors
-from kerasinit.lottery.stage import Place
-from kerasinit.masks import Masks
-from kerasinit.pruning.registry import named_variables
+from kerasinit import lottery
+from kerasinit._src import compat, streams
+from kerasinit._src.lottery.method import criteria, saliency, survivors
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.masks import Masks
+from kerasinit._src.network.prunable import named_variables
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
@@ -160,7 +161,7 @@ def test_the_network_that_a_level_began_with_decides(runs, criterion):
     for level, counts in ((1, [64, 36]), (2, [32, 27])):
         ticket = store.stage(Place(0, level - 1, "ticket")).ticket()
         for name, variable in named_variables(model).items():
-            kerases.assign(variable, ticket.weights[name])
+            compat.assign(variable, ticket.weights[name])
         wanted = dict(zip(ticket.masks, counts, strict=True))
         if criterion == "synflow":
             expected = saliency.synflow(model, ticket.masks, wanted)

@@ -6,9 +6,10 @@ import pytest
 import safetensors.numpy
 import tf_keras
 
-from kerasinit import lottery, tensor_files
+from kerasinit import lottery
+from kerasinit._src.files import tensors
+from kerasinit._src.masks import Masks
 from kerasinit.lottery import load_ticket
-from kerasinit.masks import Masks
 from tests.lottery.blobs import KERASES, builder
 
 
@@ -121,7 +122,7 @@ def test_keras_is_the_one_that_was_asked_for(ticket):
 
 def _rewrite(path, change, **words):
     """Change the arrays, and the words, in a ticket's file."""
-    arrays, about = tensor_files.read_tensors(path)
+    arrays, about = tensors.read_tensors(path)
     change(arrays)
     path.write_bytes(safetensors.numpy.save(arrays, metadata=about | words))
 
@@ -185,7 +186,7 @@ def test_a_ticket_from_outside_is_checked_whole(tmp_path, ticket, change, words,
     # The initializer reads one weight, and sees what is wrong with that.
     if "dense_1" not in match and "dense/kernel' and" not in match:
         with pytest.raises(ValueError, match=r"outside\.safetensors"):
-            tensor_files.read_ticket_weight(path, "dense/kernel")
+            tensors.read_ticket_weight(path, "dense/kernel")
 
 
 def test_a_folder_is_no_ticket(tmp_path):

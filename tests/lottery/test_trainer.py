@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kerasinit import streams
-from kerasinit.lottery.data import Order
-from kerasinit.lottery.trainer import DivergedError, Trainer
-from kerasinit.masks import Masks
+from kerasinit._src import streams
+from kerasinit._src.masks import Masks
+from kerasinit._src.training.data import Order
+from kerasinit._src.training.loop import DivergedError, Trainer
 from tests.lottery.blobs import KERASES, blobs, builder, misled
 from tests.products import nightly
 

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import lottery
-from kerasinit.lottery import checkpoint, files, lock
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.training import Course, Point
+from kerasinit._src.files import atomic, lock
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.training import checkpoint
+from kerasinit._src.training.outcome import Course, Point
 from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly
 
@@ -132,7 +133,7 @@ def test_a_training_goes_on_inside_a_level_and_ends_in_the_same_bits(
 
 
 def test_a_training_goes_on_between_two_measurements_that_are_far_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasinit.lottery.trainer._STEPS_AT_ONCE", 7)
+    monkeypatch.setattr("kerasinit._src.training.loop._STEPS_AT_ONCE", 7)
     experiment = replace(SMALL, iterations=20, evaluate_every=20, levels=0)
     undisturbed = _run(tmp_path / "undisturbed", experiment)
     written = []
@@ -337,25 +338,25 @@ def test_a_disk_that_is_full_at_any_write_is_said_and_the_run_goes_on(tmp_path, 
 
 
 def test_half_a_file_is_never_seen_under_its_name(tmp_path, monkeypatch):
-    files.put(tmp_path / "c", b"old")
+    atomic.put(tmp_path / "c", b"old")
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(lottery.NoSpaceError, match="in RUN"), files.saying_if_full(Path("RUN")):
-        files.put(tmp_path / "c", b"new" * 1000)
+    with pytest.raises(lottery.NoSpaceError, match="in RUN"), atomic.saying_if_full(Path("RUN")):
+        atomic.put(tmp_path / "c", b"new" * 1000)
     assert (tmp_path / "c").read_bytes() == b"old"
-    with pytest.raises(OSError, match="No space"), files.new_folder(tmp_path / "stage") as folder:
+    with pytest.raises(OSError, match="No space"), atomic.new_folder(tmp_path / "stage") as folder:
         (folder / "result.json").write_text("{}")
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_an_error_of_another_kind_is_not_taken_for_a_full_disk():
-    with pytest.raises(PermissionError), files.saying_if_full(Path("RUN")):
+    with pytest.raises(PermissionError), atomic.saying_if_full(Path("RUN")):
         raise PermissionError(errno.EACCES, "Permission denied")
     # As h5py says it: the system's number is only in the words.
-    with pytest.raises(lottery.NoSpaceError), files.saying_if_full(Path("RUN")):
+    with pytest.raises(lottery.NoSpaceError), atomic.saying_if_full(Path("RUN")):
         raise RuntimeError("file write failed: errno = 28, 'No space left on device'")
 
 
@@ -364,7 +365,7 @@ import sys
 sys.path.insert(0, {root!r})
 # As where neither is installed: neither the command line nor a run needs them.
 sys.modules.update(dict.fromkeys(("matplotlib", "tensorboard")))
-import kerasinit.cli
+import kerasinit._src.cli
 from tests.lottery import test_unkillable as here
 from kerasinit import lottery
 

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from kerasinit import cli, lottery
-from kerasinit.lottery.stage import Place, Row
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.verdict import table
-from kerasinit.permutation import ALPHA, FEWEST, POWER, Differences
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery.proof.winning import table
+from kerasinit._src.lottery.store.stage import Place, Row
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.theory.permutation import ALPHA, FEWEST, POWER, Differences
 from tests.lottery.synthetic import store_of
 from tests.products import each_value_once
 

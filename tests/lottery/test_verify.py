@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from kerasinit import cli, lottery
-from kerasinit.lottery import controls, end_proofs, evidence, kept_model, manifest, proofs, report
-from kerasinit.lottery.stage import Place
-from kerasinit.lottery.store import Store
-from kerasinit.lottery.ticket import read_tensors
-from kerasinit.masks import Masks
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery.method import controls
+from kerasinit._src.lottery.proof import end_proofs, evidence, kept_model, proofs
+from kerasinit._src.lottery.store import manifest
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.lottery.store.ticket import read_tensors
+from kerasinit._src.masks import Masks
+from kerasinit.lottery import report
 from tests.lottery.blobs import KERASES, blobs, builder
 
 SMALL = lottery.Experiment(
@@ -261,7 +265,7 @@ def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
 
 
 def test_files_are_read_with_the_same_limits(copied, monkeypatch):
-    monkeypatch.setattr("kerasinit.lottery.stage._MOST_CURVE", 10)
+    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MOST_CURVE", 10)
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(

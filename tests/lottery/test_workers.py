@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import lottery
-from kerasinit.lottery import workers
-from kerasinit.lottery.workers import WorkerDiedError, share
+from kerasinit._src.lottery import workers
+from kerasinit._src.lottery.workers import WorkerDiedError, share
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL, _content, _left
 from tests.products import nightly
@@ -137,7 +137,7 @@ _SCRIPT = """
 import signal
 import sys
 
-from kerasinit import cli
+from kerasinit._src import cli
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasinit.pruning.blocks import Blocks, MByN, SingleWeights, make_pattern, next_mask
+from kerasinit._src.pruning.patterns import Blocks, MByN, SingleWeights, make_pattern, next_mask
 
 ALL = tf.ones([4], tf.bool)
 

@@ -5,12 +5,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit.pruning import (
-    ConstantSparsity,
-    HoldMasks,
-    UpdatePruningStep,
-    prune_low_magnitude,
-)
+from kerasinit.pruning import ConstantSparsity, HoldMasks, UpdatePruningStep, prune_low_magnitude
 from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import pytest
 import tf_keras
 
 from kerasinit import pruning
-from kerasinit.pruning.selection import magnitude_mask
-from kerasinit.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning.selection import magnitude_mask
+from kerasinit._src.pruning.tfmot_bridge import tfmot
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 layers = keras.layers

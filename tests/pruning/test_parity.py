@@ -9,7 +9,7 @@ import pytest
 import tf_keras
 
 from kerasinit import pruning
-from kerasinit.pruning import quiet as quiet_steps
+from kerasinit._src.pruning import quiet as quiet_steps
 from tests.products import each_value_once, nightly
 
 # A schedule that ends between two updates is among what tfmot is compared by.

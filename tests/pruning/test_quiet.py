@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import pruning
-from kerasinit.pruning import engine, masked_update, outlook, training
-from kerasinit.pruning.blocks import SingleWeights
-from kerasinit.pruning.hooks import pruner_of, training_of
-from kerasinit.pruning.masked_update import Epsilons
-from kerasinit.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning import masked_update, pruner, schedules, session
+from kerasinit._src.pruning.attach import pruner_of, training_of
+from kerasinit._src.pruning.masked_update import Epsilons
+from kerasinit._src.pruning.patterns import SingleWeights
+from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.products import nightly
 
 RNG = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def trained(model, *callbacks, epochs=EPOCHS):
 def calls(monkeypatch):
     """Count training functions that ran, quiet ones and others."""
     counted = {True: 0, False: 0}
-    run = training.Training.run
+    run = session.Training.run
 
     def counting(self, train_function, quiet_function, *others):
         def tell(function):
@@ -73,7 +73,7 @@ def calls(monkeypatch):
 
         return run(self, tell(train_function), tell(quiet_function), *others)
 
-    monkeypatch.setattr(training.Training, "run", counting)
+    monkeypatch.setattr(session.Training, "run", counting)
     return counted
 
 
@@ -255,10 +255,10 @@ def test_weights_that_a_callback_writes_between_epochs_are_masked_before_the_nex
 )
 def test_the_next_update_is_when_the_schedule_fires_next(begin, end, frequency, step):
     schedule = tfmot().ConstantSparsity(0.5, begin, end, frequency)
-    rule = engine.Rule(schedule, SingleWeights())
+    rule = pruner.Rule(schedule, SingleWeights())
     later = tf.range(step + 1, step + 200, dtype=tf.int64)
     fires = later.numpy()[schedule(later)[0].numpy()]
-    assert outlook.next_update(rule, step) == (fires[0] if len(fires) else outlook.NEVER)
+    assert schedules.next_update(rule, step) == (fires[0] if len(fires) else schedules.NEVER)
 
 
 class OwnAdam(keras.optimizers.Adam):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tf_keras
 
+from kerasinit._src.network.prunable import has_rule
 from kerasinit.pruning import prunable_weights
-from kerasinit.pruning.registry import has_rule
 from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

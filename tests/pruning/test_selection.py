@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kerasinit.pruning.selection import keep_largest, kth_largest, magnitude_mask, num_kept
+from kerasinit._src.pruning.selection import keep_largest, kth_largest, magnitude_mask, num_kept
 
 # A handful of values makes ties the rule.
 TIED = arrays.arrays(

@@ -16,7 +16,7 @@ import tf_keras
 
 import kerasinit
 from kerasinit import pruning
-from kerasinit.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning.tfmot_bridge import tfmot
 
 PACKAGE = Path(kerasinit.__file__).parent
 

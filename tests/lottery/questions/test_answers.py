@@ -2,8 +2,8 @@
 
 import pytest
 
-from kerasinit.lottery.lock import BusyError
-from kerasinit.lottery.questions.answers import Answers, read_json, write_json
+from kerasinit._src.files.lock import BusyError
+from kerasinit._src.lottery.questions.answers import Answers, read_json, write_json
 
 ASKED = {"question": "how far?", "experiment": {"seed": 0, "controls": ("a", "b")}}
 

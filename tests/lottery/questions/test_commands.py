@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from kerasinit import cli, lottery
-from kerasinit.lottery.store import Store
+from kerasinit import lottery
+from kerasinit._src import cli
+from kerasinit._src.lottery.store.store import Store
 
 SMALL = "--iterations 20 --evaluate-every 2 --trials 1 --batch-size 20 --optimizer sgd --no-xla"
 

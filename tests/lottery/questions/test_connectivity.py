@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
-from kerasinit.lottery.data import Order
+from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
+from kerasinit._src.lottery.questions.connectivity import between, line_errors
+from kerasinit._src.lottery.questions.setting import Retraining, Setting, without_optimizer
+from kerasinit._src.lottery.store.stage import Place, Stage
+from kerasinit._src.masks import Masks
+from kerasinit._src.training.data import Order
 from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
-from kerasinit.lottery.questions.batch_statistics import normalizations, recompute
-from kerasinit.lottery.questions.connectivity import between, line_errors
-from kerasinit.lottery.questions.setting import Retraining, Setting, without_optimizer
-from kerasinit.lottery.stage import Place, Stage
-from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
@@ -266,7 +266,7 @@ def test_many_examples_are_taken_in_batches_of_which_each_counts_as_much(monkeyp
     import keras
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
-    monkeypatch.setattr("kerasinit.lottery.questions.batch_statistics._AT_ONCE", 2)
+    monkeypatch.setattr("kerasinit._src.lottery.questions.batch_statistics._AT_ONCE", 2)
     x = np.float32([[0], [2], [4], [6], [8], [10]])
     recompute(model, x)
 

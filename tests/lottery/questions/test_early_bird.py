@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
+from kerasinit._src.lottery.questions.early_bird import draw, farthest
+from kerasinit._src.lottery.questions.setting import Retraining, Setting
+from kerasinit._src.masks import Masks
 from kerasinit.lottery.questions import earlybird, mask_distance
-from kerasinit.lottery.questions.early_bird import draw, farthest
-from kerasinit.lottery.questions.setting import Retraining, Setting
-from kerasinit.masks import Masks
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
 LONG = lottery.Experiment(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
+from kerasinit._src.lottery.store.stage import Place, Row
+from kerasinit._src.lottery.store.store import Store
 from kerasinit.lottery.questions import Sweep, sweep
-from kerasinit.lottery.stage import Place, Row
-from kerasinit.lottery.store import Store
 from tests.lottery.questions.conftest import DATA, SMALL
 
 EXPERIMENT = dataclasses.replace(SMALL, levels=1, trials=1)

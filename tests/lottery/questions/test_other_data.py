@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import lottery
-from kerasinit.lottery import networks
+from kerasinit._src.lottery.questions.other_data import fit_head
+from kerasinit._src.lottery.questions.setting import Retraining, Setting
+from kerasinit._src.lottery.store.stage import Place, Row, Stage
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
+from kerasinit._src.training import paper_networks
 from kerasinit.lottery.questions import Transfer, transfer
-from kerasinit.lottery.questions.other_data import fit_head
-from kerasinit.lottery.questions.setting import Retraining, Setting
-from kerasinit.lottery.stage import Place, Row, Stage
-from kerasinit.lottery.ticket import Ticket
-from kerasinit.masks import Masks
 from tests.lottery.blobs import blobs
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
@@ -31,7 +31,7 @@ def _noisy(classes=3):
 
 def sized(input_shape, num_classes):
     """A network whose output layer follows the data."""
-    return networks.lenet_300_100(input_shape, num_classes)
+    return paper_networks.lenet_300_100(input_shape, num_classes)
 
 
 @pytest.fixture(scope="module")

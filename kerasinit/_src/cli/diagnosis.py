@@ -1,0 +1,279 @@
+"""The commands ``diagnose`` and ``compare``, a part of the command line."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+import tyro
+
+from kerasinit._src import compat, diagnosis, errors
+from kerasinit._src.comparison.result import Comparison
+from kerasinit._src.compat.fit_loss import has_own_compute_loss
+from kerasinit._src.files import atomic, keras_models, npz
+from kerasinit._src.files.atomic import new_outputs
+from kerasinit._src.initializers import identifiers
+from kerasinit._src.network import sample_batch
+from kerasinit._src.reports import terminal
+from kerasinit._src.training import models
+
+
+def add_to(commands: tyro.extras.SubcommandApp) -> None:
+    """Add ``diagnose`` and ``compare`` to the commands."""
+    commands.command(name="diagnose")(_diagnose)
+    commands.command(name="compare")(_compare)
+
+
+def _diagnose(
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL.keras")],
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None,
+    loss: str | None = None,
+    labels: bool = True,
+    examples: int = 64,
+    seed: int = 0,
+    html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Say whether a saved model will train; exit code 1 if something is wrong.
+
+    Args:
+        model: a .keras or .h5 file of Keras 3 or tf_keras
+        data: examples: x_train or x, and y_train or y; of several inputs or outputs one array
+            each, by their names, or x_0, x_1, ... and y_0, y_1, ...; if not given, a batch is made
+            up of random numbers
+        loss: a loss in place of the compiled one, as in mse or
+            sparse_categorical_crossentropy:from_logits=True
+        labels: whether to look at the loss of the labels in the file
+        examples: how many examples to look at, at most
+        seed: the origin of random numbers
+        html: write a page with the layers, the picture and the findings; to a new file only
+        json_: print everything for programs instead
+    """
+    outputs = new_outputs({"html": html})
+    if examples < 2:
+        raise ValueError(f"--examples must be a whole number of at least 2; got {examples}.")
+    loaded = keras_models.load_model(model)
+    if data is None:
+        x, made = sample_batch.made_batch(loaded, examples, seed)
+        y, said = None, f"No --data: looked at a made-up batch ({made})."
+    else:
+        x, y = _read(data, loaded, model)
+        y = y if labels else None
+        said = f"Looked at {data}{'' if y is None else ', with labels'}."
+    if y is None and loss is not None:
+        raise ValueError(f"--loss {loss} needs labels: give --data with y or y_train in it.")
+    if y is not None and loss is None and not _has_loss(loaded):
+        raise ValueError(
+            f"{data} has labels, but {model} is not compiled with a loss. Give --loss, as in "
+            f"--loss mse, or --no-labels."
+        )
+    chosen = None if loss is None else _loss(loaded, loss)
+    try:
+        found = diagnosis.diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
+    # Whatever a layer raises, it is no finding: exit code 1 is for those alone.
+    except Exception as error:
+        raise ValueError(f"{model} could not be looked at. {said} {error}") from error
+    if "html" in outputs:
+        # Whether examples were made up decides what the page is worth.
+        atomic.write_new(outputs["html"], found.to_html(said).encode())
+    if json_:
+        about = {"model": str(model), "examples": said}
+        print(json.dumps(about | json.loads(found.to_json()), indent=2))
+    else:
+        print(found)
+        print(said)
+        _name(outputs)
+    return 0 if found.ok else 1
+
+
+def _compare(
+    initializers: tuple[str, ...],
+    model: str = "lenet-300-100",
+    dataset: str = "digits",
+    steps: int = 1000,
+    seeds: int = 6,
+    optimizer: str | None = None,
+    batch_size: int = 60,
+    evaluate_every: int | None = None,
+    validation: int | None = None,
+    target: float | None = None,
+    stop: bool = True,
+    seed: int = 0,
+    xla: bool | None = None,
+    html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
+    png: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Train each of several initializers with several seeds, and say whether one is the best.
+
+    Args:
+        initializers: names separated by commas, as in Zeros,RandomNormal:stddev=0.01,lsuv; also
+            within_layer, weight_norm, recommend for what kerasinit recommends for the model, and
+            own for the model's own
+        model: lenet-300-100, conv2, conv4, conv6, or package.module:function that returns a
+            compiled model
+        dataset: digits (offline), mnist or cifar10 (downloaded once), or FILE.npz with x_train,
+            y_train, x_test and y_test
+        steps: optimizer steps of each training
+        seeds: trainings of each initializer; with fewer than 6 none can be shown to be the best
+        optimizer: as in sgd:learning_rate=0.1; if not given, the model's own
+        batch_size: examples in an optimizer step
+        evaluate_every: steps between two measurements; if not given: a fortieth of all
+        validation: training examples held out to measure the loss; if not given: a sixth, at
+            most 5000
+        target: the loss to count the steps to; if not given, what the leading one has at half of
+            the steps
+        stop: stop early what is clearly lost
+        seed: the origin of every random number; the same seed gives the same numbers
+        xla: let XLA compile the training loop; if not given: except for convolutions on a CPU,
+            which it slows down
+        html: write a page with curves, table and reasons; to a new file only
+        png: write the learning curves as PNG; to a new file only
+        json_: print everything for programs instead
+    """
+    # Loaded when it is asked for.
+    from kerasinit._src.comparison.entry import compare
+    from kerasinit._src.initializers.identifiers import whole_names
+
+    outputs = new_outputs({"html": html, "png": png})
+    progress = terminal.console(stderr=True)
+    found = compare(
+        model,
+        whole_names(initializers),
+        dataset,
+        steps=steps,
+        seeds=seeds,
+        batch_size=batch_size,
+        evaluate_every=evaluate_every,
+        target=target,
+        validation=validation,
+        optimizer=optimizer,
+        stop=stop,
+        seed=seed,
+        xla=xla,
+        say=lambda line: terminal.write(progress, line),
+    )
+    for name, path in outputs.items():
+        content = found.to_html().encode() if name == "html" else _png(found)
+        atomic.write_new(path, content)
+    if json_:
+        print(found.to_json())
+        return 0
+    console = terminal.console()
+    terminal.show(console, found.table())
+    for line in found.said():
+        console.print(line)
+    _name(outputs)
+    return 0
+
+
+def _png(found: Comparison) -> bytes:
+    from kerasinit._src.reports.figures import rendered
+
+    return rendered(found.plot(), "png")
+
+
+def _has_loss(model: Any) -> bool:
+    if not compat.is_compiled(model):
+        return False
+    return model.loss is not None or has_own_compute_loss(model) or bool(model.losses)
+
+
+def _loss(model: Any, text: str) -> Any:
+    """Return the loss that a name such as ``"mse"`` or ``"huber:delta=2.0"`` stands for."""
+    library = {"keras": keras, "tf_keras": tf_keras}[compat.kerase_of(model)].losses
+    name, arguments = identifiers.split(text)
+    words = {"True": True, "False": False}
+    arguments = {key: words.get(str(value), value) for key, value in arguments.items()}
+    classes = {
+        compat.snake_case(key): key
+        for key, value in vars(library).items()
+        if isinstance(value, type) and issubclass(value, library.Loss) and key != "Loss"
+    }
+    try:
+        if not arguments:
+            return library.get(name)
+        return getattr(library, classes.get(name, name))(**arguments)
+    except (AttributeError, TypeError, ValueError) as error:
+        functions = {k for k, value in vars(library).items() if callable(value) and k.islower()}
+        known = {*classes, *functions, *_SHORT} - {"get", "serialize", "deserialize"}
+        if name not in known:
+            raise errors.unknown("loss", name, known) from error
+        raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
+
+
+# Losses that Keras 3 takes by these names, without functions of the names in its `losses`.
+_SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
+
+
+def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
+    """Return inputs and labels of a file, the inputs in the shape that a model takes."""
+    there = npz.names_in(path)
+    end = "_train" if "x" not in there or "x_train" in there else ""
+    inputs = _names(f"x{end}", sample_batch.inputs_of(model), there)
+    outputs = _names(f"y{end}", getattr(model, "output_names", None), there)
+    names = [*(inputs or []), *(outputs or [])]
+    for found, what, tensors in (
+        (inputs, "x", sample_batch.inputs_of(model)),
+        (outputs, "y", getattr(model, "output_names", None)),
+    ):
+        single = f"{what}{end}"
+        if found is None and (what == "x" or single in there):
+            wanted = _named(tensors)
+            several = f"{', '.join(wanted)}, or {what}_0, {what}_1, ..."
+            raise ValueError(
+                f"{path}: expected {several if len(wanted) > 1 else f'{what}_train or {what}'}; it "
+                f"has {', '.join(sorted(there))}."
+            )
+
+    def check(headers: Mapping[str, npz.Header]) -> None:
+        for name, (shape, dtype) in headers.items():
+            if not np.issubdtype(dtype, np.number) or not shape:
+                raise ValueError(
+                    f"{path}: {name} has dtype {dtype} and shape {shape}; expected numbers, "
+                    f"examples first."
+                )
+        if len({shape[0] for shape, _ in headers.values()}) > 1:
+            raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
+
+    arrays = npz.read(path, names, check)
+    # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether raw
+    # pixels are too large for the model is a part of the question.
+    taken = sample_batch.inputs_of(model)
+    x = [arrays[name] for name in inputs or []]
+    x = [one.astype(np.float32) if one.dtype == np.uint8 else one for one in x]
+    y = [arrays[name] for name in outputs or []]
+    given = x[0] if len(x) == 1 else x if taken is None else tf.nest.pack_sequence_as(taken, x)
+    if len(x) == 1:
+        given = models.fit_shape(model, x[0], str(label))
+    return given, (y[0] if len(y) == 1 else y or None)
+
+
+def _names(one: str, tensors: Any, there: Any) -> list[str] | None:
+    """Return which arrays of a file are a model's inputs or outputs; None if none are."""
+    flat = tf.nest.flatten(tensors) if tensors is not None else []
+    wanted = _named(tensors)
+    if wanted and all(name in there for name in wanted):
+        return wanted
+    numbered = [f"{one[0]}_{number}" for number in range(len(flat))]
+    if flat and all(name in there for name in numbered):
+        return numbered
+    return [one] if one in there and len(flat) <= 1 else None
+
+
+def _named(tensors: Any) -> list[str]:
+    if tensors is None:
+        return []
+    if isinstance(tensors, Mapping):
+        return sorted(tensors)
+    names = [getattr(one, "name", one) for one in tf.nest.flatten(tensors)]
+    return [str(name).split("/")[0].split(":")[0] for name in names]
+
+
+def _name(outputs: dict[str, Path]) -> None:
+    for what, path in outputs.items():
+        terminal.write(terminal.console(), f"{what + ':':6s} {path}")

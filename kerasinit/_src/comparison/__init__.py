@@ -1,0 +1,1 @@
+"""Which initializer trains a network best."""

@@ -1,0 +1,60 @@
+"""The two Kerases: the only room that knows where they differ.
+
+What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)``.
+"""
+
+from kerasinit._src.compat.models import (
+    Kerase,
+    is_array,
+    is_built,
+    is_layer,
+    is_model,
+    kerase_of,
+    known_shape,
+    layer_classes,
+    library_of,
+    serialized,
+    snake_case,
+    unwrapped,
+)
+from kerasinit._src.compat.training import (
+    has_own_train_step,
+    is_compiled,
+    loss_of,
+    reset_states,
+    steps_per_execution,
+)
+from kerasinit._src.compat.variables import (
+    assign,
+    dtype_of,
+    read,
+    tensor,
+    variable_name,
+    variable_path,
+)
+
+__all__ = [
+    "Kerase",
+    "assign",
+    "dtype_of",
+    "has_own_train_step",
+    "is_array",
+    "is_built",
+    "is_compiled",
+    "is_layer",
+    "is_model",
+    "kerase_of",
+    "known_shape",
+    "layer_classes",
+    "library_of",
+    "loss_of",
+    "read",
+    "reset_states",
+    "serialized",
+    "snake_case",
+    "steps_per_execution",
+    "tensor",
+    "unwrapped",
+    "variable_name",
+    "variable_path",
+]

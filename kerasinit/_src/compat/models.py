@@ -1,0 +1,131 @@
+"""Models and layers of the two Kerases, and how to tell them apart.
+
+"Keras 3" is what ``import keras`` gives, "tf_keras" the Keras 2 that TensorFlow shipped before
+and that ``import tf_keras`` still gives. Their layers, variables and optimizers are unrelated
+classes.
+"""
+
+import re
+from typing import Any, Literal, cast
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+Kerase = Literal["keras", "tf_keras"]
+
+# Neither Keras has types that would tell a checker what its functions take and return.
+_LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
+_LAYERS: dict[Kerase, type] = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
+_MODELS: dict[Kerase, type] = {"keras": keras.Model, "tf_keras": tf_keras.Model}
+
+
+def kerase_of(thing: Any) -> Kerase:
+    """Return which Keras a model or layer belongs to.
+
+    Args:
+        thing: A Keras model or layer.
+
+    Returns:
+        ``"keras"`` for Keras 3, ``"tf_keras"`` for Keras 2.
+
+    Raises:
+        TypeError: If ``thing`` is neither.
+
+    Example:
+    >>> import keras
+    >>> kerase_of(keras.layers.Dense(3))
+    'keras'
+    """
+    for name, layer in _LAYERS.items():
+        if isinstance(thing, layer):
+            return name
+    raise TypeError(
+        f"Expected a model or layer of Keras 3 (`import keras`) or of tf_keras "
+        f"(`import tf_keras`); got {thing!r} of type {type(thing).__module__}."
+        f"{type(thing).__qualname__}."
+    )
+
+
+def library_of(thing: Any) -> Any:
+    """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
+    return _LIBRARIES[kerase_of(thing)]
+
+
+def serialized(thing: Any) -> dict[str, Any]:
+    """Return an object of Keras, such as an initializer, as plain JSON with its class."""
+    # Typed as whatever Keras can serialize: a number stays one, an object becomes this.
+    return cast("dict[str, Any]", keras.saving.serialize_keras_object(thing))
+
+
+def is_model(thing: Any) -> bool:
+    """Return whether ``thing`` is a model (not merely a layer) of either Keras."""
+    return isinstance(thing, tuple(_MODELS.values()))
+
+
+def is_layer(thing: Any) -> bool:
+    """Return whether ``thing`` is a layer (or model) of either Keras."""
+    return isinstance(thing, tuple(_LAYERS.values()))
+
+
+def layer_classes(*names: str) -> tuple[type, ...]:
+    """Return the layer classes of both Kerases by these names, as far as they have them."""
+    return tuple(
+        getattr(library.layers, name)
+        for library in _LIBRARIES.values()
+        for name in names
+        if hasattr(library.layers, name)
+    )
+
+
+def is_array(thing: Any) -> bool:
+    """Return whether something is an array, a tensor or a variable, of NumPy or a backend."""
+    if isinstance(thing, np.ndarray | np.generic | keras.Variable | tf.Variable):
+        return True
+    return bool(tf.is_tensor(thing) or keras.ops.is_tensor(thing))
+
+
+def is_built(model: Any) -> bool:
+    """Return whether every variable of a model exists.
+
+    A Keras 3 model without a ``call``, such as a GAN, is never built itself: its parts are.
+    """
+    if kerase_of(model) == "tf_keras":
+        return bool(model.built and model.weights)
+    return bool(model.built) or (type(model).call is keras.Model.call and bool(model.weights))
+
+
+def unwrapped(layer: Any) -> Any:
+    """Return the layer inside tfmot's pruning wrapper, or the layer itself.
+
+    With it a tf_keras model has the same paths before and after
+    ``prune_low_magnitude``. The wrapper is known by its public ``pruning_vars``, so
+    that tfmot need not be imported to ask.
+    """
+    if isinstance(layer, tf_keras.layers.Wrapper) and hasattr(layer, "pruning_vars"):
+        return layer.layer
+    return layer
+
+
+def snake_case(name: str) -> str:
+    """Return a class name as Keras writes it in layer names.
+
+    Example:
+    >>> snake_case("EinsumDense"), snake_case("Conv2D"), snake_case("LSTM")
+    ('einsum_dense', 'conv2d', 'lstm')
+    """
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def known_shape(tensor: Any) -> tuple[int, ...]:
+    """Return a tensor's shape, which must be known before it is computed.
+
+    Raises:
+        ValueError: If a size is not.
+    """
+    shape = tuple(tensor.shape)
+    if None in shape:
+        raise ValueError(f"Expected a tensor of a known shape; got {shape}.")
+    return shape

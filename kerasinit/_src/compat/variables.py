@@ -1,0 +1,37 @@
+"""Variables of the two Kerases: names, values and dtypes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def variable_name(variable: Any) -> str:
+    """Return the last part of a variable's name, ``kernel`` in both Kerases."""
+    return variable.name.rsplit("/", 1)[-1].split(":")[0]
+
+
+def variable_path(variable: Any) -> str:
+    """Return a variable's full path, ``multi_head_attention/query/kernel`` in both Kerases."""
+    return str(getattr(variable, "path", variable.name)).split(":")[0]
+
+
+def tensor(variable: Any) -> Any:
+    """Return the TensorFlow variable under a Keras 3 variable, or the variable itself."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def read(variable: Any) -> np.ndarray:
+    """Return a copy of a variable's value as a NumPy array."""
+    return np.array(variable.numpy())
+
+
+def dtype_of(variable: Any) -> str:
+    """Return the name of a variable's dtype, ``float32`` in both Kerases."""
+    return tf.as_dtype(variable.dtype).name
+
+
+def assign(variable: Any, value: Any) -> None:
+    """Give a variable of either Keras a new value of the same shape."""
+    tensor(variable).assign(value)

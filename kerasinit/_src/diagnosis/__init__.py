@@ -1,0 +1,1 @@
+"""Whether a network will train: measure, judge, advise, monitor."""

@@ -1,0 +1,196 @@
+"""Looking into a model while it runs, whatever kind of model it is.
+
+A functional model can be cut open by its graph, a subclassed one cannot. What every layer of
+either Keras has is a ``call``; for one pass each instance gets another one, which shows what
+went in and what came out, and lets the gradient tell its size on the way back.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.compat.quantization import quantization_of
+from kerasinit._src.network.parts import inner_layers
+from kerasinit._src.network.walk import walk
+
+# What comes out of their inner layers is made in loops, step by step.
+_LOOPS = ("RNN", "Bidirectional", "TimeDistributed")
+_NORMALIZING_BY_BATCH = tuple(library.layers.BatchNormalization for library in (keras, tf_keras))
+# What comes out of them is what went in, in another shape.
+_PASSING = tuple(
+    getattr(library.layers, name)
+    for library in (keras, tf_keras)
+    for name in ("ActivityRegularization", "Dropout", "Flatten", "Identity", "Permute", "Reshape")
+    if hasattr(library.layers, name)
+)
+_CLOSED = tuple(getattr(library.layers, name) for library in (keras, tf_keras) for name in _LOOPS)
+
+# Takes a layer's path, the layer, the tensors that went in and the one that came out, and
+# returns what to do with the gradient of the loss with respect to it, or to the logits that the
+# loss is computed from in its place.
+Look = Callable[[str, Any, list[Any], Any], Callable[[Any], None]]
+
+
+def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every layer that has a signal of its own to show, inner ones before outer ones.
+
+    Models inside the model are entered, not yielded; of recurrent layers and wrappers only
+    the whole is yielded.
+
+    Args:
+        model: A model of either Keras.
+
+    Yields:
+        ``(path, layer)``, each layer once, with a path that survives rebuilding.
+    """
+    seen: set[int] = set()
+
+    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
+        if id(layer) in seen or isinstance(layer, _INPUTS):
+            return
+        seen.add(id(layer))
+        if not isinstance(layer, _CLOSED):
+            for name, inner in inner_layers(layer):
+                yield from enter(f"{path}/{name}" if name else path, inner)
+        if not compat.is_model(layer):
+            yield path, layer
+
+    for path, layer in walk(model):
+        yield from enter(path, layer)
+
+
+def quantized_layers(model: Any) -> list[tuple[str, str]]:
+    """Return paths and modes of the layers that are quantized, which are not called by ``call``."""
+    found = []
+    for path, layer in layers_inside(model):
+        mode = quantization_of(layer)
+        if mode is not None:
+            found.append((path, mode))
+    return found
+
+
+def require_unquantized(model: Any, found: list[tuple[str, str]], owners: list[Any]) -> None:
+    """Raise if quantized layers leave nothing to look at.
+
+    Args:
+        model: The model.
+        found: What `quantized_layers` returned.
+        owners: The layers that own weights.
+    """
+    looked_at = any(quantization_of(layer) is None for layer in owners)
+    # What Keras writes for float8 has gradients in a graph alone.
+    if found and (not looked_at or any(mode == "float8" for _, mode in found)):
+        told = ", ".join(path for path, _ in found)
+        raise ValueError(
+            f"The layers of {model.name!r} cannot be looked at: {told} "
+            f"{'is' if len(found) == 1 else 'are'} quantized ({found[0][1]}). Look at the model "
+            f"before model.quantize(...)."
+        )
+
+
+_INPUTS = (keras.layers.InputLayer, tf_keras.layers.InputLayer)
+
+
+@contextlib.contextmanager
+def probing(
+    model: Any, look: Look | None, made_by: dict[int, tuple[str, Any]] | None = None
+) -> Iterator[None]:
+    """Show every call of every layer within the block, and put the layers back after it.
+
+    Batch normalization normalizes by the batch within the block, as it does in training:
+    its moving statistics say nothing before training. They are the caller's to put back.
+
+    Args:
+        model: A model of either Keras, run eagerly within the block.
+        look: What to show the calls; None to show them to nobody.
+        made_by: Gets the path and the layer of each tensor that comes out of one, by its ``id``;
+            of a layer that only moves numbers about, those of the layer before it.
+    """
+    kept: list[Any] = []  # tensors, so that no other gets their ids
+    changed: list[tuple[Any, Any]] = []
+    try:
+        for path, layer in list(layers_inside(model)):
+            changed.append((layer, vars(layer).get("call")))
+            # Past Keras' own __setattr__, which keeps books on what a layer holds.
+            vars(layer)["call"] = _probe(path, layer, layer.call, look, made_by, kept)
+        yield
+    finally:
+        for layer, before in changed:
+            if before is None:
+                vars(layer).pop("call", None)
+            else:
+                vars(layer)["call"] = before
+
+
+def _probe(
+    path: str,
+    layer: Any,
+    call: Callable[..., Any],
+    look: Look | None,
+    made_by: dict[int, tuple[str, Any]] | None,
+    kept: list[Any],
+) -> Callable[..., Any]:
+    by_batch = isinstance(layer, _NORMALIZING_BY_BATCH)
+
+    def probed(*args: Any, **kwargs: Any) -> Any:
+        if by_batch:
+            kwargs["training"] = True
+            args = args[:1]
+        outputs = call(*args, **kwargs)
+        if look is None:
+            return outputs
+        given = [one for one in tf.nest.flatten((args, kwargs)) if _is_signal(one)]
+        flat = tf.nest.flatten(outputs)
+        # Of several outputs (states, attention scores) the first is the layer's signal.
+        for place, one in enumerate(flat):
+            if _is_signal(one):
+                flat[place] = _listening(one, look(path, layer, given, one))
+                if made_by is not None:
+                    before = made_by.get(id(given[0])) if given else None
+                    if before is None or not isinstance(layer, _PASSING):
+                        before = path, layer
+                    made_by[id(flat[place])] = before
+                    kept.append(flat[place])
+                break
+        return tf.nest.pack_sequence_as(outputs, flat)
+
+    return probed
+
+
+def _is_signal(thing: Any) -> bool:
+    return tf.is_tensor(thing) and thing.dtype.is_floating and thing.shape.rank >= 1
+
+
+def _listening(signal: Any, heard: Callable[[Any], None]) -> Any:
+    """Return the same signal, whose gradient is passed to ``heard``."""
+
+    @tf.custom_gradient
+    def same(value: Any) -> Any:
+        def gradient(upstream: Any) -> Any:
+            heard(upstream)
+            return upstream
+
+        return tf.identity(value), gradient
+
+    listening = same(signal)
+    # What Keras hangs on a tensor is a part of what it means: masks, and the logits from which
+    # its crossentropies are computed in the place of the tensor itself.
+    for name, value in vars(signal).items():
+        setattr(listening, name, value)
+    if tf.is_symbolic_tensor(signal):
+        listening._kerasinit_signal = signal
+    if hasattr(signal, "_keras_logits"):
+        listening._keras_logits = same(signal._keras_logits)
+    return listening
+
+
+def unprobed(tensor: Any) -> Any:
+    """Return the tensor that a layer returned in a graph, of the one that `probing` made of it."""
+    while hasattr(tensor, "_kerasinit_signal"):
+        tensor = tensor._kerasinit_signal
+    return tensor

@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, JSON with limits, safetensors, npz, saved Keras models."""

@@ -1,0 +1,42 @@
+"""The activation whose gain an initializer compensates for, as an argument."""
+
+from typing import Any
+
+import keras
+
+from kerasinit._src.theory.gains import gain
+
+
+def gain_for(nonlinearity: Any, negative_slope: float | None, mode: str = "second_moment") -> float:
+    """Return the gain that two arguments of an initializer stand for; 1 without either.
+
+    Args:
+        nonlinearity: What `checked_nonlinearity` returned.
+        negative_slope: Slope of a leaky relu; given alone it stands for one.
+        mode: See `kerasinit.gain`.
+    """
+    if nonlinearity is None and negative_slope is None:
+        return 1.0
+    return gain("leaky_relu" if nonlinearity is None else nonlinearity, mode, negative_slope)
+
+
+def checked_nonlinearity(given: Any) -> Any:
+    """Return an activation in the form that is kept: a name, or a registered function.
+
+    Raises:
+        ValueError: If it is a function that could not be saved.
+    """
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, dict):  # as it stands in a saved configuration
+        return keras.saving.deserialize_keras_object(given)
+    for name in dir(keras.activations):
+        if getattr(keras.activations, name) is given:
+            return name
+    name = keras.saving.get_registered_name(given)
+    if isinstance(name, str) and keras.saving.get_registered_object(name) is given:
+        return given
+    raise ValueError(
+        f"nonlinearity={given!r} could not be saved. Give the name of an activation of Keras, or "
+        f"register the function: @keras.saving.register_keras_serializable()."
+    )

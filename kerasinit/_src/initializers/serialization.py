@@ -1,0 +1,164 @@
+"""`get`, `serialize` and `deserialize`, as ``keras.initializers`` has them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit._src import compat, errors, initializers
+from kerasinit._src.initializers import identifiers
+from kerasinit._src.initializers.base import PACKAGE
+from kerasinit._src.initializers.constant import Constant
+
+# What Keras itself understands besides the names of classes.
+_SHORT = {
+    "IdentityInitializer": "Identity",
+    "OrthogonalInitializer": "Orthogonal",
+    "STFTInitializer": "STFT",
+    "normal": "RandomNormal",
+    "one": "Ones",
+    "uniform": "RandomUniform",
+    "zero": "Zeros",
+}
+_NAMES = {compat.snake_case(name): name for name in initializers.__all__} | _SHORT
+
+
+def get(identifier: Any) -> Any:
+    """Return the initializer that something stands for, as ``keras.initializers.get`` does.
+
+    A name means a class of this package, which is also the difference from Keras' function;
+    what has been made already is returned as it is.
+
+    Args:
+        identifier: One of
+
+            * a name: of a class (``"HeNormal"``, ``"kerasinit>HeNormal"``), in snake case
+              (``"he_normal"``), with arguments (``"RandomNormal:stddev=0.01"``), Keras' short ones
+              (``"normal"``, ``"uniform"``, ``"zero"``, ``"one"``), or that of a class or function
+              that is registered with Keras;
+            * a configuration, see `deserialize`;
+            * a class, of which an instance is made;
+            * an initializer, or any function of a shape and a dtype;
+            * an array or tensor, which becomes a `Constant` of its shape and of no other;
+            * None.
+
+    Returns:
+        The initializer; None for None.
+
+    Raises:
+        ValueError: If it is none of these, or the name is unknown.
+
+    Example:
+    >>> get("he_normal"), get("RandomNormal:stddev=0.01"), get({"class_name": "Ones", "config": {}})
+    (HeNormal(), RandomNormal(stddev=0.01), Ones())
+    >>> get("he_norml")
+    Traceback (most recent call last):
+    ...
+    ValueError: Unknown initializer 'he_norml'. Did you mean 'HeNormal'? Choices: ...
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str | Mapping):
+        return deserialize(identifier)
+    if compat.is_array(identifier):
+        return Constant(identifier, broadcast=False)
+    found = identifier() if inspect.isclass(identifier) else identifier
+    if not callable(found):
+        raise ValueError(
+            f"Expected an initializer: a name such as 'he_normal', a configuration, a class, an "
+            f"instance, a function of shape and dtype, an array, or None; got {identifier!r:.80}."
+        )
+    return found
+
+
+def serialize(initializer: Any) -> Any:
+    """Return the configuration of an initializer, as ``keras.initializers.serialize`` does.
+
+    Args:
+        initializer: One of this package or of either Keras, or a function that is registered with
+            Keras; None, which stays None.
+
+    Raises:
+        TypeError: If it is no initializer.
+
+    Example:
+    >>> import kerasinit
+    >>> serialize(kerasinit.Constant(0.5))["registered_name"]
+    'kerasinit>Constant'
+    """
+    if initializer is None:
+        return None
+    if not callable(initializer):
+        raise TypeError(f"Expected an initializer or None; got {initializer!r:.80}.")
+    ours = isinstance(initializer, keras.initializers.Initializer)
+    if isinstance(initializer, tf_keras.initializers.Initializer) and not ours:
+        return tf_keras.initializers.serialize(initializer)
+    return keras.saving.serialize_keras_object(initializer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Return the initializer of a configuration, as ``keras.initializers.deserialize`` does.
+
+    Args:
+        config: What `serialize` returned, or a dictionary with ``class_name`` and ``config``, or a
+            name; None, which stays None. A name without a module means a class of this package;
+            with the module of Keras 3, as its own ``serialize`` writes it, the class of Keras 3.
+        custom_objects: Other classes and functions by the names that are used for them.
+
+    Raises:
+        ValueError: If it is something else, or the name is unknown.
+        TypeError: If the class does not take these arguments.
+
+    Example:
+    >>> import kerasinit
+    >>> deserialize(serialize(kerasinit.HeNormal(seed=1)))
+    HeNormal(seed=1)
+    """
+    if config is None:
+        return None
+    custom = dict(custom_objects or {})
+    if isinstance(config, str):
+        return _by_name(config, custom)
+    if not isinstance(config, Mapping) or not {"class_name", "config"} <= config.keys():
+        raise ValueError(
+            f"Expected the configuration of an initializer, a dictionary with 'class_name' and "
+            f"'config'; got {config!r:.80}."
+        )
+    name = str(config.get("registered_name") or config["class_name"])
+    module = config.get("module")
+    kind = custom.get(name) or custom.get(config["class_name"])
+    if kind is None and (module is None or str(module).split(".")[0] == PACKAGE):
+        kind = _ours(name) or keras.saving.get_registered_object(name)
+        if kind is None and config["class_name"] != "function":
+            raise _unknown(name)
+    from_config = getattr(kind, "from_config", None)
+    if inspect.isclass(kind) and from_config is not None:
+        return from_config(dict(config["config"] or {}))
+    try:
+        return keras.saving.deserialize_keras_object(dict(config), custom_objects=custom)
+    except TypeError as error:
+        raise ValueError(f"Cannot make the initializer {name!r}: {error}") from error
+
+
+def _by_name(text: str, custom: Mapping[str, Any]) -> Any:
+    found = custom.get(text) or keras.saving.get_registered_object(text)
+    if found is not None:
+        return found() if inspect.isclass(found) else found
+    name, colon, arguments = text.partition(":")
+    kind = _ours(name)
+    if kind is None:
+        raise _unknown(text)
+    return identifiers.parse(f"{kind.__qualname__}{colon}{arguments}")
+
+
+def _ours(name: str) -> Callable[..., Any] | None:
+    """Return the class of this package that a name stands for, if any."""
+    name = name.removeprefix(f"{PACKAGE}>")
+    name = _NAMES.get(name, name)
+    return getattr(initializers, name) if name in initializers.__all__ else None
+
+
+def _unknown(name: str) -> ValueError:
+    return errors.unknown("initializer", name, initializers.__all__)

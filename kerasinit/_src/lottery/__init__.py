@@ -1,0 +1,1 @@
+"""Lottery tickets: the experiment, its trials and their progress."""

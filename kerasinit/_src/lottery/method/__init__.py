@@ -1,0 +1,1 @@
+"""How a ticket is made: criteria, scopes, survivors, rewinds, controls."""

@@ -1,0 +1,192 @@
+"""Scores from the network itself, before it is trained.
+
+The model is scored as it stands, its masks put on, in the mode in which it is trained. It
+is left as it was found, to the last bit.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasinit._src import compat
+from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.lottery.method.survivors import Wanted, keep
+from kerasinit._src.masks import Masks
+from kerasinit._src.network.prunable import named_variables, prunable_weights
+
+Scores = dict[str, np.ndarray]
+_ROUNDS = 100
+
+
+def snip(model: Any, x: Any, y: Any) -> Scores:
+    """Score by how much the loss changes, to first order, if a weight goes: ``|w dL/dw|``.
+
+    Args:
+        model: A compiled model of either Keras.
+        x: Inputs.
+        y: Their labels.
+
+    Reference:
+        Lee, Ajanthan and Torr, 2019, https://arxiv.org/abs/1810.02340.
+    """
+    with _untouched(model):
+        values, gradients = _gradients(model, x, y, second=False)
+    return {name: np.abs(values[name] * gradients[name]) for name in values}
+
+
+def grasp(model: Any, x: Any, y: Any) -> Scores:
+    """Score by how much gradient flow a weight gives: ``w (H g)``, H the loss' Hessian.
+
+    The paper's score is ``-w (H g)``, and the weights that score highest are removed;
+    here the larger is the better, as everywhere.
+
+    Args:
+        model: A compiled model of either Keras.
+        x: Inputs.
+        y: Their labels.
+
+    Reference:
+        Wang, Zhang and Grosse, 2020, https://arxiv.org/abs/2002.07376.
+    """
+    with _untouched(model):
+        values, products = _gradients(model, x, y, second=True)
+    return {name: values[name] * products[name] for name in values}
+
+
+def synflow(model: Any, masks: Masks, wanted: Wanted) -> Masks:
+    """Prune by synaptic flow, in a hundred rounds, without data.
+
+    The flow is ``R``, the sum of the outputs for an input of ones when every weight is
+    replaced by its size; a weight's score is ``|w| dR/d|w|``. After round ``k`` of ``n``,
+    ``a (b / a) ** (k / n)`` of ``a`` weights are left, on the way to ``b``.
+
+    Args:
+        model: A built model of either Keras whose outputs are not normalized.
+        masks: Which weights live so far.
+        wanted: How many are to live.
+
+    Raises:
+        ValueError: If the outputs sum to one whatever the weights (softmax), or the flow
+            is too large for floating point.
+
+    Reference:
+        Tanaka et al., 2020, https://arxiv.org/abs/2006.05467.
+    """
+    inputs = tf.ones((1, *model.input_shape[1:]))
+    weights = {weight.name: compat.tensor(weight.variable) for weight in prunable_weights(model)}
+    living = masks
+
+    @tf.function(autograph=False)
+    def look() -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            flow = tf.reduce_sum(model(inputs, training=False))
+        gradients = tape.gradient(flow, list(weights.values()))
+        pairs = zip(weights.values(), gradients, strict=True)
+        return flow, [variable * _dense(gradient, variable) for variable, gradient in pairs]
+
+    with _untouched(model):
+        for variable in map(compat.tensor, model.trainable_variables):
+            variable.assign(tf.abs(variable))
+        for part in range(1, _ROUNDS + 1):
+            for name, variable in weights.items():
+                variable.assign(tf.where(living[name], variable, tf.zeros_like(variable)))
+            flow, found = look()
+            if abs(float(flow) - 1) < 1e-5:
+                raise ValueError(
+                    "SynFlow needs outputs that grow with the weights; this model's sum to 1, as "
+                    "after a softmax. Return logits, and use a loss with from_logits=True."
+                )
+            scores = {name: s.numpy() for name, s in zip(weights, found, strict=True)}
+            if not all(np.all(np.isfinite(score)) for score in scores.values()):
+                raise ValueError("SynFlow: the flow through this model is too large to be a float.")
+            living = keep(scores, living, _on_the_way(masks, wanted, part))
+    return living
+
+
+def _on_the_way(masks: Masks, wanted: Wanted, part: int) -> Wanted:
+    """Return how many are left after a round, of those that the masks let live at first."""
+
+    def between(first: int, last: int) -> int:
+        return round(first * (last / first) ** (part / _ROUNDS))
+
+    if isinstance(wanted, int):
+        return between(masks.kept, wanted)
+    return {
+        name: between(int(np.count_nonzero(mask)), wanted[name]) for name, mask in masks.items()
+    }
+
+
+FROM_BATCH: dict[str, Callable[[Any, Any, Any], Scores]] = {"snip": snip, "grasp": grasp}
+
+
+def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Scores]:
+    """Return the prunable values, and their gradients or products of Hessian and gradient."""
+    weights = {weight.name: compat.tensor(weight.variable) for weight in prunable_weights(model)}
+    # The Hessian is that of all trainable weights: a bias bends the loss too.
+    trained = [compat.tensor(variable) for variable in model.trainable_variables]
+    x, y = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
+
+    def differentiated() -> list[Any]:
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                outputs = model(x, training=True)
+                loss = compat.loss_of(model, x, y, outputs, training=True)
+            found = inner.gradient(loss, trained)
+            if second:
+                pairs = [_dense(g, v) for g, v in zip(found, trained, strict=True)]
+                along = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(g)) for g in pairs])
+        if second:
+            found = outer.gradient(along, trained)
+        return [_dense(g, v) for g, v in zip(found, trained, strict=True)]
+
+    if _takes_from_graph(model, x):
+        compat.loss_of(model, x, y, model(x), training=False)  # makes what the loss needs
+        found = tf.function(differentiated, autograph=False)()
+    else:
+        found = differentiated()
+    by_id = {id(v): g for v, g in zip(trained, found, strict=True)}
+    missing = [name for name, variable in weights.items() if id(variable) not in by_id]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} cannot be scored by gradients: not trainable. Set "
+            f"layer.trainable = True, or use --criterion magnitude."
+        )
+    return (
+        {name: variable.numpy() for name, variable in weights.items()},
+        {name: by_id[id(variable)].numpy() for name, variable in weights.items()},
+    )
+
+
+def _takes_from_graph(model: Any, x: Any) -> bool:
+    """Return whether Keras finds the logits of the model's outputs only in a graph."""
+    seen: list[bool] = []
+
+    def look() -> None:
+        outputs = tf.nest.flatten(model(x, training=False))
+        seen.append(any(takes_from_graph(model, one) for one in outputs))
+
+    try:
+        tf.function(look, autograph=False).get_concrete_function()
+    except Exception:  # a call may do anything that only works outside a graph
+        return False
+    return seen[-1]
+
+
+def _dense(gradient: Any, variable: Any) -> tf.Tensor:
+    if gradient is None:
+        return tf.zeros_like(variable)
+    return tf.convert_to_tensor(gradient)
+
+
+@contextlib.contextmanager
+def _untouched(model: Any) -> Iterator[None]:
+    """Put every variable of a model back, also those of its random layers."""
+    before = {name: compat.read(variable) for name, variable in named_variables(model).items()}
+    try:
+        yield
+    finally:
+        for name, variable in named_variables(model).items():
+            compat.assign(variable, before[name])

@@ -1,0 +1,1 @@
+"""Other questions about tickets, one module each."""

@@ -1,0 +1,132 @@
+"""A question's folder: what is asked stands at its top, and each part is there whole or not.
+
+::
+
+    FOLDER/question.json      what is asked, of which experiment, on which data
+    FOLDER/trial-0/...        the finished parts
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kerasinit._src.files import atomic, json_files, lock
+
+_FORMAT = "kerasinit-question-1"
+_MOST_JSON = 2**24
+
+
+class Answers:
+    """The folder of a question, begun or gone on with.
+
+    Args:
+        folder: Where it is, or will be.
+        asked: What is asked, as plain JSON: everything that changes a number of the
+            parts. A folder that was begun for something else is refused.
+
+    Raises:
+        ValueError: If the folder holds something else (nothing is changed then), or
+            cannot be written to.
+
+    Example:
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     answers = Answers(Path(folder) / "new", {"question": "how far?"})
+    ...     with answers.new("trial-0") as part:
+    ...         write_json(part / "way.json", {"far": 3})
+    ...     answers.has("trial-0"), read_json(answers.path("trial-0") / "way.json")
+    (True, {'far': 3})
+    """
+
+    def __init__(self, folder: Path, asked: Mapping[str, Any]) -> None:
+        self.folder = folder
+        record = folder / "question.json"
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file; --out must name a folder.")
+        # What is compared is what a file gives back: lists for tuples.
+        asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
+        if record.exists():
+            _require_same(folder, asked, read_json(record))
+        elif folder.is_dir() and any(not atomic.is_left_over(path) for path in folder.iterdir()):
+            raise ValueError(
+                f"{folder} is not empty and holds no answers to such a question. Name another "
+                f"folder with --out."
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Fail before hours of training, not after.
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+            if not record.exists():
+                write_json(record, asked)
+        except OSError as error:
+            raise ValueError(
+                f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
+            ) from error
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes off the folder, and say what to do if the disk gets full.
+
+        Raises:
+            BusyError: If another process works on it.
+            NoSpaceError: If something within the block finds the disk full.
+        """
+        with atomic.saying_if_full(self.folder), lock.held(self.folder):
+            atomic.sweep(self.folder)
+            yield
+
+    def path(self, *place: str) -> Path:
+        """Return the folder of a part, there or not."""
+        return self.folder.joinpath(*place)
+
+    def has(self, *place: str) -> bool:
+        """Return whether a part is finished."""
+        return self.path(*place).is_dir()
+
+    @contextlib.contextmanager
+    def new(self, *place: str) -> Iterator[Path]:
+        """Give a part's folder to fill; it is finished when the block ends without an error."""
+        with atomic.new_folder(self.path(*place)) as folder:
+            yield folder
+
+
+def _require_same(folder: Path, asked: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    mine, theirs = _flat(asked), _flat(there)
+    different = [
+        f"{name} is {theirs.get(name)!r} there and {mine.get(name)!r} here"
+        for name in sorted({*mine, *theirs})
+        if mine.get(name) != theirs.get(name)
+    ]
+    if different:
+        raise ValueError(
+            f"{folder} holds the answers to another question: {'; '.join(different)}. Name "
+            f"another folder with --out."
+        )
+
+
+def _flat(content: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        name = f"{within}{name}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a new file of JSON, whole or not at all."""
+    atomic.write_new(path, json.dumps(content, indent=2).encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a file of JSON holds.
+
+    Raises:
+        ValueError: If it holds something else; the message names the file.
+    """
+    try:
+        return json_files.read(path, _MOST_JSON)
+    except OSError as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error

@@ -1,0 +1,403 @@
+"""Is a ticket stable to the order of its data? Linear mode connectivity.
+
+Two copies of a network are trained from the same values on two orders of the
+examples. If the error stays low on the straight line between the two, they lie in one
+valley of the loss, which the order could not lead them out of.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.table import Table
+
+from kerasinit._src.lottery.method.survivors import scored_level
+from kerasinit._src.lottery.questions.answers import Answers, read_json, write_json
+from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
+from kerasinit._src.lottery.questions.setting import (
+    Retraining,
+    Say,
+    Setting,
+    beside,
+    chosen_levels,
+    row_of,
+    silent,
+    without_optimizer,
+)
+from kerasinit._src.lottery.store.stage import Place, Stage
+from kerasinit._src.lottery.store.store import Run, Store
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
+from kerasinit._src.training import models
+from kerasinit._src.training.data import Dataset
+from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.outcome import State
+
+STABLE_BELOW = 0.02
+"""A barrier below this is noise; from it on, the network is unstable (the paper's margin)."""
+
+
+def barrier(errors: Sequence[float]) -> float:
+    """Return how far the error rises on the way from one network to another.
+
+    ::
+
+        barrier = max over alpha of error(alpha) - (error(0) + error(1)) / 2
+
+    Args:
+        errors: Fractions of wrong answers along the line, both ends among them.
+
+    Returns:
+        A fraction, 0 or more.
+
+    Raises:
+        ValueError: If there are not two ends.
+
+    Example:
+    >>> barrier([0.25, 0.5, 0.125])
+    0.3125
+    """
+    if len(errors) < 2:
+        raise ValueError(f"A line has two ends; got {len(errors)} errors.")
+    return max(errors) - (errors[0] + errors[-1]) / 2
+
+
+def between(first: State, second: State, step: int, steps: int) -> State:
+    """Return the values on the straight line between two networks.
+
+    ::
+
+        w = ((steps - step) * first + step * second) / steps
+
+    It is computed in float64, so that both ends, and every point between equal
+    values, are exact in float32. What is not floating point (seeds, counters) is
+    taken from the first.
+
+    Args:
+        first: Values by name, at step 0.
+        second: Values of the same names, at the last step.
+        step: Which point.
+        steps: The number of the last.
+
+    Example:
+    >>> between({"w": np.float32([0, 1])}, {"w": np.float32([4, 1])}, 1, 4)["w"]
+    array([1., 1.], dtype=float32)
+    """
+    mixed = {}
+    for name, value in first.items():
+        if tf.as_dtype(value.dtype).is_floating:
+            a, b = (np.asarray(end[name], np.float64) for end in (first, second))
+            value = (((steps - step) * a + step * b) / steps).astype(value.dtype)
+        mixed[name] = value
+    return mixed
+
+
+@dataclass(frozen=True)
+class Line:
+    """The errors between two copies of one network; all are fractions.
+
+    Attributes:
+        trial: The trial.
+        level: The level of its ticket; 0 is the dense network.
+        density: The fraction of weights that live.
+        test_errors: On the test examples, from one end to the other, evenly spaced.
+        train_errors: The same, on the examples that were trained on.
+        recomputed: Whether the model has batch normalization, whose statistics were
+            then measured anew at every point, the ends too.
+    """
+
+    trial: int
+    level: int
+    density: float
+    test_errors: tuple[float, ...]
+    train_errors: tuple[float, ...]
+    recomputed: bool
+
+    @property
+    def test_barrier(self) -> float:
+        """The rise of the error on the test examples."""
+        return barrier(self.test_errors)
+
+    @property
+    def train_barrier(self) -> float:
+        """The rise of the error on the training examples."""
+        return barrier(self.train_errors)
+
+
+@dataclass(frozen=True)
+class Connectivity:
+    """What `lmc` found: a line for each trial and level."""
+
+    lines: tuple[Line, ...]
+
+    def barriers(self) -> dict[int, tuple[float, float]]:
+        """Return the mean barriers over the trials, test and training, by level."""
+        return {
+            level: (
+                statistics.mean(line.test_barrier for line in self._at(level)),
+                statistics.mean(line.train_barrier for line in self._at(level)),
+            )
+            for level in sorted({line.level for line in self.lines})
+        }
+
+    def stable(self) -> dict[int, bool]:
+        """Return, by level, whether the mean barrier on the test examples is below 2 points."""
+        return {level: test < STABLE_BELOW for level, (test, _) in self.barriers().items()}
+
+    def _at(self, level: int) -> list[Line]:
+        return [line for line in self.lines if line.level == level]
+
+    def table(self) -> Table:
+        """Return a table with a line for each level, means over the trials."""
+        trials = len({line.trial for line in self.lines})
+        caption = "Stable: the error rises by less than 2 points between two orders of the data."
+        if any(line.recomputed for line in self.lines):
+            caption += " Statistics of batch normalization were measured anew at every point."
+        shown = Table(
+            title="Linear mode connectivity, "
+            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
+            caption=caption,
+        )
+        for heading in (
+            "level",
+            "weights\nleft (%)",
+            "test error\nat the ends (%)",
+            "highest\nbetween (%)",
+            "barrier, test\n(points)",
+            "barrier, train\n(points)",
+            "",
+        ):
+            shown.add_column(heading, justify="right", no_wrap=True)
+        stable = self.stable()
+        for level, (test, train) in self.barriers().items():
+            lines = self._at(level)
+            ends = statistics.mean(
+                (line.test_errors[0] + line.test_errors[-1]) / 2 for line in lines
+            )
+            highest = statistics.mean(max(line.test_errors) for line in lines)
+            shown.add_row(
+                str(level),
+                f"{100 * lines[0].density:.2f}",
+                *(f"{100 * value:.2f}" for value in (ends, highest, test, train)),
+                "stable" if stable[level] else "unstable",
+            )
+        return shown
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        stable = self.stable()
+        return {
+            "question": "lmc",
+            "levels": [
+                {
+                    "level": level,
+                    "test_barrier": test,
+                    "train_barrier": train,
+                    "stable": stable[level],
+                }
+                for level, (test, train) in self.barriers().items()
+            ],
+            "lines": [
+                {
+                    **vars(line),
+                    "test_errors": list(line.test_errors),
+                    "train_errors": list(line.train_errors),
+                    "test_barrier": line.test_barrier,
+                    "train_barrier": line.train_barrier,
+                }
+                for line in self.lines
+            ],
+        }
+
+
+def lmc(
+    run: Run,
+    *,
+    levels: Iterable[int] = (),
+    points: int = 11,
+    out: str | Path | None = None,
+    build: models.Build | None = None,
+    data: Dataset | None = None,
+    say: Say = silent,
+) -> Connectivity:
+    """Measure whether tickets are stable to the order of their data.
+
+    For each trial and level, two copies are trained from the ticket (level 0: from the
+    rewind point of the dense network) on two orders of the examples that no other
+    training has seen, and the error is measured on the line between them, at the last
+    iteration. Both copies draw the same numbers in their random layers.
+
+    Args:
+        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
+        levels: The levels of the tickets, by default the last finished one. The dense
+            network, level 0, always stands beside them.
+        points: How many points of the line are looked at, both ends among them; at
+            least 3. The paper has 30.
+        out: The folder for the answers, by default the run's name and ``-lmc``. What
+            is finished there is not trained again; other levels may be asked for later.
+        build: The run's function that builds a model, if it cannot be imported.
+        data: The run's examples, if they have no name.
+        say: Called with a line for each finished training.
+
+    Raises:
+        ValueError: Before any training, if something does not fit.
+        DivergedError: If the loss of a training is not finite.
+
+    Reference:
+        Frankle, Dziugaite, Roy and Carbin, 2020, "Linear Mode Connectivity and the
+        Lottery Ticket Hypothesis", https://arxiv.org/abs/1912.05671.
+    """
+    if isinstance(points, bool) or not isinstance(points, int) or points < 3:
+        raise ValueError(
+            f"--points must be a whole number of at least 3 (two ends and what lies between); "
+            f"got {points!r}."
+        )
+    store = Store.of(run)
+    chosen = chosen_levels(store, {0, *chosen_levels(store, levels)})
+    setting = Setting.of_run(store, build, data)
+    answers = Answers(
+        Path(out) if out is not None else beside(store.folder, "lmc"),
+        {
+            "question": "lmc",
+            "experiment": store.experiment.to_dict(),
+            "data": setting.data.digest,
+        },
+    )
+    lines = []
+    with answers.held():
+        for trial in range(store.experiment.trials):
+            copies = _Copies(setting, store, answers, trial, say)
+            lines += [copies.line(level, points) for level in chosen]
+    return Connectivity(tuple(lines))
+
+
+class _Copies:
+    """One trial's pairs of copies; its network is built when one has to be trained."""
+
+    def __init__(
+        self, setting: Setting, store: Store, answers: Answers, trial: int, say: Say
+    ) -> None:
+        self._setting, self._store, self._answers = setting, store, answers
+        self._trial, self._say = trial, say
+        self._retraining: Retraining | None = None
+
+    @property
+    def _training(self) -> Retraining:
+        if self._retraining is None:
+            self._retraining = Retraining(self._setting, self._trial)
+            self._require_the_runs(self._retraining.first)
+        return self._retraining
+
+    def _require_the_runs(self, first: State) -> None:
+        """Raise unless the network that is built here is the one that the run was made with."""
+        there = self._store.stage(Place(self._trial, 0, "ticket")).ticket().weights
+        mine = without_optimizer(first)
+        # Another machine may draw the same numbers with other rounding.
+        alike = set(mine) == set(there) and all(
+            mine[name].shape == value.shape
+            and np.allclose(np.asarray(mine[name], float), np.asarray(value, float), atol=1e-5)
+            for name, value in there.items()
+        )
+        if not alike:
+            raise ValueError(
+                f"{self._setting.experiment.model} gives other first weights now than "
+                f"{self._store.folder} was begun with: the function that builds the model, or the "
+                f"one that was passed as build, is not the run's."
+            )
+
+    def line(self, level: int, points: int) -> Line:
+        """Return the errors between the copies of a level, from the folder if they are there."""
+        at = (f"trial-{self._trial}", f"level-{level:02d}", f"line-{points}")
+        masks, start = self._ticket(level)
+        ends = (self._copy(level, 0, masks, start), self._copy(level, 1, masks, start))
+        if not self._answers.has(*at):
+            trainer = self._training.trainer
+            errors = line_errors(
+                trainer, ends, points, self._setting.data, self._training.positions
+            )
+            with self._answers.new(*at) as folder:
+                content = {"recomputed": bool(normalizations(trainer.model)), **errors}
+                write_json(folder / "errors.json", content)
+        found = read_json(self._answers.path(*at) / "errors.json")
+        return Line(
+            self._trial,
+            level,
+            masks.density,
+            tuple(found["test_errors"]),
+            tuple(found["train_errors"]),
+            found["recomputed"],
+        )
+
+    def _ticket(self, level: int) -> tuple[Masks, State]:
+        """Return a level's masks and the state that its training began with."""
+        rewind = self._store.stage(Place(self._trial, 0, "ticket")).state("rewind")
+        ticket = self._store.stage(Place(self._trial, level, "ticket")).ticket()
+        # The dense network began with the first values; what is asked about is the
+        # rewind point. A ticket's file has its weights, the optimizer's are in the point.
+        if level == 0:
+            return ticket.masks, rewind
+        experiment = self._store.experiment
+        if experiment.rewind == "finetune":
+            before = Place(self._trial, scored_level(experiment, level), "ticket")
+            rewind |= self._store.stage(before).state("optimizer")
+        return ticket.masks, {**rewind, **ticket.weights}
+
+    def _copy(self, level: int, number: int, masks: Masks, start: State) -> State:
+        """Return the trained values of a copy, trained if they are not there."""
+        at = (f"trial-{self._trial}", f"level-{level:02d}", f"copy-{number}")
+        stage = Stage(self._answers.path(*at))
+        if not self._answers.has(*at):
+            place = Place(self._trial, level, f"copy-{number}")
+            begun, trained = self._training.train(
+                str(place),
+                masks,
+                start,
+                self._training.order("lmc", number),
+                begin=self._store.experiment.rewind_step,
+            )
+            row = row_of(place, masks, trained)
+            with self._answers.new(*at) as folder:
+                ticket = Ticket(masks, without_optimizer(begun), {"place": str(place)})
+                Stage(folder).write(row, trained, ticket)
+                Stage(folder).write_state("trained", without_optimizer(trained.final))
+            self._say(f"{place}: test error {100 * (1 - row.final_test_accuracy):.2f} % at the end")
+        elif stage.ticket().masks != masks:
+            raise ValueError(
+                f"{stage.folder} has other masks than the ticket of {self._store.folder}; it was "
+                f"made from another run. Name another folder with --out."
+            )
+        return stage.state("trained")
+
+
+def line_errors(
+    trainer: Trainer, ends: tuple[State, State], points: int, data: Dataset, positions: np.ndarray
+) -> dict[str, list[float]]:
+    """Return the errors along the line between two sets of values, as ``Line`` has them.
+
+    Args:
+        trainer: Whose model takes the values.
+        ends: The values of two trained copies.
+        points: How many points are looked at, the ends among them.
+        data: The examples.
+        positions: Which of the training examples to measure the training error on.
+    """
+    model = trainer.model
+    train_x = models.fit_shape(model, data.x_train[positions], "The build function")
+    test_x = models.fit_shape(model, data.x_test, "The build function")
+    parts = {
+        "test_errors": (tf.constant(test_x), tf.constant(data.y_test)),
+        "train_errors": (tf.constant(train_x), tf.constant(data.y_train[positions])),
+    }
+    recomputed = bool(normalizations(model))
+    errors: dict[str, list[float]] = {name: [] for name in parts}
+    for step in range(points):
+        trainer.restore(between(*ends, step, points - 1))
+        if recomputed:
+            recompute(model, train_x)
+        for name, (x, y) in parts.items():
+            errors[name].append(1 - trainer.measure(x, y)[1])
+    return errors

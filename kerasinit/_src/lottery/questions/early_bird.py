@@ -1,0 +1,366 @@
+"""How soon could a mask have been drawn? The early bird among tickets."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from kerasinit._src.lottery.experiment import Experiment, require_experiment
+from kerasinit._src.lottery.questions.answers import Answers, read_json, write_json
+from kerasinit._src.lottery.questions.setting import (
+    Retraining,
+    Say,
+    Setting,
+    silent,
+    without_optimizer,
+)
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
+from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.training import models
+from kerasinit._src.training.data import Dataset
+from kerasinit._src.training.outcome import Point
+
+# What of an experiment has a meaning where a dense network is trained, once a trial.
+_MEANT = (
+    "dataset",
+    "model",
+    "initializer",
+    "optimizer",
+    "validation",
+    "iterations",
+    "trials",
+    "seed",
+    "batch_size",
+    "evaluate_every",
+    "xla",
+)
+
+
+def mask_distance(first: Masks, second: Masks) -> float:
+    """Return the fraction of weights that live in one of two masks and not in the other.
+
+    This is the Hamming distance, divided by the number of weights: 0 for equal masks.
+
+    Args:
+        first: Masks.
+        second: Masks of the same weights.
+
+    Raises:
+        ValueError: If they are masks of other weights.
+
+    Example:
+    >>> a = Masks({"kernel": np.array([True, True, False, False])})
+    >>> b = Masks({"kernel": np.array([True, False, True, False])})
+    >>> mask_distance(a, b)
+    0.5
+    """
+    second.require_fit({name: mask.shape for name, mask in first.items()}, "the first masks")
+    other = sum(int(np.count_nonzero(mask != second[name])) for name, mask in first.items())
+    return other / first.size
+
+
+def draw(weights: dict[str, np.ndarray], names: Sequence[str], density: float) -> Masks:
+    """Return the masks of the weights of greatest magnitude, of all layers together.
+
+    ``round(density * size)`` live, at least one; of equal ones those that come first.
+
+    Args:
+        weights: Values by name.
+        names: Which of them are pruned, in the model's order.
+        density: The fraction that lives, between 0 and 1.
+
+    Example:
+    >>> weights = {"a": np.float32([-3, 1]), "b": np.float32([2, 1])}
+    >>> {name: mask.tolist() for name, mask in draw(weights, ["a", "b"], 0.75).items()}
+    {'a': [True, True], 'b': [True, False]}
+    """
+    magnitudes = np.concatenate([np.abs(weights[name]).ravel() for name in names])
+    lives = keep_largest(magnitudes, max(1, round(density * magnitudes.size)))
+    ends = np.cumsum([weights[name].size for name in names])[:-1]
+    parts = np.split(lives, ends)
+    return Masks(
+        {name: part.reshape(weights[name].shape) for name, part in zip(names, parts, strict=True)}
+    )
+
+
+def farthest(masks: Sequence[Masks], window: int) -> list[float | None]:
+    """Return how far each mask is from the farthest of those shortly before it.
+
+    ::
+
+        farthest[t] = max of mask_distance(masks[t], masks[j]), t - window < j < t
+
+    Steps alone would not do: small ones may lead far, and the more often one looks the
+    smaller they are.
+
+    Args:
+        masks: Masks in the order in which they were drawn.
+        window: How many masks are held against each other, the newest among them; at
+            least 2.
+
+    Returns:
+        A fraction for each mask; None for those that have too few before them.
+
+    Example:
+    >>> masks = [Masks({"kernel": np.arange(4) == live}) for live in (0, 1, 1, 1)]
+    >>> farthest(masks, window=3)
+    [None, None, 0.5, 0.0]
+    """
+    return [
+        max(mask_distance(mask, before) for before in masks[last - window + 1 : last])
+        if last >= window - 1
+        else None
+        for last, mask in enumerate(masks)
+    ]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A look at the mask while the dense network trains.
+
+    Attributes:
+        iteration: When.
+        distance: The distance from the mask of the look before; None at the first.
+        farthest: The greatest distance from a mask of the window; None where there
+            were too few.
+        to_last: The distance from the mask of the last look.
+        validation_accuracy: Of the dense network, a fraction.
+    """
+
+    iteration: int
+    distance: float | None
+    farthest: float | None
+    to_last: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One trial: its looks, and the iteration of the early bird (None: there was none)."""
+
+    trial: int
+    iteration: int | None
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class EarlyBirds:
+    """What `earlybird` found.
+
+    Attributes:
+        density: The fraction of weights that the masks keep.
+        window: How many masks were held against each other.
+        epsilon: What their distances from the newest had to be below.
+        iterations: The length of the trainings.
+        flights: The trials.
+        folder: Where each trial with an early bird has its ``ticket.safetensors``.
+    """
+
+    density: float
+    window: int
+    epsilon: float
+    iterations: int
+    flights: tuple[Flight, ...]
+    folder: Path
+
+    def table(self) -> Table:
+        """Return a table with a line for each look; the early birds are marked."""
+        found = [
+            f"trial {flight.trial}: "
+            + (
+                "no early bird"
+                if flight.iteration is None
+                else f"early bird at iteration {flight.iteration} of {self.iterations}"
+            )
+            for flight in self.flights
+        ]
+        shown = Table(
+            title=f"Masks of the {100 * self.density:g} % largest weights of a dense network",
+            caption=f"{'; '.join(found)}. The early bird is the first mask of which the "
+            f"{self.window - 1} before it are all less than {self.epsilon:g} away.",
+        )
+        for heading in (
+            "trial",
+            "iteration",
+            "distance from\nthe mask before",
+            f"farthest of\n{self.window - 1} before",
+            "from the\nlast mask",
+            "validation\naccuracy (%)",
+            "",
+        ):
+            shown.add_column(heading, justify="right", no_wrap=True)
+        for flight in self.flights:
+            for check in flight.checks:
+                shown.add_row(
+                    str(flight.trial),
+                    str(check.iteration),
+                    *(
+                        "" if value is None else f"{value:.4f}"
+                        for value in (check.distance, check.farthest)
+                    ),
+                    f"{check.to_last:.4f}",
+                    f"{100 * check.validation_accuracy:.2f}",
+                    "early bird" if check.iteration == flight.iteration else "",
+                )
+        return shown
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        return {
+            "question": "earlybird",
+            **{name: getattr(self, name) for name in ("density", "window", "epsilon")},
+            "iterations": self.iterations,
+            "trials": [
+                {**asdict(flight), "checks": [asdict(check) for check in flight.checks]}
+                for flight in self.flights
+            ],
+        }
+
+
+def earlybird(
+    experiment: Experiment | None = None,
+    *,
+    density: float = 0.3,
+    window: int = 5,
+    epsilon: float = 0.1,
+    out: str | Path | None = None,
+    build: models.Build | None = None,
+    data: Dataset | None = None,
+    say: Say = silent,
+) -> EarlyBirds:
+    """Watch the mask of the largest weights while a dense network trains.
+
+    The mask is drawn every ``experiment.evaluate_every`` iterations (the paper: every
+    epoch), from all layers together, and held against those shortly before. The early
+    bird is the first of which the ``window - 1`` before it are all less than ``epsilon``
+    away. The paper draws channels by the scales of their batch normalization; here single
+    weights are drawn by magnitude, as the tickets of a run are.
+
+    Args:
+        experiment: What to train. Fields that only pruning, rewinding or controls have
+            a use for must be as they are by default.
+        density: The fraction of weights that the mask keeps.
+        window: How many masks are held against each other, at least 2.
+        epsilon: What the distances from the newest have to be below: a fraction of all
+            weights.
+        out: The folder for the answers, by default one named after what is asked. A
+            finished trial there is not trained again.
+        build: A function that returns a compiled model, in place of ``experiment.model``.
+        data: Examples, in place of ``experiment.dataset``.
+        say: Called with a line for each finished training.
+
+    Returns:
+        The looks of every trial. Where there was an early bird, its mask is in the
+        folder, as a ticket with the first weights.
+
+    Raises:
+        ValueError: Before any training, if something does not fit.
+        DivergedError: If the loss of a training is not finite.
+
+    Reference:
+        You, Li, Xu, Fu, Wang, Chen, Baraniuk, Wang and Lin, 2020, "Drawing early-bird
+        tickets", https://arxiv.org/abs/1909.11957.
+    """
+    experiment = require_experiment(experiment or Experiment())
+    _require_options(experiment, density, window, epsilon)
+    setting = Setting.of(experiment, build, data).decided()
+    experiment = setting.experiment
+    folder = (
+        Path(out)
+        if out is not None
+        else Path(f"earlybird-{setting.data.name}-{experiment.digest}-{density:g}")
+    )
+    answers = Answers(
+        folder,
+        {
+            "question": "earlybird",
+            "experiment": experiment.to_dict(),
+            "data": setting.data.digest,
+            "density": density,
+            "window": window,
+            "epsilon": epsilon,
+        },
+    )
+    flights = []
+    with answers.held():
+        for trial in range(experiment.trials):
+            part = f"trial-{trial}"
+            if not answers.has(part):
+                flight, ticket = _fly(Retraining(setting, trial), trial, density, window, epsilon)
+                with answers.new(part) as new:
+                    write_json(new / "checks.json", asdict(flight))
+                    if ticket is not None:
+                        ticket.save(new / "ticket.safetensors")
+                say(f"trial {trial}: {len(flight.checks)} masks drawn")
+            found = read_json(answers.path(part) / "checks.json")
+            checks = tuple(Check(**check) for check in found["checks"])
+            flights.append(Flight(found["trial"], found["iteration"], checks))
+    return EarlyBirds(density, window, epsilon, experiment.iterations, tuple(flights), folder)
+
+
+def _require_options(experiment: Experiment, density: float, window: int, epsilon: float) -> None:
+    for name, value in (("density", density), ("epsilon", epsilon)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+            raise ValueError(
+                f"--{name} must be a number between 0 and 1, both excluded; got {value!r}."
+            )
+    if isinstance(window, bool) or not isinstance(window, int) or window < 2:
+        raise ValueError(f"--window must be a whole number of at least 2; got {window!r}.")
+    plain = Experiment(dataset=experiment.dataset)
+    for field in dataclasses.fields(experiment):
+        option = "--" + field.name.replace("_", "-")
+        if field.name not in _MEANT and getattr(experiment, field.name) != getattr(
+            plain, field.name
+        ):
+            raise ValueError(
+                f"{option} means nothing to an early bird, which trains the dense network alone. "
+                f"Leave it out."
+            )
+    looks = experiment.iterations // experiment.evaluate_every
+    if looks < window:
+        raise ValueError(
+            f"{experiment.iterations} iterations with a look every {experiment.evaluate_every} "
+            f"give {looks} masks, fewer than the {window} that are held against each other. Give a "
+            f"smaller --evaluate-every or more --iterations."
+        )
+
+
+def _fly(
+    training: Retraining, trial: int, density: float, window: int, epsilon: float
+) -> tuple[Flight, Ticket | None]:
+    """Train one dense network and draw its masks on the way."""
+    names = list(training.trainer.shapes)
+    seen: list[tuple[Point, Masks]] = []
+    every = training.every
+
+    def look(point: Point) -> None:
+        # The end of the training is looked at as well, and need not be a multiple.
+        if point.iteration % every == 0:
+            seen.append((point, draw(training.trainer.state(), names, density)))
+
+    dense = Masks.dense(training.trainer.shapes)
+    begun, _ = training.train(f"trial {trial}", dense, {}, training.order(), watch=look)
+    masks = [mask for _, mask in seen]
+    far = farthest(masks, window)
+    checks = tuple(
+        Check(
+            point.iteration,
+            mask_distance(masks[number - 1], mask) if number else None,
+            far[number],
+            mask_distance(mask, masks[-1]),
+            point.validation_accuracy,
+        )
+        for number, (point, mask) in enumerate(seen)
+    )
+    near = [value is not None and value < epsilon for value in far]
+    if not any(near):
+        return Flight(trial, None, checks), None
+    mask, iteration = masks[near.index(True)], checks[near.index(True)].iteration
+    weights = without_optimizer(training.trainer.mask_state(begun, mask))
+    about = {"place": f"trial {trial}", "early bird": f"iteration {iteration}"}
+    return Flight(trial, iteration, checks), Ticket(mask, weights, about)

@@ -1,0 +1,276 @@
+"""Does a ticket that was found on some data win on others?"""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from kerasinit._src.lottery.questions.answers import Answers
+from kerasinit._src.lottery.questions.setting import (
+    Retraining,
+    Say,
+    Setting,
+    beside,
+    chosen_levels,
+    row_of,
+    silent,
+    without_optimizer,
+)
+from kerasinit._src.lottery.store.stage import Place, Row, Stage
+from kerasinit._src.lottery.store.store import Run, Store
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
+from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.reports import terminal
+from kerasinit._src.training import models
+from kerasinit._src.training.data import Dataset, load, require_dataset
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What `transfer` found.
+
+    Attributes:
+        found_on: The data set of the run.
+        trained_on: The data set of the answers.
+        new_head: Whether the output layers differ in shape, so that the output layer's
+            values were drawn anew and its mask at random.
+        rows: A row for each training on the other data; level 0 is the dense network.
+    """
+
+    found_on: str
+    trained_on: str
+    new_head: bool
+    rows: tuple[Row, ...]
+
+    def table(self) -> Table:
+        """Return a table with a line for each network, means over the trials."""
+        caption = "Early stop: the iteration of least validation loss; test accuracy is taken there"
+        if self.new_head:
+            caption += (
+                f". The output layer does not fit {self.trained_on}: its values are drawn anew, "
+                f"its mask at random with the same number of weights in a hundred"
+            )
+        trials = len({row.trial for row in self.rows})
+        shown = Table(
+            title=terminal.literal(
+                f"Tickets of {self.found_on}, trained on {self.trained_on}, "
+                + (f"mean of {trials} trials" if trials > 1 else "one trial")
+            ),
+            caption=terminal.literal(caption + "."),
+        )
+        shown.add_column("network")
+        spread = " ± sd" if trials > 1 else ""
+        for heading in (
+            "level",
+            "weights\nleft (%)",
+            f"test\naccuracy (%){spread}",
+            "early\nstop",
+            "against\ndense (points)",
+        ):
+            shown.add_column(heading, justify="right", no_wrap=True)
+        dense = statistics.mean(row.test_accuracy for row in self.rows if row.level == 0)
+        for level, branch in dict.fromkeys((row.level, row.branch) for row in self.rows):
+            group = [row for row in self.rows if (row.level, row.branch) == (level, branch)]
+            accuracy = statistics.mean(row.test_accuracy for row in group)
+            deviation = (
+                f" ± {100 * statistics.stdev(row.test_accuracy for row in group):.2f}"
+                if len(group) > 1
+                else ""
+            )
+            shown.add_row(
+                "dense" if level == 0 else branch,
+                str(level),
+                f"{100 * statistics.mean(row.density for row in group):.2f}",
+                f"{100 * accuracy:.2f}{deviation}",
+                f"{statistics.mean(row.best_iteration for row in group):.0f}",
+                "" if level == 0 else f"{100 * (accuracy - dense):+.2f}",
+            )
+        return shown
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        return {
+            "question": "transfer",
+            "found_on": self.found_on,
+            "trained_on": self.trained_on,
+            "new_head": self.new_head,
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+
+def transfer(
+    run: Run,
+    to: str | Dataset,
+    *,
+    levels: Iterable[int] = (),
+    iterations: int | None = None,
+    out: str | Path | None = None,
+    build: models.Build | None = None,
+    say: Say = silent,
+) -> Transfer:
+    """Train the tickets of a run on other data, beside the run's controls and the dense network.
+
+    All begin at iteration 0 with a new optimizer, on the same order of the examples. The
+    dense network has the run's first values, so that a ticket differs from it by its mask
+    (and what the run's rewinding kept). Every control of the run comes along as it
+    started there. Where the output layer does not fit, all networks of a trial get the same
+    new one, with a random mask of the ticket's density in that layer.
+
+    Args:
+        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
+        to: The other data: a name or file as for `kerasinit.lottery.load`, or a data
+            set. Its examples must have the shape of the run's; classes may be others.
+        levels: The levels of the tickets, by default the last finished one.
+        iterations: Optimizer steps of each training; by default as many as in the run.
+        out: The folder for the answers, by default the run's name and ``-on-`` the
+            other data's. What is finished there is not trained again; other levels may
+            be asked for later.
+        build: The run's function that builds a model, if it cannot be imported.
+        say: Called with a line for each finished training.
+
+    Raises:
+        ValueError: Before any training, if something does not fit.
+        DivergedError: If the loss of a training is not finite.
+
+    Reference:
+        Morcos, Yu, Paganini and Tian, 2019, "One ticket to win them all",
+        https://arxiv.org/abs/1906.02773.
+    """
+    store = Store.of(run)
+    chosen = chosen_levels(store, levels)
+    data = load(to) if isinstance(to, str) else require_dataset(to, "to")
+    if build is not None:
+        models.require_build(build)
+    experiment = replace(store.experiment, dataset=data.name, rewind="init")
+    if iterations is not None:
+        experiment = replace(experiment, iterations=iterations)
+    setting = Setting(experiment, build or models.find(experiment.model), data)
+    training = Retraining(setting, 0)
+    new_head = needs_new_head(_ticket(store, Place(0, chosen[0], "ticket")), training, data)
+    answers = Answers(
+        Path(out) if out is not None else beside(store.folder, f"on-{data.name}"),
+        {
+            "question": "transfer",
+            "experiment": experiment.to_dict(),
+            "data": data.digest,
+            "found_on": store.about.get("data"),
+            "found_by": store.experiment.to_dict(),
+        },
+    )
+    rows = []
+    with answers.held():
+        for trial in range(experiment.trials):
+            for place in _places(store, trial, chosen):
+                at = (f"trial-{trial}", f"level-{place.level:02d}", place.branch)
+                if not answers.has(*at):
+                    if training.trial != trial:
+                        training = Retraining(setting, trial)
+                    _train(training, answers, at, place, _ticket(store, place), say)
+                rows.append(Stage(answers.path(*at)).row())
+    return Transfer(store.experiment.dataset, data.name, new_head, tuple(rows))
+
+
+def _places(store: Store, trial: int, levels: list[int]) -> list[Place]:
+    """Return the finished trainings of a run to carry over: dense, tickets, their controls."""
+    dense = Place(trial, 0, "ticket")
+    return [dense] + [
+        place
+        for place in store.places()
+        if place.trial == trial and place.level in levels and place.level and store.has(place)
+    ]
+
+
+def _ticket(store: Store, place: Place) -> Ticket:
+    return store.stage(place).ticket()
+
+
+def _train(
+    training: Retraining,
+    answers: Answers,
+    at: tuple[str, ...],
+    place: Place,
+    ticket: Ticket,
+    say: Say,
+) -> None:
+    """Train one network on the other data, and put it on disk."""
+    rng = training.generator("transfer head", place.level)
+    fitted = fit_head(ticket, without_optimizer(training.first), rng)
+    begun, trained = training.train(str(place), fitted.masks, fitted.weights, training.order())
+    row = row_of(place, fitted.masks, trained)
+    with answers.new(*at) as folder:
+        kept = Ticket(fitted.masks, without_optimizer(begun), {"place": str(place)})
+        Stage(folder).write(row, trained, kept)
+        Stage(folder).write_state("trained", without_optimizer(trained.final))
+    say(f"{place}: test accuracy {100 * row.test_accuracy:.2f} % at {row.best_iteration}")
+
+
+def _head(ticket: Ticket) -> str:
+    """Return the path of the output layer: that of the last weight that is pruned."""
+    return list(ticket.masks)[-1].rpartition("/")[0]
+
+
+def needs_new_head(ticket: Ticket, training: Retraining, data: Dataset) -> bool:
+    """Return whether the network for other data has another output layer than a ticket.
+
+    Raises:
+        ValueError: If anything else differs.
+    """
+    there, mine = without_optimizer(training.first), ticket.weights
+    different = [
+        name
+        for name in dict.fromkeys([*mine, *there])
+        if name not in mine or name not in there or mine[name].shape != there[name].shape
+    ]
+    for name in different:
+        if name.rpartition("/")[0] != _head(ticket):
+            shapes = [
+                str(part[name].shape) if name in part else "not there" for part in (mine, there)
+            ]
+            raise ValueError(
+                f"The ticket does not fit {data.name}, whose examples have shape "
+                f"{data.input_shape}: {name!r} is {shapes[0]} in the ticket and {shapes[1]} in the "
+                f"network for {data.name}. Only the output layer may differ; give a data set with "
+                f"examples of the run's shape."
+            )
+    return bool(different)
+
+
+def fit_head(ticket: Ticket, first: Mapping[str, np.ndarray], rng: np.random.Generator) -> Ticket:
+    """Return a ticket with an output layer that fits, if its own does not.
+
+    Args:
+        ticket: Masks and weights.
+        first: The first values of the network for the other data; all shapes but those
+            of the output layer are the ticket's.
+        rng: Draws the positions of the output layer's mask.
+
+    Returns:
+        The same ticket, or one whose output layer has the values of ``first`` and a
+        random mask of ``round(density * size)`` weights, at least one, where the density is
+        that of the ticket's output layer.
+
+    Example:
+    >>> ticket = Ticket(Masks({"out/kernel": np.array([[True, False]])}),
+    ...                 {"out/kernel": np.float32([[5, 0]])})
+    >>> fitted = fit_head(ticket, {"out/kernel": np.float32([[1, 2, 3, 4]])},
+    ...                   np.random.default_rng(0))
+    >>> fitted.masks.kept, fitted.weights["out/kernel"]
+    (2, array([[1., 2., 0., 0.]], dtype=float32))
+    """
+    if all(first[name].shape == value.shape for name, value in ticket.weights.items()):
+        return ticket
+    head = _head(ticket)
+    masks, weights = dict(ticket.masks), dict(ticket.weights)
+    for name in [name for name in first if name.rpartition("/")[0] == head]:
+        weights[name] = first[name]
+        if name in masks:
+            size, density = first[name].size, np.count_nonzero(masks[name]) / masks[name].size
+            count = max(1, round(density * size))
+            masks[name] = keep_largest(rng.random(first[name].shape), count)
+            weights[name] = np.where(masks[name], first[name], np.zeros((), first[name].dtype))
+    return Ticket(Masks(masks), weights, ticket.about)

@@ -1,0 +1,114 @@
+"""Means over the trials of a run, and how sure one can be of them.
+
+The table, the plots and the page show these numbers and no others.
+"""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scipy import special
+
+from kerasinit._src.lottery.store.stage import Row
+
+_T = TypeVar("_T")
+CONFIDENCE = 0.95
+HOW = (
+    f"{CONFIDENCE:.0%} confidence interval of the mean, from Student's t distribution over the "
+    f"trials at each density".replace("%", " %")
+)
+ONE_TRIAL = "One trial only: no intervals can be given; see --trials."
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over trials.
+
+    Attributes:
+        value: The mean.
+        margin: Half the width of its confidence interval; ``None`` with one trial.
+        values: What it is the mean of, in order of trials.
+    """
+
+    value: float
+    margin: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Mean":
+        """Return the mean of some trials with the margin of Student's t distribution.
+
+        The margin is ``t * s / sqrt(n)`` with the quantile ``t`` of ``n - 1`` degrees of
+        freedom: 12.7 for two trials, 4.3 for three, 2.8 for five.
+
+        Args:
+            values: One number of each trial, at least one.
+
+        Example:
+        >>> mean = Mean.of([1.0, 2.0, 3.0])
+        >>> mean.value, round(mean.margin, 3)
+        (2.0, 2.484)
+        >>> Mean.of([1.0]).margin is None
+        True
+        """
+        margin = None
+        if len(values) > 1:
+            quantile = float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
+            margin = quantile * statistics.stdev(values) / math.sqrt(len(values))
+        return cls(statistics.mean(values), margin, tuple(values))
+
+    def text(self, digits: int) -> str:
+        """Return the mean and its margin, rounded."""
+        margin = "" if self.margin is None else f" ± {self.margin:.{digits}f}"
+        return f"{self.value:.{digits}f}{margin}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One level of one branch, over its finished trials.
+
+    Attributes:
+        level: The level; 0 is the dense network.
+        branch: ``ticket`` or a control.
+        density: The fraction of weights left.
+        accuracy: Test accuracy at the early stop, in percent.
+        stop: The early stop, in iterations.
+    """
+
+    level: int
+    branch: str
+    density: float
+    accuracy: Mean
+    stop: Mean
+
+
+def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
+    """Return the means over trials, by level and branch, in order of levels."""
+    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.level, row.branch].append(row)
+    return {
+        (level, branch): Summary(
+            level,
+            branch,
+            statistics.mean(row.density for row in group),
+            Mean.of([100 * row.test_accuracy for row in group]),
+            Mean.of([row.best_iteration for row in group]),
+        )
+        for (level, branch), group in sorted(groups.items(), key=lambda item: item[0][0])
+    }
+
+
+def spread(levels: Sequence[_T], most: int) -> list[_T]:
+    """Return at most ``most`` of some levels or ticks, evenly, the first and the last among them.
+
+    Example:
+    >>> spread(range(9), 4)
+    [0, 3, 5, 8]
+    """
+    if len(levels) <= most:
+        return list(levels)
+    return [levels[round(i * (len(levels) - 1) / (most - 1))] for i in range(most)]

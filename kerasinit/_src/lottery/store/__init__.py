@@ -1,0 +1,1 @@
+"""A run's folder: stages, tickets, manifests and the digest of all."""

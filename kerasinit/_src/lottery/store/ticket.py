@@ -1,0 +1,155 @@
+"""A ticket: which weights live, and the values they start from.
+
+It is kept as safetensors, which is plain numbers behind a JSON header: nothing in it
+is ever executed. Masks are packed, eight to a byte.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasinit._src import compat
+from kerasinit._src.files import atomic
+from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
+from kerasinit._src.files.tensors import read_tensors as read_tensors
+from kerasinit._src.masks import Masks
+from kerasinit._src.network.prunable import named_variables, prunable_weights
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ticket:
+    """A sparse network before it is trained: masks and first (or rewound) weights.
+
+    Args:
+        masks: Which weights live, by structural name.
+        weights: The values of all the model's variables, by structural name; what
+            the masks remove is zero.
+        about: Where the ticket comes from, as words; kept in the file.
+
+    Raises:
+        ValueError: If a mask has no weights of its shape, or a weight that the mask
+            removes is not zero.
+
+    Example:
+    >>> ticket = Ticket(Masks({"dense/kernel": np.array([[True, False]])}),
+    ...                 {"dense/kernel": np.array([[0.5, 0.0]], "float32")})
+    >>> ticket
+    <Ticket, 1 of 2 weights live (50.00 %)>
+    """
+
+    masks: Masks
+    weights: Mapping[str, np.ndarray]
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, mask in self.masks.items():
+            if name not in self.weights or self.weights[name].shape != mask.shape:
+                raise ValueError(
+                    f"The ticket has a mask for {name!r} of shape {mask.shape}, but no weights "
+                    f"of that name and shape."
+                )
+            if np.any(self.weights[name][~mask]):
+                raise ValueError(f"The ticket's mask removes weights of {name!r} that are not 0.")
+            if not _is_floating(self.weights[name]):
+                raise ValueError(
+                    f"The ticket has weights of dtype {self.weights[name].dtype} for {name!r}; "
+                    f"what a mask removes is floating point."
+                )
+        for name, value in self.weights.items():
+            if _is_floating(value) and not np.isfinite(value).all():
+                raise ValueError(f"The ticket has values of {name!r} that are not finite.")
+
+    def __repr__(self) -> str:
+        masks = self.masks
+        return f"<Ticket, {masks.kept} of {masks.size} weights live ({100 * self.density:.2f} %)>"
+
+    @property
+    def density(self) -> float:
+        """The fraction of prunable weights that live."""
+        return self.masks.density
+
+    def apply(self, model: Any) -> Any:
+        """Give a freshly built model the ticket's weights; the removed ones are zero.
+
+        The zeros stay as long as nothing trains them. To train the sparse network, give
+        ``fit`` the callback ``kerasinit.pruning.HoldMasks(ticket.masks)``.
+
+        Args:
+            model: A built model of either Keras, of the ticket's architecture.
+
+        Returns:
+            The same model.
+
+        Raises:
+            ValueError: If the model has other weights; nothing is changed then.
+        """
+        there = named_variables(model)
+        wrong = [f"it has no {name!r}" for name in self.weights if name not in there]
+        wrong += [f"the ticket has no {name!r}" for name in there if name not in self.weights]
+        wrong += [
+            f"{name!r} has dtype {compat.dtype_of(there[name])}, which does not hold the ticket's "
+            f"{value.dtype}"
+            for name, value in self.weights.items()
+            if name in there and not _holds(compat.dtype_of(there[name]), value)
+        ]
+        wrong += [
+            f"{name!r} has shape {tuple(there[name].shape)}, the ticket's {value.shape}"
+            for name, value in self.weights.items()
+            if name in there and tuple(there[name].shape) != value.shape
+        ]
+        if wrong:
+            raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
+        self.masks.require_fit(
+            {weight.name: tuple(weight.variable.shape) for weight in prunable_weights(model)},
+            "the model",
+        )
+        for name, value in self.weights.items():
+            compat.assign(there[name], value)
+        return model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ticket to a new file.
+
+        Raises:
+            FileExistsError: If there is such a file; nothing is overwritten.
+        """
+        tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
+        tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
+        atomic.write_new(Path(path), serialized(tensors, {**self.about, **TICKET}))
+
+
+def load_ticket(path: str | os.PathLike[str]) -> Ticket:
+    """Read a ticket from a file.
+
+    Args:
+        path: A file that `Ticket.save` or a lottery run wrote.
+
+    Raises:
+        ValueError: If the file is no ticket, damaged, or of a later format; the message names
+            the file, and the weight that is wrong.
+        FileNotFoundError: If there is no such file.
+    """
+    masks, weights, about = read_ticket(path)
+    for name, mask in masks.items():
+        require_zeros(path, name, weights[name], mask)
+    return Ticket(Masks(masks), weights, about)
+
+
+def _is_floating(value: np.ndarray) -> bool:
+    return value.dtype.kind == "f" or value.dtype.name == "bfloat16"
+
+
+def _holds(dtype: str, value: np.ndarray) -> bool:
+    """Return whether a variable's dtype holds values: of their kind, and none becomes infinite."""
+    wanted = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    if wanted == value.dtype:
+        return True
+    if not (_is_floating(value) and _is_floating(np.zeros((), wanted))):
+        return False
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value.astype(wanted)).all())

@@ -1,0 +1,203 @@
+"""One independent repetition of a run: what each of its trainings starts from."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasinit._src import compat, streams
+from kerasinit._src.lottery.experiment import Experiment
+from kerasinit._src.lottery.method import criteria, rewinds, saliency, scopes, survivors
+from kerasinit._src.lottery.method.controls import CONTROLS
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.masks import Masks
+from kerasinit._src.network.prunable import named_variables
+from kerasinit._src.training import models
+from kerasinit._src.training.data import Dataset, Order
+from kerasinit._src.training.keras_steps import FitTrainer
+from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.outcome import State, weights_of
+
+
+class Trial:
+    """One independent repetition: its model, its first state, its order of the data.
+
+    Where the experiment leaves open whether XLA compiles the loop, the model decides: see
+    `training.xla.xla_pays`. The trial's own experiment has the answer.
+    """
+
+    def __init__(
+        self, experiment: Experiment, build: models.Build, data: Dataset, number: int
+    ) -> None:
+        self.experiment, self.number = experiment, number
+        self._build, self._data = build, data
+        self._positions, self._validation = data.split(
+            experiment.seed, number, experiment.validation
+        )
+        self.order = Order(self._positions, experiment.batch_size, experiment.seed, number)
+        self.trainer = self._new_trainer()
+        if experiment.xla is None:
+            # From here on it is a part of the experiment, as if it had been given.
+            self.experiment = replace(experiment, xla=self.trainer.xla)
+        self.first = self.trainer.state()
+        self._started = False
+
+    def _make(self, purpose: str, *place: int) -> Any:
+        return models.make(
+            self._build,
+            self._data,
+            self.experiment.initializer,
+            self.experiment.seed,
+            purpose,
+            self.number,
+            *place,
+            optimizer=self.experiment.optimizer,
+        )
+
+    def _new_trainer(self) -> Trainer:
+        seed = streams.derive(self.experiment.seed, "layers", self.number)
+        model = self._make("weights")
+        trainer = FitTrainer if compat.has_own_train_step(model) else Trainer
+        return trainer(
+            model,
+            self._data,
+            self._validation,
+            seed=seed,
+            xla=self.experiment.xla,
+        )
+
+    def restart(self) -> Trainer:
+        """Return a trainer in the state of a process that has trained nothing yet."""
+        if self._started and not self.trainer.repeatable:
+            self.trainer = self._new_trainer()
+        self._started = True
+        self.trainer.restore(self.first)
+        return self.trainer
+
+    def rewound(self, store: Store) -> State:
+        """Return the state that survivors go back to; the first one for the dense network."""
+        dense = Place(self.number, 0, "ticket")
+        if not store.has(dense):
+            return self.first
+        stage = store.stage(dense)
+        weights = weights_of(self.first)
+        there = stage.ticket().weights
+        if set(there) != set(weights) or any(
+            not np.array_equal(there[name], weights[name]) for name in weights
+        ):
+            raise ValueError(
+                f"{store.folder} was begun with other first weights than {self.experiment.model} "
+                f"gives now: the function that builds the model has changed. Name another folder."
+            )
+        return stage.state("rewind")
+
+    def prune(self, store: Store, level: int, masks: Masks) -> Masks:
+        """Return the masks of a level, from those of the level before."""
+        place = Place(self.number, level, "ticket")
+        if self.experiment.criterion in criteria.FROM_NETWORK and store.has(place):
+            # Gradients are costly, and another processor may round them otherwise.
+            return store.stage(place).ticket().masks
+        scored = survivors.scored_level(self.experiment, level)
+        stage = store.stage(replace(place, level=scored))
+
+        def score_network(wanted: survivors.Wanted) -> Masks:
+            return self._score(stage.ticket(), masks, wanted, scored)
+
+        return survivors.next_masks(
+            self.experiment,
+            self.number,
+            level,
+            masks,
+            began=stage.ticket().weights,
+            ended=stage.state("trained"),
+            score_network=score_network,
+        )
+
+    def _score(self, ticket: Ticket, masks: Masks, wanted: survivors.Wanted, scored: int) -> Masks:
+        """Prune by looking at the network as it was before it was trained."""
+        seed, criterion = self.experiment.seed, self.experiment.criterion
+        self.trainer.restore(ticket.weights)
+        # What a random layer draws here, tf_keras cannot take back.
+        self._started = True
+        if criterion == "synflow":
+            return saliency.synflow(self.trainer.model, masks, wanted)
+        size = min(10 * self._data.num_classes, len(self._positions))
+        random = streams.generator(seed, "criterion", self.number, scored)
+        batch = random.choice(self._positions, size, replace=False)
+        x = models.fit_shape(self.trainer.model, self._data.x_train[batch], self.experiment.model)
+        with streams.global_stream(seed, "criterion", self.number, scored):
+            scores = saliency.FROM_BATCH[criterion](
+                self.trainer.model, x, self._data.y_train[batch]
+            )
+        return survivors.keep(scores, masks, wanted)
+
+    def start(self, store: Store, level: int, masks: Masks, branch: str = "ticket") -> State:
+        """Return the state that a training starts from, before its masks are put on."""
+        if not level:
+            return self.first
+        rewind, ended = rewinds.parse(self.experiment.rewind), None
+        if rewind.continues and branch != "ticket":
+            # The weights that another mask lets live were not trained: they go back.
+            rewind = rewinds.Rewind("step", rewind.step)
+        if rewind.continues:
+            scored = survivors.scored_level(self.experiment, level)
+            stage = store.stage(Place(self.number, scored, "ticket"))
+            ended = stage.state("trained")
+            if rewind.kind == "finetune":
+                ended |= stage.state("optimizer")
+        seed = self.experiment.seed
+        return rewinds.start(
+            rewind,
+            kept=self.rewound(store),
+            ended=ended,
+            masks=masks,
+            draw=lambda name: streams.generator(seed, "rewind", self.number, level, name),
+        )
+
+    def control(self, store: Store, level: int, masks: Masks, name: str) -> tuple[Masks, State]:
+        """Return the masks that a control trains with, and the state that it starts from."""
+        control, seed = CONTROLS[name], self.experiment.seed
+        changed = control.masks(
+            masks, lambda weight: streams.generator(seed, name, self.number, level, weight)
+        )
+        if control.fresh:
+            return changed, self.fresh(name, level)
+        return changed, self.start(store, level, changed, name)
+
+    def fresh(self, control: str, level: int) -> State:
+        """Return a first state drawn from other random numbers."""
+        variables = named_variables(self._make(control, level))
+        state = {**self.first, **{name: compat.read(v) for name, v in variables.items()}}
+        for name in self.trainer.shapes:
+            if np.array_equal(state[name], self.first[name]):
+                raise ValueError(
+                    f"{self.experiment.model} gives {name!r} the same first values whatever the "
+                    f"seed, so the control `{control}` would compare the ticket with itself. Leave "
+                    f"the seed of its initializers out (seed=None), or use --controls none."
+                )
+        return state
+
+    def rehearse(self) -> None:
+        """Do all that can fail for the user's model once, before any training."""
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
+                f"KERAS_BACKEND=tensorflow."
+            )
+        scopes.counts(self.experiment, self.trainer.shapes, self.experiment.levels)
+        for name, value in weights_of(self.first).items():
+            if value.dtype.kind in "fV" and not np.isfinite(value).all():
+                raise ValueError(
+                    f"{self.experiment.model} returned a model in which {name!r} has values that "
+                    f"are not finite; no ticket holds such."
+                )
+        for control in self.experiment.controls if self.experiment.levels else ():
+            if CONTROLS[control].fresh:
+                self.fresh(control, 1)
+        with tempfile.TemporaryDirectory() as folder:
+            self.trainer.model.save(Path(folder) / "model.keras")

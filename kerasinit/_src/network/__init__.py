@@ -1,0 +1,1 @@
+"""A built model, read once: layers, variables, fans, prunable weights, graph, branches."""

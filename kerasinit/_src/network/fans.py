@@ -1,0 +1,144 @@
+"""How many inputs feed an output of a kernel, and how many outputs an input feeds.
+
+`fan_in` sets the variance of what a layer computes, `fan_out` that of the gradient
+that it sends back (Glorot and Bengio, 2010). Both are counted here, and only here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+import keras
+import tensorflow as tf
+
+from kerasinit._src import compat
+from kerasinit._src.network.parts import Kernel, parts
+from kerasinit._src.network.walk import walk
+from kerasinit._src.theory.fans import Fans, shape_fans
+
+
+@overload
+def compute_fans(
+    kernel: Sequence[int],
+    input_axes: Iterable[int] | None = None,
+    output_axes: Iterable[int] | None = None,
+    batch_axes: Iterable[int] | None = None,
+    groups: int = 1,
+) -> Fans: ...
+@overload
+def compute_fans(kernel: Any) -> dict[str, Fans]: ...
+def compute_fans(
+    kernel: Any,
+    input_axes: Iterable[int] | None = None,
+    output_axes: Iterable[int] | None = None,
+    batch_axes: Iterable[int] | None = None,
+    groups: int = 1,
+) -> Fans | dict[str, Fans]:
+    """Return ``(fan_in, fan_out)`` of a kernel's shape, or of each kernel of a layer.
+
+    Without axes a shape is read as Keras does: ``()`` has fans of 1, ``(n,)`` of ``n``,
+    ``(fan_in, fan_out)`` is a matrix, and anything longer is a convolution,
+    ``(*window, inputs, outputs)``, whose fans are multiplied by the size of the window.
+    A shape alone cannot tell a convolution from the kernel of an attention head, a plain
+    convolution from a depthwise or transposed one, or four gates from one matrix. The
+    layer can: give the layer, once it is built.
+
+    Formula: with axes, ``fan_in = prod(shape[a] for a in input_axes)`` and
+    ``fan_out = prod(shape[a] for a in output_axes)``. For layers, with ``k`` positions in
+    the window and ``s`` the product of the strides:
+
+    ==========================  =========================  =========================
+    layer                       fan_in                     fan_out
+    ==========================  =========================  =========================
+    Dense                       inputs                     units
+    EinsumDense, attention      product of the axes that   product of the axes that
+                                are summed over            only the output has
+    Conv, ``groups``            k inputs / groups          k outputs / (groups s)
+    DepthwiseConv               k                          k multiplier / s
+    SeparableConv               as DepthwiseConv, then as a convolution of window 1
+    ConvTranspose               k inputs / s               k outputs
+    Embedding                   1                          dimension
+    SimpleRNN, GRU, LSTM        inputs (units)             units: gate by gate
+    ConvLSTM                    k inputs (k filters)       k filters: gate by gate
+    ==========================  =========================  =========================
+
+    Outputs at the border, which see less, are not counted apart. A layer of a class of
+    your own is read by the layers that it holds, and its own kernels (what its call
+    multiplies inputs with, or calls a kernel) by their shapes.
+
+    Args:
+        kernel: The kernel's shape; or a built layer or model of either Keras, and then
+            nothing else.
+        input_axes: Axes that are summed over; negative ones count from the end.
+            Given together with ``output_axes`` or not at all.
+        output_axes: Axes that the result keeps.
+        batch_axes: Axes that number kernels which do not meet, such as experts. They
+            count in neither fan; without the other axes they are left out and the
+            rest is read as above.
+        groups: Into how many groups a convolution divides its channels. The shape
+            ``(*window, inputs / groups, outputs)`` has the inputs divided already.
+
+    Returns:
+        For a shape two numbers; 0 where an axis is empty. For a layer or model a
+        dictionary of them, by the kernel's name (``"kernel"``, ``"query/kernel"``,
+        ``"forward/recurrent_kernel"``), which can be asked by the names that were given to
+        layers, too (``"encoder/kernel"``); whole numbers unless strides divide them.
+
+    Raises:
+        TypeError: If a layer comes with axes, or it is a kernel instead of its shape.
+        ValueError: If only one of ``input_axes`` and ``output_axes`` is given, an axis is
+            out of range or named twice, the outputs are not a multiple of ``groups``, or a
+            layer is not built.
+
+    Example:
+    >>> compute_fans((3, 3, 64, 128))
+    (576, 1152)
+    >>> compute_fans((512, 8, 64), input_axes=[0], output_axes=[1, 2])
+    (512, 512)
+    >>> compute_fans((4, 512, 256), batch_axes=[0])
+    (512, 256)
+    >>> import keras
+    >>> layer = keras.layers.Conv2DTranspose(64, 4, strides=2)
+    >>> layer.build((None, 8, 8, 256))
+    >>> compute_fans(layer)
+    {'kernel': (1024, 1024)}
+
+    Reference:
+        Glorot and Bengio, 2010, "Understanding the difficulty of training deep
+        feedforward neural networks", section 4.2.
+    """
+    if compat.is_layer(kernel):
+        if (input_axes, output_axes, batch_axes, groups) != (None, None, None, 1):
+            raise TypeError(
+                f"{kernel.name!r} is a layer and knows its axes and groups; give it alone, or give "
+                f"the shape of a kernel with axes and groups."
+            )
+        prefix = "" if compat.is_model(kernel) else f"{next(walk(kernel))[0]}/"
+        read = [part for part in parts(kernel) if isinstance(part, Kernel)]
+        return _ByName(
+            {
+                part.name.removeprefix(prefix): (part.reading.fan_in, part.reading.fan_out)
+                for part in read
+            },
+            [(name, part.name.removeprefix(prefix)) for part in read for name in part.names[1:]],
+        )
+    if len(getattr(kernel, "shape", ())) > 1 or isinstance(kernel, keras.Variable | tf.Variable):
+        raise TypeError(
+            f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
+            f"shape {tuple(kernel.shape)}. A kernel does not say how its layer reads it: give the "
+            f"layer, compute_fans(layer), or the shape, compute_fans(kernel.shape)."
+        )
+    return shape_fans(kernel, input_axes, output_axes, batch_axes, groups)
+
+
+class _ByName(dict[str, Fans]):
+    """Fans by structural names, which answers to the names that were given to layers as well."""
+
+    def __init__(self, fans: Mapping[str, Fans], given: list[tuple[str, str]]):
+        super().__init__(fans)
+        self._given = given
+
+    def __missing__(self, name: str) -> Fans:
+        meant = [structural for other, structural in self._given if other == name]
+        if len(meant) == 1:
+            return self[meant[0]]
+        raise KeyError(f"{name!r} is the name of {', '.join(meant)}" if meant else name)

@@ -1,0 +1,320 @@
+"""The graph of a functional model, and the residual branches in it.
+
+What a layer should start with may depend on where it stands: the last layer of a residual
+branch, one of twenty such branches. Keras writes the graph of a functional model into its
+configuration; here it is read from there, alike for both Kerases.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.network.keras_config import (
+    Call,
+    Plan,
+    Reference,
+    Shape,
+    first_argument,
+    leaves,
+    mapped,
+    matched,
+    output_shape,
+    plan_of,
+    references,
+    value_argument,
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A call of a layer, or an operation, in a graph.
+
+    Attributes:
+        name: The layer's name; for an operation of Keras 3 the operation's.
+        layer: The layer; None for an operation.
+        kind: ``"sum"``; ``"product"`` for what is zero if one of its inputs is; or ``""``.
+        operation: The name of the class or function, such as ``"Sigmoid"``.
+        inputs: Places in the graph that its inputs come from, each once.
+        shapes: The shapes of these inputs; None where unknown.
+        constant: Whether it combines one input with a constant.
+        value: Where an attention takes its values from; None for anything else.
+    """
+
+    name: str
+    layer: Any
+    kind: str
+    operation: str
+    inputs: tuple[int, ...]
+    shapes: tuple[Shape, ...]
+    constant: bool = False
+    value: int | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The calls of a model, each after those that it takes its inputs from.
+
+    Attributes:
+        nodes: The calls.
+        outputs: Places of those that the model returns.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+
+def graph_of(model: Any) -> Graph | None:
+    """Return the graph of a model, or None if it has none (a subclassed model).
+
+    Functional and sequential models inside it are taken apart, at each of their calls.
+    Any other layer is one node, whatever is inside it.
+
+    Args:
+        model: A model of either Keras.
+
+    Raises:
+        ValueError: If Keras cannot write the model's configuration, in which the graph
+            stands.
+
+    Example:
+    >>> import keras
+    >>> inputs = keras.Input((4,))
+    >>> model = keras.Model(inputs, inputs + keras.layers.Dense(4, name="mine")(inputs))
+    >>> [(node.operation, node.inputs) for node in graph_of(model).nodes]
+    [('InputLayer', ()), ('Dense', (0,)), ('Add', (0, 1))]
+    """
+    builder = _Builder()
+    outputs = builder.enter(model, None)
+    return None if outputs is None else Graph(tuple(builder.nodes), tuple(dict.fromkeys(outputs)))
+
+
+class _Builder:
+    """Takes a model apart, and the models inside it."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.plans: dict[int, Plan | None] = {}
+
+    def enter(self, model: Any, given: Any) -> list[int] | None:
+        """Append the nodes of a model and return the places of its outputs.
+
+        Args:
+            model: The model.
+            given: The places that its inputs come from, in the structure of the call;
+                None for the outermost model.
+
+        Returns:
+            None, with nothing appended, if the model has no graph, or it cannot be said
+            which input is which.
+        """
+        if isinstance(model, keras.Sequential | tf_keras.Sequential):
+            return self._enter_chain(model, given)
+        if id(model) not in self.plans:
+            self.plans[id(model)] = plan_of(model)
+        plan = self.plans[id(model)]
+        sources = {} if plan is None or given is None else matched(plan.inputs, given)
+        if plan is None or sources is None:
+            return None
+        places: dict[Call, list[int]] = {}
+
+        def source(reference: Reference) -> int:
+            found = places[plan.calls_by_reference[reference.call]]
+            return found[reference.output if reference.output < len(found) else 0]
+
+        for call in plan.order:
+            name, data = call[0], plan.data[call]
+            entry, layer = plan.entries[name], plan.layers.get(name)
+            shapes: dict[int, Shape] = {}
+            needed = list(references(data, plan.entries))
+            for one in needed:
+                shape = one.shape or output_shape(plan.layers.get(one.name), one.output)
+                shapes.setdefault(source(one), shape)
+            if name in sources:
+                shapes = {sources[name]: None}
+            inner = model_in(layer)
+            if inner is not None:
+                asked = mapped(first_argument(data), plan.entries, source)
+                found = self.enter_inside(inner, asked)
+                if found is not None:
+                    places[call] = found
+                    continue
+            value = value_argument(data) if isinstance(layer, ATTENTION) else None
+            value = next(references(value, plan.entries), None)
+            kind, operation = _kind(entry, layer)
+            places[call] = [len(self.nodes)]
+            self.nodes.append(
+                Node(
+                    name,
+                    layer,
+                    kind,
+                    operation,
+                    tuple(shapes),
+                    tuple(shapes.values()),
+                    bool(kind) and len(needed) < 2,
+                    None if value is None else source(value),
+                )
+            )
+        return [source(reference) for reference in plan.outputs]
+
+    def enter_inside(self, model: Any, given: Any) -> list[int] | None:
+        """Do the same for a model inside another; one that cannot be read is one layer."""
+        try:
+            return self.enter(model, given)
+        except ValueError:
+            return None
+
+    def _enter_chain(self, model: Any, given: Any) -> list[int] | None:
+        before = list(leaves(given))
+        if given is not None and len(before) != 1:
+            return None
+        for layer in map(compat.unwrapped, model.layers):
+            inner = model_in(layer)
+            found = None
+            if inner is not None:
+                found = self.enter_inside(inner, before[0] if before else None)
+            if found is not None:
+                before = found[:1]
+                continue
+            place, shapes = len(self.nodes), (None,) * len(before)
+            self.nodes.append(Node(layer.name, layer, "", _name(layer), tuple(before), shapes))
+            before = [place]
+        return before
+
+
+def model_in(layer: Any) -> Any:
+    """Return the model that a layer is or wraps; None if neither."""
+    while isinstance(layer, _WRAPPERS):
+        layer = layer.layer
+    return layer if layer is not None and compat.is_model(layer) else None
+
+
+_ADDITIONS = ("__operators__.add", "__operators__.radd", "math.add", "math.add_n")
+_MULTIPLICATIONS = (
+    "__operators__.mul",
+    "__operators__.rmul",
+    "einsum",
+    "linalg.matmul",
+    "math.multiply",
+)
+_OPERATIONS = {
+    "Add": "sum",
+    "Dot": "product",
+    "Einsum": "product",
+    "Matmul": "product",
+    "Multiply": "product",
+}
+ATTENTION = (
+    keras.layers.GroupQueryAttention,
+    keras.layers.MultiHeadAttention,
+    tf_keras.layers.MultiHeadAttention,
+)
+_WRAPPERS = (keras.layers.Wrapper, tf_keras.layers.Wrapper)
+_PRODUCTS = (
+    keras.layers.Dot,
+    keras.layers.Multiply,
+    tf_keras.layers.Dot,
+    tf_keras.layers.Multiply,
+)
+
+
+def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
+    """Return whether a call is a sum or a product, and the name of what it does."""
+    name = entry["class_name"]
+    if kind_of_layer(layer):
+        return kind_of_layer(layer), name
+    if layer is None:  # an operation of Keras 3
+        return _OPERATIONS.get(name, ""), name
+    function = entry["config"].get("function")
+    if name == "TFOpLambda" and isinstance(function, str):
+        kind = "sum" if function in _ADDITIONS else ""
+        kind = "product" if function in _MULTIPLICATIONS else kind
+        return kind, function.rsplit(".", 1)[-1]
+    return "", _name(layer)
+
+
+def kind_of_layer(layer: Any) -> str:
+    """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
+    if isinstance(layer, keras.layers.Add | tf_keras.layers.Add):
+        return "sum"
+    return "product" if isinstance(layer, _PRODUCTS) else ""
+
+
+def _name(layer: Any) -> str:
+    return type(layer).__qualname__
+
+
+def keeps_zero(node_or_layer: Any) -> bool:
+    """Return whether an activation, of a layer or an operation, is zero at zero."""
+    layer = node_or_layer
+    if isinstance(node_or_layer, Node):
+        # The names of both Kerases: operations of Keras 3, functions of TensorFlow.
+        if _is_not_zero_at_zero(node_or_layer.operation):
+            return False
+        layer = node_or_layer.layer
+    activation = getattr(layer, "activation", None)
+    if not callable(activation):
+        return True
+    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        # Not called: it may have weights, for one shape.
+        return not _is_not_zero_at_zero(_name(activation)) and keeps_zero(activation)
+    zero = tf.zeros((1, 2)) if compat.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))
+    return not np.any(keras.ops.convert_to_numpy(activation(zero)))
+
+
+def _is_not_zero_at_zero(operation: str) -> bool:
+    return operation.lower().replace("_", "") in _NOT_ZERO_AT_ZERO
+
+
+_NOT_ZERO_AT_ZERO = {
+    "cos",
+    "cosh",
+    "exp",
+    "hardsigmoid",
+    "logsigmoid",
+    "logsoftmax",
+    "sigmoid",
+    "softmax",
+    "softplus",
+}
+
+
+def is_same_shape(one: Shape, other: Shape) -> bool:
+    """Return whether two shapes may be the same, as far as they are known."""
+    if one is None or other is None:
+        return True
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
+
+
+def ancestors(graph: Graph) -> list[int]:
+    """Return for each node the set of those that it depends on, itself among them.
+
+    A set is an integer with a bit for each node: in a model of ten thousand layers, sets
+    of numbers would fill the memory.
+    """
+    found: list[int] = []
+    for place, node in enumerate(graph.nodes):
+        found.append(1 << place)
+        for source in node.inputs:
+            found[place] |= found[source]
+    return found
+
+
+def members(bits: int) -> Iterator[int]:
+    """Yield the places in a set, from the front.
+
+    Example:
+    >>> list(members(0b1101))
+    [0, 2, 3]
+    """
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest

@@ -1,0 +1,250 @@
+"""How Keras writes down the calls of a functional model, read back.
+
+The configuration of a functional model holds for each layer the calls of it, and for each
+call the tensors that went in. Keras 3 writes a tensor as a dictionary with a
+``keras_history``, tf_keras as a list of a name and two numbers.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit._src import compat
+
+TELL_BRANCHES = (
+    "tell the branches yourself: branches=[[layer, layer, ...], ...], for each branch its layers "
+    "(or their names) with weights, in the order of the data"
+)
+
+Shape = tuple[int | None, ...] | None
+# A call of a layer: the layer's name and which call of it this is.
+Call = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A tensor in a configuration: an output of a call."""
+
+    name: str
+    number: int
+    output: int
+    shape: Shape = None
+
+    @property
+    def call(self) -> Call:
+        """The call that it comes from, as it is numbered there."""
+        return self.name, self.number
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stands in the configuration of a functional model.
+
+    Attributes:
+        entries: The layers' configurations, by name.
+        layers: The layers; operations of Keras 3 are not among them.
+        data: Each call's arguments.
+        order: The calls, each after those that it needs.
+        calls_by_reference: The call that is meant by a name and a number.
+        inputs: The names of the input layers, in the structure of the inputs.
+        outputs: What the model returns, in the order of Keras.
+    """
+
+    entries: dict[str, Any]
+    layers: dict[str, Any]
+    data: dict[Call, Any]
+    order: list[Call]
+    calls_by_reference: dict[Call, Call]
+    inputs: Any
+    outputs: list[Reference]
+
+
+def plan_of(model: Any) -> Plan | None:
+    """Return what the configuration of a functional model says; None for any other.
+
+    Raises:
+        ValueError: If Keras cannot write the configuration.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs:
+        return None
+    try:
+        config = model.get_config()
+    except Exception:  # any get_config in it may fail in its own way
+        config = {}
+    if "input_layers" not in config:
+        # A class of the user's around a functional model writes a configuration of its own.
+        plain = keras.Model if compat.kerase_of(model) == "keras" else tf_keras.Model
+        name, model = model.name, plain(inputs, outputs)
+        try:
+            config = model.get_config()
+        except Exception as error:
+            raise ValueError(
+                f"Cannot read the graph of the model {name!r}, since Keras cannot write its "
+                f"configuration ({type(error).__name__}: {error}). Give the layer that fails a "
+                f"get_config, or {TELL_BRANCHES}."
+            ) from error
+
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    # An input has a call without arguments.
+    data = {
+        (name, number): arguments
+        for name, entry in entries.items()
+        for number, arguments in enumerate(entry["inbound_nodes"] or [()])
+    }
+    returned = list(references(_sorted_keys(config["output_layers"]), entries))
+    needed = {call: list(references(arguments, entries)) for call, arguments in data.items()}
+    # A functional model inside another has a call of its own as its first; whether Keras
+    # counts from it differs. Every call that is kept is referred to, so the order tells.
+    used: dict[str, set[int]] = {}
+    for reference in (*returned, *(one for found in needed.values() for one in found)):
+        used.setdefault(reference.name, set()).add(reference.number)
+    meant = {
+        (name, number): (name, place)
+        for name, numbers in used.items()
+        for place, number in enumerate(sorted(numbers))
+    }
+    return Plan(
+        entries,
+        {layer.name: compat.unwrapped(layer) for layer in model.layers},
+        data,
+        list(_sorted({call: [meant[one.call] for one in found] for call, found in needed.items()})),
+        meant,
+        mapped(config["input_layers"], entries, lambda reference: reference.name),
+        returned,
+    )
+
+
+def references(data: Any, names: Any) -> Iterator[Reference]:
+    """Yield the tensors that stand anywhere in a piece of configuration."""
+    if isinstance(data, dict):
+        if (reference := _reference(data, names)) is not None:
+            yield reference
+        elif not str(data.get("class_name")).startswith("__"):
+            for value in data.values():
+                yield from references(value, names)
+    elif isinstance(data, list | tuple):
+        reference = _reference(data, names)
+        if reference is not None:
+            yield reference
+        for value in data if reference is None else data[3:]:
+            yield from references(value, names)
+
+
+def _reference(data: Any, names: Any) -> Reference | None:
+    """Return the tensor that a piece of configuration stands for, if it does."""
+    if isinstance(data, dict) and data.get("class_name") == "__keras_tensor__":  # Keras 3
+        name, number, output = data["config"]["keras_history"]
+        shape = data["config"].get("shape")
+        return Reference(name, number, output, None if shape is None else tuple(shape))
+    # tf_keras writes [name, call, output] or [name, call, output, keywords], and so do both
+    # for what the model takes and returns.
+    if (
+        isinstance(data, list | tuple)
+        and len(data) >= 3
+        and isinstance(data[0], str)
+        and data[0] in names
+        and isinstance(data[1], int)
+        and isinstance(data[2], int)
+    ):
+        return Reference(*data[:3])
+    return None
+
+
+def mapped(data: Any, names: Any, change: Callable[[Reference], Any]) -> Any:
+    """Return a structure with something else in the place of each tensor."""
+    if (reference := _reference(data, names)) is not None:
+        return change(reference)
+    if isinstance(data, dict):
+        return {key: mapped(value, names, change) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [mapped(value, names, change) for value in data]
+    return None
+
+
+def _sorted_keys(data: Any) -> Any:
+    """Return a structure whose dictionaries are in the order in which Keras numbers them."""
+    if isinstance(data, dict):
+        return {key: _sorted_keys(data[key]) for key in sorted(data)}
+    return data
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """Yield what is in a structure of lists and dictionaries, and is not None."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, list):
+        for one in structure:
+            yield from leaves(one)
+    elif structure is not None:
+        yield structure
+
+
+def matched(names: Any, given: Any) -> dict[str, int] | None:
+    """Return where the tensor of each input layer comes from, by its name.
+
+    Args:
+        names: Names of the input layers, in the structure of a model's inputs.
+        given: Places that tensors come from, in the structure of a call.
+
+    Returns:
+        None if it cannot be said.
+    """
+    if isinstance(given, dict):
+        # By the keys of the model's own dictionary, or by the names of its input layers.
+        keys = names if isinstance(names, dict) else {name: name for name in leaves(names)}
+        pairs = [(keys.get(key), place) for key, place in given.items()]
+    else:
+        wanted, places = list(leaves(names)), list(leaves(given))
+        if len(wanted) != len(places):
+            return None
+        pairs = list(zip(wanted, places, strict=True))
+    if not all(isinstance(name, str) and isinstance(place, int) for name, place in pairs):
+        return None
+    return dict(pairs)
+
+
+def first_argument(data: Any) -> Any:
+    """Return what a model is called with, without masks."""
+    if not isinstance(data, dict) or "args" not in data:  # tf_keras
+        return data
+    return data["args"][0] if data["args"] else data["kwargs"].get("inputs")
+
+
+def value_argument(data: Any) -> Any:
+    """Return what an attention takes its values from."""
+    if isinstance(data, dict):
+        return data["args"][1] if len(data["args"]) > 1 else data["kwargs"].get("value")
+    return data[0][3].get("value") if data and len(data[0]) > 3 else None
+
+
+def _sorted(inputs: dict[Call, list[Call]]) -> Iterator[Call]:
+    """Yield each key after its inputs. Not recursive: a model may be thousands deep."""
+    done: set[Call] = set()
+    for first in inputs:
+        stack = [(first, iter(inputs[first]))]
+        while stack:
+            key, rest = stack[-1]
+            missing = next((other for other in rest if other not in done), None)
+            if missing is not None:
+                stack.append((missing, iter(inputs[missing])))
+                continue
+            stack.pop()
+            if key not in done:
+                done.add(key)
+                yield key
+
+
+def output_shape(layer: Any, output: int) -> Shape:
+    """Return the shape of an output of a tf_keras layer, if that can be said."""
+    try:
+        shape = layer.output_shape
+    except (AttributeError, RuntimeError):  # several calls, of different shapes
+        return None
+    if isinstance(shape, list):
+        shape = shape[output] if output < len(shape) else None
+    known = isinstance(shape, tuple) and all(s is None or isinstance(s, int) for s in shape)
+    return shape if known else None

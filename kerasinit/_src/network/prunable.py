@@ -1,0 +1,361 @@
+"""Which weights of which layers are pruned, in both Kerases.
+
+The rule is tfmot's: the kernels that multiply activations are pruned; biases,
+normalization, depthwise kernels and lookup tables of preprocessing are not, for they
+are small and every one of them counts. What tfmot refuses although the rule is plain
+(EinsumDense, ConvLSTM, Bidirectional, TimeDistributed, nested models) is found here as
+well. A layer that nobody has a rule for is never skipped in silence.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.network import walk as walks
+from kerasinit._src.network.parts import inner_layers, numbered
+from kerasinit._src.network.walk import walk
+
+# Layer class -> the names of its variables that are pruned.
+_PRUNED = {
+    ("kernel",): (
+        "Dense",
+        "EinsumDense",
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Conv3DTranspose",
+        "LocallyConnected1D",
+        "LocallyConnected2D",
+    ),
+    ("pointwise_kernel",): ("SeparableConv1D", "SeparableConv2D"),
+    ("embeddings",): ("Embedding",),
+    ("embeddings", "reverse_embeddings"): ("ReversibleEmbedding",),
+    ("kernel", "recurrent_kernel"): (
+        "LSTMCell",
+        "GRUCell",
+        "SimpleRNNCell",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+    ),
+    # Made of several dense layers; only the path of a variable tells them apart.
+    ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"): (
+        "MultiHeadAttention",
+        "GroupQueryAttention",
+    ),
+}
+# These have variables, and none of them is pruned.
+_NOT_PRUNED = (
+    "AdditiveAttention",
+    "Attention",
+    "BatchNormalization",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "Discretization",
+    "GroupNormalization",
+    "IntegerLookup",
+    "LayerNormalization",
+    "Normalization",
+    "PReLU",
+    "RMSNormalization",
+    "STFTSpectrogram",
+    "StringLookup",
+    "TextVectorization",
+)
+# A variable that a layer only has if it is told to.
+_OPTIONAL = ("reverse_embeddings",)
+_RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN")
+
+
+def _classes(names: tuple[str, ...]) -> list[type]:
+    return [
+        getattr(library.layers, name)
+        for library in (keras, tf_keras)
+        for name in names
+        if hasattr(library.layers, name)
+    ]
+
+
+_RULES = {
+    **{layer: wanted for wanted, names in _PRUNED.items() for layer in _classes(names)},
+    **{layer: () for layer in _classes(_NOT_PRUNED)},
+}
+_RECURRENT_CLASSES = frozenset(_classes(_RECURRENT))
+_STACKED_CLASSES = frozenset(_classes(("StackedRNNCells",)))
+_BIDIRECTIONAL_CLASSES = frozenset(_classes(("Bidirectional",)))
+# Wrappers around one layer, whose own variables, if any, are not pruned.
+_WRAPPER_CLASSES = frozenset(_classes(("SpectralNormalization", "TimeDistributed")))
+_WRAPS = _RECURRENT_CLASSES | _STACKED_CLASSES | _BIDIRECTIONAL_CLASSES | _WRAPPER_CLASSES
+# None of these makes a weight that the layers inside do not make.
+_BUILDS_OF_KERAS = (
+    keras.layers.Layer.build,
+    keras.Sequential.build,
+    tf_keras.layers.Layer.build,
+)
+
+
+class NoRuleError(ValueError):
+    """Nobody has said which weights of a layer may be pruned."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrunableWeight:
+    """A variable that pruning may mask, and where it stands in its model.
+
+    Attributes:
+        name: Structural name such as ``"dense_1/kernel"``. It depends on the model
+            alone, not on what else the process built, and is the same in both Kerases.
+        layer: The layer of the model that owns the variable.
+        variable: The Keras 3 or TensorFlow variable.
+    """
+
+    name: str
+    layer: Any
+    variable: Any
+
+
+def prunable_weights(
+    model: Any, allow: Callable[[Any], bool] | None = None
+) -> list[PrunableWeight]:
+    """Return the weights of a model or layer that pruning acts on.
+
+    Pruning, masks, tickets and reports all refer to weights by the names found here.
+
+    Args:
+        model: A built model or layer of Keras 3 or tf_keras. A tf_keras model wrapped
+            by tfmot gives the same names as before it was wrapped.
+        allow: Called with each layer of the model; layers for which it returns False
+            are left out. Also called with a model that owns weights which nobody has a rule
+            for. Default: all are allowed.
+
+    Returns:
+        One :class:`PrunableWeight` per variable, in the order of the model, each
+        variable once however often it is shared. Empty if there is nothing to prune.
+
+    Raises:
+        TypeError: If ``model`` is not a model or layer of either Keras.
+        ValueError: If it is not built, or if a layer has variables but neither this
+            registry nor a ``get_prunable_weights`` method says which of them to prune, and
+            ``allow`` does not leave it out.
+
+    Example:
+    >>> import keras
+    >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)]
+    >>> [(w.name, tuple(w.variable.shape)) for w in prunable_weights(keras.Sequential(layers))]
+    [('dense/kernel', (8, 4)), ('dense_1/kernel', (4, 2))]
+    """
+    compat.kerase_of(model)
+    if not has_all_weights(model):
+        kind = "model" if compat.is_model(model) else "layer"
+        raise ValueError(
+            f"The {kind} {model.name!r} has no weights yet, so there is nothing to prune. Build it "
+            "first: give it a keras.Input, call it on a batch, or call build(input_shape)."
+        )
+
+    found: list[PrunableWeight] = []
+    seen: set[int] = set()
+    for path, layer in walk(model):
+        if allow is not None and not allow(layer):
+            continue
+        for name, variable in layer_weights(layer):
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                found.append(PrunableWeight(f"{path}/{name}", layer, variable))
+    try:
+        own = own_weights(model)
+    except NoRuleError:
+        # Only here a policy is asked about the model itself.
+        if allow is None or allow(model):
+            raise
+        own = []
+    for name, variable in own:
+        if id(variable) not in seen:
+            found.append(PrunableWeight(name, model, variable))
+    return found
+
+
+def named_variables(model: Any) -> dict[str, Any]:
+    """Return every variable of a built model by its structural name, in the model's order.
+
+    What can be pruned has the name that `prunable_weights` gives it, all else that of
+    `network.walk.named_variables`.
+
+    Example:
+    >>> import keras
+    >>> list(named_variables(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])))
+    ['dense/kernel', 'dense/bias']
+    """
+    given = {id(weight.variable): weight.name for weight in prunable_weights(model)}
+    return walks.named_variables(model, given)
+
+
+def layer_weights(layer: Any) -> list[tuple[str, Any]]:
+    """Return ``(name within the layer, variable)`` of what is pruned in one built layer.
+
+    Args:
+        layer: A built layer of either Keras; may contain other layers.
+
+    Raises:
+        NoRuleError: If the layer has variables and no rule.
+        ValueError: If it is not built.
+    """
+    kind = type(layer)
+    if kind in _RULES:
+        return _by_name(layer, _RULES[kind])
+    if kind in _RECURRENT_CLASSES:
+        if type(layer.cell) in _STACKED_CLASSES:
+            return list(_inside(numbered(layer.cell.cells)))
+        return layer_weights(layer.cell)
+    if kind in _STACKED_CLASSES:
+        return list(_inside(numbered(layer.cells)))
+    if kind in _BIDIRECTIONAL_CLASSES:
+        halves = {"forward": layer.forward_layer, "backward": layer.backward_layer}
+        return list(_inside(halves.items()))
+    if kind in _WRAPPER_CLASSES:
+        if compat.is_model(layer.layer):
+            return [(weight.name, weight.variable) for weight in prunable_weights(layer.layer)]
+        return layer_weights(layer.layer)
+    if hasattr(layer, "get_prunable_weights"):
+        return _named(layer.get_prunable_weights())
+    if _is_of_keras(kind) and all(len(variable.shape) < 2 for variable in layer.weights):
+        # The scale of a residual branch and the like, in the models of keras.applications.
+        return []
+    if layer.weights:
+        raise _no_rule(layer, f"has {len(layer.weights)} weights")
+    return []
+
+
+def has_all_weights(thing: Any) -> bool:
+    """Return whether every weight of a model or layer that may be pruned is there.
+
+    A model whose parts are built has them before its first call, unless a ``build`` of its own
+    is yet to add some.
+    """
+    if thing.built:
+        return True
+    if not compat.is_model(thing) or compat.kerase_of(thing) == "tf_keras":
+        return False
+    return (
+        bool(thing.weights)
+        and type(thing).build in _BUILDS_OF_KERAS
+        and not any(_awaits_weights(layer) for _, layer in walk(thing))
+    )
+
+
+def require_rules(thing: Any) -> None:
+    """Raise unless there is a rule for each layer of a model or layer that is not built yet.
+
+    Raises:
+        NoRuleError: If a layer that will have weights has no rule, and its class does not choose.
+    """
+    for _, layer in walk(thing):
+        strange = _without_rule(layer)
+        if strange is not None:
+            raise _no_rule(strange, "is not built yet")
+
+
+def has_rule(kind: type) -> bool:
+    """Return whether it is known of a class by itself which of its weights are pruned."""
+    return kind in _RULES or kind in _WRAPS
+
+
+def _no_rule(layer: Any, state: str) -> NoRuleError:
+    kind = type(layer)
+    return NoRuleError(
+        f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} {state}, and it "
+        "is not known which of its weights may be pruned. Give its class a method "
+        "`get_prunable_weights(self)` that returns the list of variables to prune, [] for none; "
+        "or leave it out by a pruning_policy, whose `allow_pruning(layer)` returns False for it."
+    )
+
+
+def _without_rule(layer: Any) -> Any:
+    """Return the layer that has no rule, this one or one that it wraps; None if there is none."""
+    kind = type(layer)
+    if kind in _WRAPS or compat.is_model(layer):
+        inner = (_without_rule(inside) for _, inside in inner_layers(layer))
+        return next((one for one in inner if one is not None), None)
+    known = kind in _RULES or hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
+    return layer if not known and _may_have_weights(layer) else None
+
+
+def _awaits_weights(layer: Any) -> bool:
+    """Return whether a layer is yet to get weights that may be pruned."""
+    if layer.built or _RULES.get(type(layer)) == ():
+        return False
+    return has_rule(type(layer)) or (not _is_of_keras(type(layer)) and _may_have_weights(layer))
+
+
+def _may_have_weights(layer: Any) -> bool:
+    own_build = type(layer).build not in _BUILDS_OF_KERAS
+    return own_build or bool(layer.weights) or any(True for _ in inner_layers(layer))
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
+
+
+def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[tuple[str, Any]]:
+    found = []
+    for name in wanted:
+        depth = name.count("/") + 1
+        variables = [
+            variable
+            for variable in layer.weights
+            if compat.variable_path(variable).split("/")[-depth:] == name.split("/")
+        ]
+        if not variables and name in _OPTIONAL:
+            continue
+        if not variables:
+            raise ValueError(
+                f"The layer {layer.name!r} of class {type(layer).__name__} has no variable "
+                f"{name!r}. Build the layer (call the model on a batch) before asking for it."
+            )
+        found.append((name, variables[0]))
+    return found
+
+
+def _inside(parts: Any) -> Iterator[tuple[str, Any]]:
+    for part, layer in parts:
+        for name, variable in layer_weights(layer):
+            yield f"{part}/{name}", variable
+
+
+def _named(variables: Any) -> list[tuple[str, Any]]:
+    """Name the variables a layer chose itself, the later of equals by a number."""
+    counts: dict[str, int] = {}
+    named = []
+    for variable in variables:
+        stem = compat.variable_name(variable)
+        number = counts.get(stem, 0)
+        counts[stem] = number + 1
+        named.append((f"{stem}_{number}" if number else stem, variable))
+    return named
+
+
+def own_weights(model: Any) -> list[tuple[str, Any]]:
+    """Return what a subclassed model chose to prune of variables that no layer owns.
+
+    Raises:
+        NoRuleError: If there are such variables and the model does not choose.
+    """
+    if not compat.is_model(model):
+        return []
+    in_layers = {id(variable) for layer in model.layers for variable in layer.weights}
+    own = [variable for variable in model.trainable_weights if id(variable) not in in_layers]
+    if not own:
+        return []
+    if hasattr(model, "get_prunable_weights"):
+        return _named(model.get_prunable_weights())
+    names = ", ".join(compat.variable_name(variable) for variable in own)
+    raise NoRuleError(
+        f"The model {model.name!r} of class {type(model).__name__} owns weights besides those of "
+        f"its layers ({names}), and it is not known which of them may be pruned. Give the class a "
+        "method `get_prunable_weights(self)` that returns the list of those to prune, [] for none."
+    )

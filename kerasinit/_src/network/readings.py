@@ -1,0 +1,169 @@
+"""How the layers of both Kerases read their kernels: one reader for each class."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kerasinit._src import compat
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a layer reads one of its kernels.
+
+    Attributes:
+        fan_in: How many inputs feed an output, on average over the outputs.
+        fan_out: How many outputs an input feeds, on average over the inputs.
+        input_axes: Axes that are summed over, windows among them.
+        output_axes: Axes that the result keeps.
+        batch_axes: Axes that number kernels which do not meet.
+        gates: How many kernels lie side by side on the last axis.
+        groups: Into how many parts the channels of a convolution are divided.
+        by_shape: Whether the layer is unknown and only the shape was read, as Keras
+            reads it.
+    """
+
+    fan_in: float
+    fan_out: float
+    input_axes: tuple[int, ...]
+    output_axes: tuple[int, ...]
+    batch_axes: tuple[int, ...] = ()
+    gates: int = 1
+    groups: int = 1
+    by_shape: bool = False
+
+
+def by_shape_alone(shape: tuple[int, ...]) -> Reading:
+    """Return how Keras reads a kernel of this shape, whatever its layer does."""
+    window = math.prod(shape[:-2])
+    last = len(shape) - 1
+    return Reading(
+        window * shape[-2], window * shape[-1], tuple(range(last)), (last,), by_shape=True
+    )
+
+
+def _matrix(layer: Any, shape: tuple[int, ...]) -> Reading:
+    return Reading(shape[0], shape[1], (0,), (1,))
+
+
+def _gated(gates: int) -> Callable[..., Reading]:
+    def read(layer: Any, shape: tuple[int, ...]) -> Reading:
+        last = len(shape) - 1
+        window = math.prod(shape[:-2])
+        return Reading(
+            window * shape[-2],
+            window * shape[-1] // gates,
+            tuple(range(last)),
+            (last,),
+            gates=gates,
+        )
+
+    return read
+
+
+def _embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # A look-up takes one row: one input feeds each output.
+    return Reading(1, shape[1], (0,), (1,))
+
+
+def _convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # The kernel's input axis counts the channels of one group. With strides, an input is
+    # under fewer positions of the window, which the gradient feels.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    groups = getattr(layer, "groups", 1)
+    fan_out = _ratio(window * shape[-1], groups * _area(layer))
+    return Reading(window * shape[-2], fan_out, tuple(range(last)), (last,), groups=groups)
+
+
+def _transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # Inputs lie `strides` apart, so an output is under that many fewer of them.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    inputs = (*range(last - 1), last)
+    return Reading(
+        _ratio(window * shape[-1], _area(layer)), window * shape[-2], inputs, (last - 1,)
+    )
+
+
+def _depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # Each channel has kernels of its own, which see that channel alone.
+    window, last = math.prod(shape[:-2]), len(shape) - 1
+    fan_out = _ratio(window * shape[-1], _area(layer))
+    return Reading(window, fan_out, tuple(range(last - 1)), (last,), (last - 1,))
+
+
+def _pointwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    last = len(shape) - 1
+    return Reading(shape[-2], shape[-1], tuple(range(last)), (last,))
+
+
+def _local(layer: Any, shape: tuple[int, ...]) -> Reading:
+    # (positions, window * inputs, outputs), the default layout of tf_keras.
+    if len(shape) != 3 or layer.implementation != 1:
+        return by_shape_alone(shape)
+    return Reading(shape[1], shape[2], (1,), (2,), (0,))
+
+
+def _einsum(layer: Any, shape: tuple[int, ...]) -> Reading:
+    inputs, _, rest = layer.equation.replace(" ", "").partition(",")
+    weights, _, outputs = rest.partition("->")
+    axes = range(len(shape))
+    batch = tuple(axis for axis in axes if weights[axis] in inputs and weights[axis] in outputs)
+    kept = tuple(axis for axis in axes if weights[axis] in outputs and axis not in batch)
+    summed = tuple(axis for axis in axes if axis not in batch and axis not in kept)
+    return Reading(
+        math.prod(shape[axis] for axis in summed),
+        math.prod(shape[axis] for axis in kept),
+        summed,
+        kept,
+        batch,
+    )
+
+
+def _area(layer: Any) -> int:
+    strides = getattr(layer, "strides", 1)
+    return math.prod(strides) if isinstance(strides, list | tuple) else int(strides)
+
+
+def _ratio(over: int, under: int) -> float:
+    return over // under if over % under == 0 else over / under
+
+
+def recurrent(gates: int) -> dict[str, tuple[str, Callable[..., Reading]]]:
+    """Return the roles and readers of a cell's kernels, whose last axis has so many gates."""
+    return {
+        "kernel": ("kernel", _gated(gates)),
+        "recurrent_kernel": ("recurrent_kernel", _gated(gates)),
+    }
+
+
+_SEPARABLE = {
+    "depthwise_kernel": ("kernel", _depthwise),
+    "pointwise_kernel": ("kernel", _pointwise),
+}
+# Of two classes that fit, the first counts: in tf_keras transposed, depthwise and separable
+# convolutions are subclasses of the plain ones, and one variable name may differ.
+READERS = (
+    (compat.layer_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
+    (compat.layer_classes("Dense"), {"kernel": ("kernel", _matrix)}),
+    (compat.layer_classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
+    (compat.layer_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
+    (
+        compat.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+        {"kernel": ("kernel", _transposed)},
+    ),
+    (
+        compat.layer_classes("DepthwiseConv1D", "DepthwiseConv2D"),
+        # tf_keras says depthwise_kernel, Keras 3 kernel.
+        {"kernel": ("kernel", _depthwise), "depthwise_kernel": ("kernel", _depthwise)},
+    ),
+    (compat.layer_classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
+    (compat.layer_classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
+    (
+        compat.layer_classes("LocallyConnected1D", "LocallyConnected2D"),
+        {"kernel": ("kernel", _local)},
+    ),
+    (compat.layer_classes("SimpleRNNCell"), recurrent(1)),
+    (compat.layer_classes("GRUCell"), recurrent(3)),
+    (compat.layer_classes("LSTMCell"), recurrent(4)),
+)

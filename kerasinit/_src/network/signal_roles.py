@@ -1,0 +1,173 @@
+"""What a node of a graph does to a signal: activates, normalizes, joins or passes it on."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.network.graph import Node
+
+
+def own_activation(layer: Any) -> Any:
+    """Return what a layer with kernels applies last: a name, a layer or a function, or None."""
+    while isinstance(layer, _TIME_DISTRIBUTED):
+        layer = layer.layer
+    activation = getattr(layer, "activation", None)
+    if activation is None or isinstance(layer, _WITH_STATES):
+        return None
+    return _named(activation)
+
+
+def activation_of(node: Node) -> Any:
+    """Return the activation that a node without kernels is; None for any other."""
+    layer = node.layer
+    if isinstance(layer, _ACTIVATION_LAYERS):
+        return _named(layer)
+    if isinstance(layer, _ACTIVATION):
+        return _named(layer.activation)
+    if layer is None or type(layer).__name__ == "TFOpLambda":
+        return _OPERATIONS.get(node.operation.lower().replace("_", ""))
+    return None
+
+
+def _named(activation: Any) -> Any:
+    """Return an activation by its name where both Kerases mean the same by it."""
+    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        return _name_of_layer(activation)
+    name = getattr(activation, "__name__", None)
+    if name == "linear":
+        return None
+    if name == "swish":  # tf_keras' name for it
+        return "silu"
+    if getattr(keras.activations, name or "", None) is activation:
+        return name
+    same = getattr(tf_keras.activations, name or "", None) is activation
+    return name if same and name in _SAME else activation
+
+
+def _name_of_layer(layer: Any) -> Any:
+    """Return the name of what an activation layer does, or the layer, if it has no name."""
+    if not isinstance(layer, _RELU):
+        return layer
+    config = layer.get_config()  # of tf_keras, with arrays of NumPy
+    if config["threshold"] or config["negative_slope"]:
+        return layer
+    if config["max_value"] is None:
+        return "relu"
+    return "relu6" if float(config["max_value"]) == 6 else layer
+
+
+def is_attention(node: Node) -> bool:
+    """Return whether a node is one of Keras' attentions with kernels."""
+    return isinstance(node.layer, _ATTENTION)
+
+
+def is_recurrent_or_attention(node: Node) -> bool:
+    """Return whether what a node gives has been through activations of its own."""
+    return isinstance(node.layer, (*_ATTENTION, *_WITH_STATES))
+
+
+def is_normalization(layer: Any) -> bool:
+    """Return whether a layer brings its inputs to one scale, whatever theirs."""
+    return isinstance(layer, _NORMALIZATIONS)
+
+
+def is_concatenation(node: Node) -> bool:
+    """Return whether a node lays its inputs side by side."""
+    return node.operation.lower().replace("_", "") in ("concatenate", "concat")
+
+
+def passes(node: Node) -> bool:
+    """Return whether a node hands on its one input, rearranged, thinned out or pooled at most."""
+    if len(node.inputs) != 1:
+        return False
+    if node.layer is None:
+        return node.operation.lower() in _REARRANGING
+    return isinstance(node.layer, (*_PASSING, *_NORMALIZATIONS, *_ACTIVATION))
+
+
+def key_of(activation: Any) -> str:
+    """Return a string that is the same for activations that do the same."""
+    if activation is None or isinstance(activation, str):
+        return activation or ""
+    if not isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+        return repr(activation)
+    config = {key: repr(value) for key, value in activation.get_config().items() if key != "name"}
+    return f"{type(activation).__name__} {sorted(config.items())}"
+
+
+def _ranks(names: Iterable[str]) -> list[str]:
+    return [f"{name}{rank}D" for name in names for rank in (1, 2, 3)]
+
+
+_ATTENTION = compat.layer_classes("MultiHeadAttention", "GroupQueryAttention")
+_WITH_STATES = compat.layer_classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
+_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
+_ACTIVATION = compat.layer_classes("Activation")
+_RELU = compat.layer_classes("ReLU")
+_ACTIVATION_LAYERS = compat.layer_classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+_NORMALIZATIONS = compat.layer_classes(
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+    "UnitNormalization",
+)
+_PASSING = compat.layer_classes(
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Masking",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    *_ranks(
+        (
+            "AveragePooling",
+            "Cropping",
+            "GlobalAveragePooling",
+            "GlobalMaxPooling",
+            "MaxPooling",
+            "SpatialDropout",
+            "UpSampling",
+            "ZeroPadding",
+        )
+    ),
+)
+_REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
+# By these names both Kerases compute the same.
+_SAME = (
+    "elu",
+    "exponential",
+    "gelu",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+)
+# Functions that are called as such, by the names of Keras 3's operations and TensorFlow's.
+_OPERATIONS = {
+    "elu": "elu",
+    "gelu": "gelu",
+    "relu": "relu",
+    "relu6": "relu6",
+    "selu": "selu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
+    "softmax": "softmax",
+    "softplus": "softplus",
+    "softsign": "softsign",
+    "swish": "silu",
+    "tanh": "tanh",
+}

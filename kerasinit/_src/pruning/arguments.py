@@ -1,0 +1,128 @@
+"""What `prune_low_magnitude` takes, and what it says of anything else."""
+
+import difflib
+from typing import Any
+
+from kerasinit._src import compat
+from kerasinit._src.errors import ArgumentError
+from kerasinit._src.pruning import schedules
+from kerasinit._src.pruning.tfmot_bridge import tfmot
+
+_ARGUMENTS = (
+    "pruning_schedule",
+    "block_size",
+    "block_pooling_type",
+    "pruning_policy",
+    "sparsity_m_by_n",
+    "initial_step",
+    "input_shape",
+)
+
+
+def kerase_of_all(to_prune: Any) -> compat.Kerase:
+    """Return which Keras models or layers are of.
+
+    Raises:
+        ArgumentError: If something is neither a model nor a layer.
+        ValueError: If there is nothing, or some of each.
+    """
+    things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
+    try:
+        found: set[compat.Kerase] = {compat.kerase_of(thing) for thing in things}
+    except TypeError as error:
+        raise ArgumentError(str(error)) from None
+    if len(found) > 1:
+        raise ValueError(
+            "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "
+            "two; a model cannot hold both."
+        )
+    if not found:
+        raise ValueError("Expected a model, a layer, or a list of layers; got an empty list.")
+    return found.pop()
+
+
+def require_known(kwargs: dict[str, Any]) -> None:
+    """Raise TypeError if keyword arguments are left that are not known."""
+    for name in kwargs:
+        near = difflib.get_close_matches(name, _ARGUMENTS, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(
+            f"prune_low_magnitude got an unknown argument {name!r}; it takes "
+            f"{', '.join(_ARGUMENTS)}.{hint}"
+        )
+
+
+def checked_step(step: Any) -> int | None:
+    """Return the number of training steps behind, or None; anything else is a ValueError."""
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
+        raise ValueError(
+            f"Expected initial_step to be the number of training steps behind, an integer of at "
+            f"least 0; got {step!r}."
+        )
+    return step
+
+
+def build(layer: Any, input_shape: Any) -> None:
+    """Build a layer for inputs of a shape without the batch.
+
+    Raises:
+        ValueError: If the shape is none, or this is not a single layer.
+    """
+    sizes = input_shape if isinstance(input_shape, list | tuple) else [input_shape]
+    if any(size is not None and type(size) is not int for size in sizes):
+        raise ValueError(
+            "Expected input_shape to be the sizes of one input without the batch, such as (8,) or "
+            f"(32, 32, 3); got {input_shape!r}."
+        )
+    if isinstance(layer, list | tuple) or compat.is_model(layer):
+        raise ValueError(
+            f"input_shape={input_shape!r} is for a single layer. Give a model a keras.Input, or "
+            "call its build((None, ...))."
+        )
+    if layer.built:
+        return
+    # A Sequential takes the shape from its first layer, as it does from a model.
+    layer.input_shape = (None, *sizes)
+    layer.build((None, *sizes))
+
+
+def checked_schedule(schedule: Any) -> Any:
+    """Return the schedule to prune by.
+
+    Raises:
+        TypeError: If it is no schedule.
+        ValueError: If it cannot do anything sensible, see `outlook`.
+    """
+    if schedule is None:
+        return tfmot().ConstantSparsity(0.5, 0)
+    if isinstance(schedule, type) or not callable(schedule):
+        raise TypeError(
+            "Expected pruning_schedule to be a PruningSchedule object such as "
+            f"ConstantSparsity(0.5, begin_step=0); got {schedule!r}."
+        )
+    schedules.check_schedule(schedule)
+    return schedule
+
+
+def allowance(policy: Any, model: Any) -> Any:
+    """Return a policy's function that says which layers to prune, or None without one.
+
+    Raises:
+        TypeError: If it is no policy.
+        ValueError: If it is for tf_keras only, or does not support the model.
+    """
+    if policy is None:
+        return None
+    for method in ("allow_pruning", "ensure_model_supports_pruning"):
+        if not callable(getattr(policy, method, None)):
+            raise TypeError(
+                f"Expected pruning_policy to be an object with the methods allow_pruning(layer) "
+                f"and ensure_model_supports_pruning(model); {policy!r} has no {method}."
+            )
+    if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
+        raise ValueError(
+            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. Use "
+            "kerasinit.pruning.PruneForLatencyOnXNNPack, which understands both."
+        )
+    policy.ensure_model_supports_pruning(model)
+    return policy.allow_pruning

@@ -1,0 +1,149 @@
+"""An early stopping that lets a schedule do its work first, in both Kerases."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.pruning import attach, schedules
+from kerasinit._src.pruning.tfmot_bridge import wrappers
+
+# What Keras' callback knows after a training.
+_KNOWN = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
+    """Stops a training early, but not before the pruning schedule has ended.
+
+    Keras' callback of this name compares epochs of different sparsity: the best one is often an
+    early one, from before most weights were removed, and a training that stops or goes back
+    there has a network that is less sparse than it was to be. This one begins to count, and to
+    remember the best weights, with the epoch in which the schedule reaches its final sparsity.
+
+    Args:
+        monitor: As in Keras' ``EarlyStopping``, like the others. Default: ``"val_loss"``.
+        min_delta: The smallest change that counts as an improvement.
+        patience: Epochs without an improvement after which training stops.
+        verbose: 1 to report when the callback acts.
+        mode: ``"min"``, ``"max"`` or ``"auto"``.
+        baseline: A value that has to be beaten.
+        restore_best_weights: Whether to end with the weights of the best epoch.
+        start_from_epoch: Epochs to wait, even if the schedule ends before.
+
+    Raises:
+        ValueError: When a training begins of a model that is not pruned.
+
+    Example:
+    >>> import numpy as np
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> schedule = pruning.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=3, frequency=1)
+    >>> model = pruning.prune_low_magnitude(model, schedule)
+    >>> model.compile(keras.optimizers.SGD(0.0), "mse")
+    >>> callbacks = [pruning.UpdatePruningStep(), pruning.EarlyStopping("loss", mode="max")]
+    >>> x, y = np.ones((4, 8)), np.ones((4, 4))
+    >>> history = model.fit(x, y, epochs=9, verbose=0, callbacks=callbacks)
+    >>> 3 < len(history.history["loss"]) < 9
+    True
+    """
+
+    # Both parents want to own it, one of them as a read-only property.
+    model: Any = None
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        self._arguments = {
+            "monitor": monitor,
+            "min_delta": min_delta,
+            "patience": patience,
+            "verbose": verbose,
+            "mode": mode,
+            "baseline": baseline,
+            "restore_best_weights": restore_best_weights,
+            "start_from_epoch": start_from_epoch,
+        }
+        keras.callbacks.EarlyStopping.__init__(self, **self._arguments)
+        tf_keras.callbacks.Callback.__init__(self)
+        self._tf_keras: Any = None
+        self._begun_at: int | None = None
+        self._final_update: int | None = None
+
+    def set_model(self, model: Any) -> None:
+        """Remember the model that is trained; Keras calls this itself."""
+        self.model = model
+        self._tf_keras = None
+        if compat.kerase_of(model) == "tf_keras":
+            self._tf_keras = tf_keras.callbacks.EarlyStopping(**self._arguments)
+            self._tf_keras.set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin to wait for the end of the schedule."""
+        self._begun_at = self._final_update = None
+        list(self._rules())  # which raises if there are none
+        super().on_train_begin(logs)
+        self._in_tf_keras("on_train_begin", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Look where the training begins."""
+        if self._begun_at is None:
+            self._begun_at = self._step()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Do what Keras' callback does, once the schedule has ended."""
+        if self._final_update is None:
+            self._final_update = self._last_final_update(epoch)
+        if self._step() < self._final_update:
+            return
+        if self._tf_keras is None:
+            super().on_epoch_end(epoch, logs)
+        self._in_tf_keras("on_epoch_end", epoch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Put the best weights back, if that was asked for."""
+        if self._tf_keras is None:
+            super().on_train_end(logs)
+        self._in_tf_keras("on_train_end", logs)
+
+    def _in_tf_keras(self, method: str, *args: Any) -> None:
+        if self._tf_keras is not None:
+            getattr(self._tf_keras, method)(*args)
+            for name in _KNOWN:
+                setattr(self, name, getattr(self._tf_keras, name, None))
+
+    def _rules(self) -> Iterator[Any]:
+        if self._tf_keras is None:
+            yield from attach.pruner_of(self.model).by_rule()
+            return
+        found = wrappers(self.model)
+        if not found:
+            raise ValueError(
+                f"The model {self.model.name!r} is not pruned: none of its layers is wrapped. Use "
+                "the model that `prune_low_magnitude(model)` returned."
+            )
+        for layer in found:
+            once = SimpleNamespace(once=layer.sparsity_m_by_n is not None)
+            yield SimpleNamespace(schedule=layer.pruning_schedule, pattern=once)
+
+    def _step(self) -> int:
+        if self._tf_keras is None:
+            return attach.pruner_of(self.model).counter.position[0]
+        return max(int(layer.pruning_step.numpy()) for layer in wrappers(self.model))
+
+    def _last_final_update(self, epoch: int) -> int:
+        now = self._step()
+        # An epoch has so many steps; if the first is one of several trainings, at most.
+        length = now - (self._begun_at or 0)
+        ahead = max(0, (self.params or {}).get("epochs", epoch + 1) - epoch - 1) * length
+        return max(schedules.final_update(rule, now, now + ahead) for rule in self._rules())

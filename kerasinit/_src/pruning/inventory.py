@@ -1,0 +1,301 @@
+"""What pruning does with each weight of a model, and why."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat, errors
+from kerasinit._src.network.parts import Part, parts
+from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
+from kerasinit._src.network.walk import walk
+from kerasinit._src.pruning import attach, changes
+from kerasinit._src.pruning.composition import Composition
+from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
+from kerasinit._src.reports import terminal
+
+_NORMALIZATIONS = tuple(
+    getattr(library.layers, name)
+    for library in (keras, tf_keras)
+    for name in (
+        "BatchNormalization",
+        "GroupNormalization",
+        "LayerNormalization",
+        "Normalization",
+        "RMSNormalization",
+        "SpectralNormalization",
+        "UnitNormalization",
+    )
+    if hasattr(library.layers, name)
+)
+_DEPTHWISE = tuple(
+    getattr(library.layers, name)
+    for library in (keras, tf_keras)
+    for name in ("DepthwiseConv1D", "DepthwiseConv2D")
+)
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """What pruning does with one weight of a model.
+
+    Attributes:
+        name: Structural name such as ``"dense_1/kernel"``; of what can be pruned the name
+            in `masks` and `prunable_weights`.
+        shape: Its shape.
+        pruned: Whether it is under a mask.
+        reason: Why: ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or ``"chosen by
+            its class"`` of what is pruned, followed by ``", frozen"`` if it is not trained;
+            else ``"bias"``, ``"normalization"``, ``"depthwise"``, ``"policy"`` (the pruning
+            policy leaves the layer out), ``"no rule"`` (`prune_low_magnitude` would refuse
+            the model), ``"not chosen by its class"``, ``"not a kernel"``, ``"quantized"``,
+            ``"new since pruning"``; and of what could be pruned ``"not pruned yet"``, or ``"no
+            mask"`` if it has zeros, such as those that `strip_pruning` leaves.
+        sparsity: Fraction that is removed now: of the mask where there is one, of the values
+            that are zero in what could be pruned, and 0 for everything else.
+        schedule: The schedule of its mask and its arguments; empty if there is none.
+        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
+            the structural name where none was given.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    pruned: bool
+    reason: str
+    sparsity: float
+    schedule: str
+    called: str
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSummary]:
+    """Return what pruning does with each weight of a model, and why.
+
+    Args:
+        model: A built model or layer of either Keras, pruned or not.
+        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
+            for a model that is not pruned yet.
+
+    Returns:
+        One `WeightSummary` for each weight, in the order of the model.
+
+    Raises:
+        TypeError: If ``model`` is neither a model nor a layer.
+        ValueError: If it is not built.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> for row in pruning.weight_summaries(pruning.prune_low_magnitude(model)):
+    ...     print(row.name, row.shape, row.pruned, row.reason, row.sparsity)
+    dense/kernel (8, 4) True kernel 0.0
+    dense/bias (4,) False bias 0.0
+    """
+    found = parts(model)  # which checks that it is a built model
+    masks, schedules, own = _pruned(model)
+    chosen = _Choice(model, pruning_policy)
+    rows = []
+    for part in found:
+        key = _key(part.variable)
+        if key in own:
+            continue
+        name, mask = chosen.names.get(id(part.variable)), masks.get(key)
+        zeros = np.empty(0)
+        if mask is not None:
+            zeros = np.asarray(mask.read_value()) == 0
+        elif name is not None:
+            zeros = compat.read(part.variable) == 0
+        name = name or part.name
+        sparsity = float(np.mean(zeros)) if zeros.size else 0.0
+        rows.append(
+            WeightSummary(
+                name,
+                part.shape,
+                mask is not None,
+                chosen.reason(part, pruned=mask is not None, sparsity=sparsity),
+                sparsity,
+                _told(schedules[key]) if key in schedules else "",
+                part.called if part.called != part.name else name,
+            )
+        )
+    return rows
+
+
+def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list[WeightSummary]:
+    """Print what pruning does with each weight of a model, and why.
+
+    Args:
+        model: A built model or layer of either Keras, pruned or not.
+        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
+            for a model that is not pruned yet.
+        console: A ``rich.console.Console`` to print on. Default: standard output.
+
+    Returns:
+        The rows of the table, see `weight_summaries`.
+
+    Raises:
+        TypeError: If ``model`` is neither a model nor a layer.
+        ValueError: If it is not built.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.PReLU()]
+    >>> schedule = pruning.ConstantSparsity(0.5, 0)
+    >>> model = pruning.prune_low_magnitude(keras.Sequential(layers), schedule)
+    >>> rows = pruning.summary(model)
+    weight          shape   pruned   why            sparsity
+    ────────────────────────────────────────────────────────
+    dense/kernel    8x4     yes      kernel           0.0000
+    dense/bias      4       no       bias                  -
+    p_re_lu/alpha   4       no       not a kernel          -
+    32 of 40 numbers under masks, 0 of them removed (0.00%).
+    Schedule: ConstantSparsity(target_sparsity=0.5, begin_step=0, end_step=-1, frequency=100)
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = weight_summaries(model, pruning_policy)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("weight", "shape", "pruned", "why"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("sparsity", justify="right")
+    for row in rows:
+        shape = "x".join(map(str, row.shape)) or "scalar"
+        # Nothing is removed from a bias, though all of it may be zero.
+        sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
+        pruned = "yes" if row.pruned else "no"
+        table.add_row(errors.both_names(row), shape, pruned, row.reason, sparsity)
+    console = console or Console()
+    console.print(table, markup=False, emoji=False)
+    under = [row for row in rows if row.pruned]
+    total = sum(row.size for row in rows)
+    covered = sum(row.size for row in under)
+    removed = round(sum(row.size * row.sparsity for row in under))
+    told = f"{covered} of {total} numbers under masks, {removed} of them removed"
+    if covered:
+        told += f" ({removed / covered:.2%})"
+    console.print(f"{told}.", highlight=False, soft_wrap=True)
+    for schedule in dict.fromkeys(row.schedule for row in under):
+        terminal.write(console, f"Schedule: {schedule}")
+    return rows
+
+
+class _Choice:
+    """What the layers of a model, and a policy, have to say about its weights."""
+
+    def __init__(self, model: Any, policy: Any) -> None:
+        self._composition: Composition | None = None
+        if compat.kerase_of(model) == "keras" and attach.is_pruned(model):
+            self._composition = attach.training_of(model).composition
+        elif policy is None and compat.kerase_of(model) == "tf_keras":
+            policy = policy_of(model)
+        allow = None if policy is None else policy.allow_pruning
+        if allow is None and self._composition is not None:
+            allow = self._composition.allow
+        self.names: dict[int, str] = {}
+        self._left_out: set[int] = set()
+        self._no_rule: set[int] = set()
+        allowed: set[int] = set()
+        for path, layer in walk(model):
+            asked = allow is None or allow(layer)
+            try:
+                found = layer_weights(layer)
+            except NoRuleError:
+                refused = {id(variable) for variable in layer.weights}
+                (self._no_rule if asked else self._left_out).update(refused)
+                continue
+            for name, variable in found:
+                self.names.setdefault(id(variable), f"{path}/{name}")
+                (allowed if asked else self._left_out).add(id(variable))
+        try:
+            self.names |= {id(variable): name for name, variable in own_weights(model)}
+        except NoRuleError:
+            inner = {id(v) for layer in model.layers for v in layer.weights}
+            asked = policy is None or policy.allow_pruning(model)
+            (self._no_rule if asked else self._left_out).update(
+                id(v) for v in model.trainable_weights if id(v) not in inner
+            )
+        self._left_out -= allowed
+
+    def reason(self, part: Part, *, pruned: bool, sparsity: float) -> str:
+        """Return why a weight is pruned or not."""
+        prunable, chooses = id(part.variable) in self.names, _chooses(part)
+        if pruned:
+            why = "chosen by its class" if chooses else part.role.replace("_", " ")
+            return f"{why}, frozen" if _is_frozen(part) else why
+        if prunable and not tf.as_dtype(compat.dtype_of(part.variable)).is_floating:
+            return "quantized"
+        if id(part.variable) in self._left_out:
+            return "policy"
+        if prunable and self._is_new(part.variable):
+            return "new since pruning"
+        if prunable:
+            return "no mask" if sparsity else "not pruned yet"
+        if part.role == "bias":
+            return "bias"
+        if part.role in ("scale", "offset") or isinstance(part.layer, _NORMALIZATIONS):
+            return "normalization"
+        if id(part.variable) in self._no_rule:
+            return "no rule"
+        if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
+            return "depthwise"
+        return "not chosen by its class" if chooses else "not a kernel"
+
+    def _is_new(self, variable: Any) -> bool:
+        composition = self._composition
+        return composition is not None and composition.is_new(variable)
+
+
+def _is_frozen(part: Part) -> bool:
+    return not (part.variable.trainable and all(layer.trainable for layer in part.layers))
+
+
+def _chooses(part: Part) -> bool:
+    # tfmot gives the method to the objects of classes that it knows.
+    return any(hasattr(type(layer), "get_prunable_weights") for layer in part.layers)
+
+
+def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
+    """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
+    if compat.kerase_of(model) == "keras":
+        if compat.is_model(model):
+            attach.adopt(model)
+        if not attach.is_pruned(model):
+            return {}, {}, set()
+        pruner = changes.follow_changes(model).pruner
+        places = {name: id(weight) for name, weight in pruner.weights.items()}
+        masks = {places[name]: mask for name, mask in pruner.masks.items()}
+        return masks, {places[name]: rule.schedule for name, rule in pruner.rules.items()}, set()
+    masks, schedules, own = {}, {}, set()
+    for wrapper in wrappers(model) if compat.is_model(model) else []:
+        own.add(id(wrapper.pruning_step))
+        for weight, mask, threshold in wrapper.pruning_vars:
+            masks[id(weight)] = mask
+            schedules[id(weight)] = wrapper.pruning_schedule
+            own |= {id(mask), id(threshold)}
+    return masks, schedules, own
+
+
+def _key(variable: Any) -> int:
+    return id(compat.tensor(variable))
+
+
+def _told(schedule: Any) -> str:
+    """Return a schedule with its arguments, as far as it tells them."""
+    name = type(schedule).__qualname__
+    try:
+        config = schedule.get_config()
+    except Exception:  # a schedule of the user's own need not have any
+        return name
+    arguments = config.get("config", config) if isinstance(config, dict) else {}
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -1,0 +1,133 @@
+"""The TensorBoard callback of pruning, in both Kerases."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.pruning import attach
+from kerasinit._src.pruning.tfmot_bridge import tfmot
+
+
+def _forward(name: str) -> Callable[..., None]:
+    def hook(self: "PruningSummaries", *args: Any, **kwargs: Any) -> None:
+        getattr(self._board, name)(*args, **kwargs)
+
+    hook.__name__ = name
+    hook.__doc__ = f"Hand ``{name}`` to the TensorBoard callback of the model's Keras."
+    return hook
+
+
+class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+    """Writes sparsity and threshold of each pruned weight for TensorBoard.
+
+    It does all that Keras' ``TensorBoard`` callback does, and writes besides, under
+    ``log_dir/metrics``, at the beginning of each epoch and at the end of the training:
+
+    * ``dense/kernel/sparsity``: the fraction of the weights that the mask removes;
+    * ``dense/kernel/threshold``: the magnitude at the last update below which weights
+      were removed.
+
+    The horizontal axis is ``optimizer.iterations``. With a tf_keras model it is tfmot's
+    callback of this name, whose tags begin with the names of its wrapper layers.
+
+    Args:
+        log_dir: Folder for the event files; made if it is not there.
+        update_freq: ``"batch"``, ``"epoch"`` (default) or a number of batches, as in
+            Keras' ``TensorBoard``.
+        **kwargs: Further arguments of Keras' ``TensorBoard``.
+
+    Raises:
+        ImportError: If tensorboard is not installed.
+        ValueError: If ``log_dir`` is not a path; when a training begins, if the model is
+            not pruned.
+
+    Example:
+    >>> import os, tempfile
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.5, 0, frequency=1))
+    >>> model.compile("sgd", "mse")
+    >>> x, y = keras.ops.ones((2, 8)), keras.ops.ones((2, 4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     callbacks = [pruning.UpdatePruningStep(), pruning.PruningSummaries(folder)]
+    ...     history = model.fit(x, y, callbacks=callbacks, verbose=0)
+    ...     sorted(os.listdir(folder))
+    ['metrics', 'train']
+    """
+
+    # Both parents want to own it, one of them as a read-only property.
+    model: Any = None
+
+    def __init__(self, log_dir: Any, update_freq: Any = "epoch", **kwargs: Any) -> None:
+        keras.callbacks.Callback.__init__(self)
+        tf_keras.callbacks.Callback.__init__(self)
+        if not isinstance(log_dir, str | os.PathLike) or not os.fspath(log_dir):
+            raise ValueError(
+                "Expected log_dir to be the path of a folder, such as 'logs/first'; got "
+                f"{log_dir!r}."
+            )
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ImportError(
+                "PruningSummaries writes for TensorBoard, which is not installed: "
+                "pip install 'kerasinit[tensorboard]'."
+            )
+        self.log_dir = os.fspath(log_dir)
+        self._arguments = {"log_dir": self.log_dir, "update_freq": update_freq, **kwargs}
+        # Made here as well, so that an argument it does not take is refused at once.
+        self._board: Any = keras.callbacks.TensorBoard(**self._arguments)
+        self._writer: Any = None
+
+    def set_model(self, model: Any) -> None:
+        """Remember the model that is trained; Keras calls this itself."""
+        self.model = model
+        if compat.kerase_of(model) == "tf_keras":
+            self._board = tfmot().PruningSummaries(**self._arguments)
+        else:
+            attach.pruner_of(model)  # which says so if there is none
+            self._board = keras.callbacks.TensorBoard(**self._arguments)
+            self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "metrics"))
+        self._board.set_model(model)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Write how sparse the model is before an epoch."""
+        self._board.on_epoch_begin(epoch, logs)
+        self._write()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Write how sparse the last epoch has left the model."""
+        self._write()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._board.on_train_end(logs)
+
+    set_params = _forward("set_params")
+    on_train_begin = _forward("on_train_begin")
+    on_train_batch_begin = _forward("on_train_batch_begin")
+    on_train_batch_end = _forward("on_train_batch_end")
+    on_epoch_end = _forward("on_epoch_end")
+    on_test_begin = _forward("on_test_begin")
+    on_test_batch_begin = _forward("on_test_batch_begin")
+    on_test_batch_end = _forward("on_test_batch_end")
+    on_test_end = _forward("on_test_end")
+
+    def _write(self) -> None:
+        if self._writer is None:  # of tf_keras, where tfmot writes
+            return
+        pruner = attach.pruner_of(self.model)
+        step = int(np.asarray(self.model.optimizer.iterations))
+        with self._writer.as_default(step):
+            for name, mask in pruner.masks.items():
+                removed = 1.0 - float(np.mean(np.asarray(mask.read_value()) != 0))
+                tf.summary.scalar(f"{name}/sparsity", removed)
+                threshold = tf.cast(pruner.thresholds[name].read_value(), tf.float32)
+                tf.summary.scalar(f"{name}/threshold", threshold)
+        self._writer.flush()

@@ -1,0 +1,121 @@
+"""A pruned model as others see it: with its masks applied, and as it was when they have looked.
+
+An optimizer's update moves removed weights too, and until the next step they keep that value: an
+update of the masks lets them compete with it. So whoever saves a model between two steps,
+evaluates it or asks for its weights sees the sparse network, and afterwards what the masks have
+changed is put back. Nobody changes a training by looking at it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from kerasinit._src.pruning.session import Training
+from kerasinit._src.pruning.writers import (
+    AROUND_BATCHES,
+    callbacks_of,
+    is_kerass_own,
+    may_write_weights,
+)
+
+_SAVING = ("save", "save_weights")
+WAYS_OUT = (*_SAVING, "export", "get_weights")
+# What runs batch after batch, the method that makes its compiled function, and where Keras
+# keeps that.
+_IN_BATCHES = (
+    ("evaluate", "make_test_function", "test_function"),
+    ("predict", "make_predict_function", "predict_function"),
+)
+HOOKED = (*WAYS_OUT, *(name for method, make, _ in _IN_BATCHES for name in (method, make)))
+
+
+class Views:
+    """The methods by which others look at a pruned Keras 3 model.
+
+    A whole evaluation is one look, so that its batches cost nothing more. Where somebody may
+    write weights in between, a callback such as ``SwapEMAWeights`` or a custom ``evaluate``,
+    each batch is one: it sees whatever was written with the masks applied, and they find it
+    again as they wrote it.
+
+    Args:
+        model: A Keras 3 model.
+        training: Returns what is known of its trainings.
+    """
+
+    def __init__(self, model: Any, training: Callable[[], Training]) -> None:
+        self._model, self._training = model, training
+        self._looking = False
+
+    def methods(self) -> dict[str, Callable[..., Any]]:
+        """Return what is to stand in front of the model's own methods, by name."""
+        own = {name: getattr(self._model, name) for name in HOOKED}
+        methods = {name: self._one_look(own[name], name in _SAVING) for name in WAYS_OUT}
+        for name, make, attribute in _IN_BATCHES:
+            methods[name] = self._all_batches(own[name], AROUND_BATCHES[name])
+            methods[make] = self._made(own[make], attribute)
+        return methods
+
+    def _one_look(self, method: Callable[..., Any], saves: bool) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def look(*args: Any, **kwargs: Any) -> Any:
+            training = self._training()
+            with training.pruner.masked():
+                result = method(*args, **kwargs)
+            if saves:
+                training.saved(args[0] if args else kwargs.get("filepath"))
+            return result
+
+        return look
+
+    def _all_batches(
+        self, method: Callable[..., Any], between: tuple[str, ...]
+    ) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def look(*args: Any, **kwargs: Any) -> Any:
+            callbacks = callbacks_of(method, args, kwargs)
+            written = not is_kerass_own(method) or may_write_weights(callbacks, between)
+            if self._looking or written:
+                return method(*args, **kwargs)
+            self._looking = True
+            try:
+                with self._training().pruner.masked():
+                    return method(*args, **kwargs)
+            finally:
+                self._looking = False
+
+        return look
+
+    def _made(self, make: Callable[..., Any], attribute: str) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def make_function(force: bool = False) -> Any:
+            make(force)
+            function = getattr(self._model, attribute)
+            if not isinstance(function, _Batch):
+                setattr(self._model, attribute, _Batch(function, self._one_batch))
+            return getattr(self._model, attribute)
+
+        return make_function
+
+    def _one_batch(self, compiled: Callable[..., Any], *args: Any) -> Any:
+        if self._looking:
+            return compiled(*args)
+        with self._training().pruner.masked():
+            return compiled(*args)
+
+
+class _Batch:
+    """A compiled function of a model, and how it is called."""
+
+    def __init__(self, compiled: Callable[..., Any], call: Callable[..., Any]) -> None:
+        self.compiled, self._call = compiled, call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(self.compiled, *args)
+
+
+def end(model: Any) -> None:
+    """Give a model its compiled functions back, after its methods."""
+    for _, _, attribute in _IN_BATCHES:
+        function = getattr(model, attribute)
+        if isinstance(function, _Batch):
+            setattr(model, attribute, function.compiled)

@@ -1,0 +1,1 @@
+"""What all reports share: HTML, figures, terminal output."""

@@ -1,0 +1,1 @@
+"""Mathematics that no framework is needed for: quadrature, gains, mean field, statistics."""

@@ -1,0 +1,248 @@
+"""The factor that compensates for what an activation takes from the signal.
+
+A layer's weights have the variance ``gain^2 / fan_in`` if the next layer is to see
+what this one saw. The gain is an integral over the normal distribution. It is
+computed here for any activation, in float64, from the activation itself.
+"""
+
+import functools
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasinit._src import errors
+from kerasinit._src.theory.quadrature import Moments, gaussian_moments
+
+MODES = ("centred", "second_moment", "torch")
+
+# The table of torch.nn.init.calculate_gain; its leaky_relu is computed from the slope.
+_TORCH = {
+    "linear": 1.0,
+    "relu": math.sqrt(2),
+    "selu": 3 / 4,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+}
+_TORCH_SLOPE = 0.01
+
+_STABLE = 1 + 1e-6  # the slope of relu is 1, up to rounding
+
+
+def gain(
+    activation: Any, mode: str = "second_moment", negative_slope: float | None = None
+) -> float:
+    """Return the factor that compensates for what an activation takes from the signal.
+
+    For weights of variance ``gain^2 / fan_in``, where ``fan_in`` counts units that have
+    this activation.
+
+    Formula: with ``z ~ N(0, 1)``, ``second_moment``: ``1 / sqrt(E[f(z)^2])``; He's
+    sqrt(2) for relu. ``centred``: ``1 / sqrt(Var[f(z)])``, for layers that do not see
+    the mean of their inputs, such as those whose weights are standardized. ``torch``:
+    what PyTorch's table says: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu,
+    ``sqrt(2 / (1 + negative_slope^2))`` for leaky_relu, 3/4 for selu.
+
+    A gain promises one layer. Whether many layers in a row keep to it, `stability`
+    says: for gelu, silu and mish they do not.
+
+    Args:
+        activation: A name known to Keras 3, such as ``"gelu"``, or None, which is
+            ``"linear"``; an activation layer of either Keras, such as
+            ``keras.layers.LeakyReLU(0.3)``, taken with the parameters that it starts
+            with; or any function from an array to an array of the same shape that
+            treats each element alike. Names are read as in Keras 3, also where tf_keras
+            means something else by them (hard_sigmoid): there, give the function.
+        mode: ``"second_moment"`` (default), ``"centred"`` or ``"torch"``.
+        negative_slope: Slope for negative inputs, with the name ``"leaky_relu"`` only;
+            by default 0.2, as in Keras, or 0.01 in the mode ``"torch"``, as there.
+
+    Returns:
+        The gain, as exact as the activation: TensorFlow rounds some of its constants to
+        float32, which leaves 8 digits; JAX computes in float32, which leaves 6.
+
+    Raises:
+        TypeError: If the activation is of none of these kinds, or ``negative_slope``
+            not a number.
+        ValueError: If the name or the mode is unknown, the activation is not in the
+            table of the mode ``"torch"``, mixes elements (softmax, glu), is zero (or,
+            centred, constant) everywhere, not finite, too rough to integrate or without
+            a finite second moment; or if ``negative_slope`` is not finite or comes with
+            another activation.
+
+    Example:
+    >>> round(gain("gelu"), 5), round(gain("gelu", "centred"), 5), gain("tanh", "torch")
+    (1.53353, 1.70093, 1.6666666666666667)
+    >>> round(gain(lambda x: x * (x > 0)), 5)
+    1.41421
+
+    Reference:
+        He, Zhang, Ren and Sun, 2015, "Delving deep into rectifiers"; Brock, De and
+        Smith, 2021, "Characterizing signal propagation to close the performance gap in
+        unnormalized ResNets" (centred).
+    """
+    if mode not in MODES:
+        raise errors.unknown("mode", mode, MODES)
+    activation, slope = _settled(activation, negative_slope)
+    if mode == "torch":
+        return _torch_gain(activation, slope)
+    return _gain(activation, _moments_of(activation, slope), mode)
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How a deep plain network of one activation carries the signal, under its gain.
+
+    Attributes:
+        gain: The gain, see `gain`.
+        variance_slope: Slope of the map from one layer's variance to the next one's, at
+            its fixed point 1. Where it is above 1, a variance that is off by a little
+            is off by more in each further layer.
+        correlation_slope: Slope of the map from the correlation of two inputs in one
+            layer to that in the next, at 1; also the factor of the gradient's variance
+            per layer. Below 1 all inputs grow alike, above 1 neighbours part and
+            gradients grow with depth. Infinite for a function that jumps.
+    """
+
+    gain: float
+    variance_slope: float
+    correlation_slope: float
+
+    @property
+    def stable(self) -> bool:
+        """Whether the variance stays near its fixed point, however many layers there are."""
+        return self.variance_slope <= _STABLE
+
+
+def stability(
+    activation: Any, mode: str = "second_moment", negative_slope: float | None = None
+) -> Stability:
+    """Return whether an activation, under its gain, carries the signal through depth.
+
+    With the gain of `gain` a signal of variance 1 keeps it. What happens to a variance
+    ``q`` near 1 is another matter: where the slope of the map is above 1 (gelu 1.144,
+    silu 1.173, mish 1.076), no gain keeps a deep plain network stable, and only
+    normalization or shortcuts do. relu stands on the border at 1; tanh (0.46) and selu
+    (0.78) return to the fixed point.
+
+    Formula: with ``z ~ N(0, 1)``, the variance map is ``V(q) = gain^2 E[f(sqrt(q) z)^2]``
+    (centred: ``gain^2 Var[f(sqrt(q) z)]``), with ``V(1) = 1``, and ``variance_slope =
+    V'(1)``. ``correlation_slope = gain^2 E[f'(z)^2]``, the papers' chi.
+
+    Args:
+        activation: See `gain`.
+        mode: ``"second_moment"`` (default) or ``"centred"``. Gains of other kinds do not
+            make 1 a fixed point.
+        negative_slope: See `gain`.
+
+    Raises:
+        TypeError: See `gain`.
+        ValueError: See `gain`; also for the mode ``"torch"``.
+
+    Example:
+    >>> found = stability("silu")
+    >>> round(found.variance_slope, 3), found.stable
+    (1.173, False)
+    >>> stability("relu").stable
+    True
+
+    Reference:
+        Poole, Lahiri, Raghu, Sohl-Dickstein and Ganguli, 2016, "Exponential
+        expressivity in deep neural networks through transient chaos"; Schoenholz,
+        Gilmer, Ganguli and Sohl-Dickstein, 2017, "Deep information propagation".
+    """
+    modes = tuple(choice for choice in MODES if choice != "torch")
+    if mode not in modes:
+        raise errors.unknown("mode", mode, modes)
+    activation, slope = _settled(activation, negative_slope)
+    moments = _moments_of(activation, slope)
+    factor = _gain(activation, moments, mode)
+    change = moments.variance_change if mode == "centred" else moments.square_change
+    return Stability(
+        gain=factor,
+        variance_slope=factor**2 * change,
+        correlation_slope=factor**2 * moments.derivative_square,
+    )
+
+
+def _settled(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
+    """Return the activation as a name where it has one, and its slope, both checked."""
+    if activation is None:
+        activation = "linear"
+    for name in _names():
+        if activation is getattr(keras.activations, name):
+            activation = name
+    if isinstance(activation, str):
+        if activation not in _names():
+            raise errors.unknown("activation", activation, _names())
+    elif not callable(activation):
+        raise TypeError(
+            f"Expected as activation a name known to Keras, an activation layer or a function "
+            f"of one array; got {activation!r} of type {type(activation).__qualname__}."
+        )
+    if negative_slope is None:
+        return activation, None
+    if activation != "leaky_relu":
+        raise ValueError(
+            f"negative_slope={negative_slope!r} goes with the activation 'leaky_relu'; got "
+            f"{activation!r}."
+        )
+    if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
+        raise TypeError(f"Expected as negative_slope a number; got {negative_slope!r}.")
+    if not math.isfinite(negative_slope):
+        raise ValueError(f"Expected as negative_slope a finite number; got {negative_slope!r}.")
+    return activation, float(negative_slope)
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    """Return the names of Keras 3's activations."""
+    others = ("deserialize", "get", "serialize")
+    return tuple(
+        name
+        for name in dir(keras.activations)
+        if name not in others
+        and not name.startswith("_")
+        and callable(getattr(keras.activations, name))
+    )
+
+
+def _torch_gain(activation: Any, slope: float | None) -> float:
+    if activation == "leaky_relu":
+        return math.sqrt(2 / (1 + (_TORCH_SLOPE if slope is None else slope) ** 2))
+    if isinstance(activation, str) and activation in _TORCH:
+        return _TORCH[activation]
+    raise errors.unknown(
+        "activation in PyTorch's table",
+        activation,
+        [*_TORCH, "leaky_relu"],
+        "The mode 'second_moment' takes every activation.",
+    )
+
+
+def _gain(activation: Any, moments: Moments, mode: str) -> float:
+    """Return the gain, or raise that there is none."""
+    kept = moments.variance if mode == "centred" else moments.square
+    # A constant may have a variance, of rounding.
+    if kept <= 1e-20 * moments.square:
+        what = "constant" if moments.square else "zero"
+        raise ValueError(
+            f"The activation {activation!r} is {what} everywhere: no gain brings the signal back."
+        )
+    return 1 / math.sqrt(kept)
+
+
+def _moments_of(activation: Any, slope: float | None) -> Moments:
+    if isinstance(activation, str):
+        return _moments_of_name(activation, slope)
+    return gaussian_moments(activation, activation)
+
+
+@functools.lru_cache(maxsize=256)
+def _moments_of_name(name: str, slope: float | None) -> Moments:
+    function = getattr(keras.activations, name)
+    if slope is not None:
+        function = functools.partial(function, negative_slope=slope)
+    return gaussian_moments(name, function)

@@ -1,0 +1,1 @@
+"""Training with or without masks: data, networks, the compiled loop, checkpoints."""

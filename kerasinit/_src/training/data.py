@@ -1,0 +1,299 @@
+"""The examples a lottery trains on: read, checked, split and put in order."""
+
+import functools
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasinit._src import errors, streams
+from kerasinit._src.files import npz
+from kerasinit._src.training.classes import inputs, labels, plain_array, require_fit
+
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_BUILT_IN = ("cifar10", "digits", "mnist")
+# Examples that are hashed at once: few enough to stay in the processor's cache.
+_HASHED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Training and test examples of a classification, in memory.
+
+    Every example is of one class: several labels for an example, regression, and inputs in
+    several arrays are not supported, and refused.
+
+    Args:
+        x_train: Inputs, one array, examples first. ``uint8`` is divided by 255, floating
+            point is taken as it is.
+        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row per example with
+            a share for each class: the shares add up to 1 and one is the largest.
+        x_test: Inputs that are only ever used to measure accuracy.
+        y_test: Their labels.
+        name: What the report calls it.
+
+    Raises:
+        ValueError: If lengths differ, an array is empty, values are not finite or
+            not of a type named above, or labels are no classes.
+
+    Warns:
+        UserWarning: If the labels announce more classes than there are examples.
+
+    Example:
+    >>> data = Dataset(np.zeros((12, 4), "float32"), np.arange(12) % 2,
+    ...                np.zeros((2, 4), "float32"), np.arange(2), name="toy")
+    >>> data
+    <Dataset toy: 12 and 2 examples of shape (4,), 2 classes>
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    name: str = "arrays"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"Expected as name what a report calls the data; got {self.name!r}.")
+        arrays = {n: plain_array(getattr(self, n), f"{self.name}: {n}") for n in _ARRAYS}
+        require_fit({n: (a.shape, a.dtype) for n, a in arrays.items()}, self.name)
+        for name, array in arrays.items():
+            checked = inputs if name.startswith("x") else labels
+            # A frozen data class sets its own fields through object.
+            object.__setattr__(self, name, checked(array, f"{self.name}: {name}"))
+        if self.y_train.ndim == 1:
+            self._compare_classes()
+
+    def _compare_classes(self) -> None:
+        examples = len(self.x_train) + len(self.x_test)
+        if self.num_classes > examples:
+            warnings.warn(
+                f"{self.name}: labels are class numbers from 0 on, and the largest, "
+                f"{self.num_classes - 1}, announces {self.num_classes} classes; there are "
+                f"{examples} examples. Number the classes that there are: "
+                f"numpy.unique(labels, return_inverse=True)[1].",
+                stacklevel=4,
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {len(self.x_train)} and {len(self.x_test)} examples of shape "
+            f"{self.input_shape}, {self.num_classes} classes>"
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.x_train.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that the labels speak of."""
+        if self.y_train.ndim == 2:
+            return self.y_train.shape[1]
+        return int(max(self.y_train.max(), self.y_test.max())) + 1
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of every value, so that a run knows its data again."""
+        return _digest({name: getattr(self, name) for name in _ARRAYS})
+
+    @property
+    def num_validation(self) -> int:
+        """How many training examples are set aside: a sixth, at most 5,000 as in the paper."""
+        return min(5000, len(self.x_train) // 6)
+
+    def split(
+        self, seed: int, trial: int, validation: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions to train on and those to validate on, in one trial.
+
+        Args:
+            seed: The run's seed.
+            trial: The trial's number.
+            validation: How many to validate on; ``num_validation`` by default.
+
+        Raises:
+            ValueError: If that leaves nothing to train on.
+        """
+        size = self.num_validation if validation is None else validation
+        if size >= len(self.x_train):
+            raise ValueError(
+                f"{self.name} has {len(self.x_train)} training examples; --validation {size} "
+                f"leaves none to train on."
+            )
+        order = streams.generator(seed, "split", trial).permutation(len(self.x_train))
+        return np.sort(order[size:]), np.sort(order[:size])
+
+
+class Order:
+    """The order in which a trial sees its examples: permutations, end to end.
+
+    A batch may begin in one epoch and end in the next, so every batch is full and
+    every example comes equally often. The order depends on the seed, the trial and
+    the epoch, not on what was asked for before; every level and every control of a
+    trial sees the same one, so that they differ only in what is compared.
+
+    Args:
+        positions: Where the training examples are.
+        batch_size: Examples per iteration.
+        seed: The run's seed.
+        trial: The trial's number.
+    """
+
+    def __init__(self, positions: np.ndarray, batch_size: int, seed: int, trial: int) -> None:
+        self._positions = positions.astype(np.int32)
+        self._batch_size, self._seed, self._trial = batch_size, seed, trial
+        self._epoch = functools.lru_cache(maxsize=2)(self._draw)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return streams.generator(self._seed, "order", self._trial, epoch).permutation(
+            self._positions
+        )
+
+    def batches(self, start: int, stop: int) -> np.ndarray:
+        """Return the positions seen in iterations ``start`` to ``stop`` (exclusive).
+
+        Returns:
+            int32 of shape ``(stop - start, batch_size)``.
+        """
+        first, last = start * self._batch_size, stop * self._batch_size
+        size = len(self._positions)
+        pieces = []
+        for epoch in range(first // size, math.ceil(last / size)):
+            begin = epoch * size
+            pieces.append(self._epoch(epoch)[max(first - begin, 0) : last - begin])
+        return np.concatenate(pieces).reshape(stop - start, self._batch_size)
+
+
+def load(name: str) -> Dataset:
+    """Return a data set by name, or from an ``.npz`` file.
+
+    Args:
+        name: ``"digits"`` (8 x 8 pixels, 1,797 images; comes with scikit-learn,
+            needs no network), ``"mnist"`` (28 x 28, 70,000 images) or ``"cifar10"``
+            (32 x 32 in colour, 60,000 images), which Keras downloads once, or the path
+            of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test`` and
+            ``y_test``.
+
+    Raises:
+        ValueError: If there is no such data set or file, or the file is not what
+            it should be.
+        OSError: If it has to be downloaded and cannot be.
+        ImportError: If scikit-learn, which the digits come with, is not installed.
+    """
+    if name == "digits":
+        return _digits()
+    if name in ("mnist", "cifar10"):
+        return _downloaded(name)
+    path = Path(name)
+    if path.suffix != ".npz" and not path.exists():
+        raise errors.unknown("data set", name, _BUILT_IN, "Or give the path of an .npz file.")
+    return _npz(path)
+
+
+def glance(name: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return digest and input shape of an ``.npz`` file, as `load` would, but sooner.
+
+    A run that is finished has only to know its data again. To make floats of all of MNIST's
+    images takes longer than all else that it does.
+
+    Args:
+        name: What `load` takes.
+
+    Returns:
+        None for a data set by name, or if there is no such file.
+
+    Raises:
+        ValueError: If the file is not what it should be.
+    """
+    path = Path(name)
+    if path.suffix != ".npz" or not path.exists():
+        return None
+    arrays = npz.read(path, _ARRAYS, lambda headers: require_fit(headers, str(path)))
+    return _digest(arrays, f"{path}: "), arrays["x_train"].shape[1:]
+
+
+def require_dataset(data: Any, argument: str = "data") -> Dataset:
+    """Return data if they are a `Dataset`.
+
+    Raises:
+        TypeError: If they are not; it says how to make one of what is common.
+
+    Example:
+    >>> require_dataset(((1, 2), (3, 4)))
+    Traceback (most recent call last):
+    ...
+    TypeError: Expected as data a kerasinit.lottery.Dataset; got a tuple. A lottery takes arrays \
+in memory: Dataset(x_train, y_train, x_test, y_test). Data with a name or in a file go into the \
+experiment: Experiment(dataset="FILE.npz").
+    """
+    if isinstance(data, Dataset):
+        return data
+    kind = type(data)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    raise TypeError(
+        f"Expected as {argument} a kerasinit.lottery.Dataset; got a {module}{kind.__qualname__}. A "
+        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Data with a "
+        f'name or in a file go into the experiment: Experiment(dataset="FILE.npz").'
+    )
+
+
+def _digest(arrays: Mapping[str, np.ndarray], where: str = "") -> str:
+    """Hash arrays as a `Dataset` holds them, a part at a time."""
+    sha = hashlib.sha256()
+    for name in _ARRAYS:
+        array = arrays[name]
+        if name.startswith("y"):
+            array = labels(array, where + name)
+        dtype = np.dtype(np.float32) if name.startswith("x") else array.dtype
+        sha.update(f"{name}{dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), _HASHED_AT_ONCE):
+            part = array[start : start + _HASHED_AT_ONCE]
+            part = inputs(part, where + name) if name.startswith("x") else part
+            sha.update(np.ascontiguousarray(part).data)
+    return sha.hexdigest()
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "The data set 'digits' comes with scikit-learn, which is not installed: "
+            "pip install 'kerasinit[examples]'."
+        ) from error
+    pixels, numbers = load_digits(return_X_y=True)
+    # The split is part of what "digits" means, whatever a run's seed.
+    order = np.random.Generator(np.random.SFC64(0)).permutation(len(numbers))
+    pixels, numbers = (pixels[order] / 16).astype("float32"), numbers[order]
+    test = len(numbers) // 5
+    return Dataset(pixels[test:], numbers[test:], pixels[:test], numbers[:test], name="digits")
+
+
+def _downloaded(name: str) -> Dataset:
+    import keras
+
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:
+        # Keras raises a bare Exception when a download fails.
+        raise OSError(
+            f"{name} is not on this machine and could not be downloaded: {error}. Give a file that "
+            f"is here as FILE.npz, or use 'digits', which needs no network."
+        ) from error
+    return Dataset(x_train, y_train, x_test, y_test, name=name)
+
+
+def _npz(path: Path) -> Dataset:
+    arrays = npz.read(path, _ARRAYS, lambda headers: require_fit(headers, str(path)))
+    try:
+        return Dataset(**arrays, name=path.stem)
+    except ValueError as error:
+        said = str(error).removeprefix(f"{path.stem}: ")
+        raise ValueError(f"{path}: {said}") from error

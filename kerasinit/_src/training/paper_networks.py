@@ -1,0 +1,179 @@
+"""The networks of the lottery paper, which `kerasinit lottery run --model` knows by name.
+
+Reference:
+    Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasinit._src.initializers import GlorotNormal
+
+
+def lenet_300_100(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None = None,
+) -> keras.Model:
+    """Build and compile LeNet-300-100 with the settings of the lottery paper.
+
+    Two hidden layers of 300 and 100 ReLU units, Glorot normal kernels, biases of
+    zero, Adam at 1.2e-3.
+
+    Args:
+        input_shape: The shape of one example; it is flattened.
+        num_classes: The number of outputs (logits).
+        initializer: The kernels' initializer; ``GlorotNormal`` by default.
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
+    """
+    kernel = initializer or GlorotNormal()
+    inputs = keras.Input((int(np.prod(input_shape)),))
+    layers = [inputs, *_dense((300, 100, num_classes), kernel)]
+    return _classifier(layers, "lenet_300_100", 1.2e-3)
+
+
+def conv2(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None = None,
+) -> keras.Model:
+    """Build and compile Conv-2 with the settings of the lottery paper.
+
+    Two convolutions of 3 x 3 with 64 filters, max-pooling after each pair,
+    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 2e-4.
+
+    Args:
+        input_shape: Height, width and channels of one example, or height and width alone.
+        num_classes: The number of outputs (logits).
+        initializer: The kernels' initializer; ``GlorotNormal`` by default.
+
+    Raises:
+        ValueError: If examples are no pictures, or too small ones.
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
+    """
+    pairs = (64,)
+    return _convolutional("conv2", pairs, 2e-4, input_shape, num_classes, initializer)
+
+
+def conv4(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None = None,
+) -> keras.Model:
+    """Build and compile Conv-4 with the settings of the lottery paper.
+
+    Two convolutions each of 3 x 3 with 64 and 128 filters, max-pooling after each pair,
+    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 3e-4.
+
+    Args:
+        input_shape: Height, width and channels of one example, or height and width alone.
+        num_classes: The number of outputs (logits).
+        initializer: The kernels' initializer; ``GlorotNormal`` by default.
+
+    Raises:
+        ValueError: If examples are no pictures, or too small ones.
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
+    """
+    pairs = (
+        64,
+        128,
+    )
+    return _convolutional("conv4", pairs, 3e-4, input_shape, num_classes, initializer)
+
+
+def conv6(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None = None,
+) -> keras.Model:
+    """Build and compile Conv-6 with the settings of the lottery paper.
+
+    Two convolutions each of 3 x 3 with 64, 128 and 256 filters, max-pooling after each pair,
+    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 3e-4.
+
+    The figure prints 1.7 million weights for it; these layers have 2.26 million.
+
+    Args:
+        input_shape: Height, width and channels of one example, or height and width alone.
+        num_classes: The number of outputs (logits).
+        initializer: The kernels' initializer; ``GlorotNormal`` by default.
+
+    Raises:
+        ValueError: If examples are no pictures, or too small ones.
+
+    Reference:
+        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
+    """
+    pairs = (
+        64,
+        128,
+        256,
+    )
+    return _convolutional("conv6", pairs, 3e-4, input_shape, num_classes, initializer)
+
+
+def _convolutional(
+    name: str,
+    pairs: tuple[int, ...],
+    learning_rate: float,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    initializer: keras.initializers.Initializer | None,
+) -> keras.Model:
+    # Pictures in shades of grey come without an axis for the channel.
+    shape = (*input_shape, 1) if len(input_shape) == 2 else tuple(input_shape)
+    least = 2 ** len(pairs)
+    if len(shape) != 3 or min(shape[:2]) < least:
+        raise ValueError(
+            f"{name} takes pictures of at least {least} x {least}; one example of the data has "
+            f"shape {tuple(input_shape)}. Use lenet-300-100, or data of shape (n, height, width)."
+        )
+    kernel = initializer or GlorotNormal()
+    layers: list[Any] = [keras.Input(shape)]
+    for filters in pairs:
+        layers += [_convolution(filters, kernel), _convolution(filters, kernel)]
+        layers.append(keras.layers.MaxPooling2D())
+    layers += [keras.layers.Flatten(), *_dense((256, 256, num_classes), kernel)]
+    return _classifier(layers, name, learning_rate)
+
+
+# Of an initializer Keras' own types know only the name, a string.
+def _convolution(filters: int, kernel: Any) -> keras.layers.Layer:
+    return keras.layers.Conv2D(
+        filters, 3, padding="same", activation="relu", kernel_initializer=kernel
+    )
+
+
+def _dense(units: tuple[int, ...], kernel: Any) -> list[keras.layers.Layer]:
+    activations = ["relu"] * (len(units) - 1) + [None]
+    return [
+        keras.layers.Dense(n, activation, kernel_initializer=kernel)
+        for n, activation in zip(units, activations, strict=True)
+    ]
+
+
+def _classifier(layers: list[Any], name: str, learning_rate: float) -> keras.Model:
+    model = keras.Sequential(layers, name=name)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+BUILT_IN: dict[str, Callable[..., Any]] = {
+    "lenet-300-100": lenet_300_100,
+    "conv2": conv2,
+    "conv4": conv4,
+    "conv6": conv6,
+}

@@ -1,0 +1,1 @@
+"""First values of whole models: rules, recommendations, methods that use a batch."""

@@ -1,0 +1,151 @@
+"""An initializer, fitted to the variable that it is to fill: stream, fans, axes, gates."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasinit._src.initializers.base import Initializer, RandomInitializer
+from kerasinit._src.initializers.constant import Identity
+from kerasinit._src.initializers.gates import PerGate
+from kerasinit._src.initializers.structured import Dirac, ZerO
+from kerasinit._src.network.parts import Part, Reading
+from kerasinit._src.whole_models.first_values import CUDNN, own_initializer
+from kerasinit._src.whole_models.given_values import GivenValues
+
+OWN = "own"
+
+# Of these each gate gets a matrix of its own. What is one value everywhere, or comes from
+# a file, fills a variable as it is.
+_ONE_PER_GATE = (RandomInitializer, Identity, Dirac, ZerO)
+
+
+def fitted(initializer: Any, part: Part, seed: int) -> Any:
+    """Return an initializer for one variable and no other.
+
+    Args:
+        initializer: An initializer of this package, or of either Keras; `OWN` for the one
+            that the variable's layer was built with.
+        part: The variable.
+        seed: Seed of its stream of numbers.
+
+    Returns:
+        An initializer that makes the same values at every call; None if it is not known
+        what the layer was built with.
+    """
+    if initializer is OWN:
+        initializer = own_initializer(part)
+        if initializer is None:
+            return None
+        if _has_unit_forget_bias(part):
+            return _UnitForgetBias(fitted(initializer, part, seed))
+    if not isinstance(initializer, Initializer):
+        return _seeded_foreigner(initializer, seed)
+    config = initializer.get_config()
+    if "seed" in config:
+        config["seed"] = seed
+    if part.reading is None or (part.reading.by_shape and part.role != "embeddings"):
+        return type(initializer).from_config(config)
+    config |= _axes_and_fans(config, part.reading)
+    if (
+        part.reading.gates == 1
+        or not isinstance(initializer, _ONE_PER_GATE)
+        or isinstance(initializer, PerGate)
+        # Independent values with the fans of one gate are gate by gate already.
+        or "fans" in config
+    ):
+        return type(initializer).from_config(config)
+    if "seed" in config:
+        config["seed"] = None
+    return PerGate(type(initializer).from_config(config), part.reading.gates, seed)
+
+
+def _axes_and_fans(config: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """Return the arguments that tell an initializer what its layer knows, if it asks."""
+    if config.get("input_axes", ()) is not None:
+        return {}  # it takes none, or was given its own
+    if "fans" in config:
+        own = config["fans"] is not None
+        return {} if own else {"fans": [reading.fan_in, reading.fan_out]}
+    first = tuple(range(len(reading.input_axes)))
+    if reading.input_axes == first and not reading.batch_axes and len(reading.output_axes) == 1:
+        return {}  # rows and then columns, as it reads a shape anyway
+    return {"input_axes": list(reading.input_axes), "output_axes": list(reading.output_axes)}
+
+
+def _seeded_foreigner(initializer: Any, seed: int) -> Any:
+    """Return an initializer that is not ours, with the seed if it takes one."""
+    if not hasattr(initializer, "get_config") or isinstance(initializer, GivenValues):
+        return initializer
+    config = initializer.get_config()
+    if "seed" not in config:
+        return initializer
+    # Those of the Kerases take 31 bits.
+    return type(initializer).from_config({**config, "seed": seed % 2**31})
+
+
+def _has_unit_forget_bias(part: Part) -> bool:
+    if part.role != "bias" or isinstance(part.layer, CUDNN):
+        return False
+    return bool(getattr(part.layer, "unit_forget_bias", False))
+
+
+class _UnitForgetBias:
+    """What an LSTM makes of its bias initializer: ones in the forget gate."""
+
+    def __init__(self, initializer: Any):
+        self.initializer = initializer
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+        made = np.array(keras.ops.convert_to_numpy(self.initializer(shape, dtype=dtype)))
+        units = shape[-1] // 4
+        made[..., units : 2 * units] = 1
+        return made
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the initializer of all but the forget gate as plain JSON."""
+        return {"initializer": keras.saving.serialize_keras_object(self.initializer)}
+
+    def __repr__(self) -> str:
+        return f"{self.initializer!r} with ones in the forget gate"
+
+
+def values(initializer: Any, part: Part) -> np.ndarray:
+    """Return the values for a variable.
+
+    Raises:
+        TypeError: If the initializer cannot make them.
+        ValueError: If it cannot, or they are not finite.
+    """
+    dtype = keras.utils.standardize_dtype(part.variable.dtype)
+    try:
+        made = np.asarray(keras.ops.convert_to_numpy(initializer(part.shape, dtype=dtype)))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{part.name}, of shape {part.shape}: {error}") from error
+    if made.shape != part.shape:
+        raise ValueError(
+            f"{described(initializer)} made values of shape {made.shape} for {part.name}, of shape "
+            f"{part.shape}."
+        )
+    if not np.isfinite(made.astype(np.float64)).all():
+        raise ValueError(
+            f"{described(initializer)} made values for {part.name} that are not finite."
+        )
+    return made
+
+
+def described(initializer: Any) -> str:
+    """Return an initializer as it is written, without the seed and fans of one variable."""
+    if initializer is None:
+        return "kept"
+    if isinstance(initializer, _UnitForgetBias):
+        return f"{described(initializer.initializer)} with ones in the forget gate"
+    if isinstance(initializer, GivenValues):
+        return repr(initializer)
+    if not hasattr(initializer, "get_config"):
+        return getattr(initializer, "__name__", repr(initializer))
+    if not isinstance(initializer, Initializer):
+        return f"{type(initializer).__module__.split('.')[0]}.{type(initializer).__name__}"
+    config = initializer.get_config()
+    plain = {"seed": None, "fans": None}
+    return repr(type(initializer).from_config(config | {k: plain[k] for k in plain if k in config}))

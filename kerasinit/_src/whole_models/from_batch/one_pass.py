@@ -1,0 +1,215 @@
+"""One pass of a batch through a model, stopped at each layer to mend it.
+
+Layers are met in the order in which the data comes to them, whatever kind of model it is:
+while the pass runs, each of them has a ``call`` of ours in front of its own. What is behind a
+layer waits until that layer is mended, so one pass is enough.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.network.parts import parts
+from kerasinit._src.whole_models.from_batch.targets import Target
+
+Measure = Callable[[], np.ndarray]
+_BATCH_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    tf_keras.layers.BatchNormalization,
+)
+
+
+class _Stopped(BaseException):
+    """Leaves a model's call at once; Keras would write more into any other error."""
+
+
+def mend(
+    model: Any,
+    batch: Any,
+    targets: list[Target],
+    mender: Callable[[Target, Measure], None],
+    *,
+    training: bool = False,
+) -> dict[str, int]:
+    """Run a batch through a model and let each target be mended when the data is there.
+
+    Args:
+        model: A built model.
+        batch: What it is called on.
+        targets: The targets.
+        mender: Called once for each target that the data comes to, with the target and a
+            function that returns its output before the activation, as it is then, in
+            float64.
+        training: Whether batch normalizations use the statistics of the batch.
+
+    Returns:
+        How often each target was called, by name, in the order of the data.
+
+    Raises:
+        ValueError: If a target is not called, or not on numbers.
+    """
+    calls: dict[str, int] = {}
+    failures: list[BaseException] = []
+
+    def stop_at(target: Target) -> Callable[..., Any]:
+        original = target.layer.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls[target.name] = calls.get(target.name, 0) + 1
+            if calls[target.name] == 1:
+                try:
+                    mender(target, lambda: _measured(target, original, args, kwargs))
+                except Exception as error:
+                    failures.append(error)
+                    raise _Stopped from None
+            return original(*args, **kwargs)
+
+        return call
+
+    with contextlib.ExitStack() as stack:
+        for target in targets:
+            stack.enter_context(_replaced(target.layer, "call", stop_at(target)))
+        for layer in _batch_normalizations(model) if training else ():
+            stack.enter_context(_replaced(layer, "call", _with_batch_statistics(layer.call)))
+        try:
+            model(batch, training=False)
+        except _Stopped:
+            raise failures[0] from None
+    missed = [target.name for target in targets if target.name not in calls]
+    if missed:
+        raise ValueError(
+            f"The data does not come to {', '.join(missed)}: the model's call does not use them, "
+            f"or not by calling them. To leave them as they are: keep={missed!r}."
+        )
+    return calls
+
+
+@contextlib.contextmanager
+def _replaced(layer: Any, attribute: str, value: Any) -> Iterator[None]:
+    """Put something in the place of an attribute, past what Keras tracks, and back."""
+    attributes = vars(layer)
+    had, old = attribute in attributes, attributes.get(attribute)
+    attributes[attribute] = value
+    try:
+        yield
+    finally:
+        if had:
+            attributes[attribute] = old
+        else:
+            del attributes[attribute]
+
+
+def _measured(
+    target: Target, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> np.ndarray:
+    if target.recurrent:
+        # What a cell gives is bound by its activations; what can be scaled is what the
+        # inputs bring into its gates.
+        inputs = args[0] if args else kwargs.get("sequences", kwargs.get("inputs"))
+        kernel = compat.read(target.kernels[0].variable).astype(np.float64)
+        return _numbers(target, inputs) @ kernel
+    if not target.known or vars(target.owner).get("activation") is None:
+        return _numbers(target, original(*args, **kwargs))
+    with _replaced(target.owner, "activation", lambda x: x):
+        return _numbers(target, original(*args, **kwargs))
+
+
+def _numbers(target: Target, output: Any) -> np.ndarray:
+    symbolic = tf.is_tensor(output) and not hasattr(output, "numpy")
+    if symbolic or isinstance(output, keras.KerasTensor):
+        raise ValueError(
+            f"{target.name!r} is called inside a compiled function, where its output has no "
+            f"numbers yet. To leave it as it is: keep=[{target.name!r}]."
+        )
+    if isinstance(output, list | tuple | dict):
+        raise ValueError(
+            f"{target.name!r} returns several tensors; it cannot be told which its kernels scale. "
+            f"To leave it as it is: keep=[{target.name!r}]."
+        )
+    if compat.kerase_of(target.layer) == "keras":
+        output = keras.ops.convert_to_numpy(output)
+    return np.asarray(output).astype(np.float64)
+
+
+def _batch_normalizations(model: Any) -> list[Any]:
+    found = {id(layer): layer for part in parts(model) for layer in part.layers}
+    return [layer for layer in found.values() if isinstance(layer, _BATCH_NORMALIZATIONS)]
+
+
+def _with_batch_statistics(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        inputs = args[0] if args else kwargs["inputs"]
+        return original(inputs, training=True, mask=kwargs.get("mask"))
+
+    return call
+
+
+@contextlib.contextmanager
+def preserved(model: Any, changing: list[Any]) -> Iterator[None]:
+    """Leave every variable as it is but some, and those too if anything goes wrong.
+
+    Args:
+        model: A model; its optimizer is meant, too.
+        changing: The variables that may change.
+    """
+    changed = {id(variable) for variable in changing}
+    weights = list({id(v): v for v in (*model.variables, *model.weights, *changing)}.values())
+    optimizer = getattr(model, "optimizer", None)
+    state = list(getattr(optimizer, "variables", ()) or ()) if optimizer is not None else []
+    kept = [(v, compat.read(v)) for v in (*weights, *state) if hasattr(v, "numpy")]
+    optimized = {id(variable) for variable in state}
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        for variable, value in kept:
+            free = id(variable) in changed or id(variable) in optimized
+            moved = compat.read(variable).tobytes() != value.tobytes()
+            if moved and (failed or not free):
+                variable.assign(value)
+
+
+def require_batch(batch: Any) -> None:
+    """Raise unless a batch is arrays of finite numbers, of two examples or more.
+
+    Raises:
+        TypeError: If it is something else, such as a data set.
+        ValueError: If there are too few examples, or some are not finite.
+    """
+    arrays = list(_arrays(batch))
+    if not arrays:
+        raise ValueError("The batch is empty.")
+    for array in arrays:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError("The batch has values that are not finite (NaN or infinity).")
+        if array.ndim == 0 or len(array) < 2:
+            raise ValueError(
+                f"A variance takes a batch of two examples or more, better of hundreds; got an "
+                f"array of shape {array.shape}."
+            )
+
+
+def _arrays(batch: Any) -> Iterator[np.ndarray]:
+    if isinstance(batch, dict):
+        batch = list(batch.values())
+    if isinstance(batch, list | tuple):
+        for one in batch:
+            yield from _arrays(one)
+        return
+    array = batch if isinstance(batch, np.ndarray) else None
+    if array is None and hasattr(batch, "shape"):
+        array = np.asarray(batch)
+    if array is None or array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Expected as batch an array of examples, or a list or dictionary of arrays as the "
+            f"model takes them; got {type(batch).__qualname__}. Of a data set take one: "
+            f"next(iter(dataset))."
+        )
+    yield array

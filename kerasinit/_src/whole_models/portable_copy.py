@@ -1,0 +1,262 @@
+"""A copy of a model whose files load where kerasinit is not installed.
+
+`.keras` is the format that keeps all of a model: its vocabularies, its optimizer and what
+that has gathered. So the model is saved in it, the
+initializers in its ``config.json`` are exchanged for Keras' own, and the file is loaded:
+what comes out of it is what comes out of it elsewhere.
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kerasinit._src import compat
+from kerasinit._src.compat import Kerase
+from kerasinit._src.initializers.base import PACKAGE, Initializer
+from kerasinit._src.network.walk import named_variables
+from kerasinit._src.whole_models import keras_equivalents
+from kerasinit._src.whole_models.keras_equivalents import ADVICE, KERASES, Call, Slot
+
+_SLOT = "kerasinit slot"
+
+
+def portable(model: Any) -> Any:
+    """Return a copy of a model whose initializers are Keras' own.
+
+    The copy's files (``.keras``, ``.h5``, JSON, a SavedModel) load where kerasinit is not
+    installed, and where a file is not at hand from which `kerasinit.FromModel` took its
+    values. It has the same weights, bit for bit, the same names, and is compiled like the
+    model, with the optimizer's state.
+
+    What an initializer becomes matters only to who starts afresh from the copy: who makes
+    the model from its JSON, or clones it.
+
+    * Where Keras has an initializer of the same distribution, that one: `HeNormal` becomes
+      ``HeNormal``, with a ``negative_slope`` ``VarianceScaling`` of the resulting scale.
+      From one seed it draws other numbers than ours. A seed of 2^31 or more is taken
+      modulo 2^31, and a ``SeedGenerator`` becomes None.
+    * Else Keras' ``Constant`` with an array. If the initializer draws nothing or has an
+      integer seed, they are the values that it gives. If not, or if the file of a
+      `kerasinit.FromModel` is gone, they are the model's current weights. Such an array
+      stands as text in the file, of about 20 bytes for each value.
+
+    Args:
+        model: A built Sequential or functional model of either Keras. It is not changed.
+
+    Returns:
+        A new model of the same Keras.
+
+    Raises:
+        TypeError: If the model, or one within it, is of a class of its own, whose code
+            makes its layers; if a layer has an initializer of a class that is not known
+            here, such as one of your own that extends ours; or if the model cannot be
+            saved whole (see the message).
+        ValueError: If the model is not built, if a layer stands in several models within
+            it, or if one initializer makes several tensors, for which Keras has no equal.
+
+    Example:
+    >>> import keras
+    >>> import kerasinit
+    >>> layer = keras.layers.Dense(3, kernel_initializer=kerasinit.HeNormal(seed=1))
+    >>> copy = portable(keras.Sequential([keras.Input((4,)), layer]))
+    >>> type(copy.layers[0].kernel_initializer) is keras.initializers.HeNormal
+    True
+    >>> bool((copy.layers[0].kernel.numpy() == layer.kernel.numpy()).all())
+    True
+    """
+    kerase = compat.kerase_of(model)
+    module = KERASES[kerase]
+    _require_savable(model)
+    # By position, for a variable that nobody named gets another name in each model.
+    variables = list(named_variables(model).values())
+    weights = [compat.read(variable) for variable in variables]
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder, "ours.keras"), Path(folder, "theirs.keras")
+        model.save(ours)
+        with zipfile.ZipFile(ours) as archive:
+            config = json.loads(archive.read("config.json"))
+        slots = _Slots(kerase, config)
+        _with_config(ours, theirs, slots.filled(_chosen(slots, weights)))
+        copy = module.models.load_model(theirs)
+    left = _Slots(kerase, module.saving.serialize_keras_object(copy))
+    if left.found:
+        raise TypeError(
+            f"The layer {left.found[0].layer!r} makes {left.found[0].made!r} in its own code, "
+            f"which cannot be rewritten. {ADVICE}"
+        )
+    for variable, values in zip(named_variables(copy).values(), weights, strict=True):
+        # Random state, such as that of Dropout, is not in the file.
+        if compat.read(variable).tobytes() != values.tobytes():
+            compat.assign(variable, values)
+    return copy
+
+
+def _require_savable(model: Any) -> None:
+    if not compat.is_model(model):
+        raise TypeError(f"Expected a model; got the layer {model!r}. Put it into a model.")
+    for one in _models(model):
+        if type(one).__module__.split(".")[0] not in KERASES:
+            raise TypeError(
+                f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
+                f"makes its layers, so that their initializers cannot be rewritten. portable takes "
+                f"Sequential and functional models. {ADVICE}"
+            )
+    if not compat.is_built(model):
+        raise ValueError(f"The model {model.name!r} is not built. Call it once, or `build` it.")
+    owners: dict[int, Any] = {}
+    for one in _models(model):
+        for layer in one.layers:
+            if compat.unwrapped(layer) is not layer:
+                raise TypeError(
+                    f"The layer {layer.name!r} is wrapped for pruning, which no file is loaded "
+                    f"with. Take the wrappers off: kerasinit.pruning.strip_pruning(model)."
+                )
+            if owners.setdefault(id(layer), one) is not one and layer.weights:
+                raise ValueError(
+                    f"The layer {layer.name!r} stands in several models, in {one.name!r} and in "
+                    f"{owners[id(layer)].name!r}. No file of Keras keeps that it is one layer."
+                )
+    if compat.kerase_of(model) == "keras":
+        return
+    if any(variable.dtype == tf.bfloat16 for variable in named_variables(model).values()):
+        raise TypeError(
+            "tf_keras cannot load its own .keras files if they have variables of bfloat16. Use "
+            "the policy 'mixed_bfloat16', whose variables are float32."
+        )
+    if isinstance(getattr(model, "optimizer", None), tf_keras.optimizers.legacy.Optimizer):
+        name = type(model.optimizer).__name__
+        raise TypeError(
+            f"tf_keras does not save the state of its legacy optimizer {name} in .keras files. "
+            f"Compile with tf_keras.optimizers.{name} instead."
+        )
+
+
+def _models(thing: Any) -> Iterator[Any]:
+    """Yield a model and those within it, in wrappers too."""
+    if compat.is_model(thing):
+        yield thing
+        for layer in thing.layers:
+            yield from _models(layer)
+    elif hasattr(thing, "layer"):
+        yield from _models(thing.layer)
+
+
+def _with_config(path: Path, new: Path, config: Any) -> None:
+    """Write a ``.keras`` file that differs from another in its configuration only."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(new, "w") as archive:
+        for info in old.infolist():
+            if info.filename == "config.json":
+                archive.writestr(info, json.dumps(config))
+            else:
+                with old.open(info) as here, archive.open(info, "w", force_zip64=True) as there:
+                    shutil.copyfileobj(here, there)
+
+
+class _Slots:
+    """The places in a model's configuration where our initializers stand."""
+
+    def __init__(self, kerase: Kerase, config: Any) -> None:
+        self.kerase: Kerase = kerase
+        self.module = KERASES[kerase]
+        self.found: list[Slot] = []
+        self._template = self._without_ours(config, "")
+
+    def filled(self, with_what: Sequence[Any]) -> Any:
+        """Return the configuration with other initializers, one for each place."""
+        saved = [self.module.saving.serialize_keras_object(one) for one in with_what]
+
+        def fill(node: Any) -> Any:
+            if isinstance(node, dict):
+                if _SLOT in node:
+                    return saved[node[_SLOT]]
+                return {key: fill(value) for key, value in node.items()}
+            return [fill(value) for value in node] if isinstance(node, list | tuple) else node
+
+        return fill(self._template)
+
+    def _without_ours(self, node: Any, layer: str) -> Any:
+        if isinstance(node, str) and node.startswith(f"{PACKAGE}>"):
+            node = {"class_name": node, "config": {}}
+        if isinstance(node, list | tuple):
+            return [self._without_ours(value, layer) for value in node]
+        if not isinstance(node, dict):
+            return node
+        config = node.get("config")
+        if isinstance(config, dict):
+            # Here ends what the old configuration says of one initializer in two layers: each
+            # gets its own, for one of Keras' draws the same values for both.
+            if cls := self._ours(node):
+                self.found.append(Slot(layer, cls.from_config(config), self.kerase))
+                return {_SLOT: len(self.found) - 1}
+            layer = str(config.get("name", layer))
+        return {key: self._without_ours(value, layer) for key, value in node.items()}
+
+    def _ours(self, node: dict[str, Any]) -> Any:
+        name = node.get("registered_name") or node.get("class_name")
+        cls = self.module.saving.get_registered_object(name) if isinstance(name, str) else None
+        return cls if isinstance(cls, type) and issubclass(cls, Initializer) else None
+
+
+def _chosen(slots: _Slots, weights: list[np.ndarray]) -> list[Any]:
+    """Return an initializer of Keras for each place."""
+    chosen = [keras_equivalents.distribution(slot) for slot in slots.found]
+    if None not in chosen:
+        return chosen
+    # Some depend on what they are asked for: the model is made once to see that.
+    calls = _watched(slots)
+    for number, slot in enumerate(slots.found):
+        if chosen[number] is None:
+            asked = calls[number]
+            chosen[number] = keras_equivalents.distribution(slot, asked)
+            if chosen[number] is None:
+                chosen[number] = keras_equivalents.constant(slot, asked, weights)
+    return chosen
+
+
+def _watched(slots: _Slots) -> list[list[Call]]:
+    """Return what is asked of the initializer in each place when the model is made."""
+    calls: list[tuple[int, Call, np.ndarray]] = []
+
+    class KerasinitWatcher(keras.initializers.VarianceScaling, tf_keras.initializers.Initializer):
+        """Remembers its calls, and gives numbers by which they are known again."""
+
+        # Of Keras 3's VarianceScaling, since only to such does a layer tell its axes.
+        def __init__(
+            self, place: int, seed: Any = None, input_axes: Any = None, output_axes: Any = None
+        ) -> None:
+            super().__init__(seed=0, input_axes=input_axes, output_axes=output_axes)
+            self.place = place
+
+        def get_config(self) -> dict[str, Any]:
+            axes = {"input_axes": self.input_axes, "output_axes": self.output_axes}
+            return {"place": self.place, **axes}
+
+        def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> np.ndarray:
+            shape, dtype = tuple(map(int, shape)), keras.utils.standardize_dtype(dtype)
+            marker = len(calls) + 1 + np.random.default_rng(len(calls)).random(shape)
+            marker = np.asarray(marker, tf.as_dtype(dtype).as_numpy_dtype)
+            call = Call(shape, dtype, (self.input_axes, self.output_axes), None)
+            calls.append((self.place, call, marker))
+            return marker
+
+    config = slots.filled([KerasinitWatcher(place) for place in range(len(slots.found))])
+    config.pop("compile_config", None)
+    with slots.module.saving.custom_object_scope({"KerasinitWatcher": KerasinitWatcher}):
+        model = slots.module.saving.deserialize_keras_object(config)
+    held = [compat.read(variable) for variable in named_variables(model).values()]
+    places = {(values.shape, values.tobytes()): place for place, values in enumerate(held)}
+    asked: list[list[Call]] = [[] for _ in slots.found]
+    for place, call, marker in calls:
+        variable = places.get((call.shape, marker.tobytes()))
+        asked[place].append(replace(call, variable=variable))
+    return asked

@@ -1,0 +1,373 @@
+"""What each variable of a model asks for, and the reason; `kerasinit.recommend` tells it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tf_keras
+
+from kerasinit._src import compat, initializers
+from kerasinit._src.compat.quantization import quantization_of
+from kerasinit._src.network.branches import branches_in
+from kerasinit._src.network.context import Surroundings, look_around
+from kerasinit._src.network.graph import ATTENTION
+from kerasinit._src.network.layers_with_weights import Weights, is_table, only_looks, unit_of
+from kerasinit._src.network.parts import KERNELS, Kernel, Part, is_of_lora
+from kerasinit._src.network.signal_roles import is_normalization, own_activation
+from kerasinit._src.theory import limits
+from kerasinit._src.theory.gains import gain
+from kerasinit._src.theory.mean_field import (
+    NEUTRAL,
+    is_collapsing,
+    is_neutral,
+    is_odd,
+    slope_at_zero,
+    stability_of,
+    written,
+)
+from kerasinit._src.whole_models.binding import OWN
+from kerasinit._src.whole_models.first_values import is_adapted, own_initializer
+from kerasinit._src.whole_models.rules.picking import classes
+
+_LONG = limits.HARM / 2  # nats; the other half is left to chance
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a variable asks for: an initializer, `OWN` or None, and why."""
+
+    initializer: Any
+    reason: str
+
+
+def asked_of(model: Any, weights: Weights) -> tuple[list[Asked], tuple[str, ...]]:
+    """Return what each part of a model asks for, and what no initializer can mend.
+
+    Args:
+        model: A built model.
+        weights: Its parts.
+    """
+    return _Reader(model, weights).read()
+
+
+class _Reader:
+    def __init__(self, model: Any, weights: Weights):
+        self.weights = weights
+        self.notes: dict[str, None] = {}
+        self.graph, self.around, self.unseen = look_around(model, weights)
+        if self.unseen:
+            self._note(
+                f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
+                f"Kernels that no activation of their own layer follows stay as their layers were "
+                f"built."
+            )
+        self.ends = self._branch_ends()
+
+    def read(self) -> tuple[list[Asked], tuple[str, ...]]:
+        """Return what each part asks for, and the notes."""
+        asked = [self._asked(part) for part in self.weights.parts]
+        unknown = [
+            part.called
+            for part, one in zip(self.weights.parts, asked, strict=True)
+            if one.initializer == OWN and own_initializer(part) is None
+        ]
+        if unknown:
+            self._note(
+                f"It is not known which initializers {', '.join(unknown)} were built with, so that "
+                f"they stay as they are: give each a rule."
+            )
+        for part, one in zip(self.weights.parts, asked, strict=True):
+            kept = one.initializer is None or (
+                one.initializer == OWN and own_initializer(part) is None
+            )
+            value = np.asarray(compat.read(part.variable), np.float64)
+            if kept and not np.isfinite(value).all():
+                self._note(
+                    f"{part.name} has numbers that are not finite, and stays as it is: load it "
+                    f"again."
+                )
+        return asked, tuple(self.notes)
+
+    def _note(self, note: str) -> None:
+        self.notes[note] = None
+
+    def _asked(self, part: Part) -> Asked:
+        by_its_layer = not all(layer.trainable for layer in (self.weights.model, *part.layers))
+        # LoRA freezes a kernel, and not its layer.
+        alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
+        if by_its_layer or alone:
+            return Asked(None, "frozen: it is not trained, and kept as it is")
+        if is_of_lora(part):
+            return Asked(OWN, "a factor of LoRA: their product starts at zero")
+        mode = quantization_of(part.layer)
+        if mode is not None and part.role == "other":
+            return Asked(None, f"{mode}'s own: the quantization made it, and keeps it")
+        if mode is not None and mode != "float8":
+            return Asked(None, f"quantized ({mode}): what it learnt is kept")
+        own = own_initializer(part)
+        if isinstance(own, _DELIBERATE):
+            return Asked(OWN, f"{type(own).__name__} was chosen for this place")
+        if np.ndim(getattr(own, "value", 0)) > 0:
+            return Asked(OWN, "its values were given one by one")
+        if is_table(part):
+            return self._embeddings(part)
+        if part.role == "bias":
+            return self._bias(part)
+        if is_adapted(part):
+            return Asked(None, "adapted: it holds what was found in data")
+        if part.role in ("scale", "offset", "statistic") and is_normalization(part.layer):
+            return Asked(OWN, "a normalization starts as its layer was built")
+        if not isinstance(part, Kernel):
+            return Asked(OWN, "as its layer was built: there is no rule for it")
+        if part.role == "recurrent_kernel":
+            return _recurrent(part)
+        if part.reading.by_shape:
+            return Asked(OWN, "as its layer was built: what it does with it is not known")
+        if part.reading.gates > 1 or isinstance(part.layer, _CELLS):
+            return Asked(
+                initializers.GlorotUniform(), "input and state meet in a gate, each with its fans"
+            )
+        if any(isinstance(layer, ATTENTION) for layer in part.layers):
+            return self._attention(part)
+        return self._kernel(part)
+
+    def _embeddings(self, part: Part) -> Asked:
+        if not isinstance(own_initializer(part), _CONSTANT):
+            return Asked(OWN, "as its layer was built: small rows soon learn what their words mean")
+        return Asked(
+            initializers.RandomUniform(minval=-0.05, maxval=0.05),
+            "rows that differ, and small ones, which soon learn what their words mean",
+        )
+
+    def _bias(self, part: Part) -> Asked:
+        kernels = [
+            one for one in self.weights.parts if one.layer is part.layer and isinstance(one, Kernel)
+        ]
+        if not kernels or any(one.reading.by_shape for one in kernels):
+            return Asked(OWN, "as its layer was built: what it does with it is not known")
+        convolutional = any(isinstance(layer, _CONVOLUTIONAL_LSTM) for layer in part.layers)
+        if convolutional or isinstance(part.layer, _LSTM):
+            units = part.shape[-1] // 4
+            return Asked(initializers.ForgetBias(units), "forget gates start open")
+        around = self.around.get(id(unit_of(part)))
+        if around is not None and around.output and not isinstance(part.layer, _CELLS):
+            return Asked(OWN, "the output's: it holds what is known of the answers")
+        return Asked(initializers.Zeros(), "no unit is preferred")
+
+    def _attention(self, part: Kernel) -> Asked:
+        if only_looks(part):
+            return Asked(initializers.LecunNormal(), "scores of variance 1 after their scaling")
+        share, why = self.ends.get(part.name, (1.0, ""))
+        return Asked(
+            initializers.LecunNormal(gain=share), why or "linear: passes on the variance it gets"
+        )
+
+    def _kernel(self, part: Kernel) -> Asked:
+        around = self.around.get(id(unit_of(part)))
+        if around is None:
+            around = Surroundings(own_activation(part.layer))
+            if self.unseen and around.follows is None:
+                return Asked(OWN, "as its layer was built: what follows it could not be seen")
+        if isinstance(part.layer, _SEPARABLE) and part is not self._last_of(part):
+            around = Surroundings()  # the first of two kernels in a row
+        self._judge_row(around)
+        share, place = self.ends.get(part.name, (1.0, ""))
+        wanted, reason = _wanted(around)
+        given, before, critical = _given(around)
+        factor = share * math.sqrt(wanted)
+        if place and around.follows is None:
+            reason = ""
+        reason = "; ".join(one for one in (reason, before, place) if one)
+        if critical is not None:
+            return Asked(initializers.LecunNormal(gain=share * critical), reason)
+        if given == "centred":
+            return self._centred(part, around.feeds, factor, reason)
+        if given == "fixed point":
+            named: dict[str, Any] = {}
+            if isinstance(around.feeds, str):
+                named["nonlinearity"] = around.feeds
+            factor *= 1.0 if named else gain(around.feeds)
+            return Asked(initializers.LecunNormal(gain=_rounded(factor), **named), reason)
+        if around.follows is not None and wanted > 1:
+            slope = _negative_slope(wanted)
+            if slope is not None:
+                leaky: dict[str, Any] = {} if slope == 0 else {"negative_slope": slope}
+                return Asked(initializers.HeNormal(gain=share, **leaky), reason)
+        return Asked(initializers.LecunNormal(gain=_rounded(factor)), reason)
+
+    def _last_of(self, part: Part) -> Part:
+        return [one for one in self.weights.own(part.layer) if one.role == "kernel"][-1]
+
+    def _centred(self, part: Kernel, feeds: Any, factor: float, reason: str) -> Asked:
+        reading = part.reading
+        summed = reading.input_axes
+        if hasattr(part.layer, "kernel_size") and not reading.batch_axes:
+            # Each tap on its own: borders, and strides of transposed ones, leave some taps out.
+            channels = max(axis for axis in summed if axis not in reading.output_axes)
+            summed = (channels,) if part.shape[channels] > 1 else summed
+        if math.prod(part.shape[axis] for axis in summed) < 2:
+            return Asked(initializers.LecunNormal(gain=_rounded(factor * gain(feeds))), reason)
+        axes: dict[str, Any] = {}
+        if summed != tuple(range(len(part.shape) - 1)):
+            axes = {
+                "input_axes": list(summed),
+                "output_axes": list(reading.output_axes),
+                "fans": [reading.fan_in, reading.fan_out],
+            }
+        if isinstance(feeds, str):
+            axes["nonlinearity"] = feeds
+        else:
+            factor *= gain(feeds, "centred")
+        return Asked(initializers.CentredNormal(gain=_rounded(factor), **axes), reason)
+
+    def _branch_ends(self) -> dict[str, tuple[float, str]]:
+        """Return for the last kernels of residual branches their share, and why."""
+        if self.graph is None:
+            return {}
+        try:
+            found = branches_in(self.graph, self.weights)
+        except ValueError as error:
+            self._note(f"Residual branches are taken for plain layers. {error}")
+            return {}
+        users: dict[int, list[Any]] = {}
+        for node in self.graph.nodes:
+            for source in node.inputs:
+                users.setdefault(source, []).append(node.layer)
+        # In a stream that is normalized after each sum nothing adds up.
+        adding = {
+            branch.stream
+            for branch in found
+            if not all(map(is_normalization, users.get(branch.place, [None])))
+        }
+        open_ends = [
+            branch
+            for branch in found
+            if branch.stream in adding
+            and branch.last_kernels
+            and branch.last_kernels == branch.last_weights
+        ]
+        streams = [branch.stream for branch in open_ends]
+        ends: dict[str, tuple[float, str]] = {}
+        for branch in open_ends:
+            number = streams.count(branch.stream)
+            why = f"last before a sum, one of {number} on this way"
+            for unit in branch.last_kernels:
+                for part in self.weights.last_kernels(unit):
+                    ends[part.name] = (_rounded(number**-0.5), why)
+        return ends
+
+    def _judge_row(self, around: Surroundings) -> None:
+        """Note what the theory of a row of layers says that no initial values change."""
+        if around.run < 2 or around.normalized:
+            return
+        name, found = written(around.follows), stability_of(around.follows)
+        if found is None:
+            return
+        # What chance does in one layer the next ones forget, keep or enlarge.
+        variance = 0.0
+        for width in around.widths:
+            variance = variance * found.variance_slope**2 + limits.spread([width])
+        if math.sqrt(variance) > _LONG:
+            how = "takes the signal further from where it should be"
+            if found.variance_slope > 1 + NEUTRAL:
+                how = f"is multiplied by {found.variance_slope:.2f} in each of the next"
+            self._note(
+                f"{around.run} layers of {name} in a row, {min(around.widths)} units or more wide: "
+                f"what chance does to the signal in each layer {how}, whatever the gain. Make them "
+                f"wider, put normalizations or shortcuts between, or take selu."
+            )
+        grows = (
+            found.correlation_slope > 1
+            and around.run * math.log(found.correlation_slope) > limits.HARM
+        )
+        if grows and not is_odd(around.follows):
+            self._note(
+                f"{around.run} layers of {name} in a row: the gradient's variance grows by "
+                f"{found.correlation_slope:.2f} in each on the way back. Put normalizations or "
+                f"shortcuts between, or take relu."
+            )
+
+
+def _wanted(around: Surroundings) -> tuple[float, str]:
+    """Return the variance that a kernel's sums should have for inputs of 1, and why."""
+    after = " after a normalization, which undoes any scale" if around.normalized else ""
+    if around.follows is None:
+        if around.output:
+            return 1.0, "the output: variance 1, so that the first answers are open"
+        return 1.0, "normalized next, which undoes any scale" if around.normalized else (
+            "linear as far as can be seen: passes on the variance it gets"
+        )
+    name, found = written(around.follows), stability_of(around.follows)
+    if around.output:
+        return 1.0, f"the output, before {name}: variance 1, so that the first answers are open"
+    if around.gate:
+        return 1.0, f"a gate: {name} starts in its middle"
+    if found is None:
+        return 1.0, f"before {name}: variance 1"
+    if is_neutral(found):
+        square = 1 / found.gain**2
+        return found.gain**2, f"{name} keeps {square:.2g} of the mean square{after}"
+    return 1.0, f"{name} wants variance 1{after}"
+
+
+def _given(around: Surroundings) -> tuple[str, str, float | None]:
+    """Return how what comes in is made good for, why, and a gain that takes its place."""
+    found = None if around.feeds is None else stability_of(around.feeds)
+    if found is None or is_neutral(found):
+        return "", "", None
+    name = written(around.feeds)
+    if is_collapsing(around.feeds):
+        return "centred", f"{name} before it has a mean, which would drown the rest", None
+    row = around.run * math.log(found.correlation_slope)
+    alike = written(around.follows) == name
+    if alike and row > _LONG and found.variance_slope < 1 and is_odd(around.feeds):
+        slope = slope_at_zero(around.feeds)
+        why = f"{around.run} of {name} in a row: at the edge of chaos no gradient grows"
+        return "", why, _rounded(1 / slope)
+    return "fixed point", f"{name} before it leaves a mean square of {1 / found.gain**2:.2g}", None
+
+
+def _recurrent(part: Kernel) -> Asked:
+    if part.reading.gates == 1 and _is_relu(getattr(part.layer, "activation", None)):
+        return Asked(initializers.Identity(), "relu: the state starts by staying as it is")
+    return Asked(initializers.Orthogonal(), "the state keeps its length from step to step")
+
+
+def _is_relu(activation: Any) -> bool:
+    return written(activation) == "relu"
+
+
+def _negative_slope(wanted: float) -> float | None:
+    """Return the slope of the leaky relu for which He's variance is this; None if there is none."""
+    square = 2 / wanted - 1
+    return None if square < -NEUTRAL else round(math.sqrt(max(0.0, square)), 4)
+
+
+def _rounded(factor: float) -> float:
+    return float(f"{factor:.5g}")
+
+
+_DELIBERATE = (
+    initializers.Bilinear,
+    initializers.Chrono,
+    initializers.Dirac,
+    initializers.ForgetBias,
+    initializers.FromModel,
+    initializers.ICNR,
+    initializers.Identity,
+    initializers.PriorProbability,
+    initializers.Siren,
+    initializers.WinningTicket,
+    initializers.ZerO,
+)
+_CONSTANT = tuple(
+    getattr(library, name)
+    for library in (initializers, keras.initializers, tf_keras.initializers)
+    for name in ("Constant", "Ones", "Zeros")
+)
+_CELLS = classes("GRUCell", "LSTMCell", "SimpleRNNCell")
+_LSTM = classes("LSTMCell")
+_CONVOLUTIONAL_LSTM = classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_SEPARABLE = classes("SeparableConv1D", "SeparableConv2D")

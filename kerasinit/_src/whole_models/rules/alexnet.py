@@ -1,0 +1,90 @@
+"""The rule of AlexNet."""
+
+from typing import Any
+
+from kerasinit._src.initializers.constant import Ones, Zeros
+from kerasinit._src.initializers.networks import AlexNet
+from kerasinit._src.network.branches import terminal_layers
+from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.whole_models.binding import OWN
+from kerasinit._src.whole_models.redraw import Rule
+from kerasinit._src.whole_models.rules.picking import classes, multiplied, of_role, rules_for
+
+_CONVOLUTIONS = classes("Conv1D", "Conv2D", "Conv3D")
+# In tf_keras these are subclasses of the plain ones.
+_OTHER_CONVOLUTIONS = classes(
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "Conv3DTranspose",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+)
+_DENSE = classes("Dense")
+
+
+def alexnet(model: Any) -> list[Rule]:
+    """Return the rules of AlexNet, to repeat the paper or its kind of network.
+
+    The biases of 1 give relu units something to pass on from the first step. For a new
+    network He's values are better: they look at the fans.
+
+    Formula: kernels ``N(0, 0.01^2)``; biases 1 in the second, fourth and fifth
+    convolution and in the hidden dense layers, else 0. The rest starts as its layer was
+    built.
+
+    Args:
+        model: A built model of either Keras, with five convolutions, a hidden dense layer
+            and a dense head. They are counted in the order of the data; in a subclassed
+            model, in the order in which it made them, the last dense layer being the head.
+
+    Raises:
+        TypeError: If it is not a model.
+        ValueError: If it is not such a network.
+
+    Example:
+    >>> import keras, kerasinit
+    >>> layers = [keras.layers.Conv2D(4, 3, activation="relu") for _ in range(5)]
+    >>> layers += [keras.layers.Flatten(), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]
+    >>> model = keras.Sequential([keras.Input((16, 16, 3)), *layers])
+    >>> report = kerasinit.reinitialize(model, alexnet, seed=1)
+    >>> [name for name in report.changed if repr(report[name].initializer) == "Ones()"]
+    ['conv2d_1/bias', 'conv2d_3/bias', 'conv2d_4/bias', 'dense/bias']
+
+    Reference:
+        Krizhevsky, Sutskever and Hinton, 2012, "ImageNet classification with deep
+        convolutional neural networks", section 5.
+    """
+    weights = Weights(model)
+    layers = weights.units(model)
+    convolutions = [
+        layer
+        for layer in layers
+        if isinstance(layer, _CONVOLUTIONS) and not isinstance(layer, _OTHER_CONVOLUTIONS)
+    ]
+    dense = [layer for layer in layers if isinstance(layer, _DENSE)]
+    heads = {id(layer) for layer in _heads(model, dense)}
+    hidden = [layer for layer in dense if id(layer) not in heads]
+    if len(convolutions) < 5 or not hidden or not heads:
+        raise ValueError(
+            f"alexnet is for a network with five convolutions, hidden dense layers and a dense "
+            f"head; {model.name!r} has {len(convolutions)} convolutions and {len(hidden)} hidden "
+            f"dense layers."
+        )
+    ones = [*(convolutions[place] for place in (1, 3, 4)), *hidden]
+    biases = [part for layer in ones for part in weights.own(layer) if part.role == "bias"]
+    return [
+        *rules_for(AlexNet(), multiplied(weights)),
+        *rules_for(Ones(), biases),
+        *rules_for(Zeros(), of_role(weights, "bias")),
+        Rule(OWN),
+    ]
+
+
+def _heads(model: Any, dense: list[Any]) -> list[Any]:
+    try:
+        last = {id(layer) for layer in terminal_layers(model)}
+    except ValueError:  # it has no graph
+        return dense[-1:]
+    return [layer for layer in dense if id(layer) in last]

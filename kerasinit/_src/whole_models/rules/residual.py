@@ -1,0 +1,238 @@
+"""Rules for residual networks: Fixup, branches that start at zero, GPT-2."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from kerasinit._src.initializers.constant import Zeros
+from kerasinit._src.initializers.random import RandomNormal
+from kerasinit._src.initializers.variance_scaling import HeNormal, VarianceScaling
+from kerasinit._src.network.branches import Branch, terminal_layers
+from kerasinit._src.network.layers_with_weights import Weights, is_recurrent
+from kerasinit._src.network.parts import Part
+from kerasinit._src.whole_models.binding import OWN
+from kerasinit._src.whole_models.redraw import Rule
+from kerasinit._src.whole_models.rules.picking import (
+    Branches,
+    classes,
+    ends,
+    found_branches,
+    multiplied,
+    of_role,
+    rules_for,
+    tables,
+    units_of,
+)
+
+_NORMALIZATIONS = classes(
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "UnitNormalization",
+)
+
+
+def fixup(
+    model: Any, *, branches: Branches = None, head: Iterable[Any] | None = None
+) -> list[Rule]:
+    """Return the rules of Fixup, for deep residual networks without normalization.
+
+    What the branches add to the signal at the first step of training stays of one size
+    however many they are.
+
+    The architecture must bring what is not an initial value: no normalization; a scalar
+    bias, initially 0, before each convolution, dense layer and activation; a scalar
+    multiplier, initially 1, in each branch. Layers of one's own do that.
+
+    Formula: with L branches of m kernels each: He's values times ``L^(-1/(2m-2))`` in
+    the branches, zero for the last kernel of each branch and for the kernel of the head;
+    He's values elsewhere, zero for all biases. The rest starts as its layer was built.
+
+    Args:
+        model: A built model of either Keras.
+        branches: For each residual branch its layers with weights or their names, in
+            the order of the data; by default they are read from the model's graph.
+        head: The classification layers or their names, possibly none; by default those
+            after which no kernel follows. To be given where the model has no graph.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If the model has no residual branch, or one with a normalization, or
+            it cannot be said what the branches or the heads are.
+
+    Example:
+    >>> import keras, kerasinit
+    >>> inputs = hidden = keras.Input((8,))
+    >>> for _ in range(4):
+    ...     branch = keras.layers.Dense(8, "relu")(hidden)
+    ...     hidden = hidden + keras.layers.Dense(8)(branch)
+    >>> model = keras.Model(inputs, keras.layers.Dense(3)(hidden))
+    >>> report = kerasinit.reinitialize(model, fixup, seed=1)
+    >>> report["dense/kernel"].initializer.scale, report["dense_1/kernel"].initializer
+    (0.5, Zeros())
+
+    Reference:
+        Zhang, Dauphin and Ma, 2019, "Fixup initialization: residual learning without
+        normalization".
+    """
+    found = found_branches(model, branches, "fixup")
+    weights = Weights(model)
+    _refuse_normalization(found)
+    first: dict[float, list[Part]] = {}
+    last: list[Part] = []
+    for branch in found:
+        last += ends(weights, branch, branch.last_kernels, "fixup")
+        inside = [p for unit in branch.layers for p in weights.kernels(unit) if p.role == "kernel"]
+        scale = 2.0 * len(found) ** (-1.0 / (branch.depth - 1)) if branch.depth > 1 else 2.0
+        first.setdefault(scale, []).extend(inside)
+    for unit in _heads(model, weights, found, head):
+        last += weights.last_kernels(unit)
+    return [
+        *rules_for(Zeros(), last),
+        *(rule for s, inside in first.items() for rule in rules_for(VarianceScaling(s), inside)),
+        *rules_for(HeNormal(), multiplied(weights)),
+        *rules_for(Zeros(), of_role(weights, "bias")),
+        Rule(OWN),
+    ]
+
+
+def zero_last(model: Any, *, branches: Branches = None) -> list[Rule]:
+    """Return the rules that start each residual branch at zero, and leave all else alone.
+
+    The network starts as its shortcuts alone, a shallow one that learns easily. Used for
+    large batches, and wherever a residual network is slow to start.
+
+    Formula: of what comes last with weights in a branch, gamma and beta are 0 if it is a
+    normalization, else the kernel and the bias. The biases of a recurrent layer, which
+    hold its gates, start as the layer was built.
+
+    Args:
+        model: A built model of either Keras.
+        branches: For each residual branch its layers with weights or their names, in
+            the order of the data; by default they are read from the model's graph.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If the model has no residual branch, it cannot be said what they are,
+            or one cannot be made zero: if its last activation is not zero at zero, or
+            the normalization at its end has no scale.
+
+    Example:
+    >>> import keras, kerasinit
+    >>> inputs = keras.Input((8,))
+    >>> hidden = keras.layers.Dense(16, "relu")(inputs)
+    >>> model = keras.Model(inputs, inputs + keras.layers.Dense(8)(hidden))
+    >>> report = kerasinit.reinitialize(model, zero_last, seed=1)
+    >>> report.changed
+    ['dense_1/kernel', 'dense_1/bias']
+
+    Reference:
+        Goyal et al., 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour",
+        section 5.1; He et al., 2019, "Bag of tricks for image classification with
+        convolutional neural networks", section 3.1.
+    """
+    found = found_branches(model, branches, "zero_last")
+    weights = Weights(model)
+    last: list[Part] = []
+    gated: list[Part] = []
+    for branch in found:
+        last += ends(weights, branch, branch.last_weights, "zero_last")
+        for unit in branch.last_weights:
+            for part in weights.own(unit):
+                if part.role in ("bias", "offset"):
+                    (gated if is_recurrent(unit) else last).append(part)
+    # An LSTM gives zeros whatever its gates do, and its forget gate should start open.
+    return [*rules_for(Zeros(), last), *rules_for(OWN, gated)]
+
+
+def gpt2(
+    model: Any,
+    *,
+    num_blocks: int | None = None,
+    positions: Any = None,
+    branches: Branches = None,
+) -> list[Rule]:
+    """Return the rules of GPT-2, for transformers with the normalization in the branch.
+
+    Each of N branches adds to the residual stream; with ``1 / sqrt(N)`` the sum stays of
+    one size however deep the network is.
+
+    Formula: kernels and embeddings ``N(0, 0.02^2)``, the last kernel of each residual
+    branch ``N(0, 0.02^2 / N)``, biases 0; position embeddings ``N(0, 0.01^2)`` if they
+    are told. The rest, such as normalizations, starts as its layer was built.
+
+    Args:
+        model: A built model of either Keras.
+        num_blocks: The blocks of an attention and a feed-forward branch, so that
+            ``N = 2 num_blocks``; by default N is the number of branches. For a model that
+            is only a part of the network.
+        positions: The layer of the position embeddings, its name, or a list of such; by
+            default they are not told from the other embeddings.
+        branches: For each residual branch its layers with weights or their names, in
+            the order of the data; by default they are read from the model's graph.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If the model has no residual branch or it cannot be said what they
+            are, or ``num_blocks`` is less than 1.
+
+    Example:
+    >>> import keras, kerasinit
+    >>> inputs = keras.Input((5, 16))
+    >>> branch = keras.layers.LayerNormalization()(inputs)
+    >>> hidden = inputs + keras.layers.MultiHeadAttention(2, 8)(branch, branch)
+    >>> branch = keras.layers.Dense(64, "gelu")(keras.layers.LayerNormalization()(hidden))
+    >>> model = keras.Model(inputs, hidden + keras.layers.Dense(16)(branch))
+    >>> report = kerasinit.reinitialize(model, gpt2, seed=1)
+    >>> round(report["dense_1/kernel"].initializer.stddev, 5)
+    0.01414
+
+    Reference:
+        Radford et al., 2019, "Language models are unsupervised multitask learners",
+        section 2.3, and the code published with it.
+    """
+    found = found_branches(model, branches, "gpt2")
+    weights = Weights(model)
+    if num_blocks is not None:
+        if isinstance(num_blocks, bool) or not hasattr(num_blocks, "__index__"):
+            raise TypeError(f"gpt2 got num_blocks={num_blocks!r}; expected a whole number.")
+        if num_blocks < 1:
+            raise ValueError(f"gpt2 got num_blocks={num_blocks!r}; expected at least 1.")
+    number = len(found) if num_blocks is None else 2 * int(num_blocks)
+    last = [part for one in found for part in ends(weights, one, one.last_kernels, "gpt2")]
+    told = [part for unit in units_of(weights, positions) for part in weights.own(unit)]
+    return [
+        *rules_for(RandomNormal(stddev=0.01), [part for part in told if part.role != "bias"]),
+        *rules_for(RandomNormal(stddev=0.02 / number**0.5), last),
+        *rules_for(RandomNormal(stddev=0.02), [*multiplied(weights), *tables(weights)]),
+        *rules_for(Zeros(), of_role(weights, "bias")),
+        Rule(OWN),
+    ]
+
+
+def _heads(
+    model: Any, weights: Weights, found: list[Branch], told: Iterable[Any] | None
+) -> list[Any]:
+    """Return the layers whose outputs are the model's answer."""
+    if told is not None:
+        given = [told] if isinstance(told, str) or not isinstance(told, Iterable) else told
+        return [unit for one in given for unit in units_of(weights, one)[-1:]]
+    within = {id(unit) for branch in found for unit in (*branch.layers, *branch.shortcut)}
+    try:
+        return [unit for unit in terminal_layers(model) if id(unit) not in within]
+    except ValueError as error:
+        raise ValueError(
+            f"fixup starts the classification layer at zero and cannot see which one it is in "
+            f"{model.name!r}, which has no graph. Tell it: head=[layer], or head=[] for none."
+        ) from error
+
+
+def _refuse_normalization(found: list[Branch]) -> None:
+    for branch in found:
+        for unit in branch.layers:
+            if isinstance(unit, _NORMALIZATIONS):
+                raise ValueError(
+                    f"fixup is for networks without normalization; the branch of {branch.sum!r} "
+                    f"has the normalization {unit.name!r}. Use zero_last with it, or leave the "
+                    f"normalization out."
+                )

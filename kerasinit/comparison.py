@@ -1,0 +1,26 @@
+"""Which initializer trains this network best? Measured at equal cost, with several seeds."""
+
+from kerasinit._src.comparison.entry import compare
+from kerasinit._src.comparison.result import (
+    Band,
+    Choice,
+    Comparison,
+    Point,
+    Setting,
+    Stop,
+    Training,
+)
+from kerasinit._src.comparison.winner import Rival, Verdict
+
+__all__ = [
+    "Band",
+    "Choice",
+    "Comparison",
+    "Point",
+    "Rival",
+    "Setting",
+    "Stop",
+    "Training",
+    "Verdict",
+    "compare",
+]

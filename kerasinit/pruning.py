@@ -1,0 +1,81 @@
+"""TensorFlow's pruning API, for Keras 3 as well as tf_keras.
+
+The names and arguments are those of ``tfmot.sparsity.keras``::
+
+    from kerasinit import pruning
+
+    schedule = pruning.PolynomialDecay(0.0, 0.9, begin_step=0, end_step=1000)
+    model = pruning.prune_low_magnitude(model, schedule)
+    model.fit(x, y, callbacks=[pruning.UpdatePruningStep()])
+    model = pruning.strip_pruning(model)
+
+The schedules are tfmot's own classes. tfmot is imported when one of them is first used,
+without changing ``tf.keras`` or the environment.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from kerasinit._src.network.prunable import PrunableWeight, prunable_weights
+from kerasinit._src.network.prunable_layer import PrunableLayer
+from kerasinit._src.pruning.callbacks import UpdatePruningStep
+from kerasinit._src.pruning.early_stopping import EarlyStopping
+from kerasinit._src.pruning.entry import (
+    apply_masks,
+    begin_step,
+    masks,
+    prune_low_magnitude,
+    strip_pruning,
+)
+from kerasinit._src.pruning.hold import HoldMasks
+from kerasinit._src.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit._src.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
+from kerasinit._src.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
+from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.pruning.summaries import PruningSummaries
+from kerasinit._src.pruning.tfmot_bridge import prune_scope
+from kerasinit._src.pruning.tfmot_bridge import tfmot as _tfmot
+
+if TYPE_CHECKING:
+    # tfmot has no types, and is not imported before one of these is asked for.
+    ConstantSparsity: Any
+    PolynomialDecay: Any
+    PruningSchedule: Any
+
+_FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
+
+__all__ = [
+    "ConstantSparsity",
+    "EarlyStopping",
+    "HoldMasks",
+    "PolynomialDecay",
+    "PrunableLayer",
+    "PrunableWeight",
+    "PruneForLatencyOnXNNPack",
+    "PruneKnownLayers",
+    "PruneTrainableLayers",
+    "PruningPolicy",
+    "PruningSchedule",
+    "PruningSummaries",
+    "UpdatePruningStep",
+    "WeightSummary",
+    "apply_masks",
+    "begin_step",
+    "keep_largest",
+    "masks",
+    "prunable_weights",
+    "prune_low_magnitude",
+    "prune_scope",
+    "strip_pruning",
+    "summary",
+    "weight_summaries",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FROM_TFMOT:
+        return getattr(_tfmot(), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -160,7 +160,7 @@ REWIND = (
     ),
     Mutant(
         "the moments of removed weights are not cleared",
-        "kerasinit/_src/training/loop.py",
+        "kerasinit/_src/training/trainer.py",
         "masked[name] = np.where(masks[owner], masked[name], np.zeros((), state[name].dtype))",
         "pass",
         ("tests/lottery/test_trainer.py",),
@@ -174,16 +174,16 @@ REWIND = (
     ),
     Mutant(
         "a copy of the first weights outlives them",
-        "kerasinit/_src/training/loop.py",
+        "kerasinit/_src/training/trainer.py",
         "masked[name] = state[weight]",
         "pass",
         ("tests/lottery/test_optimizers.py",),
     ),
     Mutant(
         "of equal validation losses the last is the early stop",
-        "kerasinit/_src/training/loop.py",
-        "point.validation_loss < best[0].validation_loss",
-        "point.validation_loss <= best[0].validation_loss",
+        "kerasinit/_src/training/trainer.py",
+        "point.validation_loss < best.validation_loss",
+        "point.validation_loss <= best.validation_loss",
         ("tests/lottery/test_trainer.py",),
     ),
     Mutant(
@@ -312,9 +312,9 @@ VERIFY = (
 RESUME = (
     Mutant(
         "what was best before a checkpoint is forgotten",
-        "kerasinit/_src/training/loop.py",
-        "if course.best is not None and course.best_state is not None:",
-        "if False:",
+        "kerasinit/_src/training/checkpoint.py",
+        'best=course["best"],',
+        "best=None,",
         ("tests/lottery/test_unkillable.py",),
     ),
     Mutant(
@@ -333,16 +333,16 @@ RESUME = (
     ),
     Mutant(
         "the sum of losses begins again at a checkpoint",
-        "kerasinit/_src/training/loop.py",
-        "at, total, seconds = course.at, course.total, course.seconds",
-        "at, total, seconds = course.at, 0.0, course.seconds",
+        "kerasinit/_src/training/checkpoint.py",
+        'total=course["total"],',
+        "total=0.0,",
         ("tests/lottery/test_unkillable.py",),
     ),
     Mutant(
         "the best measurement of a checkpoint is its last",
-        "kerasinit/_src/training/loop.py",
-        "curve.index(best[0]) if best else None",
-        "len(curve) - 1 if best else None",
+        "kerasinit/_src/training/checkpoint.py",
+        'best=course["best"],',
+        'best=len(tensors["curve"]) - 1,',
         ("tests/lottery/test_checkpoint.py",),
     ),
     Mutant(

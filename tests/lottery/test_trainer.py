@@ -9,7 +9,8 @@ import tf_keras
 from kerasinit._src import streams
 from kerasinit._src.masks import Masks
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.loop import DivergedError, Trainer
+from kerasinit._src.training.outcome import DivergedError
+from kerasinit._src.training.trainer import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder, misled
 from tests.products import nightly
 

@@ -20,7 +20,7 @@ from kerasinit._src.files import atomic, lock
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.training import checkpoint
-from kerasinit._src.training.outcome import Course, Point
+from kerasinit._src.training.outcome import Point, Progress
 from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly
 
@@ -133,7 +133,7 @@ def test_a_training_goes_on_inside_a_level_and_ends_in_the_same_bits(
 
 
 def test_a_training_goes_on_between_two_measurements_that_are_far_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasinit._src.training.loop._STEPS_AT_ONCE", 7)
+    monkeypatch.setattr("kerasinit._src.training.trainer._STEPS_AT_ONCE", 7)
     experiment = replace(SMALL, iterations=20, evaluate_every=20, levels=0)
     undisturbed = _run(tmp_path / "undisturbed", experiment)
     written = []
@@ -201,7 +201,7 @@ def test_the_checkpoint_of_another_training_is_ignored_with_a_word(tmp_path, who
 
 
 _STATE = {"a/kernel": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/0": np.int64(3)}
-_COURSE = Course(
+_COURSE = Progress(
     at=20,
     state=_STATE,
     curve=(Point(10, 0.1, 1 / 3, 0.5), Point(20, 0.2, 0.7, 0.25)),

@@ -33,7 +33,7 @@ from kerasinit._src.masks import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit._src.training.data import Dataset, glance, load, require_dataset
-from kerasinit._src.training.keras_steps import FitTrainer
+from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import DivergedError, State, optimizer_of, weights_of
 
 # Who decided whether XLA compiles the loop, as the run's folder has it.
@@ -273,7 +273,7 @@ def _train(
     about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, weights_of(start), about))
-        own = isinstance(trainer, FitTrainer)
+        own = isinstance(trainer, KerasTrainer)
         words = {OWN_STEPS: type(trainer.model).__name__} if own else {}
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)

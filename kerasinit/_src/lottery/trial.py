@@ -19,9 +19,9 @@ from kerasinit._src.masks import Masks
 from kerasinit._src.network.prunable import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, Order
-from kerasinit._src.training.keras_steps import FitTrainer
-from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import State, weights_of
+from kerasinit._src.training.trainer import Trainer
 
 
 class Trial:
@@ -62,7 +62,7 @@ class Trial:
     def _new_trainer(self) -> Trainer:
         seed = streams.derive(self.experiment.seed, "layers", self.number)
         model = self._make("weights")
-        trainer = FitTrainer if compat.has_own_train_step(model) else Trainer
+        trainer = KerasTrainer if compat.has_own_train_step(model) else Trainer
         return trainer(
             model,
             self._data,

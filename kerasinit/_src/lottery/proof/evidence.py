@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.masks import Masks
-from kerasinit._src.training.loop import Point
+from kerasinit._src.training.outcome import Point
 
 State = Mapping[str, np.ndarray]
 

@@ -34,8 +34,8 @@ from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.masks import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
-from kerasinit._src.training.loop import Trainer
 from kerasinit._src.training.outcome import State
+from kerasinit._src.training.trainer import Trainer
 
 STABLE_BELOW = 0.02
 """A barrier below this is noise; from it on, the network is unstable (the paper's margin)."""

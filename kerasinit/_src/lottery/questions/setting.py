@@ -13,9 +13,9 @@ from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.masks import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, Order, load, require_dataset
-from kerasinit._src.training.keras_steps import FitTrainer
-from kerasinit._src.training.loop import Trainer
-from kerasinit._src.training.outcome import DivergedError, Point, State, Trained
+from kerasinit._src.training.keras_steps import KerasTrainer
+from kerasinit._src.training.outcome import DivergedError, Outcome, Point, State
+from kerasinit._src.training.trainer import Trainer
 
 Say = Callable[[str], None]
 
@@ -124,7 +124,7 @@ class Retraining:
             optimizer=experiment.optimizer,
         )
         seed = streams.derive(experiment.seed, "layers", self.trial)
-        trainer = FitTrainer if compat.has_own_train_step(model) else Trainer
+        trainer = KerasTrainer if compat.has_own_train_step(model) else Trainer
         return trainer(
             model,
             self._setting.data,
@@ -159,7 +159,7 @@ class Retraining:
         *,
         begin: int = 0,
         watch: Callable[[Point], None] | None = None,
-    ) -> tuple[State, Trained]:
+    ) -> tuple[State, Outcome]:
         """Train masked values to the end; return what was started from, and how it went.
 
         Args:
@@ -199,7 +199,7 @@ def without_optimizer(state: Mapping[str, np.ndarray]) -> State:
     return {name: value for name, value in state.items() if not name.startswith("optimizer/")}
 
 
-def row_of(place: Place, masks: Masks, trained: Trained) -> Row:
+def row_of(place: Place, masks: Masks, trained: Outcome) -> Row:
     """Return the row that a training leaves behind."""
     return Row(
         place.trial,

@@ -9,7 +9,7 @@ from pathlib import Path
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
-from kerasinit._src.training.loop import Point
+from kerasinit._src.training.outcome import Point
 
 
 def rows(run: Run) -> list[dict[str, object]]:

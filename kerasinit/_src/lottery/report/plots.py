@@ -12,7 +12,7 @@ from kerasinit._src.files import atomic
 from kerasinit._src.lottery.report.means import Summary, spread, summaries
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports.figures import FAINT, dress, line_style, new_figure, rendered
-from kerasinit._src.training.loop import Point
+from kerasinit._src.training.outcome import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ import numpy as np
 from kerasinit._src.files import json_files
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket, read_tensors
-from kerasinit._src.training.outcome import Point, Trained
+from kerasinit._src.training.outcome import Outcome, Point
 
 _RESULT, _CURVE = "result.json", "curve.csv"
 _MOST_CURVE = 2**26
@@ -67,7 +67,7 @@ class Stage:
         """Where the masks and first weights are."""
         return self.folder / "ticket.safetensors"
 
-    def write(self, row: Row, trained: Trained, ticket: Ticket) -> None:
+    def write(self, row: Row, trained: Outcome, ticket: Ticket) -> None:
         """Write what every training leaves behind."""
         ticket.save(self.ticket_path)
         text = io.StringIO()

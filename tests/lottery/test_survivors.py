@@ -254,7 +254,7 @@ def test_masks_are_found_again_from_files_alone(runs):
         runs(one_shot=True),
     ):
         for level in (1, 2):
-            scored = survivors.scored_level(store.experiment, level)
+            scored = store.experiment.scored_level(level)
             stage = store.stage(Place(0, scored, "ticket"))
             again = survivors.next_masks(
                 store.experiment,

@@ -99,10 +99,6 @@ class Checkpoint:
         self._tell(f"The checkpoint {self._path.name} {why}, so this one begins again.")
         return None
 
-    def remove(self) -> None:
-        """Take the file away, if there is one."""
-        self._path.unlink(missing_ok=True)
-
     def _progress(
         self, tensors: State, words: dict[str, str], like: Mapping[str, np.ndarray]
     ) -> Progress:

@@ -9,7 +9,6 @@ from typing import Any
 from rich.table import Table
 
 from kerasinit._src.files.tensors import read_ticket
-from kerasinit._src.lottery.method import survivors
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
 from kerasinit._src.lottery.proof.evidence import Checks, Evidence
@@ -309,7 +308,7 @@ def _check_trial(
                 inquiry.hear(place, proofs.counted(here, experiment))
             if before is not None:
                 inquiry.hear(place, proofs.nested(here, before))
-            scored = tickets.get(survivors.scored_level(experiment, place.level))
+            scored = tickets.get(experiment.scored_level(place.level))
             if first is not None and (scored is not None or not place.level):
                 before_it = scored if place.level else None
                 inquiry.hear(place, end_proofs.stepped(here, first, before_it, experiment))

@@ -9,11 +9,20 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kerasinit._src.files import atomic, json_files, lock
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
+
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
 
 _FORMAT = "kerasinit-question-1"
 _MOST_JSON = 2**24
@@ -130,3 +139,36 @@ def read_json(path: Path) -> dict[str, Any]:
         return json_files.read(path, _MOST_JSON)
     except OSError as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
+
+
+def beside(run: Path, question: str) -> Path:
+    """Return the folder for the answers about a run, where none is named: next to the run."""
+    run = run.resolve()
+    return run.with_name(f"{run.name}-{question}")
+
+
+def chosen_levels(store: Store, levels: Iterable[int]) -> list[int]:
+    """Return the levels to ask about, in order, after making sure that they are finished.
+
+    Args:
+        store: The run.
+        levels: Those that were named; if none, the last one that all trials finished.
+
+    Raises:
+        ValueError: If one is not there, or no level is.
+    """
+    trials, last = range(store.experiment.trials), store.experiment.levels
+    there = [
+        level
+        for level in range(last + 1)
+        if all(store.has(Place(trial, level, "ticket")) for trial in trials)
+    ]
+    if not there:
+        raise ValueError(f"{store.folder} has no finished level yet. Let its run go on first.")
+    for level in levels:
+        if level not in there:
+            raise ValueError(
+                f"{store.folder} has no finished level {level}; finished are "
+                f"{', '.join(map(str, there))}."
+            )
+    return sorted(set(levels)) or there[-1:]

@@ -50,6 +50,20 @@ class Row:
     test_accuracy: float
     final_test_accuracy: float
 
+    @classmethod
+    def of(cls, place: Place, density: float, outcome: Outcome) -> "Row":
+        """Return the row that a training leaves behind."""
+        return cls(
+            place.trial,
+            place.level,
+            place.branch,
+            density,
+            outcome.best_iteration,
+            outcome.best_validation_loss,
+            outcome.test_accuracy,
+            outcome.final_test_accuracy,
+        )
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -359,7 +359,7 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
         assert found[0] == found[1] == found[2], name
     for number, run in enumerate((store, folder, str(folder))):
         for name in ("csv", "curves", "html", "svg"):
-            report.outputs.WRITERS[name](run, tmp_path / f"{number}.{name}")
+            report.exports.WRITERS[name](run, tmp_path / f"{number}.{name}")
         lottery.plot(run, tmp_path / f"{number}.png")
     for function in (*functions.values(), lambda run: lottery.plot(run, "a.png")):
         for thing in (None, 3, store.experiment):

@@ -1,6 +1,7 @@
 """A run may be stopped anywhere, by anything: it goes on and ends in the same bits."""
 
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -284,6 +285,21 @@ def test_a_lock_leaves_no_trace_of_a_run_that_never_began(tmp_path):
     with lock.held(tmp_path / "mine"):
         (tmp_path / "mine" / "work").write_text("")
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {lock.NAME, "work"}
+
+
+def test_a_file_system_without_locks_is_said_and_other_errors_are_raised(tmp_path, monkeypatch):
+    def refuse(number):
+        def flock(*arguments):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    refuse(errno.ENOLCK)
+    with pytest.warns(UserWarning, match="has no locks"), lock.held(tmp_path / "run"):
+        assert (tmp_path / "run" / lock.NAME).exists()
+    refuse(errno.EIO)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), lock.held(tmp_path / "run"):
+        pass
 
 
 def test_what_a_process_that_was_killed_at_once_left_is_no_hindrance(tmp_path, whole):

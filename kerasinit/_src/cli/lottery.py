@@ -87,7 +87,7 @@ def _run(
         workers: processes that train independent trials at the same time
     """
     if spec is not None or preset is not None:
-        # `presets.expand` has put their options in their place, wherever it could tell them.
+        # `options.expand` has put their options in their place, wherever it could tell them.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
     console = terminal.console()
     with ConsoleWatch(console) as watch:

@@ -20,6 +20,7 @@ from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.method.controls import CONTROLS
+from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.proof import kept_model
 from kerasinit._src.lottery.proof.end_proofs import OWN_STEPS
 from kerasinit._src.lottery.proof.kept_model import KeptModel
@@ -27,7 +28,6 @@ from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.lottery.watch import Watch
 from kerasinit._src.lottery.workers import share
 from kerasinit._src.masks import Masks
 from kerasinit._src.training import models

@@ -10,11 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rich import box
+from rich.table import Table
 from scipy import special
 
 from kerasinit._src.lottery.store.stage import Row
+from kerasinit._src.lottery.store.store import Run, Store
+from kerasinit._src.reports import terminal
 
 _T = TypeVar("_T")
+# More branches than this do not fit side by side into 80 columns with two columns each.
+_MOST_BESIDE = 2
 CONFIDENCE = 0.95
 HOW = (
     f"{CONFIDENCE:.0%} confidence interval of the mean, from Student's t distribution over the "
@@ -112,3 +118,53 @@ def spread(levels: Sequence[_T], most: int) -> list[_T]:
     if len(levels) <= most:
         return list(levels)
     return [levels[round(i * (len(levels) - 1) / (most - 1))] for i in range(most)]
+
+
+def table(run: Run) -> Table:
+    """Return a table with a line for each level: ticket and controls, means over the trials.
+
+    With more than one control, the early stop stands below the accuracy, so that
+    four controls fit into 80 columns.
+
+    Args:
+        run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
+    """
+    store = Store.of(run)
+    found = summaries(store.rows())
+    experiment = store.experiment
+    beside = len(experiment.branches) <= _MOST_BESIDE
+    shown = Table(
+        title=terminal.literal(
+            f"{experiment.model} on {experiment.dataset}, "
+            + (f"mean of {experiment.trials} trials" if experiment.trials > 1 else "one trial")
+        ),
+        caption="Early stop: the iteration of least validation loss; test accuracy is taken "
+        f"there. {f'±: {HOW}.' if experiment.trials > 1 else ONE_TRIAL}",
+        box=box.HEAVY_HEAD if beside else box.SIMPLE_HEAD,
+        collapse_padding=not beside,
+        pad_edge=beside,
+        show_edge=beside,
+    )
+    shown.add_column("level" if beside else "", justify="right")
+    shown.add_column("weights\nleft (%)" if beside else "left\n(%)", justify="right", no_wrap=True)
+    for branch in experiment.branches:
+        if beside:
+            shown.add_column(f"{branch}: test\naccuracy (%)", justify="right", no_wrap=True)
+            shown.add_column("\nearly stop", justify="right", no_wrap=True)
+        else:
+            name = branch.replace("-", "-\n")
+            shown.add_column(f"{name}:\naccuracy,\nearly stop", justify="right", no_wrap=True)
+    for level in sorted({level for level, _ in found}):
+        line = {branch: found.get((level, branch)) for branch in experiment.branches}
+        density = next(summary.density for summary in line.values() if summary)
+        cells = [str(level), f"{100 * density:.2f}"]
+        for summary in line.values():
+            cells += _cells(summary) if beside else ["\n".join(_cells(summary))]
+        shown.add_row(*cells)
+    return shown
+
+
+def _cells(summary: Summary | None) -> tuple[str, str]:
+    if summary is None:
+        return "", ""
+    return summary.accuracy.text(2), summary.stop.text(0)

@@ -288,9 +288,9 @@ VERIFY = (
     ),
     Mutant(
         "reinitialized controls are expected to start late",
-        "kerasinit/_src/lottery/proof/proofs.py",
-        "anew = place.level == 0 or (control is not None and control.fresh)",
-        "anew = place.level == 0",
+        "kerasinit/_src/lottery/experiment.py",
+        "fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)",
+        "fresh = level == 0",
         ("tests/lottery/test_proofs.py",),
     ),
     Mutant(

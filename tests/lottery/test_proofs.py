@@ -58,5 +58,5 @@ def test_a_training_begins_at_the_iteration_that_its_weights_come_from():
 
     for branch in ("ticket", *controls.CONTROLS):
         anew = branch != "ticket" and controls.CONTROLS[branch].fresh
-        begun = [proofs.first_iteration(experiment, Place(0, level, branch)) for level in (0, 1, 2)]
+        begun = [experiment.first_iteration(level, branch) for level in (0, 1, 2)]
         assert begun == ([0, 0, 0] if anew else [0, 7, 7])

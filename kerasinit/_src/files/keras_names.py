@@ -106,10 +106,6 @@ def in_h5_file(model: Mapping[str, Any], names: Iterable[str]) -> dict[str, tupl
 
     Such a file names its variables by the layers' own names (``dense_7/dense_7/kernel:0``),
     of which the configuration tells where in the model they are.
-
-    Args:
-        model: The model's configuration, as the file's ``model_config`` holds it.
-        names: The variables' names in the file.
     """
     groups: dict[str, list[_Layer]] = {}
     for layer in _layers(model):

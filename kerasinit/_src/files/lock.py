@@ -33,9 +33,6 @@ def held(folder: Path) -> Iterator[None]:
 
     A folder that was made here, and has nothing in it at the end, is removed again.
 
-    Args:
-        folder: The folder of a run.
-
     Raises:
         BusyError: If another process holds it; the message says which.
         OSError: If the folder cannot be made or written to.

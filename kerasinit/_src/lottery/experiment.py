@@ -215,6 +215,11 @@ class Experiment(Options):
             return self.branches
         return ("ticket",)
 
+    def first_iteration(self, level: int, branch: str) -> int:
+        """Return the iteration that the first weights of a training come from."""
+        fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)
+        return 0 if fresh else self.rewind_step
+
     def scored_level(self, level: int) -> int:
         """Return the level whose network is scored to find the masks of a level.
 

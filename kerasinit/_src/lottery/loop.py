@@ -19,7 +19,6 @@ import tf_keras
 from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
-from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.proof import kept_model
 from kerasinit._src.lottery.proof.end_proofs import OWN_STEPS
@@ -212,7 +211,6 @@ def _train(
     """Run one stage and put it on disk."""
     experiment = trial.experiment
     dense = place.level == 0
-    anew = dense or (place.branch in CONTROLS and CONTROLS[place.branch].fresh)
     watch.training(place, masks.density)
 
     def checkpoint(start: State) -> Checkpoint:
@@ -234,7 +232,7 @@ def _train(
         masks,
         start,
         trial.order(),
-        begin=0 if anew else experiment.rewind_step,
+        begin=experiment.first_iteration(place.level, place.branch),
         keep=experiment.rewind_step if dense else None,
         watch=lambda point: watch.point(place, point),
         checkpoint=checkpoint,

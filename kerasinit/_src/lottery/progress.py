@@ -40,9 +40,6 @@ class ConsoleWatch(Watch):
 
     One bar is for the whole run, with its speed and the time that is left; one for each
     training that is going on, with its accuracy on the validation examples.
-
-    Args:
-        console: Where to write.
     """
 
     def __init__(self, console: Console) -> None:

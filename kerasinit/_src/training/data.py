@@ -140,12 +140,6 @@ class Order:
     every example comes equally often. The order depends on the seed, the trial and
     the epoch, not on what was asked for before; every level and every control of a
     trial sees the same one, so that they differ only in what is compared.
-
-    Args:
-        positions: Where the training examples are.
-        batch_size: Examples per iteration.
-        seed: The run's seed.
-        trial: The trial's number.
     """
 
     def __init__(self, positions: np.ndarray, batch_size: int, seed: int, trial: int) -> None:

@@ -66,13 +66,6 @@ class KerasTrainer(KerasLoop, Trainer):
 
     A model that both can train comes out with the same masks and, without XLA, with the same
     weights to the last bit.
-
-    Args:
-        model: A built and compiled model of either Keras, that fits the data.
-        data: The examples.
-        validation: Positions of the validation examples among ``data.x_train``.
-        seed: The origin of what the step draws from TensorFlow's hidden generators.
-        xla: Whether XLA compiles the evaluation; None for where it is faster.
     """
 
     def __init__(

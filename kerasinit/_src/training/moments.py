@@ -31,10 +31,6 @@ def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]
 
     It is that of its shape whose name it carries. A moment that cannot be told apart from
     others has none, and is left out.
-
-    Args:
-        model: A built and compiled model of either Keras.
-        moments: The optimizer's variables, by any names.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if isinstance(optimizer, _FACTORED):
@@ -64,10 +60,6 @@ def first_copies(
     Averages of weights are such, and what an optimizer without a schedule takes its steps on.
     Where the weights are replaced before the first step, these must be, too.
 
-    Args:
-        moments: The optimizer's variables before the first step, by any names.
-        weights: The weight of each, as `weights_of_moments` returns them.
-
     Returns:
         By the moment's name: its weight, and the value of both.
     """
@@ -88,11 +80,6 @@ def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, A
     """Return whether a model's optimizer cannot move removed weights without gradients.
 
     Provided that their moments are zero; so all moments must be known.
-
-    Args:
-        model: A compiled model of either Keras.
-        moments: The optimizer's variables, by any names.
-        weights: The weight of each, as `weights_of_moments` returns them.
     """
     shapes = {tuple(variable.shape) for variable in model.trainable_variables}
     return (

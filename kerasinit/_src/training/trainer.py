@@ -239,12 +239,7 @@ class Trainer(Loop):
         )
 
     def measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
-        """Return the mean loss and the accuracy of the present values on some examples.
-
-        Args:
-            x: Inputs in the shape that the model takes.
-            y: Their labels.
-        """
+        """Return the mean loss and the accuracy of the present values on some examples."""
         signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in (x, y))
         loss, correct = self._compiler.compiled(self._evaluating, signature)(x, y)
         return float(loss), int(correct) / len(x)

@@ -99,12 +99,7 @@ class Compiler:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def compiled(self, make: Make, signature: Any) -> Callable[..., Any]:
-        """Return a function for tensors of some shapes, traced at its first use.
-
-        Args:
-            make: Called with the signature and ``jit=True`` or ``False``, returns the function.
-            signature: The ``tf.TensorSpec`` of each argument.
-        """
+        """Return a function for tensors of some shapes, traced at its first use."""
         key = make, repr(signature)
         if key not in self._compiled:
             with streams.global_stream(self._seed, "layers"):

@@ -24,11 +24,6 @@ _ROUNDS = 100
 def snip(model: Any, x: Any, y: Any) -> Scores:
     """Score by how much the loss changes, to first order, if a weight goes: ``|w dL/dw|``.
 
-    Args:
-        model: A compiled model of either Keras.
-        x: Inputs.
-        y: Their labels.
-
     Reference:
         Lee, Ajanthan and Torr, 2019, https://arxiv.org/abs/1810.02340.
     """
@@ -42,11 +37,6 @@ def grasp(model: Any, x: Any, y: Any) -> Scores:
 
     The paper's score is ``-w (H g)``, and the weights that score highest are removed;
     here the larger is the better, as everywhere.
-
-    Args:
-        model: A compiled model of either Keras.
-        x: Inputs.
-        y: Their labels.
 
     Reference:
         Wang, Zhang and Grosse, 2020, https://arxiv.org/abs/2002.07376.

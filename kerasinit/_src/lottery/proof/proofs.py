@@ -14,14 +14,6 @@ from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import controls, criteria, rewinds, scopes, survivors
 from kerasinit._src.lottery.proof.evidence import Checks, Evidence, check, equal, same_bits, zero
 from kerasinit._src.lottery.store import stage
-from kerasinit._src.lottery.store.stage import Place
-
-
-def first_iteration(experiment: Experiment, place: Place) -> int:
-    """Return the iteration that a training's first weights come from."""
-    control = controls.CONTROLS.get(place.branch)
-    anew = place.level == 0 or (control is not None and control.fresh)
-    return 0 if anew else experiment.rewind_step
 
 
 def dense(first: Evidence, experiment: Experiment) -> Checks:
@@ -107,12 +99,6 @@ def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Exper
     """Show that the masks are what pruning makes of weights trained before, to the bit.
 
     Criteria that look at the network and its data cannot be recomputed from files.
-
-    Args:
-        here: A ticket.
-        before: The ticket of the level before.
-        scored: The ticket whose weights were scored: the same, or level 0.
-        experiment: The run.
     """
     if experiment.criterion in criteria.FROM_NETWORK:
         return
@@ -193,7 +179,7 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
         f"it is {row.density}; {here.masks.density} of the weights live",
     )
     last, every = experiment.iterations, experiment.evaluate_every
-    begin = first_iteration(experiment, place)
+    begin = experiment.first_iteration(place.level, place.branch)
     looks = range((begin // every + 1) * every, last, every)
     iterations = [point.iteration for point in here.curve]
     # The length first: a forged experiment may announce more looks than memory holds.
@@ -224,14 +210,7 @@ def measured(here: Evidence, experiment: Experiment) -> Checks:
 def started(
     here: Evidence, first: Evidence, scored: Evidence | None, experiment: Experiment
 ) -> Checks:
-    """Show that survivors start from what they are rewound to, bit for bit.
-
-    Args:
-        here: A ticket, or a control that keeps the ticket's weights.
-        first: Level 0, with the rewind point.
-        scored: The training whose weights a ticket may go on from; None for a control.
-        experiment: The run.
-    """
+    """Show that survivors start from what they are rewound to, bit for bit."""
     place, rewind = here.place, rewinds.parse(experiment.rewind)
     if rewind.continues and scored is None:
         rewind = rewinds.Rewind("step", rewind.step)

@@ -8,7 +8,6 @@
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
-_FORMAT = "kerasinit-question-1"
+_RECORD, _FORMAT = "question.json", "kerasinit-question-1"
 _MOST_JSON = 2**24
 
 
@@ -41,6 +40,7 @@ class Answers:
             cannot be written to.
 
     Example:
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     answers = Answers(Path(folder) / "new", {"question": "how far?"})
     ...     with answers.new("trial-0") as part:
@@ -51,29 +51,11 @@ class Answers:
 
     def __init__(self, folder: Path, asked: Mapping[str, Any]) -> None:
         self.folder = folder
-        record = folder / "question.json"
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; --out must name a folder.")
         # What is compared is what a file gives back: lists for tuples.
         asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
-        if record.exists():
-            _require_same(folder, asked, read_json(record))
-        elif folder.is_dir() and any(not atomic.is_left_over(path) for path in folder.iterdir()):
-            raise ValueError(
-                f"{folder} is not empty and holds no answers to such a question. Name another "
-                f"folder with --out."
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Fail before hours of training, not after.
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-            if not record.exists():
-                write_json(record, asked)
-        except OSError as error:
-            raise ValueError(
-                f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
-            ) from error
+        if atomic.has_record(folder, _RECORD, "answers to such a question"):
+            _require_same(folder, asked, read_json(folder / _RECORD))
+        atomic.begin_folder(folder, _RECORD, json.dumps(asked, indent=2).encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

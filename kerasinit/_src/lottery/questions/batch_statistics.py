@@ -18,9 +18,6 @@ _EXAMPLES, _AT_ONCE = 10_000, 500
 def normalizations(model: Any) -> list[Any]:
     """Return the layers of a model that keep statistics of batches.
 
-    Args:
-        model: A built model of either Keras.
-
     Example:
     >>> layers = [keras.Input((4,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
     >>> [layer.__class__.__name__ for layer in normalizations(keras.Sequential(layers))]

@@ -32,10 +32,6 @@ def masks_section(store: Store, masks: dict[Place, Masks]) -> Markup:
 
     The inputs that each level of the ticket still looks at are drawn where the first
     kernel is that of a dense layer; then each kernel of the last level, by its density.
-
-    Args:
-        store: The run.
-        masks: The tickets' masks, of one training at least.
     """
     trial = min(place.trial for place in masks)
     tickets = {place.level: found for place, found in masks.items() if place.trial == trial}
@@ -111,11 +107,7 @@ def _picture(data: str, what: str, said: str, kind: str) -> Markup:
 
 
 def layers_section(masks: dict[Place, Masks]) -> Markup:
-    """Return the table of what is left in each layer at each level.
-
-    Args:
-        masks: The tickets' masks, of one training at least.
-    """
+    """Return the table of what is left in each layer at each level."""
     by_level: dict[int, list[Masks]] = {}
     for place, found in masks.items():
         by_level.setdefault(place.level, []).append(found)
@@ -171,10 +163,6 @@ def image_shape(num_inputs: int, input_shape: Sequence[int] | None) -> tuple[int
 
 def surviving_inputs(mask: np.ndarray, input_shape: Sequence[int] | None) -> np.ndarray | None:
     """Return how many outgoing weights of each input pixel live, as an image.
-
-    Args:
-        mask: The mask of the first kernel.
-        input_shape: The shape of one example, if it is known.
 
     Returns:
         Counts of shape ``(height, width)``, the channels of a pixel added up; ``None``

@@ -183,12 +183,7 @@ def _point(line: list[str]) -> Point:
 
 
 def wrong_in(row: Row, place: Place) -> Iterator[tuple[str, str, str]]:
-    """Yield what a result cannot say, as ``(claim, field, problem)``.
-
-    Args:
-        row: The result.
-        place: Where it lies.
-    """
+    """Yield what a result cannot say, as ``(claim, field, problem)``."""
     of = Place(row.trial, row.level, row.branch)
     if of != place:
         yield OF_TRAINING, "", f"it is of {of}"

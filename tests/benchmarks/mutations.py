@@ -267,14 +267,14 @@ BEST = (
 VERIFY = (
     Mutant(
         "values are compared and not bits",
-        "kerasinit/_src/lottery/proof/evidence.py",
+        "kerasinit/_src/lottery/proof/proofs.py",
         "and a.tobytes() == b.tobytes()",
         "and np.array_equal(a, b)",
         ("tests/lottery/test_proofs.py",),
     ),
     Mutant(
         "removed weights may be negative",
-        "kerasinit/_src/lottery/proof/evidence.py",
+        "kerasinit/_src/lottery/proof/proofs.py",
         "np.flatnonzero((value != 0) & ~mask)",
         "np.flatnonzero((value > 0) & ~mask)",
         ("tests/lottery/test_proofs.py",),

@@ -14,7 +14,7 @@ from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.files import keras_variables
 from kerasinit._src.lottery.method import controls
-from kerasinit._src.lottery.proof import end_proofs, evidence, kept_model, proofs
+from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
@@ -639,7 +639,7 @@ def _evidence(masks, weights):
     start = {
         name: np.where(masks[name], np.float32(w), np.float32(0)) for name, w in weights.items()
     }
-    return evidence.Evidence(
+    return proofs.Evidence(
         Place(0, 1, "x"),
         masks,
         start,

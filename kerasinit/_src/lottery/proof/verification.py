@@ -11,8 +11,8 @@ from rich.table import Table
 from kerasinit._src.files.tensors import read_ticket
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
-from kerasinit._src.lottery.proof.evidence import Checks, Evidence
 from kerasinit._src.lottery.proof.kept_model import KeptModel
+from kerasinit._src.lottery.proof.proofs import Checks, Evidence
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
@@ -277,7 +277,7 @@ def _check_trial(
         here = _read(inquiry, store.stage(place), place)
         if here is None:
             continue
-        inquiry.hear(place, proofs.measured(here, experiment))
+        inquiry.hear(place, end_proofs.measured(here, experiment))
         inquiry.hear(place, proofs.removed(here))
         inquiry.hear(place, end_proofs.said(here, experiment))
         inquiry.hear(place, end_proofs.finite(here))

@@ -40,8 +40,8 @@ FANS = (
     Mutant(
         "a GRU has the four gates of an LSTM",
         "kerasinit/_src/network/catalogue.py",
-        '("GRUCell",), "steps", kernels=readings.recurrent(3)',
-        '("GRUCell",), "steps", kernels=readings.recurrent(4)',
+        '"GRUCell", "steps", kernels=readings.recurrent(3)',
+        '"GRUCell", "steps", kernels=readings.recurrent(4)',
         ("tests/test_kernels.py",),
     ),
     Mutant(

@@ -5,7 +5,7 @@ signal, how channels go through it and what layers it holds. A layer class of Ke
 row fails a test; a custom class has the row of the Keras layer that it derives from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -59,7 +59,7 @@ class Row:
     """What is known of some layer classes.
 
     Attributes:
-        names: The classes, in both Kerases as far as they have them.
+        names: The classes, in both Kerases as far as they have them; * for 1, 2 and 3.
         signal: What it does to a signal.
         channels: How channels go through it.
         kernels: Role and reader of each variable that multiplies a signal, by its name. Those
@@ -71,7 +71,7 @@ class Row:
         by_batch: Whether it keeps moving statistics of batches.
     """
 
-    names: tuple[str, ...]
+    names: str
     signal: Signal = "other"
     channels: Channels = "refuses"
     kernels: Mapping[str, tuple[str, Reader]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Row:
         return self.inside in ("cell", "directions", "layer")
 
 
-UNKNOWN = Row((), pruned=None)
+UNKNOWN = Row("", pruned=None)
 
 
 def row_of(layer: Any) -> Row:
@@ -129,211 +129,97 @@ ROLE_BY_NAME = {
 }
 
 
-def _ranks(*names: str, ranks: Iterable[int] = (1, 2, 3)) -> tuple[str, ...]:
-    return tuple(f"{name}{rank}D" for name in names for rank in ranks)
-
-
-def _kernel(reader: Reader) -> dict[str, tuple[str, Reader]]:
-    return {"kernel": ("kernel", reader)}
-
+_KERNEL = ("kernel",)
+_CELL = ("kernel", "recurrent_kernel")
+_DEPTHWISE = ("kernel", readings.depthwise)
+# tf_keras says depthwise_kernel, Keras 3 kernel.
+_EITHER_NAME = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
+_TABLE = ("embeddings", readings.embeddings)
+_MATRIX = ("kernel", readings.matrix)
 
 _CATALOGUE = (
-    Row(("Dense",), "sums", "mixes", _kernel(readings.matrix), ("kernel",)),
-    Row(("EinsumDense",), "sums", "mixes", _kernel(readings.einsum), ("kernel",)),
-    Row(_ranks("Conv"), "sums", "mixes", _kernel(readings.convolution), ("kernel",)),
+    Row("Dense", "sums", "mixes", {"kernel": _MATRIX}, _KERNEL),
+    Row("EinsumDense", "sums", "mixes", {"kernel": ("kernel", readings.einsum)}, _KERNEL),
+    Row("Conv*D", "sums", "mixes", {"kernel": ("kernel", readings.convolution)}, _KERNEL),
+    Row("Conv*DTranspose", "sums", "mixes", {"kernel": ("kernel", readings.transposed)}, _KERNEL),
+    Row("DepthwiseConv*D", "sums", "passes", _EITHER_NAME),
     Row(
-        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+        "SeparableConv*D",
         "sums",
         "mixes",
-        _kernel(readings.transposed),
-        ("kernel",),
-    ),
-    Row(
-        _ranks("DepthwiseConv", ranks=(1, 2)),
-        "sums",
-        "passes",
-        # tf_keras says depthwise_kernel, Keras 3 kernel.
-        dict.fromkeys(("kernel", "depthwise_kernel"), ("kernel", readings.depthwise)),
-    ),
-    Row(
-        _ranks("SeparableConv", ranks=(1, 2)),
-        "sums",
-        "mixes",
-        {
-            "depthwise_kernel": ("kernel", readings.depthwise),
-            "pointwise_kernel": ("kernel", readings.pointwise),
-        },
+        {"depthwise_kernel": _DEPTHWISE, "pointwise_kernel": ("kernel", readings.pointwise)},
         ("pointwise_kernel",),
     ),
+    Row("LocallyConnected*D", "sums", "refuses", {"kernel": ("kernel", readings.local)}, _KERNEL),
+    Row("Embedding", "embeds", "mixes", {"embeddings": _TABLE}, ("embeddings",)),
     Row(
-        _ranks("LocallyConnected", ranks=(1, 2)),
-        "sums",
-        "refuses",
-        _kernel(readings.local),
-        ("kernel",),
-    ),
-    Row(
-        ("Embedding",),
+        "ReversibleEmbedding",
         "embeds",
-        "mixes",
-        {"embeddings": ("embeddings", readings.embeddings)},
-        ("embeddings",),
-    ),
-    Row(
-        ("ReversibleEmbedding",),
-        "embeds",
-        "refuses",
-        {
-            "embeddings": ("embeddings", readings.embeddings),
-            "reverse_embeddings": ("kernel", readings.matrix),
-        },
-        ("embeddings", "reverse_embeddings"),
+        kernels={"embeddings": _TABLE, "reverse_embeddings": _MATRIX},
+        pruned=("embeddings", "reverse_embeddings"),
         optional=("reverse_embeddings",),
     ),
+    Row("SimpleRNNCell", "steps", kernels=readings.recurrent(1), pruned=_CELL),
+    Row("GRUCell", "steps", kernels=readings.recurrent(3), pruned=_CELL),
+    Row("LSTMCell", "steps", kernels=readings.recurrent(4), pruned=_CELL),
+    Row("StackedRNNCells", "steps", pruned=None, inside="cells"),
+    Row("RNN SimpleRNN GRU LSTM", "recurs", pruned=None, inside="cell"),
+    Row("ConvLSTM*D", "recurs", kernels=readings.recurrent(4), pruned=_CELL, inside="cell"),
+    Row("Bidirectional", "recurs", pruned=None, inside="directions"),
     Row(
-        ("SimpleRNNCell",),
-        "steps",
-        kernels=readings.recurrent(1),
-        pruned=("kernel", "recurrent_kernel"),
-    ),
-    Row(
-        ("GRUCell",), "steps", kernels=readings.recurrent(3), pruned=("kernel", "recurrent_kernel")
-    ),
-    Row(
-        ("LSTMCell",), "steps", kernels=readings.recurrent(4), pruned=("kernel", "recurrent_kernel")
-    ),
-    Row(("StackedRNNCells",), "steps", pruned=None, inside="cells"),
-    Row(("RNN", "SimpleRNN", "GRU", "LSTM"), "recurs", pruned=None, inside="cell"),
-    Row(
-        _ranks("ConvLSTM"),
-        "recurs",
-        kernels=readings.recurrent(4),
-        pruned=("kernel", "recurrent_kernel"),
-        inside="cell",
-    ),
-    Row(("Bidirectional",), "recurs", pruned=None, inside="directions"),
-    Row(
-        ("MultiHeadAttention", "GroupQueryAttention"),
+        "MultiHeadAttention GroupQueryAttention",
         "attends",
         # Only the path of a variable tells the dense layers apart.
         pruned=("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"),
         inside="dense layers",
     ),
-    Row(("TimeDistributed",), "wraps", pruned=None, inside="layer"),
-    Row(("SpectralNormalization", "Wrapper"), "wraps", pruned=None, inside="wrapped"),
-    Row(("BatchNormalization",), "normalizes", "passes", by_batch=True),
-    Row(
-        ("LayerNormalization", "Normalization", "RMSNormalization", "UnitNormalization"),
-        "normalizes",
-        "passes",
-    ),
-    Row(("GroupNormalization",), "normalizes"),
-    Row(("Rescaling",), "rescales", "passes"),
-    Row(
-        ("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "ThresholdedReLU"),
-        "activates",
-        "passes",
-    ),
-    Row(("Softmax",), "chooses", "passes"),
-    Row(
-        (
-            "ActivityRegularization",
-            "AlphaDropout",
-            "Dropout",
-            "GaussianDropout",
-            "GaussianNoise",
-            "Identity",
-            *_ranks("SpatialDropout"),
-        ),
-        "passes",
-        "passes",
-    ),
-    Row(("Flatten", "Permute", "Reshape"), "passes", "reshapes"),
-    Row(("Masking",), "masks", "passes"),
-    Row(("RepeatVector", *_ranks("Cropping", "UpSampling", "ZeroPadding")), "resizes", "passes"),
-    Row(
-        _ranks("AdaptiveAveragePooling", "AveragePooling", "GlobalAveragePooling"),
-        "averages",
-        "passes",
-    ),
-    Row(_ranks("AdaptiveMaxPooling", "GlobalMaxPooling", "MaxPooling"), "maximizes", "passes"),
-    Row(("Add",), "adds", "joins"),
-    Row(("Multiply",), "multiplies", "joins"),
-    Row(("Dot",), "multiplies"),
-    Row(("Average", "Maximum", "Minimum", "Subtract"), channels="joins"),
-    Row(("Concatenate",), "concatenates", "concatenates"),
-    Row(("InputLayer",), "enters", "passes"),
-    Row(("Attention", "AdditiveAttention")),
+    Row("TimeDistributed", "wraps", pruned=None, inside="layer"),
+    Row("SpectralNormalization Wrapper", "wraps", pruned=None, inside="wrapped"),
+    Row("BatchNormalization", "normalizes", "passes", by_batch=True),
+    Row("LayerNormalization Normalization", "normalizes", "passes"),
+    Row("RMSNormalization UnitNormalization", "normalizes", "passes"),
+    Row("GroupNormalization", "normalizes"),
+    Row("Rescaling", "rescales", "passes"),
+    Row("Activation ELU LeakyReLU PReLU ReLU ThresholdedReLU", "activates", "passes"),
+    Row("Softmax", "chooses", "passes"),
+    Row("ActivityRegularization AlphaDropout Dropout GaussianDropout", "passes", "passes"),
+    Row("GaussianNoise Identity SpatialDropout*D", "passes", "passes"),
+    Row("Flatten Permute Reshape", "passes", "reshapes"),
+    Row("Masking", "masks", "passes"),
+    Row("Cropping*D RepeatVector UpSampling*D ZeroPadding*D", "resizes", "passes"),
+    Row("AdaptiveAveragePooling*D AveragePooling*D", "averages", "passes"),
+    Row("GlobalAveragePooling*D", "averages", "passes"),
+    Row("AdaptiveMaxPooling*D GlobalMaxPooling*D MaxPooling*D", "maximizes", "passes"),
+    Row("Add", "adds", "joins"),
+    Row("Multiply", "multiplies", "joins"),
+    Row("Dot", "multiplies"),
+    Row("Average Maximum Minimum Subtract", channels="joins"),
+    Row("Concatenate", "concatenates", "concatenates"),
+    Row("InputLayer", "enters", "passes"),
+    Row("Attention AdditiveAttention"),
     # Of data before it is a signal: words, tables, sound and images.
     Row(
-        (
-            "CategoryEncoding",
-            "Discretization",
-            "HashedCrossing",
-            "Hashing",
-            "IntegerLookup",
-            "MelSpectrogram",
-            "STFTSpectrogram",
-            "StringLookup",
-            "TextVectorization",
-        )
+        "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram "
+        "STFTSpectrogram StringLookup TextVectorization"
     ),
     Row(
-        (
-            "AugMix",
-            "AutoContrast",
-            "CenterCrop",
-            "ContrastLimitedAdaptiveHistogramEqualization",
-            "CutMix",
-            "Equalization",
-            "MaxNumBoundingBoxes",
-            "MixUp",
-            "RandAugment",
-            *(
-                f"Random{what}"
-                for what in (
-                    "Brightness",
-                    "ColorDegeneration",
-                    "ColorJitter",
-                    "Contrast",
-                    "Crop",
-                    "ElasticTransform",
-                    "Erasing",
-                    "Flip",
-                    "GaussianBlur",
-                    "Grayscale",
-                    "Height",
-                    "Hue",
-                    "Invert",
-                    "Perspective",
-                    "Posterization",
-                    "Rotation",
-                    "Saturation",
-                    "Sharpness",
-                    "Shear",
-                    "Translation",
-                    "Width",
-                    "Zoom",
-                )
-            ),
-            "Resizing",
-            "Solarization",
-        )
+        "AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix "
+        "Equalization MaxNumBoundingBoxes MixUp RandAugment RandomBrightness "
+        "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
+        "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale "
+        "RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization "
+        "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation "
+        "RandomWidth RandomZoom Resizing Solarization"
     ),
     # They run what was made elsewhere, and nobody says which of its weights are pruned.
     Row(
-        (
-            "DenseFeatures",
-            "FlaxLayer",
-            "JaxLayer",
-            "Lambda",
-            "Pipeline",
-            "TFSMLayer",
-            "TorchModuleWrapper",
-        ),
+        "DenseFeatures FlaxLayer JaxLayer Lambda Pipeline TFSMLayer TorchModuleWrapper",
         pruned=None,
     ),
 )
 _ROWS: dict[type, Row] = {
-    kind: row for row in _CATALOGUE for kind in compat.layer_classes(*row.names)
+    kind: row
+    for row in _CATALOGUE
+    for name in row.names.split()
+    for kind in compat.layer_classes(*(name.replace("*", rank) for rank in "123"))
 }

@@ -97,9 +97,7 @@ def all_targets(model: Any) -> list[Target]:
     for part in found:
         owned.setdefault(id(part.layer), []).append(part)
     made = [
-        _target(model, own, found)
-        for own in owned.values()
-        if any(is_multiplied(part) for part in own)
+        _target(model, own) for own in owned.values() if any(is_multiplied(part) for part in own)
     ]
     measured: dict[int, int] = {}
     for target in made:
@@ -113,7 +111,7 @@ def all_targets(model: Any) -> list[Target]:
     ]
 
 
-def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
+def _target(model: Any, own: list[Part]) -> Target:
     first = own[0]
     # A cell may stand inside a Bidirectional, whose two layers are called one by one.
     around = [layer for layer in first.layers if row_of(layer).inside in ("cell", "layer")]

@@ -69,6 +69,7 @@ class Row:
         optional: Those of them that a layer has only if it is told to.
         inside: Where it holds other layers.
         by_batch: Whether it keeps moving statistics of batches.
+        function: The activation that it is, by Keras' name; empty if that is an argument.
     """
 
     names: str
@@ -79,6 +80,7 @@ class Row:
     optional: tuple[str, ...] = ()
     inside: Inside = ""
     by_batch: bool = False
+    function: str = ""
 
     @property
     def loops(self) -> bool:
@@ -179,8 +181,11 @@ _CATALOGUE = (
     Row("Normalization", "normalizes", "passes"),
     Row("GroupNormalization LayerNormalization RMSNormalization UnitNormalization", "normalizes"),
     Row("Rescaling", "rescales", "passes"),
-    Row("Activation ELU LeakyReLU PReLU ReLU ThresholdedReLU", "activates", "passes"),
-    Row("Softmax", "chooses"),
+    Row("Activation ThresholdedReLU", "activates", "passes"),
+    Row("ELU", "activates", "passes", function="elu"),
+    Row("LeakyReLU PReLU", "activates", "passes", function="leaky_relu"),
+    Row("ReLU", "activates", "passes", function="relu"),
+    Row("Softmax", "chooses", function="softmax"),
     Row("ActivityRegularization AlphaDropout Dropout GaussianDropout", "passes", "passes"),
     Row("GaussianNoise Identity SpatialDropout*D", "passes", "passes"),
     Row("Flatten Permute Reshape", "passes", "reshapes"),

@@ -4,15 +4,10 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, TypeGuard
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat, errors
-from kerasinit._src.network.graph import ATTENTION, Graph, graph_of, model_in
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, graph_of, model_in
 from kerasinit._src.network.parts import Kernel, Part, inner_layers, parts
-
-_BIDIRECTIONAL = (keras.layers.Bidirectional, tf_keras.layers.Bidirectional)
-_RECURRENT = (*_BIDIRECTIONAL, keras.layers.RNN, tf_keras.layers.RNN)
 
 
 class Weights:
@@ -46,7 +41,7 @@ class Weights:
         In a layer that is no model, that is the order in which it made them.
         """
         if id(layer) not in self._units:
-            self._units[id(layer)] = _unique(self._inside(layer))
+            self._units[id(layer)] = unique(self._inside(layer))
         return self._units[id(layer)]
 
     def _inside(self, layer: Any) -> Iterator[Any]:
@@ -93,7 +88,7 @@ class Weights:
 
         Of two in a row only the second: if both were zero, neither would get a gradient.
         """
-        if isinstance(unit, _BIDIRECTIONAL):
+        if row_of(unit).inside == "directions":
             directions = (unit.forward_layer, unit.backward_layer)
             return [part for one in directions for part in self._last_of(self.within(one))]
         return self._last_of(self.own(unit))
@@ -117,7 +112,7 @@ class Weights:
         meant = {tuple(map(id, self.units(layer))): self.units(layer) for layer in layers}
         meant.pop((), None)
         if here:
-            units = _unique(map(unit_of, here))
+            units = unique(map(unit_of, here))
             same = next((known for known in meant.values() if _are_same(known, units)), None)
             if same is None:
                 meant[tuple(map(id, units))] = units
@@ -144,8 +139,12 @@ def is_scale(part: Part) -> bool:
 
 def only_looks(part: Part) -> bool:
     """Return whether a variable is an attention's, and not on the way of the values."""
-    attends = any(isinstance(layer, ATTENTION) for layer in part.layers)
-    return attends and part.layer.name not in ("value", "attention_output")
+    return is_of_attention(part) and part.layer.name not in ("value", "attention_output")
+
+
+def is_of_attention(part: Part) -> bool:
+    """Return whether a variable lies in an attention with kernels."""
+    return any(row_of(layer).signal == "attends" for layer in part.layers)
 
 
 def unit_of(part: Part) -> Any:
@@ -155,10 +154,11 @@ def unit_of(part: Part) -> Any:
 
 def is_recurrent(layer: Any) -> bool:
     """Return whether a layer is recurrent: one whole, whatever cells it has."""
-    return isinstance(layer, _RECURRENT)
+    return row_of(layer).signal == "recurs"
 
 
-def _unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+def unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return layers, each once, in their order."""
     return tuple({id(layer): layer for layer in layers}.values())
 
 

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import OF_THE_LAYER, quantization_of, unpacked
-from kerasinit._src.network.readings import READERS, Reading, by_shape_alone, recurrent
+from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
+from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
 from kerasinit._src.network.walk import Called, given_name, walk, walk_called
 
@@ -171,7 +169,7 @@ def _inner_called(layer: Any) -> Iterator[tuple[str, Called, Any]]:
     if compat.is_model(layer):
         yield from walk_called(layer)
         return
-    named_by_keras = isinstance(layer, (*_BIDIRECTIONAL, *_STACKED, *_RNN, *_ATTENTION))
+    named_by_keras = row_of(layer).inside in ("cell", "cells", "dense layers", "directions")
     for name, inner in inner_layers(layer):
         given = None if named_by_keras else given_name(inner)
         called = given or name
@@ -191,18 +189,19 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
 
     The name is empty for a layer that is only wrapped, such as the cell of an LSTM.
     """
+    inside = row_of(layer).inside
     if compat.is_model(layer):
         yield from walk(layer)
-    elif isinstance(layer, _BIDIRECTIONAL):
+    elif inside == "directions":
         yield "forward", layer.forward_layer
         yield "backward", layer.backward_layer
-    elif isinstance(layer, _STACKED):
+    elif inside == "cells":
         yield from numbered(layer.cells)
-    elif isinstance(layer, _RNN):
+    elif inside == "cell":
         yield "", layer.cell
-    elif isinstance(layer, _TIME_DISTRIBUTED):
+    elif inside == "layer":
         yield "", layer.layer
-    elif isinstance(layer, _ATTENTION):
+    elif inside == "dense layers":
         # Their dense layers have fixed names of their own: query, key, value, ...
         yield from ((inner.name, inner) for _, inner in _held(layer))
     else:
@@ -217,7 +216,7 @@ def _held(layer: Any) -> list[tuple[str, Any]]:
     for attribute, value in attributes:
         attribute = attribute.lstrip("_")
         for suffix, inner in _elements(value):
-            if isinstance(inner, _LAYERS) and inner is not layer:
+            if compat.is_layer(inner) and inner is not layer:
                 named.setdefault(id(inner), (f"{attribute}{suffix}", inner))
     return list(named.values())
 
@@ -258,17 +257,13 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
         if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
         shape = unpacked(layer, name, shape)
-    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in recurrent(
-        4
-    ):
-        # Neither Keras makes the class of their cells public.
-        role, reader = recurrent(4)[name]
+    kernels = row_of(layer).kernels
+    if len(layers) > 1 and row_of(layers[-2]).inside == "cell":
+        kernels = kernels or row_of(layers[-2]).kernels
+    if name in kernels:
+        role, reader = kernels[name]
         return role, reader(layer, shape)
-    for kinds, readers in READERS:
-        if isinstance(layer, kinds) and name in readers:
-            role, reader = readers[name]
-            return role, reader(layer, shape)
-    role = _ROLE_BY_NAME.get(name)
+    role = ROLE_BY_NAME.get(name)
     if role is None and layer.trainable and not variable.trainable:
         role = "statistic"
     if role is None and len(shape) >= 2:
@@ -292,23 +287,3 @@ def _of_a_custom_layer(
     if use == "embeddings" or is_table:
         return "embeddings", dataclasses.replace(by_shape_alone(shape), fan_in=1, fan_out=shape[-1])
     return "other", None
-
-
-_ROLE_BY_NAME = {
-    "bias": "bias",
-    "gamma": "scale",
-    "scale": "scale",
-    "beta": "offset",
-    "moving_mean": "statistic",
-    "moving_variance": "statistic",
-    "alpha": "other",
-}
-
-
-_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
-_BIDIRECTIONAL = compat.layer_classes("Bidirectional")
-_STACKED = compat.layer_classes("StackedRNNCells")
-_RNN = compat.layer_classes("RNN")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
-_ATTENTION = compat.layer_classes("MultiHeadAttention", "GroupQueryAttention")
-_CONVOLUTIONAL_LSTM = compat.layer_classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import warn
 from kerasinit._src.initializers.base import PACKAGE, Initializer
 from kerasinit._src.network.walk import named_variables
@@ -98,7 +98,7 @@ def _require_savable(model: Any) -> None:
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it into a model.")
     for one in _models(model):
-        if type(one).__module__.split(".")[0] not in ("keras", "tf_keras"):
+        if type(one).__module__.split(".")[0] not in compat.LIBRARIES:
             raise TypeError(
                 f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
                 f"makes its layers, so that their initializers cannot be rewritten. portable takes "
@@ -126,7 +126,7 @@ def _require_savable(model: Any) -> None:
             "tf_keras cannot load its own .keras files if they have variables of bfloat16. Use "
             "the policy 'mixed_bfloat16', whose variables are float32."
         )
-    if isinstance(getattr(model, "optimizer", None), tf_keras.optimizers.legacy.Optimizer):
+    if optimizers.is_legacy(getattr(model, "optimizer", None)):
         name = type(model.optimizer).__name__
         raise TypeError(
             f"tf_keras does not save the state of its legacy optimizer {name} in .keras files. "

@@ -15,7 +15,7 @@ import tf_keras
 from kerasinit import lottery, pruning
 from kerasinit._src import compat
 from kerasinit._src.masks import Masks
-from kerasinit._src.network.prunable import named_variables
+from kerasinit._src.network.parts import named_variables
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FILES = Path(__file__).parent / "files"

@@ -15,8 +15,7 @@ import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import inner_layers
-from kerasinit._src.network.walk import walk
+from kerasinit._src.network.walk import places
 
 # What comes out of their inner layers is made in loops, step by step.
 _LOOPS = ("RNN", "Bidirectional", "TimeDistributed")
@@ -48,20 +47,9 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Yields:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
-    seen: set[int] = set()
-
-    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
-        if id(layer) in seen or isinstance(layer, _INPUTS):
-            return
-        seen.add(id(layer))
-        if not isinstance(layer, _CLOSED):
-            for name, inner in inner_layers(layer):
-                yield from enter(f"{path}/{name}" if name else path, inner)
-        if not compat.is_model(layer):
-            yield path, layer
-
-    for path, layer in walk(model):
-        yield from enter(path, layer)
+    for place in places(model, _CLOSED):
+        if not (compat.is_model(place.layer) or isinstance(place.layer, _INPUTS)):
+            yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:

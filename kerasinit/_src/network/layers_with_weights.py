@@ -9,7 +9,8 @@ import tf_keras
 
 from kerasinit._src import compat, errors
 from kerasinit._src.network.graph import ATTENTION, Graph, graph_of, model_in
-from kerasinit._src.network.parts import Kernel, Part, inner_layers, parts
+from kerasinit._src.network.parts import Kernel, Part, parts
+from kerasinit._src.network.walk import layers_inside
 
 _BIDIRECTIONAL = (keras.layers.Bidirectional, tf_keras.layers.Bidirectional)
 _RECURRENT = (*_BIDIRECTIONAL, keras.layers.RNN, tf_keras.layers.RNN)
@@ -133,7 +134,7 @@ class Weights:
 
     @cached_property
     def _layers(self) -> list[Any]:
-        return list(every_layer(self.model))
+        return list(layers_inside(self.model))
 
 
 def is_scale(part: Part) -> bool:
@@ -164,23 +165,6 @@ def _unique(layers: Iterable[Any]) -> tuple[Any, ...]:
 
 def _are_same(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return {id(unit) for unit in one} == {id(unit) for unit in other}
-
-
-def every_layer(layer: Any) -> Iterator[Any]:
-    """Yield every layer inside a layer once, models inside a model and layers inside layers too."""
-    seen = {id(layer)}
-    waiting = [layer]
-    while waiting:
-        outer = waiting.pop()
-        inner = [one for _, one in inner_layers(outer)]
-        if compat.is_model(outer):
-            # walk goes through nested models, and does not yield them.
-            inner += [one for one in outer.layers if compat.is_model(one)]
-        for one in inner:
-            if id(one) not in seen:
-                seen.add(id(one))
-                waiting.append(one)
-                yield one
 
 
 def is_table(part: Part) -> bool:

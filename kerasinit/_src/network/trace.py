@@ -17,7 +17,7 @@ import tf_keras
 from kerasinit._src import compat
 from kerasinit._src.compat.restore import as_it_was
 from kerasinit._src.network.graph import ATTENTION, Graph, Node, kind_of_layer
-from kerasinit._src.network.parts import inner_layers
+from kerasinit._src.network.walk import inner_layers
 
 # What goes on inside them is known, or happens in loops, step by step.
 _CLOSED = (

@@ -12,14 +12,15 @@ from typing import Any
 import tensorflow as tf
 
 from kerasinit._src import compat
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import (
     NoRuleError,
     PrunableWeight,
     has_all_weights,
     layer_weights,
 )
-from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning.inside import layers_inside, placed
+from kerasinit._src.network.walk import layers_inside, walk
+from kerasinit._src.pruning.inside import placed
 from kerasinit._src.pruning.pruner import Pruner
 
 
@@ -103,16 +104,17 @@ class Composition:
         return bool(now) and all(now[key] != self._sums.get(key) for key in now)
 
     def _new_weights(self, model: Any) -> Iterator[tuple[str, Any]]:
-        for path, layer in walk(model):
+        names = {id(variable): name for name, variable in named_variables(model).items()}
+        for _, layer in walk(model):
             if self.allow is not None and not self.allow(layer):
                 continue
             try:
                 found = layer_weights(layer)
             except NoRuleError:
-                found = [(compat.variable_name(v), v) for v in layer.weights]
-            for name, variable in found:
+                found = layer.weights
+            for variable in found:
                 if id(variable) not in self._known:
-                    yield f"{path}/{name}", variable
+                    yield names[id(variable)], variable
 
 
 def _of_a_new(name: str, variable: Any) -> str:

@@ -17,7 +17,8 @@ import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import Part, inner_layers, is_of_lora
+from kerasinit._src.network.parts import Part, is_of_lora
+from kerasinit._src.network.walk import inner_layers
 
 
 def own_initializer(part: Part) -> Any:

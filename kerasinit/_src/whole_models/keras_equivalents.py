@@ -38,7 +38,7 @@ class Call:
         axes: The input and the output axes, if the layer told them, as Keras 3's
             ``EinsumDense`` does; else two None.
         variable: Which of the model's variables got the values as they are, in the order of
-            `network.walk.named_variables`; None if none did.
+            `network.parts.named_variables`; None if none did.
     """
 
     shape: tuple[int, ...]
@@ -101,7 +101,7 @@ def constant(slot: Slot, calls: Sequence[Call], weights: Sequence[np.ndarray]) -
         slot: The place of ours.
         calls: What is asked of it.
         weights: The values of the model's variables, in the order of
-            `network.walk.named_variables`, for what has no integer seed, or no
+            `network.parts.named_variables`, for what has no integer seed, or no
             file any more, from which its values could be had again.
 
     Raises:

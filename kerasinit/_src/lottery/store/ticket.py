@@ -18,7 +18,8 @@ from kerasinit._src.files import atomic
 from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
 from kerasinit._src.files.tensors import read_tensors as read_tensors
 from kerasinit._src.masks import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.prunable import prunable_weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
 
-from kerasinit._src import compat, diagnosis, errors
+from kerasinit._src import compat, errors
 from kerasinit._src.comparison.result import Comparison
 from kerasinit._src.compat.fit_loss import has_own_compute_loss
+from kerasinit._src.diagnosis.report import diagnose
 from kerasinit._src.files import atomic, keras_models, npz
 from kerasinit._src.files.atomic import new_outputs
 from kerasinit._src.initializers import identifiers
@@ -73,7 +72,7 @@ def _diagnose(
         )
     chosen = None if loss is None else _loss(loaded, loss)
     try:
-        found = diagnosis.diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
+        found = diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
     # Whatever a layer raises, it is no finding: exit code 1 is for those alone.
     except Exception as error:
         raise ValueError(f"{model} could not be looked at. {said} {error}") from error
@@ -185,7 +184,7 @@ def _has_loss(model: Any) -> bool:
 
 def _loss(model: Any, text: str) -> Any:
     """Return the loss that a name such as ``"mse"`` or ``"huber:delta=2.0"`` stands for."""
-    library = {"keras": keras, "tf_keras": tf_keras}[compat.kerase_of(model)].losses
+    library = compat.library_of(model).losses
     name, arguments = identifiers.split(text)
     words = {"True": True, "False": False}
     arguments = {key: words.get(str(value), value) for key, value in arguments.items()}

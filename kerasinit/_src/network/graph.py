@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.keras_config import (
     Call,
     Plan,
@@ -113,7 +113,7 @@ class _Builder:
             None, with nothing appended, if the model has no graph, or it cannot be said
             which input is which.
         """
-        if isinstance(model, keras.Sequential | tf_keras.Sequential):
+        if isinstance(model, compat.library_of(model).Sequential):
             return self._enter_chain(model, given)
         if id(model) not in self.plans:
             self.plans[id(model)] = plan_of(model)
@@ -144,7 +144,7 @@ class _Builder:
                 if found is not None:
                     places[call] = found
                     continue
-            value = value_argument(data) if isinstance(layer, ATTENTION) else None
+            value = value_argument(data) if row_of(layer).signal == "attends" else None
             value = next(references(value, plan.entries), None)
             kind, operation = _kind(entry, layer)
             places[call] = [len(self.nodes)]
@@ -189,7 +189,7 @@ class _Builder:
 
 def model_in(layer: Any) -> Any:
     """Return the model that a layer is or wraps; None if neither."""
-    while isinstance(layer, _WRAPPERS):
+    while row_of(layer).inside in ("layer", "wrapped"):
         layer = layer.layer
     return layer if layer is not None and compat.is_model(layer) else None
 
@@ -209,18 +209,6 @@ _OPERATIONS = {
     "Matmul": "product",
     "Multiply": "product",
 }
-ATTENTION = (
-    keras.layers.GroupQueryAttention,
-    keras.layers.MultiHeadAttention,
-    tf_keras.layers.MultiHeadAttention,
-)
-_WRAPPERS = (keras.layers.Wrapper, tf_keras.layers.Wrapper)
-_PRODUCTS = (
-    keras.layers.Dot,
-    keras.layers.Multiply,
-    tf_keras.layers.Dot,
-    tf_keras.layers.Multiply,
-)
 
 
 def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
@@ -240,9 +228,7 @@ def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
 
 def kind_of_layer(layer: Any) -> str:
     """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
-    if isinstance(layer, keras.layers.Add | tf_keras.layers.Add):
-        return "sum"
-    return "product" if isinstance(layer, _PRODUCTS) else ""
+    return {"adds": "sum", "multiplies": "product"}.get(row_of(layer).signal, "")
 
 
 def _name(layer: Any) -> str:
@@ -260,7 +246,7 @@ def keeps_zero(node_or_layer: Any) -> bool:
     activation = getattr(layer, "activation", None)
     if not callable(activation):
         return True
-    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+    if compat.is_layer(activation):
         # Not called: it may have weights, for one shape.
         return not _is_not_zero_at_zero(_name(activation)) and keeps_zero(activation)
     zero = tf.zeros((1, 2)) if compat.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))

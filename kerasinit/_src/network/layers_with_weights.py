@@ -4,16 +4,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, TypeGuard
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat, errors
-from kerasinit._src.network.graph import ATTENTION, Graph, graph_of, model_in
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, graph_of, model_in
 from kerasinit._src.network.parts import Kernel, Part, parts
 from kerasinit._src.network.walk import layers_inside
-
-_BIDIRECTIONAL = (keras.layers.Bidirectional, tf_keras.layers.Bidirectional)
-_RECURRENT = (*_BIDIRECTIONAL, keras.layers.RNN, tf_keras.layers.RNN)
 
 
 class Weights:
@@ -94,7 +89,7 @@ class Weights:
 
         Of two in a row only the second: if both were zero, neither would get a gradient.
         """
-        if isinstance(unit, _BIDIRECTIONAL):
+        if row_of(unit).inside == "directions":
             directions = (unit.forward_layer, unit.backward_layer)
             return [part for one in directions for part in self._last_of(self.within(one))]
         return self._last_of(self.own(unit))
@@ -145,8 +140,12 @@ def is_scale(part: Part) -> bool:
 
 def only_looks(part: Part) -> bool:
     """Return whether a variable is an attention's, and not on the way of the values."""
-    attends = any(isinstance(layer, ATTENTION) for layer in part.layers)
-    return attends and part.layer.name not in ("value", "attention_output")
+    return is_of_attention(part) and part.layer.name not in ("value", "attention_output")
+
+
+def is_of_attention(part: Part) -> bool:
+    """Return whether a variable lies in an attention with kernels."""
+    return any(row_of(layer).signal == "attends" for layer in part.layers)
 
 
 def unit_of(part: Part) -> Any:
@@ -156,7 +155,7 @@ def unit_of(part: Part) -> Any:
 
 def is_recurrent(layer: Any) -> bool:
     """Return whether a layer is recurrent: one whole, whatever cells it has."""
-    return isinstance(layer, _RECURRENT)
+    return row_of(layer).signal == "recurs"
 
 
 def _unique(layers: Iterable[Any]) -> tuple[Any, ...]:

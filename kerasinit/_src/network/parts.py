@@ -16,7 +16,8 @@ from typing import Any
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import OF_THE_LAYER, quantization_of, unpacked
-from kerasinit._src.network.readings import READERS, Reading, by_shape_alone, recurrent
+from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
+from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
 from kerasinit._src.network.walk import Called, Place, places
 
@@ -215,17 +216,13 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
         if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
         shape = unpacked(layer, name, shape)
-    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in recurrent(
-        4
-    ):
-        # Neither Keras makes the class of their cells public.
-        role, reader = recurrent(4)[name]
+    kernels = row_of(layer).kernels
+    if len(layers) > 1 and row_of(layers[-2]).inside == "cell":
+        kernels = kernels or row_of(layers[-2]).kernels
+    if name in kernels:
+        role, reader = kernels[name]
         return role, reader(layer, shape)
-    for kinds, readers in READERS:
-        if isinstance(layer, kinds) and name in readers:
-            role, reader = readers[name]
-            return role, reader(layer, shape)
-    role = _ROLE_BY_NAME.get(name)
+    role = ROLE_BY_NAME.get(name)
     if role is None and layer.trainable and not variable.trainable:
         role = "statistic"
     if role is None and len(shape) >= 2:
@@ -249,17 +246,3 @@ def _of_a_custom_layer(
     if use == "embeddings" or is_table:
         return "embeddings", dataclasses.replace(by_shape_alone(shape), fan_in=1, fan_out=shape[-1])
     return "other", None
-
-
-_ROLE_BY_NAME = {
-    "bias": "bias",
-    "gamma": "scale",
-    "scale": "scale",
-    "beta": "offset",
-    "moving_mean": "statistic",
-    "moving_variance": "statistic",
-    "alpha": "other",
-}
-
-
-_CONVOLUTIONAL_LSTM = compat.layer_classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

@@ -12,90 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import Row, exact_row
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.walk import inner_layers, walk
 
-# Layer class -> the names of its variables that are pruned.
-_PRUNED = {
-    ("kernel",): (
-        "Dense",
-        "EinsumDense",
-        "Conv1D",
-        "Conv2D",
-        "Conv3D",
-        "Conv1DTranspose",
-        "Conv2DTranspose",
-        "Conv3DTranspose",
-        "LocallyConnected1D",
-        "LocallyConnected2D",
-    ),
-    ("pointwise_kernel",): ("SeparableConv1D", "SeparableConv2D"),
-    ("embeddings",): ("Embedding",),
-    ("embeddings", "reverse_embeddings"): ("ReversibleEmbedding",),
-    ("kernel", "recurrent_kernel"): (
-        "LSTMCell",
-        "GRUCell",
-        "SimpleRNNCell",
-        "ConvLSTM1D",
-        "ConvLSTM2D",
-        "ConvLSTM3D",
-    ),
-    # Made of several dense layers; only the path of a variable tells them apart.
-    ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"): (
-        "MultiHeadAttention",
-        "GroupQueryAttention",
-    ),
-}
-# These have variables, and none of them is pruned.
-_NOT_PRUNED = (
-    "AdditiveAttention",
-    "Attention",
-    "BatchNormalization",
-    "DepthwiseConv1D",
-    "DepthwiseConv2D",
-    "Discretization",
-    "GroupNormalization",
-    "IntegerLookup",
-    "LayerNormalization",
-    "Normalization",
-    "PReLU",
-    "RMSNormalization",
-    "STFTSpectrogram",
-    "StringLookup",
-    "TextVectorization",
-)
-# A variable that a layer only has if it is told to.
-_OPTIONAL = ("reverse_embeddings",)
-_RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN")
-
-
-def _classes(names: tuple[str, ...]) -> list[type]:
-    return [
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    ]
-
-
-_RULES = {
-    **{layer: wanted for wanted, names in _PRUNED.items() for layer in _classes(names)},
-    **{layer: () for layer in _classes(_NOT_PRUNED)},
-}
-_RECURRENT_CLASSES = frozenset(_classes(_RECURRENT))
-_STACKED_CLASSES = frozenset(_classes(("StackedRNNCells",)))
-_BIDIRECTIONAL_CLASSES = frozenset(_classes(("Bidirectional",)))
-# Wrappers around one layer, whose own variables, if any, are not pruned.
-_WRAPPER_CLASSES = frozenset(_classes(("SpectralNormalization", "TimeDistributed")))
-_WRAPS = _RECURRENT_CLASSES | _STACKED_CLASSES | _BIDIRECTIONAL_CLASSES | _WRAPPER_CLASSES
 # None of these makes a weight that the layers inside do not make.
 _BUILDS_OF_KERAS = (
-    keras.layers.Layer.build,
     keras.Sequential.build,
-    tf_keras.layers.Layer.build,
+    *(layer.build for layer in compat.layer_classes("Layer")),
 )
 
 
@@ -195,14 +121,14 @@ def layer_weights(layer: Any) -> list[Any]:
         NoRuleError: If the layer has variables and no rule.
         ValueError: If it is not built.
     """
-    kind = type(layer)
-    if kind in _RULES:
-        return _by_name(layer, _RULES[kind])
-    if is_wrapper(layer):
+    row = exact_row(type(layer))
+    if row.pruned is not None:
+        return _by_name(layer, row)
+    if row.inside:
         return [variable for _, inner in inner_layers(layer) for variable in _weights_of(inner)]
     if hasattr(layer, "get_prunable_weights"):
         return list(layer.get_prunable_weights())
-    if _is_of_keras(kind) and all(len(variable.shape) < 2 for variable in layer.weights):
+    if _is_of_keras(type(layer)) and all(len(variable.shape) < 2 for variable in layer.weights):
         # The scale of a residual branch and the like, in the models of keras.applications.
         return []
     if layer.weights:
@@ -247,12 +173,14 @@ def require_rules(thing: Any) -> None:
 
 def has_rule(kind: type) -> bool:
     """Return whether it is known of a class by itself which of its weights are pruned."""
-    return kind in _RULES or kind in _WRAPS
+    row = exact_row(kind)
+    return row.pruned is not None or bool(row.inside)
 
 
 def is_wrapper(layer: Any) -> bool:
     """Return whether of a layer what is inside it is pruned, by its own rules."""
-    return type(layer) in _WRAPS
+    row = exact_row(type(layer))
+    return row.pruned is None and bool(row.inside)
 
 
 def _no_rule(layer: Any, state: str) -> NoRuleError:
@@ -267,17 +195,17 @@ def _no_rule(layer: Any, state: str) -> NoRuleError:
 
 def _without_rule(layer: Any) -> Any:
     """Return the layer that has no rule, this one or one that it wraps; None if there is none."""
-    kind = type(layer)
-    if kind in _WRAPS or compat.is_model(layer):
+    kind, row = type(layer), exact_row(type(layer))
+    if (row.pruned is None and row.inside) or compat.is_model(layer):
         inner = (_without_rule(inside) for _, inside in inner_layers(layer))
         return next((one for one in inner if one is not None), None)
-    known = kind in _RULES or hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
+    known = hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
     return layer if not known and _may_have_weights(layer) else None
 
 
 def _awaits_weights(layer: Any) -> bool:
     """Return whether a layer is yet to get weights that may be pruned."""
-    if layer.built or _RULES.get(type(layer)) == ():
+    if layer.built or exact_row(type(layer)).pruned == ():
         return False
     return has_rule(type(layer)) or (not _is_of_keras(type(layer)) and _may_have_weights(layer))
 
@@ -291,16 +219,16 @@ def _is_of_keras(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
 
 
-def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[Any]:
+def _by_name(layer: Any, row: Row) -> list[Any]:
     found = []
-    for name in wanted:
+    for name in row.pruned or ():
         depth = name.count("/") + 1
         variables = [
             variable
             for variable in layer.weights
             if compat.variable_path(variable).split("/")[-depth:] == name.split("/")
         ]
-        if not variables and name in _OPTIONAL:
+        if not variables and name in row.optional:
             continue
         if not variables:
             raise ValueError(

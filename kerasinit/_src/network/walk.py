@@ -7,11 +7,12 @@ which that holds it.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import row_of
 
 Called = tuple[tuple[str, bool], ...]
 """A path as it is called: each name, and whether a person gave it."""
@@ -38,7 +39,7 @@ class Place:
         return self.layers[-1]
 
 
-def places(model: Any, closed: tuple[type, ...] = ()) -> Iterator[Place]:
+def places(model: Any, closed: Callable[[Any], bool] | None = None) -> Iterator[Place]:
     """Yield each layer of a model, at any depth, once and after the layers inside it.
 
     Layers inside layers are entered: cells, wrapped layers, the dense layers of an
@@ -46,7 +47,7 @@ def places(model: Any, closed: tuple[type, ...] = ()) -> Iterator[Place]:
 
     Args:
         model: A model or layer of either Keras.
-        closed: Classes of layers that are not entered.
+        closed: Returns whether a layer is not entered.
     """
     entered: set[int] = set()
 
@@ -56,7 +57,7 @@ def places(model: Any, closed: tuple[type, ...] = ()) -> Iterator[Place]:
             return
         entered.add(id(layer))
         # Inner layers first: a variable belongs to the innermost layer that has it.
-        for name, more, inner in () if isinstance(layer, closed) else _inner_called(layer):
+        for name, more, inner in () if closed and closed(layer) else _inner_called(layer):
             path = f"{place.path}/{name}" if name else place.path
             yield from enter(Place(path, (*place.called, *more), (*place.layers, inner)))
         yield place
@@ -136,7 +137,7 @@ def _inner_called(layer: Any) -> Iterator[tuple[str, Called, Any]]:
     if compat.is_model(layer):
         yield from _walk_called(layer)
         return
-    named_by_keras = isinstance(layer, (*_BIDIRECTIONAL, *_STACKED, *_RNN, *_ATTENTION))
+    named_by_keras = row_of(layer).inside in ("cell", "cells", "dense layers", "directions")
     for name, inner in inner_layers(layer):
         given = None if named_by_keras else given_name(inner)
         called = given or name
@@ -148,18 +149,19 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
 
     The name is empty for a layer that is only wrapped, such as the cell of an LSTM.
     """
+    inside = row_of(layer).inside
     if compat.is_model(layer):
         yield from walk(layer)
-    elif isinstance(layer, _BIDIRECTIONAL):
+    elif inside == "directions":
         yield "forward", layer.forward_layer
         yield "backward", layer.backward_layer
-    elif isinstance(layer, _STACKED):
+    elif inside == "cells":
         yield from _numbered(layer.cells)
-    elif isinstance(layer, _RNN):
+    elif inside == "cell":
         yield "", layer.cell
-    elif isinstance(layer, _TIME_DISTRIBUTED):
+    elif inside == "layer":
         yield "", layer.layer
-    elif isinstance(layer, _ATTENTION):
+    elif inside == "dense layers":
         # Their dense layers have fixed names: query, key, value, ...
         yield from ((given_name(inner) or name, inner) for name, inner in _held(layer))
     else:
@@ -219,10 +221,3 @@ def _numbered(layers: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         number = counts.get(stem, 0)
         counts[stem] = number + 1
         yield (f"{stem}_{number}" if number else stem), layer
-
-
-_BIDIRECTIONAL = compat.layer_classes("Bidirectional")
-_STACKED = compat.layer_classes("StackedRNNCells")
-_RNN = compat.layer_classes("RNN")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
-_ATTENTION = compat.layer_classes("MultiHeadAttention", "GroupQueryAttention")

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat, errors
+from kerasinit._src.network import readings
+from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.parts import Part, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
 from kerasinit._src.network.walk import walk
@@ -17,25 +17,7 @@ from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
 
-_NORMALIZATIONS = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in (
-        "BatchNormalization",
-        "GroupNormalization",
-        "LayerNormalization",
-        "Normalization",
-        "RMSNormalization",
-        "SpectralNormalization",
-        "UnitNormalization",
-    )
-    if hasattr(library.layers, name)
-)
-_DEPTHWISE = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in ("DepthwiseConv1D", "DepthwiseConv2D")
-)
+_SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
 
 
 @dataclass(frozen=True)
@@ -241,11 +223,15 @@ class _Choice:
             return "no mask" if sparsity else "not pruned yet"
         if part.role == "bias":
             return "bias"
-        if part.role in ("scale", "offset") or isinstance(part.layer, _NORMALIZATIONS):
+        normalizes = row_of(part.layer).signal == "normalizes"
+        if normalizes or part.role in ("scale", "offset"):
+            return "normalization"
+        if isinstance(part.layer, _SPECTRAL_NORMALIZATION):
             return "normalization"
         if id(part.variable) in self._no_rule:
             return "no rule"
-        if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
+        name = compat.variable_name(part.variable)
+        if reader_of(part.layer, name) is readings.depthwise:
             return "depthwise"
         return "not chosen by its class" if chooses else "not a kernel"
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
@@ -31,7 +30,7 @@ def own_initializer(part: Part) -> Any:
     if is_adapted(part):
         return None
     known = _in_an_attribute(layer, name) or _in_the_table(layer, name)
-    if known is not None and _is_of_keras(type(layer)) and not isinstance(layer, CUDNN):
+    if known is not None and _is_of_keras(type(layer)):
         return known
     passed = _passed(layer, part.variable)
     return known if passed is None else passed
@@ -82,14 +81,14 @@ def _in_an_attribute(layer: Any, name: str) -> Any:
 def _in_the_table(layer: Any, name: str) -> Any:
     """Return what tf_keras writes into the code of a layer that does not keep its input shape."""
     for kind, names in _TABLE.items():
-        if isinstance(layer, kind) and name in names:
-            return tf_keras.initializers.get(names[name])
+        if isinstance(layer, compat.layer_classes(kind)) and name in names:
+            return compat.library_of(layer).initializers.get(names[name])
     return None
 
 
 _TABLE = {
-    tf_keras.layers.AdditiveAttention: {"scale": "glorot_uniform"},
-    tf_keras.layers.Attention: {"concat_score_weight": "ones", "scale": "ones"},
+    "AdditiveAttention": {"scale": "glorot_uniform"},
+    "Attention": {"concat_score_weight": "ones", "scale": "ones"},
 }
 
 
@@ -187,11 +186,3 @@ def _inside(layer: Any) -> Iterator[Any]:
     for _, inner in inner_layers(layer):
         yield inner
         yield from _inside(inner)
-
-
-# Their biases are put together of several pieces.
-CUDNN = tuple(
-    getattr(tf_keras.layers, name)
-    for name in ("CuDNNGRU", "CuDNNLSTM")
-    if hasattr(tf_keras.layers, name)
-)

@@ -13,15 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
-from kerasinit._src import initializers
+from kerasinit._src import compat, initializers
 from kerasinit._src.compat import Kerase
 from kerasinit._src.initializers.base import Initializer, RandomInitializer
 from kerasinit._src.initializers.transfer import SourceChangedError
 from kerasinit._src.theory.fans import shape_fans
 
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 ADVICE = (
     "Give the layer one of Keras' own initializers, or save only the weights "
     "(`save_weights`), which name no initializer."
@@ -58,7 +56,7 @@ class Slot:
     @property
     def keras_initializers(self) -> Any:
         """The module with the initializers of the model's Keras."""
-        return KERASES[self.kerase].initializers
+        return compat.LIBRARIES[self.kerase].initializers
 
     def new(self, name: str, config: dict[str, Any]) -> Any:
         """Return an initializer of Keras, with the seed that Keras can take for ours."""

@@ -21,11 +21,11 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat import Kerase
+from kerasinit._src.compat import Kerase, optimizers
 from kerasinit._src.initializers.base import PACKAGE, Initializer
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.whole_models import keras_equivalents
-from kerasinit._src.whole_models.keras_equivalents import ADVICE, KERASES, Call, Slot
+from kerasinit._src.whole_models.keras_equivalents import ADVICE, Call, Slot
 
 _SLOT = "kerasinit slot"
 
@@ -75,7 +75,7 @@ def portable(model: Any) -> Any:
     True
     """
     kerase = compat.kerase_of(model)
-    module = KERASES[kerase]
+    module = compat.LIBRARIES[kerase]
     _require_savable(model)
     # By position, for a variable that nobody named gets another name in each model.
     variables = list(named_variables(model).values())
@@ -105,7 +105,7 @@ def _require_savable(model: Any) -> None:
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it into a model.")
     for one in _models(model):
-        if type(one).__module__.split(".")[0] not in KERASES:
+        if type(one).__module__.split(".")[0] not in compat.LIBRARIES:
             raise TypeError(
                 f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
                 f"makes its layers, so that their initializers cannot be rewritten. portable takes "
@@ -133,7 +133,7 @@ def _require_savable(model: Any) -> None:
             "tf_keras cannot load its own .keras files if they have variables of bfloat16. Use "
             "the policy 'mixed_bfloat16', whose variables are float32."
         )
-    if isinstance(getattr(model, "optimizer", None), tf_keras.optimizers.legacy.Optimizer):
+    if optimizers.is_legacy(getattr(model, "optimizer", None)):
         name = type(model.optimizer).__name__
         raise TypeError(
             f"tf_keras does not save the state of its legacy optimizer {name} in .keras files. "
@@ -167,7 +167,7 @@ class _Slots:
 
     def __init__(self, kerase: Kerase, config: Any) -> None:
         self.kerase: Kerase = kerase
-        self.module = KERASES[kerase]
+        self.module = compat.LIBRARIES[kerase]
         self.found: list[Slot] = []
         self._template = self._without_ours(config, "")
 

@@ -4,16 +4,21 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, initializers
 from kerasinit._src.compat.quantization import quantization_of
+from kerasinit._src.network import readings
 from kerasinit._src.network.branches import branches_in
+from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.context import Surroundings, look_around
-from kerasinit._src.network.graph import ATTENTION
-from kerasinit._src.network.layers_with_weights import Weights, is_table, only_looks, unit_of
+from kerasinit._src.network.layers_with_weights import (
+    Weights,
+    is_of_attention,
+    is_table,
+    only_looks,
+    unit_of,
+)
 from kerasinit._src.network.parts import KERNELS, Kernel, Part, is_of_lora
 from kerasinit._src.network.signal_roles import is_normalization, own_activation
 from kerasinit._src.theory import limits
@@ -29,7 +34,6 @@ from kerasinit._src.theory.mean_field import (
 )
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.first_values import is_adapted, own_initializer
-from kerasinit._src.whole_models.rules.picking import classes
 
 _LONG = limits.HARM / 2  # nats; the other half is left to chance
 
@@ -125,11 +129,11 @@ class _Reader:
             return _recurrent(part)
         if part.reading.by_shape:
             return Asked(OWN, "as its layer was built: what it does with it is not known")
-        if part.reading.gates > 1 or isinstance(part.layer, _CELLS):
+        if part.reading.gates > 1 or row_of(part.layer).signal == "steps":
             return Asked(
                 initializers.GlorotUniform(), "input and state meet in a gate, each with its fans"
             )
-        if any(isinstance(layer, ATTENTION) for layer in part.layers):
+        if is_of_attention(part):
             return self._attention(part)
         return self._kernel(part)
 
@@ -147,12 +151,11 @@ class _Reader:
         ]
         if not kernels or any(one.reading.by_shape for one in kernels):
             return Asked(OWN, "as its layer was built: what it does with it is not known")
-        convolutional = any(isinstance(layer, _CONVOLUTIONAL_LSTM) for layer in part.layers)
-        if convolutional or isinstance(part.layer, _LSTM):
+        if kernels[0].reading.gates == 4:  # of an LSTM
             units = part.shape[-1] // 4
             return Asked(initializers.ForgetBias(units), "forget gates start open")
         around = self.around.get(id(unit_of(part)))
-        if around is not None and around.output and not isinstance(part.layer, _CELLS):
+        if around is not None and around.output and row_of(part.layer).signal != "steps":
             return Asked(OWN, "the output's: it holds what is known of the answers")
         return Asked(initializers.Zeros(), "no unit is preferred")
 
@@ -170,7 +173,8 @@ class _Reader:
             around = Surroundings(own_activation(part.layer))
             if self.unseen and around.follows is None:
                 return Asked(OWN, "as its layer was built: what follows it could not be seen")
-        if isinstance(part.layer, _SEPARABLE) and part is not self._last_of(part):
+        reader = reader_of(part.layer, compat.variable_name(part.variable))
+        if reader is readings.depthwise and part is not self._last_of(part):
             around = Surroundings()  # the first of two kernels in a row
         self._judge_row(around)
         share, place = self.ends.get(part.name, (1.0, ""))
@@ -364,10 +368,6 @@ _DELIBERATE = (
 )
 _CONSTANT = tuple(
     getattr(library, name)
-    for library in (initializers, keras.initializers, tf_keras.initializers)
+    for library in (initializers, *(one.initializers for one in compat.LIBRARIES.values()))
     for name in ("Constant", "Ones", "Zeros")
 )
-_CELLS = classes("GRUCell", "LSTMCell", "SimpleRNNCell")
-_LSTM = classes("LSTMCell")
-_CONVOLUTIONAL_LSTM = classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-_SEPARABLE = classes("SeparableConv1D", "SeparableConv2D")

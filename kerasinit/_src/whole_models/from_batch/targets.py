@@ -10,17 +10,10 @@ import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.quantization import quantization_of
+from kerasinit._src.network import readings
+from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.layers_with_weights import is_multiplied
 from kerasinit._src.network.parts import Kernel, Part, is_of_lora, parts
-
-_RECURRENT = compat.layer_classes("RNN")
-_CELLS = compat.layer_classes("SimpleRNNCell", "GRUCell", "LSTMCell")
-_BIDIRECTIONAL = compat.layer_classes("Bidirectional")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
-_EINSUM = compat.layer_classes("EinsumDense")
-_TRANSPOSED = compat.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-_DEPTHWISE = compat.layer_classes("DepthwiseConv1D", "DepthwiseConv2D")
-_LOCAL = compat.layer_classes("LocallyConnected1D", "LocallyConnected2D")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +42,7 @@ class Target:
     @property
     def recurrent(self) -> bool:
         """Whether the kernel is one of a recurrent cell's inputs."""
-        return isinstance(self.layer, _RECURRENT)
+        return row_of(self.layer).inside == "cell"
 
     @property
     def known(self) -> bool:
@@ -123,12 +116,7 @@ def all_targets(model: Any) -> list[Target]:
 def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
     first = own[0]
     # A cell may stand inside a Bidirectional, whose two layers are called one by one.
-    around = [
-        layer
-        for layer in first.layers
-        if isinstance(layer, (*_RECURRENT, *_TIME_DISTRIBUTED))
-        and not isinstance(layer, _BIDIRECTIONAL)
-    ]
+    around = [layer for layer in first.layers if row_of(layer).inside in ("cell", "layer")]
     layer = around[0] if around else first.layer
     kernels = [part for part in own if is_multiplied(part)]
     scaled = [part for part in kernels if part.role == "kernel"]
@@ -140,8 +128,8 @@ def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
         problem = "frozen under LoRA: scale it before enable_lora"
     elif first.layer is model:
         problem = "a variable of the model itself, which no layer owns"
-    elif isinstance(layer, _RECURRENT):
-        if not isinstance(first.layer, _CELLS):
+    elif row_of(layer).inside == "cell":
+        if row_of(first.layer).signal != "steps":
             problem = "a cell whose use of its inputs is not known"
         elif getattr(layer, "dtype_policy", None) is None:
             problem = "a layer without a dtype"
@@ -213,19 +201,15 @@ def columns(target: Target, rank: int) -> Columns:
         ValueError: If it is a layer whose units share no column of the kernel.
     """
     kernel, owner = target.kernels[-1], target.owner
-    last = len(kernel.shape) - 1
-    if isinstance(owner, _EINSUM):
+    reader = reader_of(owner, compat.variable_name(kernel.variable))
+    if reader is readings.einsum:
         return _einsum_columns(kernel, owner, target.bias, rank)
-    if isinstance(owner, _LOCAL):
+    if reader is readings.local:
         raise ValueError(
             f"{target.name!r} has weights for each position: there is no one scale for a unit. To "
             f"leave it as it is: keep=[{target.name!r}]."
         )
-    axes: tuple[int, ...] = (last,)
-    if isinstance(owner, _TRANSPOSED):
-        axes = (last - 1,)
-    elif isinstance(owner, _DEPTHWISE):
-        axes = (last - 1, last)
+    axes = tuple(sorted((*kernel.reading.batch_axes, *kernel.reading.output_axes)))
     sizes = tuple(kernel.shape[axis] for axis in axes)
     first = getattr(owner, "data_format", None) == "channels_first" and not target.recurrent
     place = -rank + 1 + (1 if target.layer is not owner else 0) if first else -1

@@ -4,9 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src.network.branches import Branch, residual_branches, told_branches
 from kerasinit._src.network.keras_config import TELL_BRANCHES
 from kerasinit._src.network.layers_with_weights import Weights, is_multiplied, is_table
@@ -35,12 +32,6 @@ def rules_for(initializer: Any, found: Iterable[Part]) -> list[Rule]:
     """Return the rule that gives listed variables an initializer; none if there are none."""
     names = frozenset(part.name for part in found)
     return [_Listed(initializer, names=names)] if names else []
-
-
-def classes(*names: str) -> tuple[type, ...]:
-    """Return the layer classes of both Kerases by these names."""
-    libraries = (keras.layers, tf_keras.layers)
-    return tuple(getattr(one, name) for one in libraries for name in names if hasattr(one, name))
 
 
 def multiplied(weights: Weights) -> list[Part]:

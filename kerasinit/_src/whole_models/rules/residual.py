@@ -9,11 +9,11 @@ from kerasinit._src.initializers.variance_scaling import HeNormal, VarianceScali
 from kerasinit._src.network.branches import Branch, terminal_layers
 from kerasinit._src.network.layers_with_weights import Weights, is_recurrent
 from kerasinit._src.network.parts import Part
+from kerasinit._src.network.signal_roles import is_normalization
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
 from kerasinit._src.whole_models.rules.picking import (
     Branches,
-    classes,
     ends,
     found_branches,
     multiplied,
@@ -21,14 +21,6 @@ from kerasinit._src.whole_models.rules.picking import (
     rules_for,
     tables,
     units_of,
-)
-
-_NORMALIZATIONS = classes(
-    "BatchNormalization",
-    "GroupNormalization",
-    "LayerNormalization",
-    "RMSNormalization",
-    "UnitNormalization",
 )
 
 
@@ -230,7 +222,7 @@ def _heads(
 def _refuse_normalization(found: list[Branch]) -> None:
     for branch in found:
         for unit in branch.layers:
-            if isinstance(unit, _NORMALIZATIONS):
+            if is_normalization(unit):
                 raise ValueError(
                     f"fixup is for networks without normalization; the branch of {branch.sum!r} "
                     f"has the normalization {unit.name!r}. Use zero_last with it, or leave the "

@@ -7,8 +7,12 @@ from typing import Any
 from kerasinit._src.initializers.random import RandomNormal
 from kerasinit._src.initializers.variance_scaling import GlorotUniform, VarianceScaling
 from kerasinit._src.network.branches import residual_branches
-from kerasinit._src.network.graph import ATTENTION
-from kerasinit._src.network.layers_with_weights import Weights, is_multiplied, only_looks
+from kerasinit._src.network.layers_with_weights import (
+    Weights,
+    is_multiplied,
+    is_of_attention,
+    only_looks,
+)
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
@@ -277,4 +281,4 @@ def _kernels(weights: Weights, units: Iterable[Any]) -> list[Part]:
 
 
 def _attends(part: Part) -> bool:
-    return any(isinstance(layer, ATTENTION) for layer in part.layers)
+    return is_of_attention(part)

@@ -23,7 +23,7 @@ from kerasinit._src.diagnosis.signals import Signal, activation_name, saturated_
 from kerasinit._src.diagnosis.trial import Moved, trial
 from kerasinit._src.diagnosis.twins import twins
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.layers_with_weights import only_looks
+from kerasinit._src.network.model import only_looks
 from kerasinit._src.network.parts import KERNELS, Part, parts
 from kerasinit._src.theory import limits
 

@@ -12,8 +12,8 @@ from kerasinit._src.network import readings
 from kerasinit._src.network.branches import branches_in
 from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.context import Surroundings, look_around
-from kerasinit._src.network.layers_with_weights import (
-    Weights,
+from kerasinit._src.network.model import (
+    Network,
     is_of_attention,
     is_table,
     only_looks,
@@ -46,21 +46,16 @@ class Asked:
     reason: str
 
 
-def asked_of(model: Any, weights: Weights) -> tuple[list[Asked], tuple[str, ...]]:
-    """Return what each part of a model asks for, and what no initializer can mend.
-
-    Args:
-        model: A built model.
-        weights: Its parts.
-    """
-    return _Reader(model, weights).read()
+def asked_of(network: Network) -> tuple[list[Asked], tuple[str, ...]]:
+    """Return what each part of a model asks for, and what no initializer can mend."""
+    return _Reader(network).read()
 
 
 class _Reader:
-    def __init__(self, model: Any, weights: Weights):
-        self.weights = weights
+    def __init__(self, network: Network):
+        self.network = network
         self.notes: dict[str, None] = {}
-        self.graph, self.around, self.unseen = look_around(model, weights)
+        self.graph, self.around, self.unseen = look_around(network)
         if self.unseen:
             self._note(
                 f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
@@ -71,10 +66,10 @@ class _Reader:
 
     def read(self) -> tuple[list[Asked], tuple[str, ...]]:
         """Return what each part asks for, and the notes."""
-        asked = [self._asked(part) for part in self.weights.parts]
+        asked = [self._asked(part) for part in self.network.parts]
         unknown = [
             part.called
-            for part, one in zip(self.weights.parts, asked, strict=True)
+            for part, one in zip(self.network.parts, asked, strict=True)
             if one.initializer == OWN and own_initializer(part) is None
         ]
         if unknown:
@@ -82,7 +77,7 @@ class _Reader:
                 f"It is not known which initializers {', '.join(unknown)} were built with, so that "
                 f"they stay as they are: give each a rule."
             )
-        for part, one in zip(self.weights.parts, asked, strict=True):
+        for part, one in zip(self.network.parts, asked, strict=True):
             kept = one.initializer is None or (
                 one.initializer == OWN and own_initializer(part) is None
             )
@@ -98,7 +93,7 @@ class _Reader:
         self.notes[note] = None
 
     def _asked(self, part: Part) -> Asked:
-        by_its_layer = not all(layer.trainable for layer in (self.weights.model, *part.layers))
+        by_its_layer = not all(layer.trainable for layer in (self.network.model, *part.layers))
         # LoRA freezes a kernel, and not its layer.
         alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
         if by_its_layer or alone:
@@ -147,7 +142,7 @@ class _Reader:
 
     def _bias(self, part: Part) -> Asked:
         kernels = [
-            one for one in self.weights.parts if one.layer is part.layer and isinstance(one, Kernel)
+            one for one in self.network.parts if one.layer is part.layer and isinstance(one, Kernel)
         ]
         if not kernels or any(one.reading.by_shape for one in kernels):
             return Asked(OWN, "as its layer was built: what it does with it is not known")
@@ -202,7 +197,7 @@ class _Reader:
         return Asked(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
-        return [one for one in self.weights.own(part.layer) if one.role == "kernel"][-1]
+        return [one for one in self.network.own(part.layer) if one.role == "kernel"][-1]
 
     def _centred(self, part: Kernel, feeds: Any, factor: float, reason: str) -> Asked:
         reading = part.reading
@@ -231,7 +226,7 @@ class _Reader:
         if self.graph is None:
             return {}
         try:
-            found = branches_in(self.graph, self.weights)
+            found = branches_in(self.graph, self.network)
         except ValueError as error:
             self._note(f"Residual branches are taken for plain layers. {error}")
             return {}
@@ -258,7 +253,7 @@ class _Reader:
             number = streams.count(branch.stream)
             why = f"last before a sum, one of {number} on this way"
             for unit in branch.last_kernels:
-                for part in self.weights.last_kernels(unit):
+                for part in self.network.last_kernels(unit):
                     ends[part.name] = (_rounded(number**-0.5), why)
         return ends
 

@@ -1,7 +1,9 @@
 """Every layer class of both Kerases has a row in the catalogue, and one that fits it."""
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from kerasinit._src.network.catalogue import UNKNOWN, exact_row, row_of
@@ -63,7 +65,117 @@ def test_what_is_no_layer_of_keras_has_none():
     assert row_of(Mine()) is row_of(None) is row_of(keras.Sequential()) is UNKNOWN
 
 
+# What the classes below need to be made.
+ARGUMENTS = {
+    "Activation": ("tanh",),
+    "AlphaDropout": (0.5,),
+    "Cropping1D": (1,),
+    "Dropout": (0.5,),
+    "GaussianDropout": (0.5,),
+    "GaussianNoise": (0.5,),
+    "Normalization": (-1, 0.5, 2.0),
+    "Permute": ((2, 1),),
+    "Rescaling": (2.0, 1.0),
+    "RepeatVector": (3,),
+    "Reshape": ((6, 8),),
+}
 SHAPES = {1: (8, 6), 2: (8, 8, 6), 3: (8, 8, 8, 6)}
+
+
+def made(kind):
+    """Return a layer of a class and a shape of inputs for it."""
+    name = kind.__name__
+    rank = int(name[-2]) if name[-2:] in ("1D", "2D", "3D") else 1
+    arguments = ARGUMENTS.get(name, ())
+    if name.startswith(("Adaptive", "AveragePooling", "DepthwiseConv")):
+        arguments = (2,)
+    elif name.startswith("SpatialDropout"):
+        arguments = (0.5,)
+    return kind(*arguments), (6,) if name == "RepeatVector" else SHAPES[rank]
+
+
+def with_row(**wanted):
+    """Return the classes of both Kerases whose row has certain values."""
+    kinds = {
+        f"{library.__name__}-{kind.__name__}": kind
+        for library in (keras, tf_keras)
+        for kind in vars(library.layers).values()
+        if isinstance(kind, type)
+        if all(getattr(exact_row(kind), name) == value for name, value in wanted.items())
+    }
+    return [pytest.param(kind, id=name) for name, kind in kinds.items() if "Input" not in name]
+
+
+def output(layer, *inputs):
+    inputs = [tf.constant(one, tf.float32) for one in inputs]
+    return np.asarray(layer(inputs if len(inputs) > 1 else inputs[0]))
+
+
+def numbers(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=(2, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", with_row(channels="passes"))
+def test_a_channel_that_passes_changes_no_other(kind):
+    layer, shape = made(kind)
+    x = numbers(shape)
+    changed = x.copy()
+    changed[..., 4] += 1
+    difference = np.abs(output(layer, changed) - output(layer, x))
+    assert difference[..., 4].any()
+    assert not np.delete(difference, 4, axis=-1).any()
+
+
+@pytest.mark.parametrize("kind", with_row(signal="passes"))
+def test_what_passes_returns_the_same_numbers(kind):
+    layer, shape = made(kind)
+    x = numbers(shape)
+    np.testing.assert_array_equal(np.sort(output(layer, x), None), np.sort(x, None))
+
+
+@pytest.mark.parametrize("kind", with_row(channels="joins"))
+def test_what_joins_does_so_channel_by_channel(kind):
+    x, y = numbers((6,)), numbers((6,), 1)
+    changed = y.copy()
+    changed[:, 4] += 1 + np.abs(x[:, 4])
+    changed[:, 4] *= -1
+    difference = np.abs(output(kind(), x, changed) - output(kind(), x, y))
+    assert not np.delete(difference, 4, axis=-1).any()
+    assert output(kind(), x, y).shape == x.shape
+
+
+@pytest.mark.parametrize("kind", with_row(signal="adds"))
+def test_what_adds_returns_the_sum(kind):
+    x, y = numbers((6,)), numbers((6,), 1)
+    np.testing.assert_allclose(output(kind(), x, y), x + y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", with_row(signal="multiplies"))
+def test_what_multiplies_is_zero_where_one_input_is(kind):
+    layer = kind(axes=1) if kind.__name__ == "Dot" else kind()
+    assert not output(layer, numbers((6,)), np.zeros((2, 6))).any()
+
+
+@pytest.mark.parametrize("kind", with_row(signal="normalizes"))
+def test_what_normalizes_brings_inputs_to_one_scale(kind):
+    if hasattr(kind, "adapt"):
+        layer = kind()
+        layer.adapt(10 * numbers((6,)))
+    elif kind.__name__ == "GroupNormalization":
+        layer = kind(groups=2)
+    else:
+        layer = kind()
+    x = tf.constant(10 * numbers((6,)))
+    training = {"training": True} if kind.__name__ == "BatchNormalization" else {}
+    assert np.abs(np.asarray(layer(x, **training))).max() < 3
+
+
+@pytest.mark.parametrize("kind", with_row(signal="averages"))
+def test_what_averages_keeps_a_constant_and_no_spread(kind):
+    layer, shape = made(kind)
+    x = numbers(shape)
+    assert np.allclose(output(layer, np.full_like(x, 3)), 3)
+    assert output(layer, x).std() < x.std()
 
 
 @BOTH

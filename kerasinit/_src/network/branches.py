@@ -19,7 +19,7 @@ from kerasinit._src.network.graph import (
     members,
 )
 from kerasinit._src.network.keras_config import TELL_BRANCHES
-from kerasinit._src.network.model import Network, is_scale, read
+from kerasinit._src.network.model import Network, is_scale, read, unique
 
 # What takes one of its inputs for the values and the others for how to lay them out.
 _FIRST_DECIDES = ("broadcastto", "pad", "reshape", "resize", "stridedslice", "tile")
@@ -238,8 +238,8 @@ class _Search:
                     self.nodes[place].name,
                     self._units(region),
                     tuple(shortcut),
-                    _unique(self._last(source, region, scales=False)),
-                    _unique(self._last(source, region, scales=True)),
+                    unique(self._last(source, region, scales=False) or ()),
+                    unique(self._last(source, region, scales=True) or ()),
                     self._depth(source, region, split),
                     self.streams[place],
                     self._crosses(region, split),
@@ -309,7 +309,7 @@ class _Search:
         return any(self.network.tables(self.nodes[p].layer) for p in members(region))
 
     def _units(self, region: int) -> tuple[Any, ...]:
-        return _unique(
+        return unique(
             unit for p in members(region) for unit in self.network.units(self.nodes[p].layer)
         )
 
@@ -376,7 +376,7 @@ class _Search:
             if self.kernels[place] or followed >> place & 1:
                 for source in node.inputs:
                     followed |= 1 << source
-        return list(_unique(found))
+        return list(unique(found))
 
     def _terminal_inside(self, layer: Any) -> list[Any]:
         return [unit for unit in self.network.units(layer) if self.network.kernels(unit)][-1:]
@@ -385,7 +385,3 @@ class _Search:
 def _one_shape(shapes: Iterable[Any]) -> bool:
     first, *rest = shapes
     return all(is_same_shape(first, other) for other in rest)
-
-
-def _unique(layers: Iterable[Any] | None) -> tuple[Any, ...]:
-    return tuple({id(layer): layer for layer in layers or ()}.values())

@@ -39,8 +39,8 @@ Channels = Literal[
     "concatenates",  # the channels of its inputs lie side by side
     "joins",  # channel by channel, from several inputs
     "mixes",  # each output channel is made of all input channels, by a kernel
-    "passes",  # each channel stays where it is, and so do its variables
-    "refuses",  # it is not known where channels go
+    "passes",  # each output channel depends on the input channel of its place alone
+    "refuses",  # channels depend on one another in some other way
     "reshapes",
 ]
 Inside = Literal[
@@ -69,6 +69,7 @@ class Row:
         optional: Those of them that a layer has only if it is told to.
         inside: Where it holds other layers.
         by_batch: Whether it keeps moving statistics of batches.
+        function: The activation that it is, by Keras' name; empty if that is an argument.
     """
 
     names: str
@@ -79,6 +80,7 @@ class Row:
     optional: tuple[str, ...] = ()
     inside: Inside = ""
     by_batch: bool = False
+    function: str = ""
 
     @property
     def loops(self) -> bool:
@@ -176,12 +178,14 @@ _CATALOGUE = (
     Row("TimeDistributed", "wraps", pruned=None, inside="layer"),
     Row("SpectralNormalization Wrapper", "wraps", pruned=None, inside="wrapped"),
     Row("BatchNormalization", "normalizes", "passes", by_batch=True),
-    Row("LayerNormalization Normalization", "normalizes", "passes"),
-    Row("RMSNormalization UnitNormalization", "normalizes", "passes"),
-    Row("GroupNormalization", "normalizes"),
+    Row("Normalization", "normalizes", "passes"),
+    Row("GroupNormalization LayerNormalization RMSNormalization UnitNormalization", "normalizes"),
     Row("Rescaling", "rescales", "passes"),
-    Row("Activation ELU LeakyReLU PReLU ReLU ThresholdedReLU", "activates", "passes"),
-    Row("Softmax", "chooses", "passes"),
+    Row("Activation ThresholdedReLU", "activates", "passes"),
+    Row("ELU", "activates", "passes", function="elu"),
+    Row("LeakyReLU PReLU", "activates", "passes", function="leaky_relu"),
+    Row("ReLU", "activates", "passes", function="relu"),
+    Row("Softmax", "chooses", function="softmax"),
     Row("ActivityRegularization AlphaDropout Dropout GaussianDropout", "passes", "passes"),
     Row("GaussianNoise Identity SpatialDropout*D", "passes", "passes"),
     Row("Flatten Permute Reshape", "passes", "reshapes"),

@@ -7,6 +7,7 @@ configuration; here it is read from there, alike for both Kerases.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -67,6 +68,15 @@ class Graph:
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+
+    @cached_property
+    def users(self) -> list[list[int]]:
+        """The places of the calls that take what each call gives."""
+        users: list[list[int]] = [[] for _ in self.nodes]
+        for place, node in enumerate(self.nodes):
+            for source in node.inputs:
+                users[source].append(place)
+        return users
 
 
 def graph_of(model: Any) -> Graph | None:

@@ -50,7 +50,7 @@ class Network:
         In a layer that is no model, that is the order in which it made them.
         """
         if id(layer) not in self._units:
-            self._units[id(layer)] = _unique(self._inside(layer))
+            self._units[id(layer)] = unique(self._inside(layer))
         return self._units[id(layer)]
 
     def _inside(self, layer: Any) -> Iterator[Any]:
@@ -123,7 +123,7 @@ class Network:
         meant = {tuple(map(id, self.units(layer))): self.units(layer) for layer in layers}
         meant.pop((), None)
         if here:
-            units = _unique(map(unit_of, here))
+            units = unique(map(unit_of, here))
             same = next((known for known in meant.values() if _are_same(known, units)), None)
             if same is None:
                 meant[tuple(map(id, units))] = units
@@ -185,7 +185,8 @@ def is_recurrent(layer: Any) -> bool:
     return row_of(layer).signal == "recurs"
 
 
-def _unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+def unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return layers, each once, in their order."""
     return tuple({id(layer): layer for layer in layers}.values())
 
 

@@ -56,16 +56,6 @@ def _name_of_layer(layer: Any) -> Any:
     return "relu6" if float(config["max_value"]) == 6 else layer
 
 
-def is_attention(node: Node) -> bool:
-    """Return whether a node is one of Keras' attentions with kernels."""
-    return row_of(node.layer).signal == "attends"
-
-
-def is_recurrent_or_attention(node: Node) -> bool:
-    """Return whether what a node gives has been through activations of its own."""
-    return row_of(node.layer).signal in ("attends", "recurs", "steps")
-
-
 def is_normalization(layer: Any) -> bool:
     """Return whether a layer brings its inputs to one scale, whatever theirs."""
     return row_of(layer).signal == "normalizes"

@@ -8,7 +8,6 @@ layer makes. A second layer of the same configuration is built to see what it pa
 import inspect
 import random
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -17,7 +16,7 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.parts import Part, is_of_lora
-from kerasinit._src.network.walk import inner_layers
+from kerasinit._src.network.walk import layers_inside
 
 
 def own_initializer(part: Part) -> Any:
@@ -159,7 +158,7 @@ def _second(layer: Any, passed: dict[int, Any]) -> Any:
 
     watched: Any = type(kind.__name__, (kind,), {"add_weight": add_weight})
     library = compat.library_of(layer)
-    custom = {type(one).__name__: type(one) for one in _inside(layer)}
+    custom = {type(one).__name__: type(one) for one in layers_inside(layer)}
     with library.saving.custom_object_scope(custom):
         second = watched.from_config(layer.get_config())
     built = layer.get_build_config() or {}
@@ -180,9 +179,3 @@ def _in_the_input_spec(layer: Any) -> tuple[int | None, ...] | None:
         return None
     sizes = {axis % spec.ndim: size for axis, size in spec.axes.items()}
     return tuple(sizes.get(axis) for axis in range(spec.ndim))
-
-
-def _inside(layer: Any) -> Iterator[Any]:
-    for _, inner in inner_layers(layer):
-        yield inner
-        yield from _inside(inner)

@@ -97,7 +97,7 @@ def all_targets(network: Network) -> list[Target]:
     for part in found:
         owned.setdefault(id(part.layer), []).append(part)
     made = [
-        _target(network.model, own, found)
+        _target(network.model, own)
         for own in owned.values()
         if any(is_multiplied(part) for part in own)
     ]
@@ -113,7 +113,7 @@ def all_targets(network: Network) -> list[Target]:
     ]
 
 
-def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
+def _target(model: Any, own: list[Part]) -> Target:
     first = own[0]
     # A cell may stand inside a Bidirectional, whose two layers are called one by one.
     around = [layer for layer in first.layers if row_of(layer).inside in ("cell", "layer")]

@@ -213,6 +213,18 @@ def layers_inside(thing: Any) -> Iterator[Any]:
     yield from enter(thing)
 
 
+def is_inside(part: Any, whole: Any) -> bool:
+    """Return whether a layer or model is a part of another that has more to it."""
+    if part is whole:
+        return False
+    if any(part is layer for layer in layers_inside(whole)):
+        return True
+    if compat.is_model(part):
+        return False
+    own = {id(variable) for variable in part.weights}
+    return bool(own) and own <= {id(variable) for variable in whole.weights}
+
+
 def _numbered(layers: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Yield layers by their class in snake case, numbered where several are of one."""
     counts: dict[str, int] = {}

@@ -6,13 +6,13 @@ forgotten with it.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.parts import named_variables, variables_of
 from kerasinit._src.network.prunable import (
     NoRuleError,
     PrunableWeight,
@@ -20,7 +20,6 @@ from kerasinit._src.network.prunable import (
     layer_weights,
 )
 from kerasinit._src.network.walk import layers_inside, walk
-from kerasinit._src.pruning.inside import placed
 from kerasinit._src.pruning.pruner import Pruner
 
 
@@ -115,6 +114,23 @@ class Composition:
             for variable in found:
                 if id(variable) not in self._known:
                     yield names[id(variable)], variable
+
+
+def placed(model: Any, wanted: Collection[int]) -> list[PrunableWeight]:
+    """Return some variables under the names that they have in a model now.
+
+    Args:
+        model: A model whose weights exist.
+        wanted: The ``id`` of each variable.
+
+    Returns:
+        Those that the model has, in its order.
+    """
+    return [
+        PrunableWeight(one.name, one.layers[0], one.variable)
+        for one in variables_of(model)
+        if id(one.variable) in wanted
+    ]
 
 
 def _of_a_new(name: str, variable: Any) -> str:

@@ -18,7 +18,7 @@ import kerasinit
 from kerasinit import portable, pruning
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from tests.products import each_value_once, nightly
 
 from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE

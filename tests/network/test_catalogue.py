@@ -224,7 +224,7 @@ def test_prunable_variables_are_kernels_that_are_read(library, name):
         outputs = kind(3, 2)(inputs)
     model = library.Model(inputs, outputs)
     kernels = {id(part.variable) for part in parts(model) if isinstance(part, Kernel)}
-    pruned = {id(variable) for layer in model.layers for _, variable in layer_weights(layer)}
+    pruned = {id(variable) for layer in model.layers for variable in layer_weights(layer)}
     assert pruned
     assert pruned <= kernels
     assert not any(part.reading.by_shape for part in parts(model) if isinstance(part, Kernel))

@@ -23,13 +23,13 @@ from kerasinit._src.diagnosis.signals import Signal, activation_name, saturated_
 from kerasinit._src.diagnosis.trial import Moved, trial
 from kerasinit._src.diagnosis.twins import twins
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.layers_with_weights import only_looks
-from kerasinit._src.network.parts import KERNELS, Part, parts
+from kerasinit._src.network.model import Network, only_looks
+from kerasinit._src.network.parts import KERNELS, Part
 from kerasinit._src.theory import limits
 
 
 def measure(
-    model: Any,
+    network: Network,
     batch: Batch,
     loss: FitLoss | None,
     seed: int,
@@ -39,7 +39,7 @@ def measure(
     """Run a model forward and back once and return what its layers showed.
 
     Args:
-        model: A built model of either Keras.
+        network: The model, read.
         batch: The examples, with labels if there is a loss.
         loss: What to differentiate; None for a random functional.
         seed: The seed of the random functional.
@@ -50,7 +50,7 @@ def measure(
     Raises:
         ValueError: If no layer can be looked at, or labels and outputs do not make a loss.
     """
-    found = parts(model)
+    model, found = network.model, network.parts
     unseen = quantized_layers(model)
     require_unquantized(model, unseen, [part.layer for part in found])
     flow = flow or flow_for(model, batch)

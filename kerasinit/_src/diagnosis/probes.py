@@ -14,8 +14,7 @@ import tensorflow as tf
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.parts import inner_layers
-from kerasinit._src.network.walk import walk
+from kerasinit._src.network.walk import places
 
 # Takes a layer's path, the layer, the tensors that went in and the one that came out, and
 # returns what to do with the gradient of the loss with respect to it, or to the logits that the
@@ -35,21 +34,10 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Yields:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
-    seen: set[int] = set()
-
-    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
-        if id(layer) in seen or row_of(layer).signal == "enters":
-            return
-        seen.add(id(layer))
-        # What comes out of layers inside a loop is made step by step.
-        if not row_of(layer).loops:
-            for name, inner in inner_layers(layer):
-                yield from enter(f"{path}/{name}" if name else path, inner)
-        if not compat.is_model(layer):
-            yield path, layer
-
-    for path, layer in walk(model):
-        yield from enter(path, layer)
+    # What comes out of layers inside a loop is made step by step.
+    for place in places(model, closed=lambda layer: row_of(layer).loops):
+        if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
+            yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.graph import Graph, graph_of
-from kerasinit._src.network.layers_with_weights import Weights, unit_of
+from kerasinit._src.network.graph import Graph
+from kerasinit._src.network.model import Network, unit_of
 from kerasinit._src.network.signal_roles import (
     activation_of,
     is_concatenation,
@@ -44,29 +44,28 @@ class Context:
     widths: tuple[int, ...] = ()
 
 
-def contexts_in(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, Context], str]:
+def contexts_in(network: Network) -> tuple[Graph | None, dict[int, Context], str]:
     """Return the graph of any model, read or traced, and the `contexts` in it.
 
     Args:
-        model: A built model of either Keras.
-        weights: Its parts.
+        network: The model, read.
 
     Returns:
         The graph, None if it has none and cannot be traced; what stands around the layers that are
         seen; and why others are not seen, empty if all are.
     """
     try:
-        graph = graph_of(model)
+        graph = network.graph
     except ValueError:  # Keras cannot write its configuration
         graph = None
     if graph is None:
-        traced, unseen = _traced(model)
-        return traced, {} if traced is None else contexts(traced, weights), unseen
-    found, unseen = contexts(graph, weights), ""
-    units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
+        traced, unseen = _traced(network.model)
+        return traced, {} if traced is None else contexts(traced, network), unseen
+    found, unseen = contexts(graph, network), ""
+    units = [unit_of(part) for part in network.parts if part.role == "kernel"]
     if any(id(unit) not in found for unit in units):
-        traced, unseen = _traced(model)  # which also sees the layers inside custom ones
-        found = {**({} if traced is None else contexts(traced, weights)), **found}
+        traced, unseen = _traced(network.model)  # which also sees the layers inside custom ones
+        found = {**({} if traced is None else contexts(traced, network)), **found}
     return graph, found, unseen
 
 
@@ -77,7 +76,7 @@ def _traced(model: Any) -> tuple[Graph | None, str]:
         return None, str(error)
 
 
-def contexts(graph: Graph, weights: Weights) -> dict[int, Context]:
+def contexts(graph: Graph, network: Network) -> dict[int, Context]:
     """Return what stands around each innermost layer with kernels, by the layer's ``id``.
 
     A layer that is called several times is described by its first call. Layers inside a layer that
@@ -85,25 +84,26 @@ def contexts(graph: Graph, weights: Weights) -> dict[int, Context]:
 
     Args:
         graph: The graph of a model.
-        weights: The parts of that model.
+        network: That model.
 
     Example:
     >>> import keras
-    >>> from kerasinit._src.network.graph import graph_of
     >>> layers = [keras.layers.Dense(3), keras.layers.ReLU(), keras.layers.Dense(2, "softmax")]
     >>> model = keras.Sequential([keras.Input((4,)), *layers])
-    >>> found = contexts(graph_of(model), Weights(model))
+    >>> from kerasinit._src.network.model import read
+    >>> network = read(model)
+    >>> found = contexts(network.graph, network)
     >>> found[id(layers[0])].activation, found[id(layers[2])].activation
     ('relu', 'softmax')
     """
-    return _ContextReader(graph, weights).read()
+    return _ContextReader(graph, network).read()
 
 
 class _ContextReader:
-    def __init__(self, graph: Graph, weights: Weights):
-        self.nodes, self.weights = graph.nodes, weights
+    def __init__(self, graph: Graph, network: Network):
+        self.nodes, self.network = graph.nodes, network
         self.users = graph.users
-        self.has_kernel = [bool(weights.kernels(node.layer)) for node in graph.nodes]
+        self.has_kernel = [bool(network.kernels(node.layer)) for node in graph.nodes]
         self.outputs = set(graph.outputs)
         self.after, self.out = self._reached()
         self.forward: list[tuple[Any, bool, int]] = [(None, False, -1)] * len(graph.nodes)
@@ -122,8 +122,8 @@ class _ContextReader:
             activation, normalized, end = self.forward[place]
             units = [
                 unit
-                for unit in self.weights.units(self.nodes[place].layer)
-                if self.weights.kernels(unit)
+                for unit in self.network.units(self.nodes[place].layer)
+                if self.network.kernels(unit)
             ]
             one = Context(
                 activation,
@@ -217,7 +217,7 @@ class _ContextReader:
         return not first[1] and not second[1] and key_of(first[0]) == key_of(second[0])
 
     def _width(self, place: int) -> int:
-        kernels = self.weights.kernels(self.nodes[place].layer)
+        kernels = self.network.kernels(self.nodes[place].layer)
         reading = kernels[-1].reading
         shape = kernels[-1].shape
         width = 1

@@ -7,17 +7,16 @@ are small and every one of them counts. What tfmot refuses although the rule is 
 well. A layer that nobody has a rule for is never skipped in silence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from kerasinit._src import compat
-from kerasinit._src.network import walk as walks
 from kerasinit._src.network.catalogue import Row, exact_row
-from kerasinit._src.network.parts import inner_layers, numbered
-from kerasinit._src.network.walk import walk
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.walk import inner_layers, walk
 
 # None of these makes a weight that the layers inside do not make.
 _BUILDS_OF_KERAS = (
@@ -86,43 +85,34 @@ def prunable_weights(
 
     found: list[PrunableWeight] = []
     seen: set[int] = set()
-    for path, layer in walk(model):
-        if allow is not None and not allow(layer):
-            continue
-        for name, variable in layer_weights(layer):
-            if id(variable) not in seen:
-                seen.add(id(variable))
-                found.append(PrunableWeight(f"{path}/{name}", layer, variable))
+    names = {id(variable): name for name, variable in named_variables(model).items()}
+
+    def add(layer: Any, variables: list[Any]) -> None:
+        for variable in variables:
+            if id(variable) in seen:
+                continue
+            seen.add(id(variable))
+            if id(variable) not in names:
+                raise ValueError(
+                    f"get_prunable_weights of {layer.name!r} returned {variable!r}, which is not "
+                    f"among its weights. Create it with add_weight, or leave it out."
+                )
+            found.append(PrunableWeight(names[id(variable)], layer, variable))
+
+    for _, layer in walk(model):
+        if allow is None or allow(layer):
+            add(layer, layer_weights(layer))
     try:
-        own = own_weights(model)
+        add(model, own_weights(model))
     except NoRuleError:
         # Only here a policy is asked about the model itself.
         if allow is None or allow(model):
             raise
-        own = []
-    for name, variable in own:
-        if id(variable) not in seen:
-            found.append(PrunableWeight(name, model, variable))
     return found
 
 
-def named_variables(model: Any) -> dict[str, Any]:
-    """Return every variable of a built model by its structural name, in the model's order.
-
-    What can be pruned has the name that `prunable_weights` gives it, all else that of
-    `network.walk.named_variables`.
-
-    Example:
-    >>> import keras
-    >>> list(named_variables(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])))
-    ['dense/kernel', 'dense/bias']
-    """
-    given = {id(weight.variable): weight.name for weight in prunable_weights(model)}
-    return walks.named_variables(model, given)
-
-
-def layer_weights(layer: Any) -> list[tuple[str, Any]]:
-    """Return ``(name within the layer, variable)`` of what is pruned in one built layer.
+def layer_weights(layer: Any) -> list[Any]:
+    """Return the variables that are pruned in one built layer.
 
     Args:
         layer: A built layer of either Keras; may contain other layers.
@@ -134,25 +124,22 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
     row = exact_row(type(layer))
     if row.pruned is not None:
         return _by_name(layer, row)
-    if row.inside == "cell":
-        return layer_weights(layer.cell)
-    if row.inside == "cells":
-        return list(_inside(numbered(layer.cells)))
-    if row.inside == "directions":
-        halves = {"forward": layer.forward_layer, "backward": layer.backward_layer}
-        return list(_inside(halves.items()))
     if row.inside:
-        if compat.is_model(layer.layer):
-            return [(weight.name, weight.variable) for weight in prunable_weights(layer.layer)]
-        return layer_weights(layer.layer)
+        return [variable for _, inner in inner_layers(layer) for variable in _weights_of(inner)]
     if hasattr(layer, "get_prunable_weights"):
-        return _named(layer.get_prunable_weights())
+        return list(layer.get_prunable_weights())
     if _is_of_keras(type(layer)) and all(len(variable.shape) < 2 for variable in layer.weights):
         # The scale of a residual branch and the like, in the models of keras.applications.
         return []
     if layer.weights:
         raise _no_rule(layer, f"has {len(layer.weights)} weights")
     return []
+
+
+def _weights_of(thing: Any) -> list[Any]:
+    if compat.is_model(thing):
+        return [weight.variable for weight in prunable_weights(thing)]
+    return layer_weights(thing)
 
 
 def has_all_weights(thing: Any) -> bool:
@@ -188,6 +175,12 @@ def has_rule(kind: type) -> bool:
     """Return whether it is known of a class by itself which of its weights are pruned."""
     row = exact_row(kind)
     return row.pruned is not None or bool(row.inside)
+
+
+def is_wrapper(layer: Any) -> bool:
+    """Return whether of a layer what is inside it is pruned, by its own rules."""
+    row = exact_row(type(layer))
+    return row.pruned is None and bool(row.inside)
 
 
 def _no_rule(layer: Any, state: str) -> NoRuleError:
@@ -226,7 +219,7 @@ def _is_of_keras(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
 
 
-def _by_name(layer: Any, row: Row) -> list[tuple[str, Any]]:
+def _by_name(layer: Any, row: Row) -> list[Any]:
     found = []
     for name in row.pruned or ():
         depth = name.count("/") + 1
@@ -242,29 +235,11 @@ def _by_name(layer: Any, row: Row) -> list[tuple[str, Any]]:
                 f"The layer {layer.name!r} of class {type(layer).__name__} has no variable "
                 f"{name!r}. Build the layer (call the model on a batch) before asking for it."
             )
-        found.append((name, variables[0]))
+        found.append(variables[0])
     return found
 
 
-def _inside(parts: Any) -> Iterator[tuple[str, Any]]:
-    for part, layer in parts:
-        for name, variable in layer_weights(layer):
-            yield f"{part}/{name}", variable
-
-
-def _named(variables: Any) -> list[tuple[str, Any]]:
-    """Name the variables a layer chose itself, the later of equals by a number."""
-    counts: dict[str, int] = {}
-    named = []
-    for variable in variables:
-        stem = compat.variable_name(variable)
-        number = counts.get(stem, 0)
-        counts[stem] = number + 1
-        named.append((f"{stem}_{number}" if number else stem, variable))
-    return named
-
-
-def own_weights(model: Any) -> list[tuple[str, Any]]:
+def own_weights(model: Any) -> list[Any]:
     """Return what a subclassed model chose to prune of variables that no layer owns.
 
     Raises:
@@ -277,7 +252,7 @@ def own_weights(model: Any) -> list[tuple[str, Any]]:
     if not own:
         return []
     if hasattr(model, "get_prunable_weights"):
-        return _named(model.get_prunable_weights())
+        return list(model.get_prunable_weights())
     names = ", ".join(compat.variable_name(variable) for variable in own)
     raise NoRuleError(
         f"The model {model.name!r} of class {type(model).__name__} owns weights besides those of "

@@ -30,6 +30,7 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
         ValueError: If the model does not say what it takes, or takes something else.
 
     Example:
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((7,)), keras.layers.Embedding(10, 4)])
     >>> batch, said = made_batch(model, 64, seed=0)
     >>> batch.shape, said, bool((batch == batch.round()).all()), int(batch.max())

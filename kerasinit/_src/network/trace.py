@@ -17,7 +17,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat.restore import as_it_was
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import Graph, Node, kind_of_layer
-from kerasinit._src.network.parts import inner_layers
+from kerasinit._src.network.walk import inner_layers
 
 
 def traced_graph(model: Any) -> Graph | None:

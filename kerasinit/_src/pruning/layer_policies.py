@@ -35,7 +35,7 @@ class PruneTrainableLayers(PruningPolicy):
         if not layer.trainable:
             return False
         try:
-            weights = [variable for _, variable in layer_weights(layer)] if layer.built else []
+            weights = layer_weights(layer) if layer.built else []
         except NoRuleError:
             return True
         return not weights or any(not is_frozen(layer, variable) for variable in weights)

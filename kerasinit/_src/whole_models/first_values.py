@@ -15,8 +15,8 @@ import numpy as np
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.layers_with_weights import every_layer
 from kerasinit._src.network.parts import Part, is_of_lora
+from kerasinit._src.network.walk import layers_inside
 
 
 def own_initializer(part: Part) -> Any:
@@ -158,7 +158,7 @@ def _second(layer: Any, passed: dict[int, Any]) -> Any:
 
     watched: Any = type(kind.__name__, (kind,), {"add_weight": add_weight})
     library = compat.library_of(layer)
-    custom = {type(one).__name__: type(one) for one in every_layer(layer)}
+    custom = {type(one).__name__: type(one) for one in layers_inside(layer)}
     with library.saving.custom_object_scope(custom):
         second = watched.from_config(layer.get_config())
     built = layer.get_build_config() or {}

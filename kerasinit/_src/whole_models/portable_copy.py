@@ -20,7 +20,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import warn
 from kerasinit._src.initializers.base import PACKAGE, Initializer
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.whole_models import keras_equivalents
 from kerasinit._src.whole_models.keras_equivalents import ADVICE, Slot
 

@@ -12,8 +12,8 @@ from kerasinit._src.network import readings
 from kerasinit._src.network.branches import branches_in
 from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.context import Context, contexts_in
-from kerasinit._src.network.layers_with_weights import (
-    Weights,
+from kerasinit._src.network.model import (
+    Network,
     is_of_attention,
     is_table,
     only_looks,
@@ -46,21 +46,16 @@ class Choice:
     reason: str
 
 
-def choose(model: Any, weights: Weights) -> tuple[list[Choice], tuple[str, ...]]:
-    """Return what each part of a model asks for, and what no initializer can fix.
-
-    Args:
-        model: A built model.
-        weights: Its parts.
-    """
-    return _Chooser(model, weights).read()
+def choose(network: Network) -> tuple[list[Choice], tuple[str, ...]]:
+    """Return what each part of a model asks for, and what no initializer can fix."""
+    return _Chooser(network).read()
 
 
 class _Chooser:
-    def __init__(self, model: Any, weights: Weights):
-        self.weights = weights
+    def __init__(self, network: Network):
+        self.network = network
         self.notes: dict[str, None] = {}
-        self.graph, self.contexts, self.unseen = contexts_in(model, weights)
+        self.graph, self.contexts, self.unseen = contexts_in(network)
         if self.unseen:
             self._note(
                 f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
@@ -71,10 +66,10 @@ class _Chooser:
 
     def read(self) -> tuple[list[Choice], tuple[str, ...]]:
         """Return what each part asks for, and the notes."""
-        choices = [self._choice(part) for part in self.weights.parts]
+        choices = [self._choice(part) for part in self.network.parts]
         unknown = [
             part.called
-            for part, one in zip(self.weights.parts, choices, strict=True)
+            for part, one in zip(self.network.parts, choices, strict=True)
             if one.initializer == OWN and own_initializer(part) is None
         ]
         if unknown:
@@ -82,7 +77,7 @@ class _Chooser:
                 f"It is not known which initializers {', '.join(unknown)} were built with, so that "
                 f"they stay as they are: give each a rule."
             )
-        for part, one in zip(self.weights.parts, choices, strict=True):
+        for part, one in zip(self.network.parts, choices, strict=True):
             kept = one.initializer is None or (
                 one.initializer == OWN and own_initializer(part) is None
             )
@@ -98,7 +93,7 @@ class _Chooser:
         self.notes[note] = None
 
     def _choice(self, part: Part) -> Choice:
-        by_its_layer = not all(layer.trainable for layer in (self.weights.model, *part.layers))
+        by_its_layer = not all(layer.trainable for layer in (self.network.model, *part.layers))
         # LoRA freezes a kernel, and not its layer.
         alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
         if by_its_layer or alone:
@@ -149,7 +144,7 @@ class _Chooser:
 
     def _bias(self, part: Part) -> Choice:
         kernels = [
-            one for one in self.weights.parts if one.layer is part.layer and isinstance(one, Kernel)
+            one for one in self.network.parts if one.layer is part.layer and isinstance(one, Kernel)
         ]
         if not kernels or any(one.reading.by_shape for one in kernels):
             return Choice(OWN, "as its layer was built: what it does with it is not known")
@@ -204,7 +199,7 @@ class _Chooser:
         return Choice(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
-        return [one for one in self.weights.own(part.layer) if one.role == "kernel"][-1]
+        return [one for one in self.network.own(part.layer) if one.role == "kernel"][-1]
 
     def _centred(self, part: Kernel, input_activation: Any, factor: float, reason: str) -> Choice:
         reading = part.reading
@@ -235,7 +230,7 @@ class _Chooser:
         if self.graph is None:
             return {}
         try:
-            found = branches_in(self.graph, self.weights)
+            found = branches_in(self.graph, self.network)
         except ValueError as error:
             self._note(f"Residual branches are taken for plain layers. {error}")
             return {}
@@ -260,7 +255,7 @@ class _Chooser:
             number = streams.count(branch.stream)
             why = f"last before a sum, one of {number} on this way"
             for unit in branch.last_kernels:
-                for part in self.weights.last_kernels(unit):
+                for part in self.network.last_kernels(unit):
                     ends[part.name] = (_rounded(number**-0.5), why)
         return ends
 

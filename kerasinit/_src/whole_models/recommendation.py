@@ -14,7 +14,7 @@ from typing import Any, overload
 import keras
 
 from kerasinit._src import errors
-from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.network.model import read
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.binding import OWN
@@ -188,8 +188,8 @@ def recommend(model: Any) -> Recommendation:
         Jozefowicz, Zaremba and Sutskever, 2015, "An empirical exploration of recurrent network
         architectures" (forget gates).
     """
-    weights = Weights(model)
-    choices, notes = choose(model, weights)
+    network = read(model)
+    choices, notes = choose(network)
     rows = tuple(
         Recommended(
             part.name,
@@ -200,9 +200,9 @@ def recommend(model: Any) -> Recommendation:
             one.reason,
             part.called,
         )
-        for part, one in zip(weights.parts, choices, strict=True)
+        for part, one in zip(network.parts, choices, strict=True)
     )
-    return Recommendation(rows, notes, _as_rules(weights.parts, choices))
+    return Recommendation(rows, notes, _as_rules(network.parts, choices))
 
 
 def _as_rules(parts: Sequence[Part], choices: Sequence[Choice]) -> tuple[Rule, ...]:

@@ -10,7 +10,8 @@ from kerasinit._src import compat, errors
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import checked_positive
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.graph import Node, graph_of
+from kerasinit._src.network.graph import Node
+from kerasinit._src.network.model import read
 from kerasinit._src.theory.quadrature import gaussian_moments
 from kerasinit._src.whole_models.from_batch import one_pass
 from kerasinit._src.whole_models.from_batch.report import Reached, Report
@@ -75,7 +76,8 @@ def propagate_moments(
     """
     start = (float(mean), checked_positive("variance", variance))
     assume = dict(assume or {})
-    graph = graph_of(model)
+    network = read(model)
+    graph = network.graph
     if graph is None:
         raise ValueError(
             f"The model {model.name!r} has no graph for theory to follow. Use lsuv, which measures."
@@ -86,7 +88,7 @@ def propagate_moments(
             raise errors.unknown("layer to assume something of", name, names)
     optimizers.require_resettable_optimizer(model)
     assumed = {id(node.layer) for node in graph.nodes if node.name in assume}
-    by_layer = {id(target.layer): target for target in all_targets(model)}
+    by_layer = {id(target.layer): target for target in all_targets(network)}
     rows, values, found = [], [], []
     met: set[int] = set()
     for node in graph.nodes:

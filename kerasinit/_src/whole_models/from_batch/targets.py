@@ -12,8 +12,8 @@ from kerasinit._src import compat, errors
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import reader_of, row_of
-from kerasinit._src.network.layers_with_weights import is_multiplied
-from kerasinit._src.network.parts import Kernel, Part, is_of_lora, parts
+from kerasinit._src.network.model import Network, is_multiplied
+from kerasinit._src.network.parts import Kernel, Part, is_of_lora
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,11 @@ class Target:
         return [part.variable for part in found]
 
 
-def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Target]]:
+def targets(network: Network, keep: Iterable[str] = ()) -> tuple[list[Target], list[Target]]:
     """Return the targets of a model: those to be scaled, and those that are kept.
 
     Args:
-        model: A built model of either Keras.
+        network: The model, read.
         keep: Structural names of layers to leave as they are, with ``*`` and ``?``.
 
     Raises:
@@ -71,7 +71,7 @@ def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Ta
     keep = keep if isinstance(keep, str) else list(keep)
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
         raise TypeError(f"keep is a list of names such as ['dense_2', 'head/*']; got {keep!r}.")
-    found = all_targets(model)
+    found = all_targets(network)
     names = [target.name for target in found]
     for pattern in keep:
         if not fnmatch.filter(names, pattern):
@@ -86,18 +86,20 @@ def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Ta
             f"as they are: keep=[{quoted}]."
         )
     if not scaled:
-        raise ValueError(f"The model {model.name!r} has no kernel to be scaled.")
+        raise ValueError(f"The model {network.model.name!r} has no kernel to be scaled.")
     return scaled, kept
 
 
-def all_targets(model: Any) -> list[Target]:
+def all_targets(network: Network) -> list[Target]:
     """Return every target of a model, also those that cannot be measured."""
-    found = parts(model)
+    found = network.parts
     owned: dict[int, list[Part]] = {}
     for part in found:
         owned.setdefault(id(part.layer), []).append(part)
     made = [
-        _target(model, own) for own in owned.values() if any(is_multiplied(part) for part in own)
+        _target(network.model, own)
+        for own in owned.values()
+        if any(is_multiplied(part) for part in own)
     ]
     measured: dict[int, int] = {}
     for target in made:

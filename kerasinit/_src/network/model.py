@@ -1,4 +1,7 @@
-"""The innermost layers with weights in a layer, and the kernels among their weights."""
+"""A model, read once: its variables by the layers that they are in, and its graph.
+
+Every entry makes a `Network` and hands it down in the place of the model.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -7,22 +10,28 @@ from typing import Any, TypeGuard
 from kerasinit._src import compat, errors
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import Graph, graph_of, model_in
-from kerasinit._src.network.parts import Kernel, Part, inner_layers, parts
+from kerasinit._src.network.parts import Kernel, Part, parts
+from kerasinit._src.network.walk import layers_inside
 
 
-class Weights:
-    """The parts of a model, by the layer that they are in."""
+class Network:
+    """A built model of either Keras and what was read of it.
+
+    Attributes:
+        model: The model.
+        parts: Its weights; see `network.parts`.
+    """
 
     def __init__(self, model: Any):
-        if not compat.is_model(model):
-            raise TypeError(
-                f"Expected a model of Keras 3 or tf_keras; got {model!r} of type "
-                f"{type(model).__qualname__}."
-            )
         self.model = model
         self.parts = parts(model)
         self._by_variable = {id(part.variable): part for part in self.parts}
         self._units: dict[int, tuple[Any, ...]] = {}
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The model's graph, None if it has none; a ValueError if Keras cannot write it."""
+        return graph_of(self.model)
 
     def within(self, layer: Any) -> list[Part]:
         """Return the parts of a layer and of all layers in it."""
@@ -53,6 +62,8 @@ class Weights:
     def _graph(self, layer: Any) -> Graph | None:
         model = model_in(layer)
         try:
+            if model is self.model:
+                return self.graph
             return None if model is None else graph_of(model)
         except ValueError:  # it counts as a layer that made its layers in some order
             return None
@@ -128,7 +139,24 @@ class Weights:
 
     @cached_property
     def _layers(self) -> list[Any]:
-        return list(every_layer(self.model))
+        return list(layers_inside(self.model))
+
+
+def read(model: Any) -> Network:
+    """Return a model as it is handed down; what was read before is returned as it is.
+
+    Raises:
+        TypeError: If it is no model.
+        ValueError: If it is not built.
+    """
+    if isinstance(model, Network):
+        return model
+    if not compat.is_model(model):
+        raise TypeError(
+            f"Expected a model of Keras 3 or tf_keras; got {model!r} of type "
+            f"{type(model).__qualname__}."
+        )
+    return Network(model)
 
 
 def is_scale(part: Part) -> bool:
@@ -164,23 +192,6 @@ def unique(layers: Iterable[Any]) -> tuple[Any, ...]:
 
 def _are_same(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return {id(unit) for unit in one} == {id(unit) for unit in other}
-
-
-def every_layer(layer: Any) -> Iterator[Any]:
-    """Yield every layer inside a layer once, models inside a model and layers inside layers too."""
-    seen = {id(layer)}
-    waiting = [layer]
-    while waiting:
-        outer = waiting.pop()
-        inner = [one for _, one in inner_layers(outer)]
-        if compat.is_model(outer):
-            # walk goes through nested models, and does not yield them.
-            inner += [one for one in outer.layers if compat.is_model(one)]
-        for one in inner:
-            if id(one) not in seen:
-                seen.add(id(one))
-                waiting.append(one)
-                yield one
 
 
 def is_table(part: Part) -> bool:

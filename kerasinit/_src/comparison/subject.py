@@ -12,7 +12,7 @@ from kerasinit._src import compat, streams
 from kerasinit._src.comparison import choices
 from kerasinit._src.compat import optimizers
 from kerasinit._src.initializers import identifiers
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.examples import Examples
 from kerasinit._src.training.keras_steps import KerasLoop
@@ -141,7 +141,6 @@ class Subject:
             model,
             self._fitting.x,
             self._fitting.y,
-            named_variables(model),
             most=self._most,
             seed=streams.derive(self._seed, "layers", trial),
             xla=False if own else self._xla,

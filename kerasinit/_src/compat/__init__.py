@@ -4,7 +4,9 @@ What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)`
 """
 
 from kerasinit._src.compat.models import (
+    LIBRARIES,
     Kerase,
+    classes,
     is_array,
     is_built,
     is_layer,
@@ -34,8 +36,10 @@ from kerasinit._src.compat.variables import (
 )
 
 __all__ = [
+    "LIBRARIES",
     "Kerase",
     "assign",
+    "classes",
     "dtype_of",
     "has_own_train_step",
     "is_array",

@@ -16,7 +16,7 @@ import tf_keras
 Kerase = Literal["keras", "tf_keras"]
 
 # Neither Keras has types that would tell a checker what its functions take and return.
-_LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
+LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
 _LAYERS: dict[Kerase, type] = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
 _MODELS: dict[Kerase, type] = {"keras": keras.Model, "tf_keras": tf_keras.Model}
 
@@ -50,7 +50,7 @@ def kerase_of(thing: Any) -> Kerase:
 
 def library_of(thing: Any) -> Any:
     """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
-    return _LIBRARIES[kerase_of(thing)]
+    return LIBRARIES[kerase_of(thing)]
 
 
 def serialized(thing: Any) -> dict[str, Any]:
@@ -71,12 +71,18 @@ def is_layer(thing: Any) -> bool:
 
 def layer_classes(*names: str) -> tuple[type, ...]:
     """Return the layer classes of both Kerases by these names, as far as they have them."""
-    return tuple(
-        getattr(library.layers, name)
-        for library in _LIBRARIES.values()
-        for name in names
-        if hasattr(library.layers, name)
-    )
+    return classes("layers", *names)
+
+
+def classes(module: str, *names: str) -> tuple[type, ...]:
+    """Return the classes of both Kerases in a public module, as far as they have them.
+
+    Example:
+    >>> [kind.__name__ for kind in classes("initializers", "Zeros", "STFT")]
+    ['Zeros', 'STFT', 'Zeros']
+    """
+    modules = [getattr(library, module) for library in LIBRARIES.values()]
+    return tuple(getattr(one, name) for one in modules for name in names if hasattr(one, name))
 
 
 def is_array(thing: Any) -> bool:

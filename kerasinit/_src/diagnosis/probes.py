@@ -9,26 +9,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import inner_layers
-from kerasinit._src.network.walk import walk
-
-# What comes out of their inner layers is made in loops, step by step.
-_LOOPS = ("RNN", "Bidirectional", "TimeDistributed")
-_NORMALIZING_BY_BATCH = tuple(library.layers.BatchNormalization for library in (keras, tf_keras))
-# What comes out of them is what went in, in another shape.
-_PASSING = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in ("ActivityRegularization", "Dropout", "Flatten", "Identity", "Permute", "Reshape")
-    if hasattr(library.layers, name)
-)
-_CLOSED = tuple(getattr(library.layers, name) for library in (keras, tf_keras) for name in _LOOPS)
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.walk import places
 
 # Takes a layer's path, the layer, the tensors that went in and the one that came out, and
 # returns what to do with the gradient of the loss with respect to it, or to the logits that the
@@ -48,20 +34,10 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Yields:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
-    seen: set[int] = set()
-
-    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
-        if id(layer) in seen or isinstance(layer, _INPUTS):
-            return
-        seen.add(id(layer))
-        if not isinstance(layer, _CLOSED):
-            for name, inner in inner_layers(layer):
-                yield from enter(f"{path}/{name}" if name else path, inner)
-        if not compat.is_model(layer):
-            yield path, layer
-
-    for path, layer in walk(model):
-        yield from enter(path, layer)
+    # What comes out of layers inside a loop is made step by step.
+    for place in places(model, closed=lambda layer: row_of(layer).loops):
+        if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
+            yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:
@@ -91,9 +67,6 @@ def require_unquantized(model: Any, found: list[tuple[str, str]], owners: list[A
             f"{'is' if len(found) == 1 else 'are'} quantized ({found[0][1]}). Look at the model "
             f"before model.quantize(...)."
         )
-
-
-_INPUTS = (keras.layers.InputLayer, tf_keras.layers.InputLayer)
 
 
 @contextlib.contextmanager
@@ -135,10 +108,10 @@ def _probe(
     made_by: dict[int, tuple[str, Any]] | None,
     kept: list[Any],
 ) -> Callable[..., Any]:
-    by_batch = isinstance(layer, _NORMALIZING_BY_BATCH)
+    row = row_of(layer)
 
     def probed(*args: Any, **kwargs: Any) -> Any:
-        if by_batch:
+        if row.by_batch:
             kwargs["training"] = True
             args = args[:1]
         outputs = call(*args, **kwargs)
@@ -152,7 +125,7 @@ def _probe(
                 flat[place] = _listening(one, look(path, layer, given, one))
                 if made_by is not None:
                     before = made_by.get(id(given[0])) if given else None
-                    if before is None or not isinstance(layer, _PASSING):
+                    if before is None or row.signal != "passes":
                         before = path, layer
                     made_by[id(flat[place])] = before
                     kept.append(flat[place])

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerasinit._src.diagnosis.probes import probing
-from kerasinit._src.network.layers_with_weights import every_layer
+from kerasinit._src.network.walk import layers_inside
 
 
 @dataclass
@@ -102,7 +102,7 @@ def kept_as_computed(model: Any) -> Iterator[None]:
     Args:
         model: A model of either Keras.
     """
-    changed = [one for one in (model, *every_layer(model)) if hasattr(one, "rematerialized_call")]
+    changed = [one for one in (model, *layers_inside(model)) if hasattr(one, "rematerialized_call")]
     for layer in changed:
         # Past Keras' own __setattr__, which keeps books on what a layer holds.
         vars(layer)["rematerialized_call"] = lambda call, *args, **kwargs: call

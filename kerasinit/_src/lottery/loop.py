@@ -11,11 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
@@ -28,7 +27,8 @@ from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.lottery.workers import share
-from kerasinit._src.masks import Masks
+from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit._src.training.data import Dataset
@@ -109,6 +109,7 @@ def run(
         # What can fail for the user's model fails now, before anything is written.
         trial = trial or Trial(setting, 0)
         trial.rehearse()
+        _require_todays_names(store, trial)
         store = Store.open(store.folder, experiment, store.about)
         missing = store.missing()
         watch.began(store, missing)
@@ -130,6 +131,20 @@ def run(
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
+
+
+def _require_todays_names(store: Store, trial: Trial) -> None:
+    """Raise if a run was begun with other names for the variables of its network."""
+    done = [place for place in store.places() if store.has(place)]
+    if not done or store.stage(done[0]).ticket().masks.naming == NAMING:
+        return
+    others = [(old, new) for old, new in old_names(trial.trainer.model).items() if old != new]
+    if others:
+        raise ValueError(
+            f"{store.folder} was begun by an earlier kerasinit, which named variables otherwise: "
+            f"{others[0][0]!r} is {others[0][1]!r} now. Finish it with that version, or name "
+            f"another folder."
+        )
 
 
 def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Experiment:
@@ -160,7 +175,7 @@ def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
         # Not of installed packages by name: TensorFlow also comes as tensorflow-cpu.
         "versions": {
             "kerasinit": metadata.version("kerasinit"),
-            **{library.__name__: library.__version__ for library in (tf, keras, tf_keras, np)},
+            **{one.__name__: one.__version__ for one in (tf, *compat.LIBRARIES.values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,
     }

@@ -12,22 +12,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.restore import as_it_was
-from kerasinit._src.network.graph import ATTENTION, Graph, Node, kind_of_layer
-from kerasinit._src.network.parts import inner_layers
-
-# What goes on inside them is known, or happens in loops, step by step.
-_CLOSED = (
-    *ATTENTION,
-    *(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in ("RNN", "Bidirectional", "TimeDistributed")
-    ),
-)
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, Node, kind_of_layer
+from kerasinit._src.network.walk import inner_layers
 
 
 def traced_graph(model: Any) -> Graph | None:
@@ -95,7 +85,10 @@ def _innermost(model: Any) -> list[Any]:
     waiting = [model]
     while waiting:
         for _, layer in inner_layers(waiting.pop()):
-            if isinstance(layer, _CLOSED) or not any(inner_layers(layer)):
+            row = row_of(layer)
+            # What goes on inside them is known, or happens in loops, step by step.
+            closed = row.loops or row.signal == "attends"
+            if closed or not any(inner_layers(layer)):
                 found.setdefault(id(layer), layer)
             else:
                 waiting.append(layer)

@@ -3,8 +3,8 @@
 import warnings
 from typing import Any
 
+from kerasinit._src.network.walk import is_inside
 from kerasinit._src.pruning import attach
-from kerasinit._src.pruning.inside import is_inside
 from kerasinit._src.pruning.session import Training
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.outcome import State
 from kerasinit._src.training.xla import Compiler, draws_hidden_numbers, take_steps, xla_pays
 
@@ -31,7 +32,6 @@ class Loop:
         model: A built and compiled model of either Keras.
         x: Inputs in the shape that the model takes, an array or several.
         y: Their labels, as the loss takes them.
-        variables: The model's variables, by name.
         most: The number of steps in one call of the compiled function; fewer are padded.
         seed: The origin of what random layers of tf_keras draw; those of Keras 3 have
             their own.
@@ -44,7 +44,6 @@ class Loop:
         model: Any,
         x: Any,
         y: Any,
-        variables: Mapping[str, Any],
         *,
         most: int,
         seed: int,
@@ -57,7 +56,7 @@ class Loop:
             f"optimizer/{number:03d}": variable
             for number, variable in enumerate(optimizers.optimizer_variables(model))
         }
-        self._variables = {**variables, **self._moments}
+        self._variables = {**named_variables(model), **self._moments}
         forward = tf.function(lambda x: model(x, training=True), autograph=False)
         traced = forward.get_concrete_function(
             tf.nest.map_structure(lambda array: array[:2], self._x)

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.masks import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training.checkpoint import Checkpoint
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.held_masks import HeldMasks
@@ -70,7 +70,6 @@ class Trainer(Loop):
             model,
             fit_shape(model, data.x_train, "The build function"),
             data.y_train,
-            named_variables(model),
             most=_STEPS_AT_ONCE,
             seed=seed,
             xla=xla,

@@ -15,7 +15,8 @@ from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import takes_from_graph
 from kerasinit._src.lottery.method.survivors import Wanted, keep
 from kerasinit._src.masks import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.prunable import prunable_weights
 
 Scores = dict[str, np.ndarray]
 _ROUNDS = 100

@@ -12,17 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.from_batch.targets import Target
 
 Measure = Callable[[], np.ndarray]
-_BATCH_NORMALIZATIONS = (
-    keras.layers.BatchNormalization,
-    tf_keras.layers.BatchNormalization,
-)
 
 
 class _Stopped(BaseException):
@@ -139,7 +135,7 @@ def _numbers(target: Target, output: Any) -> np.ndarray:
 
 def _batch_normalizations(model: Any) -> list[Any]:
     found = {id(layer): layer for part in parts(model) for layer in part.layers}
-    return [layer for layer in found.values() if isinstance(layer, _BATCH_NORMALIZATIONS)]
+    return [layer for layer in found.values() if row_of(layer).by_batch]
 
 
 def _with_batch_statistics(original: Callable[..., Any]) -> Callable[..., Any]:

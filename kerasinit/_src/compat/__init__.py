@@ -4,6 +4,7 @@ What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)`
 """
 
 from kerasinit._src.compat.models import (
+    LIBRARIES,
     Kerase,
     is_array,
     is_built,
@@ -34,6 +35,7 @@ from kerasinit._src.compat.variables import (
 )
 
 __all__ = [
+    "LIBRARIES",
     "Kerase",
     "assign",
     "dtype_of",

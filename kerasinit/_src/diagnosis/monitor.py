@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, errors
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.compat.fit_loss import FitLoss
 from kerasinit._src.diagnosis.batch import batch_of
 from kerasinit._src.diagnosis.flow import Flow
@@ -40,7 +39,7 @@ class Look(NamedTuple):
     diagnosis: Diagnosis
 
 
-class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class SignalMonitor(Callback):
     """Logs what `kerasinit.diagnose` measures while a network trains: in memory, CSV, TensorBoard.
 
     Each look is a diagnosis of the weights as they are, on one fixed batch: of every layer
@@ -117,9 +116,6 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         neural networks", which watches activations and gradients while networks train.
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(
         self,
         x: Any,
@@ -136,8 +132,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         seed: int = 0,
         keep: int = 1000,
     ) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         for name, number, least in (("examples", examples, 2), ("keep", keep, 3)):
             _require_whole(name, number, least)
         if isinstance(every, str):

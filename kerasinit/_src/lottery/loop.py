@@ -11,11 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
@@ -177,7 +176,7 @@ def _about(digest: str, input_shape: tuple[int, ...], by_rule: bool) -> dict[str
         # Not of installed packages by name: TensorFlow also comes as tensorflow-cpu.
         "versions": {
             "kerasinit": metadata.version("kerasinit"),
-            **{library.__name__: library.__version__ for library in (tf, keras, tf_keras, np)},
+            **{one.__name__: one.__version__ for one in (tf, *compat.LIBRARIES.values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,
     }

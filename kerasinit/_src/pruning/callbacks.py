@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.pruning import attach, changes, tfmot_training, tfmot_views
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 
 
-class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class UpdatePruningStep(Callback):
     """Numbers the steps of pruning and leaves the weights masked.
 
     Every training of a pruned model needs it, or raises an error. With a tf_keras model
@@ -53,12 +51,8 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     0.5
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(self) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         self._tfmot: Any = None
         self._views: Any = None
         self._progress: Any = None
@@ -67,7 +61,7 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
+        super().set_model(model)
         self._tfmot = self._views = self._progress = None
         if compat.kerase_of(model) == "tf_keras":
             self._tfmot = tfmot().UpdatePruningStep()

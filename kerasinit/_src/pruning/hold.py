@@ -4,19 +4,18 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.masks import Masks
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.pruning import masked_update
 from kerasinit._src.pruning.composition import adapters
 
 
-class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class HoldMasks(Callback):
     """Keeps removed weights at zero in ``fit``: to retrain a ticket, or fine-tune a pruned model.
 
     After each step ``w <- w * mask``, so every forward pass, every evaluation and every
@@ -45,19 +44,11 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     True
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         self._masks = masks if isinstance(masks, Masks) else Masks(masks)
         self._held: list[tuple[Any, tf.Tensor]] = []
         self._compiled: _Compiled | None = None
-
-    def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check that the masks fit, and apply them."""

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat, errors
 from kerasinit._src.network.parts import Part, parts
@@ -17,25 +15,16 @@ from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
 
-_NORMALIZATIONS = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in (
-        "BatchNormalization",
-        "GroupNormalization",
-        "LayerNormalization",
-        "Normalization",
-        "RMSNormalization",
-        "SpectralNormalization",
-        "UnitNormalization",
-    )
-    if hasattr(library.layers, name)
+_NORMALIZATIONS = compat.layer_classes(
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+    "SpectralNormalization",
+    "UnitNormalization",
 )
-_DEPTHWISE = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in ("DepthwiseConv1D", "DepthwiseConv2D")
-)
+_DEPTHWISE = compat.layer_classes("DepthwiseConv1D", "DepthwiseConv2D")
 
 
 @dataclass(frozen=True)

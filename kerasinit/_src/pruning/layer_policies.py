@@ -4,8 +4,6 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-import tf_keras
-
 from kerasinit._src import compat
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
 from kerasinit._src.pruning.policy import PruningPolicy
@@ -107,7 +105,7 @@ def warn_of_frozen(names: Iterable[str]) -> None:
 
 def _tfmot_takes(layer: Any) -> bool:
     """Return whether tfmot knows a tf_keras layer, by asking it to wrap another like it."""
-    if getattr(tf_keras.layers, type(layer).__name__, None) is not type(layer):
+    if getattr(compat.library_of(layer).layers, type(layer).__name__, None) is not type(layer):
         return False
     try:
         tfmot().prune_low_magnitude(type(layer).from_config(layer.get_config()))

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 
@@ -24,7 +24,7 @@ def _forward(name: str) -> Callable[..., None]:
     return hook
 
 
-class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class PruningSummaries(Callback):
     """Writes sparsity and threshold of each pruned weight for TensorBoard.
 
     It does all that Keras' ``TensorBoard`` callback does, and writes besides, under
@@ -63,12 +63,8 @@ class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     ['metrics', 'train']
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(self, log_dir: Any, update_freq: Any = "epoch", **kwargs: Any) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         if not isinstance(log_dir, str | os.PathLike) or not os.fspath(log_dir):
             raise ValueError(
                 "Expected log_dir to be the path of a folder, such as 'logs/first'; got "
@@ -87,7 +83,7 @@ class PruningSummaries(keras.callbacks.Callback, tf_keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
+        super().set_model(model)
         if compat.kerase_of(model) == "tf_keras":
             self._board = tfmot().PruningSummaries(**self._arguments)
         else:

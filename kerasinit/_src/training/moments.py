@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
@@ -16,14 +14,14 @@ from kerasinit._src.compat import optimizers
 _BY_ENTRY = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
 BY_ENTRY = frozenset(
     getattr(library.optimizers, name)
-    for library in (keras, tf_keras)
+    for library in compat.LIBRARIES.values()
     for name in _BY_ENTRY
     if hasattr(library.optimizers, name)
 )
 """Optimizers that leave a weight of zero at zero, where its gradients and moments are zero."""
 
 
-_FACTORED = keras.optimizers.Adafactor, tf_keras.optimizers.Adafactor
+_FACTORED = tuple(library.optimizers.Adafactor for library in compat.LIBRARIES.values())
 
 
 def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
-from kerasinit._src import streams
+from kerasinit._src import compat, streams
 from kerasinit._src.network.walk import walk
 
 # As many as settle a mean and a variance well; a pass over all examples would cost
@@ -26,7 +24,7 @@ def normalizations(model: Any) -> list[Any]:
     >>> [layer.__class__.__name__ for layer in normalizations(keras.Sequential(layers))]
     ['BatchNormalization']
     """
-    kinds = (keras.layers.BatchNormalization, tf_keras.layers.BatchNormalization)
+    kinds = compat.layer_classes("BatchNormalization")
     return [layer for _, layer in walk(model) if isinstance(layer, kinds)]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_count, checked_positive, checked_seed
 from kerasinit._src.initializers.constant import Zeros
 from kerasinit._src.initializers.orthogonal import Orthogonal
@@ -116,7 +117,7 @@ def lsuv(
         rows[target.name] = _scaled(target, measure, tolerance, iterations, shifts)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with one_pass.preserved(model, variables):
+    with restored(model, but=[*variables, *optimizers.state_of(model)]):
         for target in scaled:
             _start(target, seed)
         calls = one_pass.mend(model, batch, scaled, mender, training=training)

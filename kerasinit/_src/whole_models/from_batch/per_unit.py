@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive, checked_seed
 from kerasinit._src.initializers.random import RandomNormal
 from kerasinit._src.whole_models import binding
@@ -148,7 +149,7 @@ def _normalized(
         rows[target.name] = _with_units_normalized(target, measure, tolerance)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with one_pass.preserved(model, variables):
+    with restored(model, but=[*variables, *optimizers.state_of(model)]):
         if drawn is not None:
             for target in scaled:
                 _draw(target, method, *drawn)

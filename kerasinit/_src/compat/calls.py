@@ -1,0 +1,75 @@
+"""Calls of layers, intercepted: the only code that stands between a layer and its ``call``.
+
+A functional model can be cut open by its graph, a subclassed one cannot. What every layer of
+either Keras has is a ``call``, and Keras looks it up on the instance each time. So for a while the
+instance has another one, in front of its class's, and any kind of model shows what its layers do.
+
+Keras tracks what is assigned to a layer; what stands here for a while goes past that.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from kerasinit._src.compat.models import layer_classes
+
+# Takes the layer, its own ``call``, and what that was called with; returns the outputs.
+Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+BATCH_NORMALIZATIONS = layer_classes("BatchNormalization")
+
+
+@contextlib.contextmanager
+def intercepted(layers: Iterable[Any], around: Around) -> Iterator[None]:
+    """Let a function run in the place of each call of some layers within the block.
+
+    Args:
+        layers: Layers or models of either Keras, which are called by ``call`` (quantized layers
+            of Keras 3 are not).
+        around: Runs in the place of ``call``. It calls that itself, if at all.
+
+    Example:
+    >>> import keras
+    >>> double = keras.layers.Rescaling(2.0)
+    >>> with intercepted([double], lambda layer, call, args, kwargs: call(*args, **kwargs) + 1):
+    ...     inside = float(double(keras.ops.ones(())))
+    >>> inside, float(double(keras.ops.ones(())))
+    (3.0, 2.0)
+    """
+    with contextlib.ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(replaced(layer, "call", _in_front(layer, around)))
+        yield
+
+
+def by_batch_statistics(
+    layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a layer; batch normalization normalizes by the batch, as it does in training."""
+    if isinstance(layer, BATCH_NORMALIZATIONS):
+        args, kwargs = args[:1], {**kwargs, "training": True}
+    return call(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def replaced(layer: Any, attribute: str, value: Any) -> Iterator[None]:
+    """Give a layer another attribute within the block, past what Keras tracks."""
+    attributes = vars(layer)
+    had, old = attribute in attributes, attributes.get(attribute)
+    attributes[attribute] = value
+    try:
+        yield
+    finally:
+        if had:
+            attributes[attribute] = old
+        else:
+            del attributes[attribute]
+
+
+def _in_front(layer: Any, around: Around) -> Callable[..., Any]:
+    own = layer.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return around(layer, own, args, kwargs)
+
+    return call

@@ -8,6 +8,7 @@ Keras tracks what is assigned to a layer; what stands here for a while goes past
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -36,10 +37,39 @@ def intercepted(layers: Iterable[Any], around: Around) -> Iterator[None]:
     >>> inside, float(double(keras.ops.ones(())))
     (3.0, 2.0)
     """
-    with contextlib.ExitStack() as stack:
+    entered: list[Any] = []
+    try:
         for layer in layers:
-            stack.enter_context(replaced(layer, "call", _in_front(layer, around)))
+            intercept(layer, around)
+            entered.append(layer)
         yield
+    finally:
+        for layer in reversed(entered):
+            release(layer)
+
+
+def intercept(layer: Any, around: Around) -> None:
+    """Let a function run in the place of each call of a layer until `release`."""
+    own, before = layer.call, vars(layer).get("call")
+
+    @functools.wraps(own)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return around(layer, own, args, kwargs)
+
+    call.intercepts = before  # type: ignore[attr-defined]
+    vars(layer)["call"] = call
+
+
+def is_intercepted(layer: Any) -> bool:
+    """Return whether the calls of a layer are intercepted."""
+    return hasattr(vars(layer).get("call"), "intercepts")
+
+
+def release(layer: Any) -> None:
+    """Let a layer be called as it was before the last `intercept`."""
+    before = vars(layer).pop("call").intercepts
+    if before is not None:
+        vars(layer)["call"] = before
 
 
 def by_batch_statistics(
@@ -64,12 +94,3 @@ def replaced(layer: Any, attribute: str, value: Any) -> Iterator[None]:
             attributes[attribute] = old
         else:
             del attributes[attribute]
-
-
-def _in_front(layer: Any, around: Around) -> Callable[..., Any]:
-    own = layer.call
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return around(layer, own, args, kwargs)
-
-    return call

@@ -11,7 +11,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.masks import Masks
 from kerasinit._src.network.prunable import prunable_weights
-from kerasinit._src.pruning import masked_update
+from kerasinit._src.pruning import attach, masked_update
 from kerasinit._src.pruning.composition import adapters
 
 
@@ -87,7 +87,7 @@ class HoldMasks(Callback):
         return (
             compat.kerase_of(self.model) == "keras"
             # A model that prunes itself, or that another callback holds, has masks in its step.
-            and "make_train_function" not in vars(self.model)
+            and not attach.is_in_front(self.model, "make_train_function")
             and masked_update.is_possible(self.model, self.model.train_step)
         )
 
@@ -128,23 +128,19 @@ class _Compiled:
         # Keras makes a new function when a model is compiled again.
         if self._masking is None or model.train_function is not self._plain:
             self._plain = model.train_function
-            model.train_step = self._masked_step(model.train_step)
-            try:
-                model.make_train_function(force=True)
-            finally:
-                del model.train_step
-            self._masking = self._telling(model.train_function)
-        model.train_function = self._masking
+            masked = self._masked_step(model.train_step)
+            self._masking = self._telling(attach.second_train_function(model, masked))
+        attach.train_by(model, self._masking)
         # The first thing that a training without the masks calls, if this one broke off.
-        model.make_train_function = self._end_and_make
+        attach.put_in_front(model, {"make_train_function": self._end_and_make})
 
     def end(self) -> None:
         """Let the model train as it did before."""
         self.holds = False
         if self.model.train_function is self._masking:
-            self.model.train_function = self._plain
-        if "make_train_function" in vars(self.model):
-            del self.model.make_train_function
+            attach.train_by(self.model, self._plain)
+        if attach.is_in_front(self.model, "make_train_function"):
+            attach.take_away(self.model, ["make_train_function"])
 
     def _masked_step(self, train_step: Any) -> Any:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
-from kerasinit._src import compat, diagnosis, errors
+from kerasinit._src import compat, errors
 from kerasinit._src.comparison.result import Comparison
 from kerasinit._src.compat.fit_loss import has_own_compute_loss
+from kerasinit._src.diagnosis.report import diagnose
 from kerasinit._src.files import atomic, keras_models, npz
 from kerasinit._src.files.atomic import new_outputs
 from kerasinit._src.initializers import identifiers
@@ -71,7 +72,7 @@ def _diagnose(
         )
     chosen = None if loss is None else _loss(loaded, loss)
     try:
-        found = diagnosis.diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
+        found = diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
     # Whatever a layer raises, it is no finding: exit code 1 is for those alone.
     except Exception as error:
         raise ValueError(f"{model} could not be looked at. {said} {error}") from error

@@ -1,8 +1,8 @@
 """What is said of models that have changed since they were pruned."""
 
-import warnings
 from typing import Any
 
+from kerasinit._src import errors
 from kerasinit._src.pruning import pruned_models
 from kerasinit._src.pruning.inside import is_inside
 from kerasinit._src.pruning.session import Training
@@ -37,7 +37,7 @@ def warn_of_changes(model: Any) -> None:
         )
     messages = training.composition.take_messages()
     if messages:
-        warnings.warn(f"Pruning: {' '.join(messages)}", UserWarning, stacklevel=3)
+        errors.warn(f"Pruning: {' '.join(messages)}")
 
 
 def warn_of_steps_without_masks(thing: Any) -> None:
@@ -55,11 +55,9 @@ def warn_of_steps_without_masks(thing: Any) -> None:
             and counted.isdisjoint(map(id, pruner.variables))
             and training.composition.were_all_changed(pruner)
         ):
-            warnings.warn(
+            errors.warn(
                 f"Pruning: The weights of the model {model.name!r} have changed since it was "
                 "pruned, but no training step was counted and nothing was removed. A tf.function "
                 "that was traced before prune_low_magnitude goes on training without masks: trace "
-                "it again, with kerasinit.pruning.begin_step(model) in it.",
-                UserWarning,
-                stacklevel=3,
+                "it again, with kerasinit.pruning.begin_step(model) in it."
             )

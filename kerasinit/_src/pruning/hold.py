@@ -1,13 +1,12 @@
 """Fixed masks that hold while a model trains, in both Kerases."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat
+from kerasinit._src import compat, errors
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.masks import Masks
 from kerasinit._src.network.prunable import prunable_weights
@@ -62,7 +61,7 @@ class HoldMasks(Callback):
         )
         dense = adapters(self.model, [weight for weight in prunable if weight.name in self._masks])
         if dense:
-            warnings.warn(f"HoldMasks: {' '.join(dense.values())}", UserWarning, stacklevel=2)
+            errors.warn(f"HoldMasks: {' '.join(dense.values())}")
         self._held = [
             (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
             for name, mask in self._masks.items()

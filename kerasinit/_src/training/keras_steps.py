@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.loop import Trainer
@@ -74,7 +74,7 @@ class FitTrainer(Trainer):
             logs = self.model.train_on_batch(x, y, return_dict=True)
         else:
             # Traced here: hidden generators get their seeds now.
-            with streams.global_stream(self._seed, "layers"):
+            with compat.global_stream(self._seed, "layers"):
                 logs = self.model.train_on_batch(x, y, return_dict=True)
             self._begun = True
         if "loss" not in logs:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.walk import named_variables
 from kerasinit._src.training.examples import Examples
@@ -96,7 +96,7 @@ class Steps:
             step: Where the turn begins.
         """
         if not self.repeatable:
-            with streams.global_stream(self._seed, "layers", step):
+            with compat.global_stream(self._seed, "layers", step):
                 pass
 
     def advance(self, batches: np.ndarray) -> float:
@@ -136,7 +136,7 @@ class Steps:
         # Keras reports means over all batches since this.
         self.model.reset_metrics()
         # Traced at the first call: hidden generators get their seeds then.
-        first = streams.global_stream(self._seed, "layers") if self._fresh else nullcontext()
+        first = compat.global_stream(self._seed, "layers") if self._fresh else nullcontext()
         with first:
             logs = self.model.train_on_batch(*some, return_dict=True)
         self._fresh = False

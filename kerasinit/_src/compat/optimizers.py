@@ -61,7 +61,7 @@ def require_resettable_optimizer(model: Any) -> None:
     Raises:
         TypeError: For a used optimizer of ``tf_keras.optimizers.legacy``.
     """
-    optimizer = getattr(model, "optimizer", None)
+    optimizer: Any = getattr(model, "optimizer", None)
     if is_legacy(optimizer) and optimizer.weights:
         optimizer_variables(model)  # which says why not
 

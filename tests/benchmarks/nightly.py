@@ -188,7 +188,7 @@ def _(library: Any) -> None:
     model.fit(X, Y, epochs=2, verbose=0)
     require(len(made) == 1, f"made {len(made)} times in one fit")
     require(model.train_function is not None, "no `train_function` was kept")
-    attach.take_away(model, ["make_train_function"])
+    attach.take_away(model)
     model.fit(X, Y, verbose=0)
     require(len(made) == 1, "made by what was taken away")
 
@@ -229,7 +229,7 @@ def _(library: Any) -> None:
     require(len(ran) == 2, f"evaluate ran {len(ran)} of 2 batches")
     model.predict(X, batch_size=4, verbose=0)
     require(len(ran) == 4, f"predict ran {len(ran) - 2} of 2 batches")
-    attach.take_away(model, attach.COMPILED)
+    attach.take_away(model)
     model.evaluate(X, Y, verbose=0)
     model.predict(X, verbose=0)
     require(len(ran) == 4, "ran within what was taken away")
@@ -284,7 +284,7 @@ def _(library: Any) -> None:
     attach.put_in_front(model, {name: noting(name, getattr(model, name)) for name in names})
     stopping = library.callbacks.EarlyStopping("val_loss", restore_best_weights=True, patience=3)
     model.fit(X, Y, validation_data=(X, Y), epochs=2, verbose=0, callbacks=[stopping])
-    attach.take_away(model, names)
+    attach.take_away(model)
     require(called == {*names}, f"only {sorted(called)} were called")
     require(not vars(model).keys() & {*names}, "some are still there")
 

@@ -7,6 +7,7 @@ release of Keras that looks elsewhere moves this file alone.
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,15 +21,20 @@ COMPILED = {
 }
 
 
+# What stands in front of the methods of which models.
+_IN_FRONT: weakref.WeakKeyDictionary[Any, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
 def put_in_front(model: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
     """Let functions stand in front of a model's methods of the same names."""
+    _IN_FRONT[model] = tuple(methods)
     for name, method in methods.items():
         setattr(model, name, method)
 
 
-def take_away(model: Any, names: Iterable[str]) -> None:
-    """Take away what `put_in_front` put there, and around its compiled functions."""
-    for name in names:
+def take_away(model: Any) -> None:
+    """Take away what `put_in_front` put there, if anything, and around compiled functions."""
+    for name in _IN_FRONT.pop(model, ()):
         delattr(model, name)
     for attribute in COMPILED.values():
         function = getattr(model, attribute)
@@ -36,9 +42,9 @@ def take_away(model: Any, names: Iterable[str]) -> None:
             setattr(model, attribute, function.compiled)
 
 
-def is_in_front(model: Any, name: str) -> bool:
-    """Return whether something stands in front of a model's method."""
-    return name in vars(model)
+def is_attached(model: Any) -> bool:
+    """Return whether anything, of anybody's, stands in front of how a model comes to train."""
+    return "make_train_function" in vars(model)
 
 
 def train_by(model: Any, train_function: Callable[[Any], Any] | None) -> None:

@@ -86,7 +86,7 @@ class HoldMasks(Callback):
         return (
             compat.kerase_of(self.model) == "keras"
             # A model that prunes itself, or that another callback holds, has masks in its step.
-            and not attach.is_in_front(self.model, "make_train_function")
+            and not attach.is_attached(self.model)
             and masked_update.is_possible(self.model, self.model.train_step)
         )
 
@@ -138,8 +138,7 @@ class _Compiled:
         self.holds = False
         if self.model.train_function is self._masking:
             attach.train_by(self.model, self._plain)
-        if attach.is_in_front(self.model, "make_train_function"):
-            attach.take_away(self.model, ["make_train_function"])
+        attach.take_away(self.model)
 
     def _masked_step(self, train_step: Any) -> Any:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]

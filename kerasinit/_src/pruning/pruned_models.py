@@ -28,16 +28,6 @@ from kerasinit._src.pruning.optimizers import steps_of, was_trained
 from kerasinit._src.pruning.pruner import Pruner, Rule
 from kerasinit._src.pruning.session import Training
 
-# What a pruned model carries on its instance, in front of its class's methods.
-_HOOKS = (
-    "fit",
-    "train_step",
-    "make_train_function",
-    "set_weights",
-    "load_weights",
-    *views.HOOKED,
-)
-
 _TRAININGS: weakref.WeakKeyDictionary[Any, Training] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
 # Models to prune as soon as they have their weights, with the rule and the layers to ask for.
@@ -279,7 +269,9 @@ def _set_up(
 
 
 def _hook(model: Any) -> None:
-    own = {name: getattr(model, name) for name in _HOOKS}
+    attach.take_away(model)  # what a training with HoldMasks has left that broke off
+    names = ("fit", "train_step", "make_train_function", "set_weights", "load_weights")
+    own = {name: getattr(model, name) for name in names}
 
     def fit(*args: Any, **kwargs: Any) -> Any:
         return training_of(model).fit(own["fit"], *args, **kwargs)
@@ -347,7 +339,7 @@ def _hook(model: Any) -> None:
 
 
 def _unhook(model: Any) -> None:
-    attach.take_away(model, _HOOKS)
+    attach.take_away(model)
     attach.train_by(model, None)
 
 

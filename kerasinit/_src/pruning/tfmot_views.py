@@ -43,7 +43,7 @@ class Views:
         """Let them do as tfmot has it again."""
         for model in _with_inner(self._model):
             if calls.is_intercepted(model):
-                attach.take_away(model, attach.COMPILED)
+                attach.take_away(model)
                 calls.release(model)
 
     def _batch_of(self, model: Any) -> Callable[..., Any]:

@@ -20,9 +20,7 @@ from kerasinit._src.pruning.writers import (
 )
 
 _SAVING = ("save", "save_weights")
-WAYS_OUT = (*_SAVING, "export", "get_weights")
-_IN_BATCHES = ("evaluate", "predict")
-HOOKED = (*WAYS_OUT, *_IN_BATCHES, *attach.COMPILED)
+_WAYS_OUT = (*_SAVING, "export", "get_weights")
 
 
 class Views:
@@ -44,19 +42,21 @@ class Views:
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         """Return what is to stand in front of the model's own methods, by name."""
-        own = {name: getattr(self._model, name) for name in (*WAYS_OUT, *_IN_BATCHES)}
-        methods = {name: self._one_look(own[name], name in _SAVING) for name in WAYS_OUT}
-        for name in _IN_BATCHES:
-            methods[name] = self._all_batches(own[name], AROUND_BATCHES[name])
-        return methods | attach.compiled_within(self._model, self._one_batch)
+        model = self._model
+        methods = {name: self._one_look(name) for name in _WAYS_OUT}
+        for name, between in AROUND_BATCHES.items():
+            methods[name] = self._all_batches(getattr(model, name), between)
+        return methods | attach.compiled_within(model, self._one_batch)
 
-    def _one_look(self, method: Callable[..., Any], saves: bool) -> Callable[..., Any]:
+    def _one_look(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._model, name)
+
         @functools.wraps(method)
         def look(*args: Any, **kwargs: Any) -> Any:
             training = self._training()
             with training.pruner.masked():
                 result = method(*args, **kwargs)
-            if saves:
+            if name in _SAVING:
                 training.saved(args[0] if args else kwargs.get("filepath"))
             return result
 

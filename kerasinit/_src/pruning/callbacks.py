@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat.callbacks import Callback
-from kerasinit._src.pruning import changes, pruned_models, tfmot_training, tfmot_views
+from kerasinit._src.pruning import changes, pruned_models
+from kerasinit._src.pruning.optimizers import steps_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning.tfmot_training import TfmotTraining
 
 
 class UpdatePruningStep(Callback):
@@ -60,21 +62,16 @@ class UpdatePruningStep(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tfmot: Any = None
-        self._views: Any = None
-        self._progress: Any = None
+        self._in_tf_keras: TfmotTraining | None = None
         # Whether the model was to be built by its first step.
         self._unbuilt = False
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
         super().set_model(model)
-        self._tfmot = self._views = self._progress = None
+        self._in_tf_keras = None
         if compat.kerase_of(model) == "tf_keras":
-            self._tfmot = tfmot().UpdatePruningStep()
-            self._tfmot.set_model(model)
-            self._views = tfmot_views.Views(model)
-            self._progress = tfmot_training.Progress(model)
+            self._in_tf_keras = TfmotTraining(model)
             return
         pruned_models.adopt(model)
         if pruned_models.is_pruned(model):
@@ -84,60 +81,46 @@ class UpdatePruningStep(Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
-        if self._tfmot is not None:
-            self._tfmot.on_train_begin(logs)
-            self._views.begin()
-        else:
-            pruned_models.training_of(self.model).begin()
+        self._training.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Find the step of a training that goes on, and look ahead to its end."""
         known = self.params or {}
-        if "epochs" not in known:
-            return
-        if self._tfmot is not None:
-            self._progress.begin_epoch(epoch, known.get("steps"), known["epochs"])
-        else:
-            pruned_models.training_of(self.model).begin_epoch(
-                epoch, known.get("steps"), known["epochs"], pruned_models.steps_of(self.model)
-            )
+        if "epochs" in known:
+            every = steps_of(self.model)
+            self._training.begin_epoch(epoch, known.get("steps"), known["epochs"], every)
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
-        """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
-        if self._tfmot is None:
-            training = pruned_models.training_of(self.model)
-            if not training.fitting:
-                training.count_ahead(pruned_models.steps_of(self.model))
+        """Count a step of a custom loop; in ``fit`` the model counts itself."""
+        if self._in_tf_keras is None and not (training := self._training).fitting:
+            training.count_ahead(steps_of(self.model))
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Know that ``fit`` evaluates the model at the end of an epoch."""
-        if self._views is not None:
-            self._views.at_epoch_end = True
+        self._note_evaluation(True)
 
     def on_test_end(self, logs: Any = None) -> None:
         """Know that it has done so."""
-        if self._views is not None:
-            self._views.at_epoch_end = False
+        self._note_evaluation(False)
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
-        if self._tfmot is not None:
-            self._tfmot.on_epoch_end(batch, logs)
-            self._progress.end_epoch()
-        else:
-            pruned_models.training_of(self.model).end_epoch()
-            if self._unbuilt:
-                self._unbuilt = False
-                changes.warn_of_changes(self.model)
+        self._training.end_epoch()
+        if self._unbuilt:
+            self._unbuilt = False
+            changes.warn_of_changes(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""
-        if self._tfmot is not None:
-            self._tfmot.on_train_end(logs)
-            self._views.end()
-            self._progress.end()
-        else:
-            pruned_models.training_of(self.model).end()
+        self._training.end()
+
+    @property
+    def _training(self) -> Any:
+        return self._in_tf_keras or pruned_models.training_of(self.model)
+
+    def _note_evaluation(self, runs: bool) -> None:
+        if self._in_tf_keras is not None:
+            self._in_tf_keras.views.at_epoch_end = runs
 
 
 def _forward(name: str) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What a schedule will do in a training, said before it is too late to mend.
+"""What a schedule will do in a training, reported before it is too late to fix.
 
 Keras knows how many steps a training will have, so a schedule can be asked beforehand.
 """

@@ -34,10 +34,10 @@ class Views:
 
     def begin(self) -> None:
         """Let evaluation and prediction leave the weights alone."""
+        self.end()  # what a training has left that broke off
         for model in _with_inner(self._model):
-            if not calls.is_intercepted(model):
-                attach.put_in_front(model, attach.compiled_within(model, self._batch_of(model)))
-                calls.intercept(model, self._call)
+            attach.put_in_front(model, attach.compiled_within(model, self._batch_of(model)))
+            calls.intercept(model, self._call)
 
     def end(self) -> None:
         """Let them do as tfmot has it again."""

@@ -16,7 +16,6 @@ from kerasinit._src.network.layers_with_weights import Weights
 from kerasinit._src.theory.mean_field import is_collapsing
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
-from kerasinit._src.whole_models.from_batch.checks import varies
 from kerasinit._src.whole_models.from_batch.report import Reached, Report, finished
 from kerasinit._src.whole_models.from_batch.targets import Target, columns, targets
 
@@ -151,7 +150,7 @@ def _scaled(
             else:
                 shift = units, target.bias.variable, units.by_unit(output).mean(0)
         variance, mean = float(output.var()), float(output.mean())
-        if not varies(output, target).all():
+        if not one_pass.varies(output, target).all():
             raise ValueError(
                 f"The output of {target.name!r} never varies over the batch: no scale of its "
                 f"kernels brings it to variance 1. The inputs of the layer are constant, or what "

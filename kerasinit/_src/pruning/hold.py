@@ -34,6 +34,7 @@ class HoldMasks(Callback):
             between steps.
 
     Example:
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> model.compile("sgd", "mse")
     >>> half = {"dense/kernel": np.arange(32).reshape(8, 4) % 2 == 0}

@@ -20,6 +20,7 @@ def normalizations(model: Any) -> list[Any]:
         model: A built model of either Keras.
 
     Example:
+    >>> import keras
     >>> layers = [keras.Input((4,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
     >>> [layer.__class__.__name__ for layer in normalizations(keras.Sequential(layers))]
     ['BatchNormalization']

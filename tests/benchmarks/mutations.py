@@ -39,9 +39,9 @@ FANS = (
     ),
     Mutant(
         "a GRU has the four gates of an LSTM",
-        "kerasinit/_src/network/readings.py",
-        '(compat.layer_classes("GRUCell"), recurrent(3))',
-        '(compat.layer_classes("GRUCell"), recurrent(4))',
+        "kerasinit/_src/network/catalogue.py",
+        '"GRUCell", "steps", kernels=readings.recurrent(3)',
+        '"GRUCell", "steps", kernels=readings.recurrent(4)',
         ("tests/test_kernels.py",),
     ),
     Mutant(

@@ -12,7 +12,7 @@ from kerasinit import compare
 from kerasinit._src import streams
 from kerasinit._src.comparison.choices import named
 from kerasinit._src.comparison.subject import Subject
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import examples_of
 from kerasinit._src.training.steps import Steps
 from kerasinit.lottery import load

@@ -12,7 +12,7 @@ from kerasinit._src import compat, streams
 from kerasinit._src.comparison import choices
 from kerasinit._src.compat import optimizers
 from kerasinit._src.initializers import identifiers
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.examples import Examples
 from kerasinit._src.training.steps import State, Steps

@@ -7,6 +7,7 @@ from kerasinit._src.compat.global_random import global_stream
 from kerasinit._src.compat.models import (
     LIBRARIES,
     Kerase,
+    classes,
     is_array,
     is_built,
     is_layer,
@@ -39,6 +40,7 @@ __all__ = [
     "LIBRARIES",
     "Kerase",
     "assign",
+    "classes",
     "dtype_of",
     "global_stream",
     "has_own_train_step",

@@ -12,12 +12,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from kerasinit._src.compat.models import layer_classes
-
 # Takes the layer, its own ``call``, and what that was called with; returns the outputs.
 Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
-
-BATCH_NORMALIZATIONS = layer_classes("BatchNormalization")
 
 
 @contextlib.contextmanager
@@ -75,10 +71,8 @@ def release(layer: Any) -> None:
 def by_batch_statistics(
     layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Call a layer; batch normalization normalizes by the batch, as it does in training."""
-    if isinstance(layer, BATCH_NORMALIZATIONS):
-        args, kwargs = args[:1], {**kwargs, "training": True}
-    return call(*args, **kwargs)
+    """Call a batch normalization so that it normalizes by the batch, as it does in training."""
+    return call(*args[:1], **{**kwargs, "training": True})
 
 
 @contextlib.contextmanager

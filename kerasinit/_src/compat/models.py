@@ -71,12 +71,18 @@ def is_layer(thing: Any) -> bool:
 
 def layer_classes(*names: str) -> tuple[type, ...]:
     """Return the layer classes of both Kerases by these names, as far as they have them."""
-    return tuple(
-        getattr(library.layers, name)
-        for library in LIBRARIES.values()
-        for name in names
-        if hasattr(library.layers, name)
-    )
+    return classes("layers", *names)
+
+
+def classes(module: str, *names: str) -> tuple[type, ...]:
+    """Return the classes of both Kerases in a public module, as far as they have them.
+
+    Example:
+    >>> [kind.__name__ for kind in classes("initializers", "Zeros", "STFT")]
+    ['Zeros', 'STFT', 'Zeros']
+    """
+    modules = [getattr(library, module) for library in LIBRARIES.values()]
+    return tuple(getattr(one, name) for one in modules for name in names if hasattr(one, name))
 
 
 def is_array(thing: Any) -> bool:

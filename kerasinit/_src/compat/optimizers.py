@@ -1,11 +1,16 @@
 """The optimizers of both Kerases: their state, a new start, and a step by hand."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import tf_keras
 
 from kerasinit._src import compat, errors
+
+
+def is_legacy(optimizer: Any) -> TypeGuard[Any]:
+    """Return whether an optimizer is one of ``tf_keras.optimizers.legacy``."""
+    return isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
 
 
 def optimizer_variables(model: Any) -> list[Any]:
@@ -41,11 +46,6 @@ def optimizer_variables(model: Any) -> list[Any]:
 def state_of(model: Any) -> list[Any]:
     """Return the variables that a model's optimizer has so far; none without an optimizer."""
     return list(getattr(getattr(model, "optimizer", None), "variables", ()) or ())
-
-
-def is_legacy(optimizer: Any) -> bool:
-    """Return whether an optimizer is one of ``tf_keras.optimizers.legacy``."""
-    return isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
 
 
 def averages_weights(model: Any) -> bool:

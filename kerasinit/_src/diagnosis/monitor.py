@@ -18,6 +18,7 @@ from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
 from kerasinit._src.diagnosis.objective import chosen
 from kerasinit._src.diagnosis.report import Diagnosis, require_model
+from kerasinit._src.network.model import read
 
 # Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
 _BUDGET = 0.03
@@ -236,7 +237,7 @@ class SignalMonitor(Callback):
             if self._flow is None:
                 self._flow = flow_for(model, self._batch_seen)
             measured = measure(
-                model, self._batch_seen, self._loss, self._seed, self._update, self._flow
+                read(model), self._batch_seen, self._loss, self._seed, self._update, self._flow
             )
         except Exception as error:
             error.add_note(f"SignalMonitor looked at its own x at step {step}.")

@@ -38,7 +38,7 @@ class NextUpdate:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         schedules = compat.library_of(self._model).optimizers.schedules
         given = inner.get_config().get("learning_rate")
-        scheduled = isinstance(given, (dict, schedules.LearningRateSchedule))
+        scheduled = isinstance(given, dict | schedules.LearningRateSchedule)
         rate = getattr(inner, "learning_rate", 0.0)
         if callable(rate) and not hasattr(rate, "numpy"):
             rate = rate(inner.iterations)

@@ -13,16 +13,8 @@ import tensorflow as tf
 from kerasinit._src import compat
 from kerasinit._src.compat import calls
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import inner_layers
-from kerasinit._src.network.walk import walk
-
-# What comes out of their inner layers is made in loops, step by step.
-_CLOSED = compat.layer_classes("RNN", "Bidirectional", "TimeDistributed")
-# What comes out of them is what went in, in another shape.
-_PASSING = compat.layer_classes(
-    "ActivityRegularization", "Dropout", "Flatten", "Identity", "Permute", "Reshape"
-)
-_INPUTS = compat.layer_classes("InputLayer")
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.walk import places
 
 # Takes a layer's path, the layer, the tensors that went in and the one that came out, and
 # returns what to do with the gradient of the loss with respect to it, or to the logits that the
@@ -42,20 +34,10 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Yields:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
-    seen: set[int] = set()
-
-    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
-        if id(layer) in seen or isinstance(layer, _INPUTS):
-            return
-        seen.add(id(layer))
-        if not isinstance(layer, _CLOSED):
-            for name, inner in inner_layers(layer):
-                yield from enter(f"{path}/{name}" if name else path, inner)
-        if not compat.is_model(layer):
-            yield path, layer
-
-    for path, layer in walk(model):
-        yield from enter(path, layer)
+    # What comes out of layers inside a loop is made step by step.
+    for place in places(model, closed=lambda layer: row_of(layer).loops):
+        if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
+            yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:
@@ -108,7 +90,11 @@ def probing(
     def around(
         layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        outputs = calls.by_batch_statistics(layer, call, args, kwargs)
+        row = row_of(layer)
+        if row.by_batch:
+            outputs = calls.by_batch_statistics(layer, call, args, kwargs)
+        else:
+            outputs = call(*args, **kwargs)
         if look is None:
             return outputs
         path, _ = paths[id(layer)]
@@ -120,7 +106,7 @@ def probing(
                 flat[place] = _listening(one, look(path, layer, given, one))
                 if made_by is not None:
                     before = made_by.get(id(given[0])) if given else None
-                    if before is None or not isinstance(layer, _PASSING):
+                    if before is None or row.signal != "passes":
                         before = path, layer
                     made_by[id(flat[place])] = before
                     kept.append(flat[place])

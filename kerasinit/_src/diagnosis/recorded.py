@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasinit._src.compat import calls
 from kerasinit._src.diagnosis.probes import probing
-from kerasinit._src.network.layers_with_weights import every_layer
+from kerasinit._src.network.walk import layers_inside
 
 
 @dataclass
@@ -104,7 +104,7 @@ def kept_as_computed(model: Any) -> Iterator[None]:
         model: A model of either Keras.
     """
     with contextlib.ExitStack() as stack:
-        for layer in (model, *every_layer(model)):
+        for layer in (model, *layers_inside(model)):
             if hasattr(layer, "rematerialized_call"):
                 stack.enter_context(calls.replaced(layer, "rematerialized_call", _called_once))
         yield

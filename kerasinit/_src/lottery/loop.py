@@ -28,7 +28,8 @@ from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Trial
 from kerasinit._src.lottery.watch import Watch
 from kerasinit._src.lottery.workers import share
-from kerasinit._src.masks import Masks
+from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit._src.training.data import Dataset, glance, load, require_dataset
@@ -125,6 +126,7 @@ def run(
         # What can fail for the user's model fails now, before anything is written.
         trial = trial or Trial(experiment, build, data, 0)
         trial.rehearse()
+        _require_todays_names(store, trial)
         store = Store.open(folder, experiment, about)
         missing = store.missing()
         watch.began(store, missing)
@@ -146,6 +148,20 @@ def run(
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
+
+
+def _require_todays_names(store: Store, trial: Trial) -> None:
+    """Raise if a run was begun with other names for the variables of its network."""
+    done = [place for place in store.places() if store.has(place)]
+    if not done or store.stage(done[0]).ticket().masks.naming == NAMING:
+        return
+    others = [(old, new) for old, new in old_names(trial.trainer.model).items() if old != new]
+    if others:
+        raise ValueError(
+            f"{store.folder} was begun by an earlier kerasinit, which named variables otherwise: "
+            f"{others[0][0]!r} is {others[0][1]!r} now. Finish it with that version, or name "
+            f"another folder."
+        )
 
 
 def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Experiment:

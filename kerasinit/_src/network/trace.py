@@ -15,11 +15,9 @@ import tensorflow as tf
 from kerasinit._src import compat
 from kerasinit._src.compat import calls
 from kerasinit._src.compat.restore import restored
-from kerasinit._src.network.graph import ATTENTION, Graph, Node, kind_of_layer
-from kerasinit._src.network.parts import inner_layers
-
-# What goes on inside them is known, or happens in loops, step by step.
-_CLOSED = (*ATTENTION, *compat.layer_classes("RNN", "Bidirectional", "TimeDistributed"))
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, Node, kind_of_layer
+from kerasinit._src.network.walk import inner_layers
 
 
 def traced_graph(model: Any) -> Graph | None:
@@ -100,7 +98,10 @@ def _innermost(model: Any) -> list[Any]:
     waiting = [model]
     while waiting:
         for _, layer in inner_layers(waiting.pop()):
-            if isinstance(layer, _CLOSED) or not any(inner_layers(layer)):
+            row = row_of(layer)
+            # What goes on inside them is known, or happens in loops, step by step.
+            closed = row.loops or row.signal == "attends"
+            if closed or not any(inner_layers(layer)):
                 found.setdefault(id(layer), layer)
             else:
                 waiting.append(layer)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from kerasinit._src import errors
+from kerasinit._src.network.walk import is_inside
 from kerasinit._src.pruning import pruned_models
-from kerasinit._src.pruning.inside import is_inside
 from kerasinit._src.pruning.session import Training
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.masks import Masks
+from kerasinit._src.network.old_names import named_for
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.pruning import attach, masked_update
 from kerasinit._src.pruning.composition import adapters
@@ -52,20 +53,21 @@ class HoldMasks(Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check that the masks fit, and apply them."""
+        masks = named_for(self._masks, self.model)
         prunable = prunable_weights(self.model)
         weights = {weight.name: weight.variable for weight in prunable}
         shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
         # A model may have more kernels than there are masks for; those train freely.
-        self._masks.require_fit(
-            {name: shape for name, shape in shapes.items() if name in self._masks},
+        masks.require_fit(
+            {name: shape for name, shape in shapes.items() if name in masks},
             f"the model {self.model.name!r}",
         )
-        dense = adapters(self.model, [weight for weight in prunable if weight.name in self._masks])
+        dense = adapters(self.model, [weight for weight in prunable if weight.name in masks])
         if dense:
             errors.warn(f"HoldMasks: {' '.join(dense.values())}")
         self._held = [
             (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
-            for name, mask in self._masks.items()
+            for name, mask in masks.items()
         ]
         if self._can_be_compiled():
             self._apply()

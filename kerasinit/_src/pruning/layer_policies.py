@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kerasinit._src import compat, errors
+from kerasinit._src.network.catalogue import UNKNOWN, exact_row
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
 from kerasinit._src.pruning.policy import PruningPolicy
 from kerasinit._src.pruning.tfmot_bridge import tfmot
@@ -33,7 +34,7 @@ class PruneTrainableLayers(PruningPolicy):
         if not layer.trainable:
             return False
         try:
-            weights = [variable for _, variable in layer_weights(layer)] if layer.built else []
+            weights = layer_weights(layer) if layer.built else []
         except NoRuleError:
             return True
         return not weights or any(not is_frozen(layer, variable) for variable in weights)
@@ -102,7 +103,7 @@ def warn_of_frozen(names: Iterable[str]) -> None:
 
 def _tfmot_takes(layer: Any) -> bool:
     """Return whether tfmot knows a tf_keras layer, by asking it to wrap another like it."""
-    if getattr(compat.library_of(layer).layers, type(layer).__name__, None) is not type(layer):
+    if exact_row(type(layer)) is UNKNOWN:
         return False
     try:
         tfmot().prune_low_magnitude(type(layer).from_config(layer.get_config()))

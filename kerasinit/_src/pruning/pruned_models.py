@@ -21,9 +21,9 @@ from kerasinit._src.network.prunable import (
     prunable_weights,
     require_rules,
 )
+from kerasinit._src.network.walk import is_inside, layers_inside
 from kerasinit._src.pruning import attach, deferred, guard, masked_update, views
-from kerasinit._src.pruning.composition import Composition
-from kerasinit._src.pruning.inside import is_inside, layers_inside, placed
+from kerasinit._src.pruning.composition import Composition, placed
 from kerasinit._src.pruning.optimizers import steps_of, was_trained
 from kerasinit._src.pruning.pruner import Pruner, Rule
 from kerasinit._src.pruning.session import Training

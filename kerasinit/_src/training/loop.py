@@ -23,7 +23,8 @@ import tensorflow as tf
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.masks import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training.checkpoint import Checkpoint
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.held_masks import HeldMasks

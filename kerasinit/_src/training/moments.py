@@ -12,16 +12,11 @@ from kerasinit._src.compat import optimizers
 # Each weight's step depends on its own gradient and moments alone, and is zero where these and
 # the weight are.
 _BY_ENTRY = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
-BY_ENTRY = frozenset(
-    getattr(library.optimizers, name)
-    for library in compat.LIBRARIES.values()
-    for name in _BY_ENTRY
-    if hasattr(library.optimizers, name)
-)
+BY_ENTRY = frozenset(compat.classes("optimizers", *_BY_ENTRY))
 """Optimizers that leave a weight of zero at zero, where its gradients and moments are zero."""
 
 
-_FACTORED = tuple(library.optimizers.Adafactor for library in compat.LIBRARIES.values())
+_FACTORED = compat.classes("optimizers", "Adafactor")
 
 
 def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]:

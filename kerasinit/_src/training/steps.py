@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import Examples
 from kerasinit._src.training.xla import Compiler, draws_hidden_numbers, take_steps, xla_pays
 

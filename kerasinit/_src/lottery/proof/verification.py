@@ -17,7 +17,6 @@ from kerasinit._src.lottery.proof.kept_model import KeptModel
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
-from kerasinit._src.masks import Masks
 
 _FILES = {
     "ticket": "ticket.safetensors",
@@ -353,9 +352,6 @@ def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
         inquiry.count("files can be read")
         try:
             found[name] = read()
-            if name == "ticket":
-                masks, start, words = found[name]
-                found[name] = Masks(masks), start, words
         except _DAMAGE as error:
             inquiry.fail("files can be read", place, _FILES[name], f"{error}")
     if len(found) < len(readers):

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import streams
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import walk
 
 # As many as settle a mean and a variance well; a pass over all examples would cost
@@ -25,8 +26,7 @@ def normalizations(model: Any) -> list[Any]:
     >>> [layer.__class__.__name__ for layer in normalizations(keras.Sequential(layers))]
     ['BatchNormalization']
     """
-    kinds = compat.layer_classes("BatchNormalization")
-    return [layer for _, layer in walk(model) if isinstance(layer, kinds)]
+    return [layer for _, layer in walk(model) if row_of(layer).by_batch]
 
 
 def recompute(model: Any, x: np.ndarray) -> None:

@@ -292,9 +292,12 @@ class _Copies:
             self._require_the_runs(self._retraining.first)
         return self._retraining
 
+    def _stage(self, place: Place) -> Stage:
+        return self._store.stage(place).named_for(lambda: self._training.trainer.model)
+
     def _require_the_runs(self, first: State) -> None:
         """Raise unless the network that is built here is the one that the run was made with."""
-        there = self._store.stage(Place(self._trial, 0, "ticket")).ticket().weights
+        there = self._stage(Place(self._trial, 0, "ticket")).ticket().weights
         mine = without_optimizer(first)
         # Another machine may draw the same numbers with other rounding.
         alike = set(mine) == set(there) and all(
@@ -334,8 +337,8 @@ class _Copies:
 
     def _ticket(self, level: int) -> tuple[Masks, State]:
         """Return a level's masks and the state that its training began with."""
-        rewind = self._store.stage(Place(self._trial, 0, "ticket")).state("rewind")
-        ticket = self._store.stage(Place(self._trial, level, "ticket")).ticket()
+        rewind = self._stage(Place(self._trial, 0, "ticket")).state("rewind")
+        ticket = self._stage(Place(self._trial, level, "ticket")).ticket()
         # The dense network began with the first values; what is asked about is the
         # rewind point. A ticket's file has its weights, the optimizer's are in the point.
         if level == 0:
@@ -343,7 +346,7 @@ class _Copies:
         experiment = self._store.experiment
         if experiment.rewind == "finetune":
             before = Place(self._trial, scored_level(experiment, level), "ticket")
-            rewind |= self._store.stage(before).state("optimizer")
+            rewind |= self._stage(before).state("optimizer")
         return ticket.masks, {**rewind, **ticket.weights}
 
     def _copy(self, level: int, number: int, masks: Masks, start: State) -> State:
@@ -365,7 +368,8 @@ class _Copies:
                 Stage(folder).write(row, trained, ticket)
                 Stage(folder).write_state("trained", without_optimizer(trained.final))
             self._say(f"{place}: test error {100 * (1 - row.final_test_accuracy):.2f} % at the end")
-        elif stage.ticket().masks != masks:
+        stage = stage.named_for(lambda: self._training.trainer.model)
+        if stage.ticket().masks != masks:
             raise ValueError(
                 f"{stage.folder} has other masks than the ticket of {self._store.folder}; it was "
                 f"made from another run. Name another folder with --out."

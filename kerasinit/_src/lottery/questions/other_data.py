@@ -151,7 +151,9 @@ def transfer(
         experiment = replace(experiment, iterations=iterations)
     setting = Setting(experiment, build or models.find(experiment.model), data)
     training = Retraining(setting, 0)
-    new_head = needs_new_head(_ticket(store, Place(0, chosen[0], "ticket")), training, data)
+    new_head = needs_new_head(
+        _ticket(store, Place(0, chosen[0], "ticket"), training), training, data
+    )
     answers = Answers(
         Path(out) if out is not None else beside(store.folder, f"on-{data.name}"),
         {
@@ -170,7 +172,7 @@ def transfer(
                 if not answers.has(*at):
                     if training.trial != trial:
                         training = Retraining(setting, trial)
-                    _train(training, answers, at, place, _ticket(store, place), say)
+                    _train(training, answers, at, place, _ticket(store, place, training), say)
                 rows.append(Stage(answers.path(*at)).row())
     return Transfer(store.experiment.dataset, data.name, new_head, tuple(rows))
 
@@ -185,8 +187,8 @@ def _places(store: Store, trial: int, levels: list[int]) -> list[Place]:
     ]
 
 
-def _ticket(store: Store, place: Place) -> Ticket:
-    return store.stage(place).ticket()
+def _ticket(store: Store, place: Place, training: Retraining) -> Ticket:
+    return store.stage(place).ticket().named_for(training.trainer.model)
 
 
 def _train(

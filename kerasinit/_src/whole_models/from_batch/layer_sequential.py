@@ -11,8 +11,8 @@ from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_count, checked_positive, checked_seed
 from kerasinit._src.initializers.constant import Zeros
 from kerasinit._src.initializers.orthogonal import Orthogonal
-from kerasinit._src.network.context import look_around
-from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.network.context import contexts_in
+from kerasinit._src.network.model import read
 from kerasinit._src.theory.mean_field import is_collapsing
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
@@ -97,18 +97,19 @@ def lsuv(
     tolerance = checked_positive("tolerance", tolerance)
     iterations = checked_count("iterations", iterations)
     one_pass.require_batch(batch)
-    scaled, kept = targets(model, keep)
+    network = read(model)
+    scaled, kept = targets(network, keep)
     optimizers.require_resettable_optimizer(model)
     seed = checked_seed(seed)
     rows: dict[str, Reached] = {}
-    _, around, _ = look_around(model, Weights(model))
+    _, contexts, _ = contexts_in(network)
     shifted = {
         target.name
         for target in scaled
         if target.known
         and not target.recurrent
-        and id(target.owner) in around
-        and is_collapsing(around[id(target.owner)].follows)
+        and id(target.owner) in contexts
+        and is_collapsing(contexts[id(target.owner)].activation)
     }
 
     def mender(target: Target, measure: one_pass.Measure) -> None:

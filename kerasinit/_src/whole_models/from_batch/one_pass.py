@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat import calls
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.from_batch.targets import Target
 
@@ -72,7 +73,7 @@ def mend(
     layers = [target.layer for target in targets]
     if training:
         inside = {id(layer): layer for part in parts(model) for layer in part.layers}
-        layers += [one for one in inside.values() if isinstance(one, calls.BATCH_NORMALIZATIONS)]
+        layers += [one for one in inside.values() if row_of(one).by_batch]
     with calls.intercepted(layers, around):
         try:
             model(batch, training=False)

@@ -10,6 +10,7 @@ from kerasinit._src.compat import optimizers
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive, checked_seed
 from kerasinit._src.initializers.random import RandomNormal
+from kerasinit._src.network.model import read
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
 from kerasinit._src.whole_models.from_batch.report import Reached, Report, finished
@@ -140,7 +141,7 @@ def _normalized(
     """Normalize units, after weights were ``drawn`` with a standard deviation and a seed."""
     tolerance = checked_positive("tolerance", tolerance)
     one_pass.require_batch(batch)
-    scaled, kept = targets(model, keep)
+    scaled, kept = targets(read(model), keep)
     optimizers.require_resettable_optimizer(model)
     rows: dict[str, Reached] = {}
 

@@ -1,33 +1,37 @@
-"""The innermost layers with weights in a layer, and the kernels among their weights."""
+"""A model, read once: its variables by the layers that they are in, and its graph.
+
+Every entry makes a `Network` and hands it down in the place of the model.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, TypeGuard
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat, errors
-from kerasinit._src.network.graph import ATTENTION, Graph, graph_of, model_in
-from kerasinit._src.network.parts import Kernel, Part, inner_layers, parts
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, graph_of, model_in
+from kerasinit._src.network.parts import Kernel, Part, parts
+from kerasinit._src.network.walk import layers_inside
 
-_BIDIRECTIONAL = (keras.layers.Bidirectional, tf_keras.layers.Bidirectional)
-_RECURRENT = (*_BIDIRECTIONAL, keras.layers.RNN, tf_keras.layers.RNN)
 
+class Network:
+    """A built model of either Keras and what was read of it.
 
-class Weights:
-    """The parts of a model, by the layer that they are in."""
+    Attributes:
+        model: The model.
+        parts: Its weights; see `network.parts`.
+    """
 
     def __init__(self, model: Any):
-        if not compat.is_model(model):
-            raise TypeError(
-                f"Expected a model of Keras 3 or tf_keras; got {model!r} of type "
-                f"{type(model).__qualname__}."
-            )
         self.model = model
         self.parts = parts(model)
         self._by_variable = {id(part.variable): part for part in self.parts}
         self._units: dict[int, tuple[Any, ...]] = {}
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The model's graph, None if it has none; a ValueError if Keras cannot write it."""
+        return graph_of(self.model)
 
     def within(self, layer: Any) -> list[Part]:
         """Return the parts of a layer and of all layers in it."""
@@ -46,7 +50,7 @@ class Weights:
         In a layer that is no model, that is the order in which it made them.
         """
         if id(layer) not in self._units:
-            self._units[id(layer)] = _unique(self._inside(layer))
+            self._units[id(layer)] = unique(self._inside(layer))
         return self._units[id(layer)]
 
     def _inside(self, layer: Any) -> Iterator[Any]:
@@ -58,6 +62,8 @@ class Weights:
     def _graph(self, layer: Any) -> Graph | None:
         model = model_in(layer)
         try:
+            if model is self.model:
+                return self.graph
             return None if model is None else graph_of(model)
         except ValueError:  # it counts as a layer that made its layers in some order
             return None
@@ -93,7 +99,7 @@ class Weights:
 
         Of two in a row only the second: if both were zero, neither would get a gradient.
         """
-        if isinstance(unit, _BIDIRECTIONAL):
+        if row_of(unit).inside == "directions":
             directions = (unit.forward_layer, unit.backward_layer)
             return [part for one in directions for part in self._last_of(self.within(one))]
         return self._last_of(self.own(unit))
@@ -117,7 +123,7 @@ class Weights:
         meant = {tuple(map(id, self.units(layer))): self.units(layer) for layer in layers}
         meant.pop((), None)
         if here:
-            units = _unique(map(unit_of, here))
+            units = unique(map(unit_of, here))
             same = next((known for known in meant.values() if _are_same(known, units)), None)
             if same is None:
                 meant[tuple(map(id, units))] = units
@@ -133,7 +139,24 @@ class Weights:
 
     @cached_property
     def _layers(self) -> list[Any]:
-        return list(every_layer(self.model))
+        return list(layers_inside(self.model))
+
+
+def read(model: Any) -> Network:
+    """Return a model as it is handed down; what was read before is returned as it is.
+
+    Raises:
+        TypeError: If it is no model.
+        ValueError: If it is not built.
+    """
+    if isinstance(model, Network):
+        return model
+    if not compat.is_model(model):
+        raise TypeError(
+            f"Expected a model of Keras 3 or tf_keras; got {model!r} of type "
+            f"{type(model).__qualname__}."
+        )
+    return Network(model)
 
 
 def is_scale(part: Part) -> bool:
@@ -144,8 +167,12 @@ def is_scale(part: Part) -> bool:
 
 def only_looks(part: Part) -> bool:
     """Return whether a variable is an attention's, and not on the way of the values."""
-    attends = any(isinstance(layer, ATTENTION) for layer in part.layers)
-    return attends and part.layer.name not in ("value", "attention_output")
+    return is_of_attention(part) and part.layer.name not in ("value", "attention_output")
+
+
+def is_of_attention(part: Part) -> bool:
+    """Return whether a variable lies in an attention with kernels."""
+    return any(row_of(layer).signal == "attends" for layer in part.layers)
 
 
 def unit_of(part: Part) -> Any:
@@ -155,32 +182,16 @@ def unit_of(part: Part) -> Any:
 
 def is_recurrent(layer: Any) -> bool:
     """Return whether a layer is recurrent: one whole, whatever cells it has."""
-    return isinstance(layer, _RECURRENT)
+    return row_of(layer).signal == "recurs"
 
 
-def _unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+def unique(layers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return layers, each once, in their order."""
     return tuple({id(layer): layer for layer in layers}.values())
 
 
 def _are_same(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return {id(unit) for unit in one} == {id(unit) for unit in other}
-
-
-def every_layer(layer: Any) -> Iterator[Any]:
-    """Yield every layer inside a layer once, models inside a model and layers inside layers too."""
-    seen = {id(layer)}
-    waiting = [layer]
-    while waiting:
-        outer = waiting.pop()
-        inner = [one for _, one in inner_layers(outer)]
-        if compat.is_model(outer):
-            # walk goes through nested models, and does not yield them.
-            inner += [one for one in outer.layers if compat.is_model(one)]
-        for one in inner:
-            if id(one) not in seen:
-                seen.add(id(one))
-                waiting.append(one)
-                yield one
 
 
 def is_table(part: Part) -> bool:

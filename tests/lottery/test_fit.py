@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit._src import streams
+from kerasinit._src import compat
 from kerasinit._src.masks import Masks
 from kerasinit._src.training import keras_steps
 from kerasinit._src.training.data import Order
@@ -52,7 +52,7 @@ def _quiet(recwarn):
 def _pair(build):
     trainers = []
     for kind in (Trainer, KerasTrainer):
-        with streams.global_stream(0, "weights"):
+        with compat.global_stream(0, "weights"):
             trainers.append(kind(build(), DATA, VALIDATION, xla=False))
     return trainers
 

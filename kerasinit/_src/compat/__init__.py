@@ -3,6 +3,7 @@
 What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)``.
 """
 
+from kerasinit._src.compat.global_random import global_stream
 from kerasinit._src.compat.models import (
     LIBRARIES,
     Kerase,
@@ -41,6 +42,7 @@ __all__ = [
     "assign",
     "classes",
     "dtype_of",
+    "global_stream",
     "has_own_train_step",
     "is_array",
     "is_built",

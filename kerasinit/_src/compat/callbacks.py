@@ -1,4 +1,4 @@
-"""The base class of callbacks that ``fit`` of either Keras takes."""
+"""The base of callbacks that both Kerases take."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import tf_keras
 
 
 class Callback(keras.callbacks.Callback, tf_keras.callbacks.Callback):
-    """A callback of both Kerases."""
+    """A callback of both Kerases, which knows the model that is trained from `set_model` on."""
 
     # Both parents want to own it, one of them as a read-only property.
     model: Any = None

@@ -17,8 +17,8 @@ Kerase = Literal["keras", "tf_keras"]
 
 # Neither Keras has types that would tell a checker what its functions take and return.
 LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
-_LAYERS: dict[Kerase, type] = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
-_MODELS: dict[Kerase, type] = {"keras": keras.Model, "tf_keras": tf_keras.Model}
+_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
+_MODELS = (keras.Model, tf_keras.Model)
 
 
 def kerase_of(thing: Any) -> Kerase:
@@ -38,8 +38,8 @@ def kerase_of(thing: Any) -> Kerase:
     >>> kerase_of(keras.layers.Dense(3))
     'keras'
     """
-    for name, layer in _LAYERS.items():
-        if isinstance(thing, layer):
+    for name, library in LIBRARIES.items():
+        if isinstance(thing, library.layers.Layer):
             return name
     raise TypeError(
         f"Expected a model or layer of Keras 3 (`import keras`) or of tf_keras "
@@ -61,12 +61,12 @@ def serialized(thing: Any) -> dict[str, Any]:
 
 def is_model(thing: Any) -> bool:
     """Return whether ``thing`` is a model (not merely a layer) of either Keras."""
-    return isinstance(thing, tuple(_MODELS.values()))
+    return isinstance(thing, _MODELS)
 
 
 def is_layer(thing: Any) -> bool:
     """Return whether ``thing`` is a layer (or model) of either Keras."""
-    return isinstance(thing, tuple(_LAYERS.values()))
+    return isinstance(thing, _LAYERS)
 
 
 def layer_classes(*names: str) -> tuple[type, ...]:

@@ -43,6 +43,11 @@ def optimizer_variables(model: Any) -> list[Any]:
     return list(optimizer.variables)
 
 
+def state_of(model: Any) -> list[Any]:
+    """Return the variables that a model's optimizer has so far; none without an optimizer."""
+    return list(getattr(getattr(model, "optimizer", None), "variables", ()) or ())
+
+
 def averages_weights(model: Any) -> bool:
     """Return whether a compiled model's optimizer keeps an average of the weights."""
     optimizer = model.optimizer
@@ -56,7 +61,7 @@ def require_resettable_optimizer(model: Any) -> None:
     Raises:
         TypeError: For a used optimizer of ``tf_keras.optimizers.legacy``.
     """
-    optimizer = getattr(model, "optimizer", None)
+    optimizer: Any = getattr(model, "optimizer", None)
     if is_legacy(optimizer) and optimizer.weights:
         optimizer_variables(model)  # which says why not
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import FitLoss
-from kerasinit._src.compat.restore import as_it_was
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.diagnosis import objective
 from kerasinit._src.diagnosis.batch import Batch
 from kerasinit._src.diagnosis.flow import Flow, traced
@@ -56,7 +56,7 @@ def measure(
     flow = flow or flow_for(model, batch)
     step = update or NextUpdate(model)
     calls = _Calls(_owners(found))
-    with as_it_was(model):
+    with restored(model):
         there = _there_and_back(model, batch, loss, seed, calls, flow)
         if not calls.seen:
             raise ValueError(
@@ -255,7 +255,7 @@ def flow_for(model: Any, batch: Batch) -> Flow:
         model: A built model of either Keras.
         batch: The examples.
     """
-    with as_it_was(model):
+    with restored(model):
         return traced(model, batch.x)
 
 

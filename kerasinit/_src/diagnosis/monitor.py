@@ -99,6 +99,7 @@ class SignalMonitor(Callback):
         FileExistsError: When a training begins at step 0, if ``csv`` has the looks of another.
 
     Example:
+    >>> import keras
     >>> x, y = np.random.default_rng(0).normal(size=(256, 8)), np.arange(256) % 2
     >>> model = keras.Sequential([
     ...     keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(2)])

@@ -1,8 +1,7 @@
-"""Looking into a model while it runs, whatever kind of model it is.
+"""The signals inside a model while it runs, whatever kind of model it is.
 
-A functional model can be cut open by its graph, a subclassed one cannot. What every layer of
-either Keras has is a ``call``; for one pass each instance gets another one, which shows what
-went in and what came out, and lets the gradient tell its size on the way back.
+For one pass the calls of its layers are intercepted: each shows what went in and what came out,
+and the gradient on its way back.
 """
 
 import contextlib
@@ -12,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerasinit._src import compat
+from kerasinit._src.compat import calls
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import places
@@ -85,38 +85,19 @@ def probing(
             of a layer that only moves numbers about, those of the layer before it.
     """
     kept: list[Any] = []  # tensors, so that no other gets their ids
-    changed: list[tuple[Any, Any]] = []
-    try:
-        for path, layer in list(layers_inside(model)):
-            changed.append((layer, vars(layer).get("call")))
-            # Past Keras' own __setattr__, which keeps books on what a layer holds.
-            vars(layer)["call"] = _probe(path, layer, layer.call, look, made_by, kept)
-        yield
-    finally:
-        for layer, before in changed:
-            if before is None:
-                vars(layer).pop("call", None)
-            else:
-                vars(layer)["call"] = before
+    paths = {id(layer): (path, layer) for path, layer in layers_inside(model)}
 
-
-def _probe(
-    path: str,
-    layer: Any,
-    call: Callable[..., Any],
-    look: Look | None,
-    made_by: dict[int, tuple[str, Any]] | None,
-    kept: list[Any],
-) -> Callable[..., Any]:
-    row = row_of(layer)
-
-    def probed(*args: Any, **kwargs: Any) -> Any:
+    def around(
+        layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        row = row_of(layer)
         if row.by_batch:
-            kwargs["training"] = True
-            args = args[:1]
-        outputs = call(*args, **kwargs)
+            outputs = calls.by_batch_statistics(layer, call, args, kwargs)
+        else:
+            outputs = call(*args, **kwargs)
         if look is None:
             return outputs
+        path, _ = paths[id(layer)]
         given = [one for one in tf.nest.flatten((args, kwargs)) if _is_signal(one)]
         flat = tf.nest.flatten(outputs)
         # Of several outputs (states, attention scores) the first is the layer's signal.
@@ -132,7 +113,8 @@ def _probe(
                 break
         return tf.nest.pack_sequence_as(outputs, flat)
 
-    return probed
+    with calls.intercepted([layer for _, layer in paths.values()], around):
+        yield
 
 
 def _is_signal(thing: Any) -> bool:

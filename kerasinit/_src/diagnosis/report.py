@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat.restore import as_it_was
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.diagnosis.advice import never_drawn
 from kerasinit._src.diagnosis.batch import batch_of
 from kerasinit._src.diagnosis.findings import Finding, together
@@ -172,7 +172,7 @@ def diagnose(
     measured = measure(network, batch, what, seed, flow=flow)
     kept = _never_drawn(network)
     by_seed: dict[int, tuple[Finding, ...]] = {}
-    with as_it_was(model) if asked else contextlib.nullcontext():
+    with restored(model) if asked else contextlib.nullcontext():
         for one in asked:
             draw_anew(network.parts, one)
             drawn = judge(measure(network, batch, what, seed, flow=flow), 1 + len(asked))

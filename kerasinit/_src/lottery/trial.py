@@ -237,7 +237,7 @@ class Trial:
         random = self.generator("criterion", scored)
         batch = random.choice(self.positions, size, replace=False)
         x = models.fit_shape(self.trainer.model, self._data.x_train[batch], self.experiment.model)
-        with streams.global_stream(seed, "criterion", self.number, scored):
+        with compat.global_stream(seed, "criterion", self.number, scored):
             scores = saliency.FROM_BATCH[criterion](
                 self.trainer.model, x, self._data.y_train[batch]
             )

@@ -8,7 +8,7 @@ import keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.callbacks import Callback
-from kerasinit._src.pruning import attach, schedules
+from kerasinit._src.pruning import pruned_models, schedules
 from kerasinit._src.pruning.tfmot_bridge import wrappers
 
 # What Keras' callback knows after a training.
@@ -78,7 +78,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
+        super().set_model(model)
         self._tf_keras = None
         if compat.kerase_of(model) == "tf_keras":
             self._tf_keras = compat.library_of(model).callbacks.EarlyStopping(**self._arguments)
@@ -120,7 +120,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
 
     def _rules(self) -> Iterator[Any]:
         if self._tf_keras is None:
-            yield from attach.pruner_of(self.model).by_rule()
+            yield from pruned_models.pruner_of(self.model).by_rule()
             return
         found = wrappers(self.model)
         if not found:
@@ -134,7 +134,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
 
     def _step(self) -> int:
         if self._tf_keras is None:
-            return attach.pruner_of(self.model).counter.position[0]
+            return pruned_models.pruner_of(self.model).counter.position[0]
         return max(int(layer.pruning_step.numpy()) for layer in wrappers(self.model))
 
     def _last_final_update(self, epoch: int) -> int:

@@ -1,18 +1,17 @@
 """Fixed masks that hold while a model trains, in both Kerases."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat
+from kerasinit._src import compat, errors
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.masks import Masks
 from kerasinit._src.network.old_names import named_for
 from kerasinit._src.network.prunable import prunable_weights
-from kerasinit._src.pruning import masked_update
+from kerasinit._src.pruning import attach, masked_update
 from kerasinit._src.pruning.composition import adapters
 
 
@@ -36,6 +35,7 @@ class HoldMasks(Callback):
             between steps.
 
     Example:
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> model.compile("sgd", "mse")
     >>> half = {"dense/kernel": np.arange(32).reshape(8, 4) % 2 == 0}
@@ -64,7 +64,7 @@ class HoldMasks(Callback):
         )
         dense = adapters(self.model, [weight for weight in prunable if weight.name in masks])
         if dense:
-            warnings.warn(f"HoldMasks: {' '.join(dense.values())}", UserWarning, stacklevel=2)
+            errors.warn(f"HoldMasks: {' '.join(dense.values())}")
         self._held = [
             (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
             for name, mask in masks.items()
@@ -89,7 +89,7 @@ class HoldMasks(Callback):
         return (
             compat.kerase_of(self.model) == "keras"
             # A model that prunes itself, or that another callback holds, has masks in its step.
-            and "make_train_function" not in vars(self.model)
+            and not attach.is_attached(self.model)
             and masked_update.is_possible(self.model, self.model.train_step)
         )
 
@@ -130,23 +130,18 @@ class _Compiled:
         # Keras makes a new function when a model is compiled again.
         if self._masking is None or model.train_function is not self._plain:
             self._plain = model.train_function
-            model.train_step = self._masked_step(model.train_step)
-            try:
-                model.make_train_function(force=True)
-            finally:
-                del model.train_step
-            self._masking = self._telling(model.train_function)
-        model.train_function = self._masking
+            masked = self._masked_step(model.train_step)
+            self._masking = self._telling(attach.second_train_function(model, masked))
+        attach.train_by(model, self._masking)
         # The first thing that a training without the masks calls, if this one broke off.
-        model.make_train_function = self._end_and_make
+        attach.put_in_front(model, {"make_train_function": self._end_and_make})
 
     def end(self) -> None:
         """Let the model train as it did before."""
         self.holds = False
         if self.model.train_function is self._masking:
-            self.model.train_function = self._plain
-        if "make_train_function" in vars(self.model):
-            del self.model.make_train_function
+            attach.train_by(self.model, self._plain)
+        attach.take_away(self.model)
 
     def _masked_step(self, train_step: Any) -> Any:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]

@@ -12,7 +12,7 @@ from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.parts import Part, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
 from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning import attach, changes
+from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
@@ -176,8 +176,8 @@ class _Choice:
 
     def __init__(self, model: Any, policy: Any) -> None:
         self._composition: Composition | None = None
-        if compat.kerase_of(model) == "keras" and attach.is_pruned(model):
-            self._composition = attach.training_of(model).composition
+        if compat.kerase_of(model) == "keras" and pruned_models.is_pruned(model):
+            self._composition = pruned_models.training_of(model).composition
         elif policy is None and compat.kerase_of(model) == "tf_keras":
             policy = policy_of(model)
         allow = None if policy is None else policy.allow_pruning
@@ -253,8 +253,8 @@ def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
     """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
     if compat.kerase_of(model) == "keras":
         if compat.is_model(model):
-            attach.adopt(model)
-        if not attach.is_pruned(model):
+            pruned_models.adopt(model)
+        if not pruned_models.is_pruned(model):
             return {}, {}, set()
         pruner = changes.follow_changes(model).pruner
         places = {name: id(weight) for name, weight in pruner.weights.items()}

@@ -1,10 +1,9 @@
 """Policies that leave out what cannot be pruned, or had better not be, in both Kerases."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from kerasinit._src import compat
+from kerasinit._src import compat, errors
 from kerasinit._src.network.catalogue import UNKNOWN, exact_row
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
 from kerasinit._src.pruning.policy import PruningPolicy
@@ -95,12 +94,10 @@ def warn_of_frozen(names: Iterable[str]) -> None:
     if len(names) > _NAMED:
         shown += f" and {len(names) - _NAMED} more"
     layers, are = ("layer", "is") if len(names) == 1 else ("layers", "are")
-    warnings.warn(
+    errors.warn(
         f"Pruning: the {layers} {shown} {are} frozen (trainable=False) and {are} pruned all the "
         "same, as by tfmot; no update will make up for the weights that are removed. "
-        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() leaves frozen layers out.",
-        UserWarning,
-        stacklevel=3,
+        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() leaves frozen layers out."
     )
 
 

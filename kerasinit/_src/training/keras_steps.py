@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.loop import Loop
@@ -48,7 +48,7 @@ class KerasLoop(Loop):
         # Keras reports means over all batches since this.
         self.model.reset_metrics()
         # Traced at the first call: hidden generators get their seeds then.
-        first = nullcontext() if self._begun else streams.global_stream(self._seed, "layers")
+        first = nullcontext() if self._begun else compat.global_stream(self._seed, "layers")
         with first:
             logs = self.model.train_on_batch(*some, return_dict=True)
         self._begun = True

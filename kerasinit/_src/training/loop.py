@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.outcome import State
@@ -103,7 +103,7 @@ class Loop:
             step: The step that it goes on from.
         """
         if not self.repeatable:
-            with streams.global_stream(self._seed, "layers", step):
+            with compat.global_stream(self._seed, "layers", step):
                 pass
 
     def advance(self, batches: np.ndarray) -> float:

@@ -8,12 +8,12 @@ import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import Node
 from kerasinit._src.network.model import read
 from kerasinit._src.theory.quadrature import gaussian_moments
-from kerasinit._src.whole_models.from_batch import one_pass
 from kerasinit._src.whole_models.from_batch.report import Reached, Report
 from kerasinit._src.whole_models.from_batch.targets import Target, all_targets
 
@@ -110,7 +110,8 @@ def propagate_moments(
             found.append(_activated(node, node.layer.activation, reached))
         else:
             found.append(_passed(node, inputs))
-    with one_pass.preserved(model, [variable for variable, _ in values]):
+    scaled = [variable for variable, _ in values]
+    with restored(model, but=[*scaled, *optimizers.state_of(model)]):
         for variable, value in values:
             variable.assign(value)
         optimizers.reset_optimizer(model)

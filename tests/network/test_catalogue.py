@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from kerasinit._src.files import keras_names
+from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import UNKNOWN, exact_row, row_of
 from kerasinit._src.network.parts import Kernel, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
@@ -63,6 +65,24 @@ def test_what_is_no_layer_of_keras_has_none():
         pass
 
     assert row_of(Mine()) is row_of(None) is row_of(keras.Sequential()) is UNKNOWN
+
+
+@BOTH
+def test_every_kernel_is_pruned_but_depthwise_ones(library):
+    for kind in vars(library.layers).values():
+        if isinstance(kind, type) and exact_row(kind).kernels:
+            readers = {name: reader for name, (_, reader) in exact_row(kind).kernels.items()}
+            wanted = {name for name, reader in readers.items() if reader is not readings.depthwise}
+            assert set(exact_row(kind).pruned) == wanted, kind
+
+
+@BOTH
+@pytest.mark.parametrize("name", [*keras_names._VARIABLES, *keras_names._CELLS])
+def test_what_is_known_of_files_agrees_with_the_catalogue(library, name):
+    known = {**keras_names._VARIABLES, **keras_names._CELLS}[name]
+    row = exact_row(getattr(library.layers, name))
+    assert row is not UNKNOWN
+    assert {*row.kernels, *(row.pruned or ())} <= {one for names in known for one in names}
 
 
 # What the classes below need to be made.

@@ -327,7 +327,7 @@ class _Search:
         if scales and self.network.statistics(node.layer):
             return None  # a normalization without a scale would blow up what is almost zero
         sources = node.inputs
-        if node.operation.lower().replace("_", "") in _FIRST_DECIDES:
+        if node.function in _FIRST_DECIDES:
             sources = sources[:1]
         found = [self._last(source, region, scales=scales) for source in sources]
         if node.kind == "product" and not node.constant:

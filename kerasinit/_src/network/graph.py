@@ -56,6 +56,11 @@ class Node:
     constant: bool = False
     value: int | None = None
 
+    @property
+    def function(self) -> str:
+        """The operation, as it is written alike for both Kerases: ``"expanddims"``."""
+        return _plain(self.operation)
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -204,20 +209,10 @@ def model_in(layer: Any) -> Any:
     return layer if layer is not None and compat.is_model(layer) else None
 
 
-_ADDITIONS = ("__operators__.add", "__operators__.radd", "math.add", "math.add_n")
-_MULTIPLICATIONS = (
-    "__operators__.mul",
-    "__operators__.rmul",
-    "einsum",
-    "linalg.matmul",
-    "math.multiply",
-)
-_OPERATIONS = {
-    "Add": "sum",
-    "Dot": "product",
-    "Einsum": "product",
-    "Matmul": "product",
-    "Multiply": "product",
+# By the names of Keras 3's operations and TensorFlow's functions.
+_KINDS = {
+    **dict.fromkeys(("add", "addn", "radd"), "sum"),
+    **dict.fromkeys(("dot", "einsum", "matmul", "mul", "multiply", "rmul"), "product"),
 }
 
 
@@ -226,19 +221,21 @@ def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
     name = entry["class_name"]
     if kind_of_layer(layer):
         return kind_of_layer(layer), name
-    if layer is None:  # an operation of Keras 3
-        return _OPERATIONS.get(name, ""), name
     function = entry["config"].get("function")
     if name == "TFOpLambda" and isinstance(function, str):
-        kind = "sum" if function in _ADDITIONS else ""
-        kind = "product" if function in _MULTIPLICATIONS else kind
-        return kind, function.rsplit(".", 1)[-1]
-    return "", _name(layer)
+        name = function.rsplit(".", 1)[-1]
+    elif layer is not None:
+        return "", _name(layer)
+    return _KINDS.get(_plain(name), ""), name
 
 
 def kind_of_layer(layer: Any) -> str:
     """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
     return {"adds": "sum", "multiplies": "product"}.get(row_of(layer).signal, "")
+
+
+def _plain(operation: str) -> str:
+    return operation.lower().replace("_", "")
 
 
 def _name(layer: Any) -> str:
@@ -250,7 +247,7 @@ def keeps_zero(node_or_layer: Any) -> bool:
     layer = node_or_layer
     if isinstance(node_or_layer, Node):
         # The names of both Kerases: operations of Keras 3, functions of TensorFlow.
-        if _is_not_zero_at_zero(node_or_layer.operation):
+        if node_or_layer.function in _NOT_ZERO_AT_ZERO:
             return False
         layer = node_or_layer.layer
     activation = getattr(layer, "activation", None)
@@ -258,13 +255,9 @@ def keeps_zero(node_or_layer: Any) -> bool:
         return True
     if compat.is_layer(activation):
         # Not called: it may have weights, for one shape.
-        return not _is_not_zero_at_zero(_name(activation)) and keeps_zero(activation)
+        return _plain(_name(activation)) not in _NOT_ZERO_AT_ZERO and keeps_zero(activation)
     zero = tf.zeros((1, 2)) if compat.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))
     return not np.any(keras.ops.convert_to_numpy(activation(zero)))
-
-
-def _is_not_zero_at_zero(operation: str) -> bool:
-    return operation.lower().replace("_", "") in _NOT_ZERO_AT_ZERO
 
 
 _NOT_ZERO_AT_ZERO = {

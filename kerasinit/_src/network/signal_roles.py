@@ -25,7 +25,7 @@ def activation_of(node: Node) -> Any:
     if row_of(layer).signal in ("activates", "chooses"):
         return _named(getattr(layer, "activation", layer))
     if layer is None or type(layer).__name__ == "TFOpLambda":
-        return _OPERATIONS.get(node.operation.lower().replace("_", ""))
+        return _OPERATIONS.get(node.function)
     return None
 
 
@@ -63,7 +63,7 @@ def is_normalization(layer: Any) -> bool:
 
 def is_concatenation(node: Node) -> bool:
     """Return whether a node lays its inputs side by side."""
-    return node.operation.lower().replace("_", "") in ("concatenate", "concat")
+    return node.function in ("concatenate", "concat")
 
 
 def passes(node: Node) -> bool:
@@ -71,7 +71,7 @@ def passes(node: Node) -> bool:
     if len(node.inputs) != 1:
         return False
     if node.layer is None:
-        return node.operation.lower() in _REARRANGING
+        return node.function in _REARRANGING
     return isinstance(node.layer, _ACTIVATION) or row_of(node.layer).signal in _PASSING
 
 

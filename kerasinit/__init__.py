@@ -2,8 +2,8 @@
 
 from kerasinit import rules
 from kerasinit._src.comparison.entry import compare
+from kerasinit._src.diagnosis.entry import diagnose
 from kerasinit._src.diagnosis.monitor import SignalMonitor
-from kerasinit._src.diagnosis.report import diagnose
 from kerasinit._src.files.keras_variables import variables_in
 from kerasinit._src.initializers import (
     ICNR,

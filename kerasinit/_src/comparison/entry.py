@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kerasinit._src import compat
+from kerasinit._src.comparison import show  # noqa: F401 (it renders what is returned)
 from kerasinit._src.comparison.result import Comparison, Setting
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ import tf_keras
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.fit_loss import FitLoss
 from kerasinit._src.diagnosis.batch import batch_of
+from kerasinit._src.diagnosis.entry import require_model
 from kerasinit._src.diagnosis.flow import Flow
 from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
 from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
 from kerasinit._src.diagnosis.objective import chosen
-from kerasinit._src.diagnosis.report import Diagnosis, require_model
+from kerasinit._src.diagnosis.result import Diagnosis
 
 # Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
 _BUDGET = 0.03

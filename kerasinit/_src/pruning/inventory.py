@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from kerasinit._src import compat, errors
+from kerasinit._src import compat
 from kerasinit._src.network.parts import Part, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
 from kerasinit._src.network.walk import walk
@@ -16,6 +16,7 @@ from kerasinit._src.pruning import attach, changes
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
+from kerasinit._src.reports.base import both_names
 
 _NORMALIZATIONS = tuple(
     getattr(library.layers, name)
@@ -174,7 +175,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
         # Nothing is removed from a bias, though all of it may be zero.
         sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
-        table.add_row(errors.both_names(row), shape, pruned, row.reason, sparsity)
+        table.add_row(both_names(row), shape, pruned, row.reason, sparsity)
     console = console or Console()
     console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]

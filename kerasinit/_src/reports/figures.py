@@ -70,6 +70,23 @@ def dress(axes: "Axes") -> None:
         spine.set_color(FAINT)
 
 
+def draw_band(axes: "Axes", x: Any, low: Any, high: Any, color: str) -> None:
+    """Fill between two lines, so faintly that bands are seen through each other."""
+    # Where bands lie over each other, their borders show whose they are.
+    axes.fill_between(x, low, high, facecolor=(color, 0.13), edgecolor=(color, 0.6), linewidth=0.7)
+
+
+def scale_by_logarithm(axes: "Axes", low: float, high: float) -> None:
+    """Give a vertical axis a logarithmic scale from low to high, with few and plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.set_yscale("log")
+    ticks = LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6)
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 # Small enough for the words in a plot to be read on a telephone.
 INCHES = (4.7, 3.4)
 

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import figures
 from kerasinit._src.reports.figures import INCHES, inline
-from kerasinit._src.reports.html import Markup, element, grid, joined
+from kerasinit._src.reports.html import Markup, document, element, grid, joined
 
 _MOST_CURVES = len(figures.COLORS)
-# What the page may load: nothing but what is in it.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _EARLY_STOP = (
     "The early stop is the iteration of least validation loss, found afterwards; "
     "test accuracy is taken there."
@@ -60,8 +57,7 @@ def page(run: Run) -> str:
     store = Store.of(run)
     rows = store.rows()
     title = f"Lottery tickets: {store.experiment.model} on {store.experiment.dataset}"
-    style = resources.files("kerasinit._src.reports").joinpath("page.css").read_text()
-    sections = [_opening(store, rows, title)]
+    sections = [_opening(store, rows)]
     if rows:
         masks = ticket_masks(store)
         sections += [
@@ -72,20 +68,10 @@ def page(run: Run) -> str:
             layers_section(masks),
         ]
     sections += [_specification(store), _everything(rows)]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("link", rel="icon", href="data:,"),
-        element("style", Markup(style)),
-    )
-    body = element("body", element("main", *sections))
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+    return document(title, *sections)
 
 
-def _opening(store: Store, rows: list[Row], title: str) -> Markup:
+def _opening(store: Store, rows: list[Row]) -> Markup:
     found = summaries(rows)
     places = store.places()
     facts: list[tuple[str, str]] = []
@@ -105,7 +91,6 @@ def _opening(store: Store, rows: list[Row], title: str) -> Markup:
     if len(rows) < len(places):
         said.append(f"{len(places) - len(rows)} of {len(places)} trainings are not finished yet.")
     return joined(
-        element("h1", title),
         element("p", " ".join(said if rows else said[1:]), class_="note"),
         element(
             "dl",

@@ -17,7 +17,9 @@ from scipy import stats
 
 from kerasinit import lottery
 from kerasinit._src import cli
+from kerasinit._src.lottery import experiment
 from kerasinit._src.lottery.report.means import Mean, spread
+from kerasinit._src.lottery.report.outputs import WRITERS
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit.lottery import report
 
@@ -60,7 +62,7 @@ def test_the_table_fits_into_80_columns(tmp_path, number, monkeypatch):
     names = ["reinit", "shuffle", "random-mask", "shuffle-reinit"][:number]
     # The controls that later versions may have: the table does not ask what they do.
     for name in names:
-        monkeypatch.setitem(lottery.experiment.CONTROLS, name, None)
+        monkeypatch.setitem(experiment.CONTROLS, name, None)
     results = dict(RESULTS)
     for trial in (0, 1):
         results |= {(trial, 1, name): (0.97 + trial / 100, 12300) for name in names}
@@ -359,7 +361,7 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
         assert found[0] == found[1] == found[2], name
     for number, run in enumerate((store, folder, str(folder))):
         for name in ("csv", "curves", "html", "svg"):
-            report.outputs.WRITERS[name](run, tmp_path / f"{number}.{name}")
+            WRITERS[name](run, tmp_path / f"{number}.{name}")
         lottery.plot(run, tmp_path / f"{number}.png")
     for function in (*functions.values(), lambda run: lottery.plot(run, "a.png")):
         for thing in (None, 3, store.experiment):

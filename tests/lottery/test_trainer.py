@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit._src import streams
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.loop import DivergedError, Trainer
 from tests.lottery.blobs import KERASES, blobs, builder, misled

@@ -19,14 +19,14 @@ _LINES = ("-", "--", ":", "-.")
 _MAX = 3.0
 _BEST = (
     "Best is a choice that is shown to be better than every other: by two-sided exact "
-    "signed-rank tests of the min losses, paired by seed, each at a level of 0.05. A seed that "
-    "diverged ranks as worst; a choice that was stopped counts with the min loss that it had by "
+    "signed-rank tests of the lowest losses, paired by seed, each at a level of 0.05. A seed that "
+    "diverged ranks as worst; a choice that was stopped counts with the lowest loss that it had by "
     "then. Only the seeds are sampled: another network, data set or learning rate is another "
     "question."
 )
 _LOST = (
     "Lost is a choice that at two looks in a row, an eighth of the steps apart, (1) needs more "
-    "than four times the leader's steps: the min loss that any of its seeds has had is above "
+    "than four times the leader's steps: the lowest loss that any of its seeds has had is above "
     "what every seed of the leader had after a quarter of the steps; and (2) would still end "
     "above what every seed of the leader has now, if it went on falling in a straight line. With "
     "fewer than three seeds nothing is called lost."
@@ -188,7 +188,7 @@ def _page(comparison: Comparison, note: str | None = None) -> str:
     setting = comparison.setting
     return document(
         f"Initializers of {setting.model} on {setting.data}",
-        *([] if note is None else [element("p", note, class_="note")]),
+        *([] if note is None else [element("p", note)]),
         *(element("p", line) for line in comparison.said()),
         _curves(comparison),
         _choices(comparison),
@@ -209,10 +209,10 @@ def _curves(comparison: Comparison) -> Markup:
     drawn = figures.new_figure(6.4, 4.2)
     _draw(drawn.subplots(), comparison)
     said = "; ".join(
-        f"{choice.name}: {_spread(choice.start)} at step 0, min {_spread(choice.best)}"
+        f"{choice.name}: {_spread(choice.start)} at step 0, lowest {_spread(choice.best)}"
         for choice in comparison.choices
     )
-    bands = "Lines are medians, bands go from the min to the max of the seeds."
+    bands = "Lines are medians over the seeds, bands their ranges, from min to max."
     several = comparison.setting.seeds > 1
     return joined(
         element("h2", "Learning curves"),
@@ -249,7 +249,14 @@ def _trainings(comparison: Comparison) -> Markup:
             diverged = "yes" if one.diverged else ""
             reached = "" if steps is None else steps
             lines.append([choice.name, one.trial, *shown, reached, diverged, one.steps])
-    heads = ["initializer", "seed", "loss at\nstep 0", "min\nloss", "last\nloss", "last\nbatches"]
+    heads = [
+        "initializer",
+        "seed",
+        "loss at\nstep 0",
+        "lowest\nloss",
+        "last\nloss",
+        "last\nbatches",
+    ]
     heads += ["steps to\ntarget", "diverged", "steps\ntrained"]
     return joined(
         element("h2", "Every training"),

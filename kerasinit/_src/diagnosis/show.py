@@ -141,7 +141,7 @@ def _page(diagnosis: Diagnosis, note: str | None = None) -> str:
     said = "Mean square of the signal and norm of its gradient, layer by layer"
     return document(
         f"Will it train? {found or 'Nothing was found against it'}",
-        *([] if note is None else [element("p", note, class_="note")]),
+        *([] if note is None else [element("p", note)]),
         *(_finding(finding, len(diagnosis.seeds)) for finding in diagnosis.findings),
         element("h2", "Signal and gradient"),
         figures.inline(base.figure(diagnosis), "depth", "Signal and gradient over depth", said),

@@ -29,7 +29,7 @@ from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Trial
 from kerasinit._src.lottery.watch import Watch
 from kerasinit._src.lottery.workers import share
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
 from kerasinit._src.training.data import Dataset, glance, load, require_dataset

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.pruning import masked_update
 from kerasinit._src.pruning.composition import adapters

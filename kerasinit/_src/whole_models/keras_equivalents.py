@@ -18,7 +18,7 @@ import tf_keras
 from kerasinit._src import initializers
 from kerasinit._src.compat import Kerase
 from kerasinit._src.initializers.base import Initializer, RandomInitializer
-from kerasinit._src.initializers.transfer import SourceChangedError
+from kerasinit._src.initializers.saved_values import SourceChangedError
 from kerasinit._src.theory.fans import shape_fans
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}

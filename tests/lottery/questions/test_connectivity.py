@@ -13,7 +13,7 @@ from kerasinit._src.lottery.questions.batch_statistics import normalizations, re
 from kerasinit._src.lottery.questions.connectivity import between, line_errors
 from kerasinit._src.lottery.questions.setting import Retraining, Setting, without_optimizer
 from kerasinit._src.lottery.store.stage import Place, Stage
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
 from tests.lottery.blobs import blobs, builder

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kerasinit._src.lottery.store.stage import Place, Row
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.loop import Point
 
 State = Mapping[str, np.ndarray]

@@ -17,7 +17,7 @@ from kerasinit._src.lottery.proof.kept_model import KeptModel
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 _FILES = {
     "ticket": "ticket.safetensors",

@@ -31,7 +31,7 @@ from kerasinit._src.lottery.questions.setting import (
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.loop import Trainer

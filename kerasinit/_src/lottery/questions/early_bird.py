@@ -19,7 +19,7 @@ from kerasinit._src.lottery.questions.setting import (
     without_optimizer,
 )
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset

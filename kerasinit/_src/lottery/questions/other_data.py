@@ -23,7 +23,7 @@ from kerasinit._src.lottery.questions.setting import (
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models

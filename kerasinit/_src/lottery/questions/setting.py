@@ -10,7 +10,7 @@ from kerasinit._src import compat, streams
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, Order, load, require_dataset
 from kerasinit._src.training.keras_steps import FitTrainer

@@ -6,7 +6,7 @@ from kerasinit._src.lottery.report import pictures
 from kerasinit._src.lottery.report.means import spread
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.reports.html import Markup, element, grid, joined
 
 _MOST_PICTURES = 8

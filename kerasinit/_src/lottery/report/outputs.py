@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kerasinit._src.files.atomic import new_outputs
 from kerasinit._src.lottery.report.exports import write_csv, write_curves
-from kerasinit._src.lottery.report.page import write_page
 from kerasinit._src.lottery.report.plots import write_plot
+from kerasinit._src.lottery.report.run_page import write_page
 from kerasinit._src.lottery.report.scalars import write_tensorboard
 from kerasinit._src.lottery.store.store import Run, Store
 

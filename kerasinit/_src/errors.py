@@ -84,17 +84,18 @@ def checked_positive(name: str, given: Any) -> float:
     return float(given)
 
 
-def checked_count(name: str, given: Any) -> int:
-    """Return an argument as an integer of at least 1.
+def checked_count(name: str, given: Any, minimum: int = 1) -> int:
+    """Return an argument as an integer of at least a minimum.
 
     Raises:
-        TypeError: If it is no integer.
-        ValueError: If it is below 1.
+        ArgumentError: If it is no integer.
+        ValueError: If it is below the minimum.
     """
+    message = f"Expected as {name} an integer of at least {minimum}; got {given!r}."
     if isinstance(given, bool) or not isinstance(given, numbers.Integral):
-        raise TypeError(f"Expected as {name} an integer of at least 1; got {given!r}.")
-    if given < 1:
-        raise ValueError(f"Expected as {name} an integer of at least 1; got {given!r}.")
+        raise ArgumentError(message)
+    if given < minimum:
+        raise ValueError(message)
     return int(given)
 
 

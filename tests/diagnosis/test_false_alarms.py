@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 import kerasinit
-from kerasinit._src.diagnosis.flow import flow_of
+from kerasinit._src.diagnosis.flow import traced
 from tests.diagnosis import networks
 from tests.products import each_value_once
 
@@ -374,7 +374,7 @@ def test_the_ways_of_a_network_are_read_from_what_it_computes():
     pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Multiply()([first, gate]))
     outputs = keras.layers.Dense(2)(keras.ops.sigmoid(keras.layers.Dense(3)(pooled)))
     model = keras.Model(inputs, outputs)
-    flow = flow_of(model, tf.zeros((2, 4, 8)))
+    flow = traced(model, tf.zeros((2, 4, 8)))
     told = {
         path: (passage.way, passage.before)
         for path, passage in zip(flow.paths, flow.passages, strict=True)

@@ -209,14 +209,5 @@ def _verify(
         json_: print the proof for programs instead
     """
     proof = verify(folder)
-    if json_:
-        print(json.dumps(proof.to_dict(), indent=2))
-        return 0 if proof.holds else 1
-    console = terminal.console()
-    console.print(proof.table())
-    for finding in proof.findings:
-        terminal.write(console, f"FAILED {finding}")
-    for note in proof.notes:
-        terminal.write(console, f"Note: {note}")
-    console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
+    print(proof.to_json() if json_ else proof)
     return 0 if proof.holds else 1

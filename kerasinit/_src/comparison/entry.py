@@ -9,6 +9,7 @@ from kerasinit._src.comparison.choices import named
 from kerasinit._src.comparison.result import Comparison, Setting
 from kerasinit._src.comparison.subject import Subject
 from kerasinit._src.comparison.trainings import race
+from kerasinit._src.errors import checked_count
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.examples import examples_of
@@ -126,8 +127,8 @@ def compare(
     numbers = {"steps": steps, "seeds": seeds, "batch_size": batch_size}
     optional = {"evaluate_every": evaluate_every, "validation": validation}
     for name, number in (numbers | {n: v for n, v in optional.items() if v is not None}).items():
-        _require_count(name, number, 1)
-    _require_count("seed", seed, 0)
+        checked_count(name, number)
+    checked_count("seed", seed, 0)
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise TypeError(f"Expected as target a loss, or None; got {target!r}.")
     label, build = _named_build(build)
@@ -177,10 +178,3 @@ def _named_build(build: Any) -> tuple[str, Callable[..., Any]]:
             f"Expected as build a function that returns a compiled model; got {build!r}."
         )
     return label, build
-
-
-def _require_count(name: str, given: Any, least: int) -> None:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"Expected as {name} a whole number of at least {least}; got {given!r}.")
-    if given < least:
-        raise ValueError(f"Expected as {name} a whole number of at least {least}; got {given!r}.")

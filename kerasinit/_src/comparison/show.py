@@ -131,14 +131,14 @@ def _draw(axes: "Axes", comparison: Comparison) -> None:
     """
     seen = []
     for number, choice in enumerate(comparison.choices):
-        style = figures.line_style(number)
+        style = figures.line_style(number, 4)
         bands = choice.bands()
         steps = [band.step for band in bands]
         medians = [_drawable(band.median) for band in bands]
         axes.plot(
             steps,
             medians,
-            **style | {"markersize": 4},
+            **style,
             linestyle=_LINES[number // len(figures.COLORS) % len(_LINES)],
             markevery=max(1, len(steps) // 8),
             linewidth=1.3,
@@ -157,8 +157,9 @@ def _draw(axes: "Axes", comparison: Comparison) -> None:
                 axes.plot(*place, color=style["color"], marker="x", markersize=9, markeredgewidth=2)
         seen += [loss for band in bands for loss in (band.least, band.most) if math.isfinite(loss)]
     if comparison.target is not None:
-        style = {"color": figures.FAINT, "dashes": (4, 3), "label": "target", "zorder": 0}
-        axes.axhline(comparison.target, **style)
+        axes.axhline(
+            comparison.target, color=figures.FAINT, dashes=(4, 3), label="target", zorder=0
+        )
     starts = [choice.start.most for choice in comparison.choices]
     top = _MAX * max((loss for loss in starts if math.isfinite(loss)), default=math.inf)
     if seen and min(seen) > 0:
@@ -227,7 +228,7 @@ def _choices(comparison: Comparison) -> Markup:
     heads += [f"steps to\n{_goal(target)}", "reached it\n(seeds)", "diverged\n(seeds)"]
     heads += ["steps\ntrained", "behind the\nleader (seeds)", "p"]
     rivals = {one.name: one for one in comparison.verdict.rivals}
-    lines: list[list[object]] = []
+    lines = []
     for choice in comparison.choices:
         rival = rivals.get(choice.name)
         behind = f"{rival.ahead}/{len(choice.trainings)}" if rival else ""
@@ -239,7 +240,7 @@ def _choices(comparison: Comparison) -> Markup:
 
 def _trainings(comparison: Comparison) -> Markup:
     target = comparison.target
-    lines: list[list[object]] = []
+    lines = []
     for choice in comparison.choices:
         for one in choice.trainings:
             steps = None if target is None else one.steps_to(target)

@@ -17,7 +17,7 @@ from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
 from kerasinit._src.diagnosis.objective import chosen
 from kerasinit._src.diagnosis.result import Diagnosis
-from kerasinit._src.errors import checked_seed
+from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.parts import KERNELS, parts
 from kerasinit._src.whole_models.binding import own_initializer
 from kerasinit._src.whole_models.redraw import draw_anew
@@ -96,8 +96,7 @@ def diagnose(
         architecture".
     """
     require_model(model)
-    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
-        raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
+    checked_count("examples", examples, 2)
     asked = _checked_seeds(seeds)
     what = chosen(model, y, loss)
     batch = batch_of(x, y, sample_weight, class_weight, examples=examples)

@@ -91,20 +91,6 @@ def traced(model: Any, x: Any) -> Flow:
     return dataclasses.replace(found, ends=operations.ends(), in_graph=in_graph)
 
 
-def flow_of(model: Any, x: Any) -> Flow:
-    """Return how the data flows through a model of either Keras.
-
-    Args:
-        model: The model.
-        x: A batch, as tensors in the structure that the model takes.
-
-    Raises:
-        Exception: Whatever the model's ``call`` raises while it is traced, such as one that asks
-            for the value of a tensor.
-    """
-    return _Operations(Recorded(model, x)).flow()
-
-
 class _Operations:
     """What can be said of the operations of a call."""
 

@@ -140,12 +140,12 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         keras.callbacks.Callback.__init__(self)
         tf_keras.callbacks.Callback.__init__(self)
         for name, number, least in (("examples", examples, 2), ("keep", keep, 3)):
-            _require_whole(name, number, least)
+            errors.checked_count(name, number, least)
         if isinstance(every, str):
             if every != "epoch":
                 raise errors.unknown("every", every, ["epoch"], "Or give a number of steps.")
         elif every is not None:
-            _require_whole("every", every, 1)
+            errors.checked_count("every", every, 1)
         if not isinstance(budget, int | float) or not 0 < budget < math.inf:
             raise ValueError(f"Expected as budget a share above 0, such as 0.03; got {budget!r}.")
         if every is not None and budget != _BUDGET:
@@ -301,8 +301,3 @@ class _Pace:
 def _iterations(model: Any) -> int:
     optimizer = getattr(model, "optimizer", None)
     return 0 if optimizer is None else int(np.asarray(optimizer.iterations))
-
-
-def _require_whole(name: str, number: Any, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ValueError(f"Expected as {name} a whole number of at least {least}; got {number!r}.")

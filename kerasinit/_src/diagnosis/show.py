@@ -112,11 +112,10 @@ def _figure(diagnosis: Diagnosis) -> "Figure":
     for axes, numbers, label in ((above, squares, "mean square"), (below, gradients, "|dL/dh|")):
         # On a logarithmic axis there is no place for zero.
         shown = {place: number for place, number in enumerate(numbers) if number and number > 0}
-        style = figures.line_style(0) | {"markersize": 3}
-        axes.plot(list(shown), list(shown.values()), **style)
+        axes.plot(list(shown), list(shown.values()), **figures.line_style(0, 3))
         found = {place: shown[place] for place in shown if rows[place].layer in marked}
-        style = figures.line_style(1) | {"linestyle": "", "label": "in a finding"}
-        axes.plot(list(found), list(found.values()), **style)
+        style = figures.line_style(1)
+        axes.plot(list(found), list(found.values()), linestyle="", label="in a finding", **style)
         axes.set_yscale("log")
         axes.set_ylabel(label)
         figures.dress(axes)

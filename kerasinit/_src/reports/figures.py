@@ -54,11 +54,12 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def line_style(number: int) -> dict[str, Any]:
+def line_style(number: int, size: float = 5) -> dict[str, Any]:
+    """Return the colour of a line and its marker, with the marker's size."""
     return {
         "color": COLORS[number % len(COLORS)],
         "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 5,
+        "markersize": size,
     }
 
 

@@ -1,6 +1,7 @@
 """HTML that is escaped by the way it is made, and the one document that all pages are."""
 
 import html
+from collections.abc import Iterable, Sequence
 from importlib import resources
 
 # A page may load nothing but what is in it.
@@ -44,7 +45,7 @@ def joined(*children: object) -> Markup:
 
 
 def grid(
-    heads: list[object], lines: list[list[object]], label: str, *, words: bool = False
+    heads: Iterable[object], lines: Iterable[Sequence[object]], label: str, *, words: bool = False
 ) -> Markup:
     """Return a table that scrolls in a frame of its own where it is too wide.
 
@@ -87,7 +88,7 @@ def document(title: str, *content: object) -> str:
         title: Its title, which is its first heading, too.
         *content: What is below the title.
     """
-    style = resources.files(__package__).joinpath("page.css").read_text()
+    style = resources.files("kerasinit._src.reports").joinpath("page.css").read_text()
     head = element(
         "head",
         element("meta", charset="utf-8"),

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-import keras
 from rich import box
 
 from kerasinit._src.network.layers_with_weights import Weights
@@ -87,18 +86,7 @@ class Recommendation(base.Report, Sequence[Rule]):
     def to_dict(self) -> dict[str, Any]:
         """Return the recommendation as a dictionary."""
         rows = [
-            {
-                "name": row.name,
-                "called": row.called,
-                "role": row.role,
-                "layer": row.layer,
-                "shape": row.shape,
-                "initializer": row.initializer
-                if row.initializer is None or row.initializer == OWN
-                else keras.saving.serialize_keras_object(row.initializer),
-                "reason": row.reason,
-            }
-            for row in self.rows
+            vars(row) | {"initializer": binding.serialized(row.initializer)} for row in self.rows
         ]
         return {"variables": rows, "notes": self.notes}
 

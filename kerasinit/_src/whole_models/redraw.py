@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import checked_seed
@@ -79,16 +77,9 @@ class Report(base.Report):
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary."""
         rows = [
-            {
-                "name": change.name,
-                "called": change.called,
-                "role": change.role,
-                "layer": change.layer,
-                "shape": change.shape,
-                "initializer": None
-                if change.initializer is None
-                else keras.saving.serialize_keras_object(change.initializer),
-                "fans": change.fans,
+            vars(change)
+            | {
+                "initializer": binding.serialized(change.initializer),
                 "rule": None if change.rule is None else repr(change.rule),
             }
             for change in self.changes
@@ -165,8 +156,7 @@ def reinitialize(
             the initializer is not known, or it draws without a seed.
 
     Example:
-    >>> import keras
-    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
+    >>>     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
     >>> report = reinitialize(model, {"kernel": "HeNormal", "bias": "Zeros"}, seed=1)
     >>> report.changed
     ['dense/kernel', 'dense/bias']

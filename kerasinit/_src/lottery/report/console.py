@@ -3,12 +3,12 @@
 from rich import box
 from rich.table import Table
 
-from kerasinit._src.lottery.report.means import HOW, ONE_TRIAL, Summary, summaries
+from kerasinit._src.lottery.report.means import HOW, ONE_TRIAL, Summary, over_trials, summaries
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import terminal
 
 # More branches than this do not fit side by side into 80 columns with two columns each.
-_MOST_BESIDE = 2
+_MAX_BESIDE = 2
 
 
 def table(run: Run) -> Table:
@@ -23,36 +23,37 @@ def table(run: Run) -> Table:
     store = Store.of(run)
     found = summaries(store.rows())
     experiment = store.experiment
-    beside = len(experiment.branches) <= _MOST_BESIDE
-    shown = Table(
+    branches = experiment.branches
+    beside = len(branches) <= _MAX_BESIDE
+    heads = ["level", "weights\nleft (%)"] if beside else ["", "left\n(%)"]
+    for branch in branches:
+        name = branch.replace("-", "-\n")
+        heads += (
+            [f"{branch}: test\naccuracy (%)", "\nearly stop"]
+            if beside
+            else [f"{name}:\naccuracy,\nearly stop"]
+        )
+    lines = []
+    for level in sorted({level for level, _ in found}):
+        of_level = [found.get((level, branch)) for branch in branches]
+        density = next(summary.density for summary in of_level if summary)
+        pairs = map(_cells, of_level)
+        cells = [cell for pair in pairs for cell in (pair if beside else ["\n".join(pair)])]
+        lines.append([level, f"{100 * density:.2f}", *cells])
+    several = experiment.trials > 1
+    return terminal.table(
+        heads,
+        lines,
         title=terminal.literal(
-            f"{experiment.model} on {experiment.dataset}, "
-            + (f"mean of {experiment.trials} trials" if experiment.trials > 1 else "one trial")
+            f"{experiment.model} on {experiment.dataset}, {over_trials(experiment.trials)}"
         ),
         caption="Early stop: the iteration of least validation loss; test accuracy is taken "
-        f"there. {f'±: {HOW}.' if experiment.trials > 1 else ONE_TRIAL}",
+        f"there. {f'±: {HOW}.' if several else ONE_TRIAL}",
         box=box.HEAVY_HEAD if beside else box.SIMPLE_HEAD,
         collapse_padding=not beside,
         pad_edge=beside,
         show_edge=beside,
     )
-    shown.add_column("level" if beside else "", justify="right")
-    shown.add_column("weights\nleft (%)" if beside else "left\n(%)", justify="right", no_wrap=True)
-    for branch in experiment.branches:
-        if beside:
-            shown.add_column(f"{branch}: test\naccuracy (%)", justify="right", no_wrap=True)
-            shown.add_column("\nearly stop", justify="right", no_wrap=True)
-        else:
-            name = branch.replace("-", "-\n")
-            shown.add_column(f"{name}:\naccuracy,\nearly stop", justify="right", no_wrap=True)
-    for level in sorted({level for level, _ in found}):
-        line = {branch: found.get((level, branch)) for branch in experiment.branches}
-        density = next(summary.density for summary in line.values() if summary)
-        cells = [str(level), f"{100 * density:.2f}"]
-        for summary in line.values():
-            cells += _cells(summary) if beside else ["\n".join(_cells(summary))]
-        shown.add_row(*cells)
-    return shown
 
 
 def _cells(summary: Summary | None) -> tuple[str, str]:

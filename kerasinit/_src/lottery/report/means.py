@@ -8,7 +8,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scipy import special
 
@@ -100,6 +100,43 @@ def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
         )
         for (level, branch), group in sorted(groups.items(), key=lambda item: item[0][0])
     }
+
+
+def means_over_trials(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return the mean over trials of each level and branch, in the order of the rows.
+
+    ``deviation`` is the standard deviation of ``test_accuracy``, None for one trial.
+    """
+    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.level, row.branch].append(row)
+    means = []
+    for (level, branch), group in groups.items():
+        accuracies = [row.test_accuracy for row in group]
+        means.append(
+            {
+                "level": level,
+                "branch": branch,
+                "density": statistics.mean(row.density for row in group),
+                "trials": len(group),
+                "test_accuracy": statistics.mean(accuracies),
+                "deviation": statistics.stdev(accuracies) if len(group) > 1 else None,
+                "best_iteration": statistics.mean(row.best_iteration for row in group),
+            }
+        )
+    return means
+
+
+def accuracy_text(mean: dict[str, Any]) -> str:
+    """Return the accuracy of one of `means_over_trials` in percent, with its deviation."""
+    deviation = mean["deviation"]
+    end = "" if deviation is None else f" ± {100 * deviation:.2f}"
+    return f"{100 * mean['test_accuracy']:.2f}{end}"
+
+
+def over_trials(trials: int) -> str:
+    """Return of how many trials numbers are means, in words."""
+    return f"mean of {trials} trials" if trials > 1 else "one trial"
 
 
 def spread(levels: Sequence[_T], most: int) -> list[_T]:

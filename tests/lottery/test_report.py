@@ -17,7 +17,7 @@ from scipy import stats
 
 from kerasinit import lottery
 from kerasinit._src import cli
-from kerasinit._src.lottery import experiment
+from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.report.means import Mean, spread
 from kerasinit._src.lottery.report.outputs import WRITERS
 from kerasinit._src.lottery.store.stage import Place
@@ -62,7 +62,7 @@ def test_the_table_fits_into_80_columns(tmp_path, number, monkeypatch):
     names = ["reinit", "shuffle", "random-mask", "shuffle-reinit"][:number]
     # The controls that later versions may have: the table does not ask what they do.
     for name in names:
-        monkeypatch.setitem(experiment.CONTROLS, name, None)
+        monkeypatch.setitem(CONTROLS, name, None)
     results = dict(RESULTS)
     for trial in (0, 1):
         results |= {(trial, 1, name): (0.97 + trial / 100, 12300) for name in names}

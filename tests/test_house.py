@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,19 @@ def test_a_public_module_only_names_what_is_public(name):
     assert defined <= {"__getattr__", "__dir__"}
     module = importlib.import_module(name)
     assert set(module.__all__) <= set(dir(module))
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_documents_name_files_that_are_there(document):
+    named = set(re.findall(r"`([\w./-]+(?:/|\.py|\.md))`", (ROOT / document).read_text()))
+    places = (ROOT, ROOT / PACKAGE / "_src")
+
+    assert len(named) > 10
+    assert {name for name in named if not any((place / name).exists() for place in places)} == set()
+
+
+def test_the_rooms_are_described_in_their_order():
+    text = (ROOT / "docs/architecture.md").read_text()
+    described = re.findall(r"^\| \d? ?\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
+
+    assert described == [room for rooms in LEVELS for room in rooms]

@@ -28,16 +28,24 @@ def _text(diagnosis: Diagnosis) -> str:
     """Return the table of the layers and the findings, 80 columns wide."""
     rows = [_cells(row, _with_findings(diagnosis)) for row in diagnosis.layers]
     # Paths are shortened where there is no room for them, and numbers never.
-    room = _WIDTH - sum(
-        _BETWEEN + max(len(part) for part in (*head.split("\n"), *(row[place] for row in rows)))
+    widths = [
+        max(len(part) for part in (*head.split("\n"), *(row[place] for row in rows)))
         for place, head in enumerate(_TEXT_HEADS, 1)
+    ]
+    room = _WIDTH - sum(widths) - _BETWEEN * len(widths)
+    table = terminal.table(
+        ("layer", *_TEXT_HEADS),
+        [(_shortened(path, room), *numbers) for path, *numbers in rows],
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    lines = [(_shortened(path, room), *numbers) for path, *numbers in rows]
-    heads = ("layer", *_TEXT_HEADS)
-    style = {"box": box.SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
+    table.columns[0].justify = "left"
+    for column, width in zip(table.columns[1:], widths, strict=True):
+        column.min_width = width
     measured = diagnosis.measured
     said: list[object] = [
-        terminal.table(heads, lines, 1, **style),
+        table,
         f"{measured.examples} examples; gradients of {measured.objective}.",
     ]
     if measured.unseen:

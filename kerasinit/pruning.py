@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import PrunableWeight, prunable_weights
 from kerasinit._src.network.prunable_layer import PrunableLayer
-from kerasinit._src.pruning.callbacks import UpdatePruningStep
+from kerasinit._src.pruning.callbacks import PruningSummaries, UpdatePruningStep
 from kerasinit._src.pruning.early_stopping import EarlyStopping
 from kerasinit._src.pruning.entry import (
     apply_masks,
@@ -32,7 +32,6 @@ from kerasinit._src.pruning.inventory import WeightSummary, summary, weight_summ
 from kerasinit._src.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
 from kerasinit._src.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit._src.pruning.selection import keep_largest
-from kerasinit._src.pruning.summaries import PruningSummaries
 from kerasinit._src.pruning.tfmot_bridge import prune_scope
 from kerasinit._src.pruning.tfmot_bridge import tfmot as _tfmot
 

@@ -173,7 +173,6 @@ def test_a_planted_import_of_a_public_module_is_found(planted):
     assert upward_imports(imports) == ["kerasinit._src.theory.one imports kerasinit"]
 
 
-@pytest.mark.xfail(strict=True, reason="the layers' tables and the walks are being unified")
 def test_few_files_know_tf_keras():
     found = [name for name, path in MODULES.items() if "tf_keras" in _outside(path)]
 

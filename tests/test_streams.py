@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from kerasinit._src import streams
+from kerasinit._src import compat, streams
 
 
 def test_the_name_of_a_stream_decides_its_numbers_and_nothing_else_does():
@@ -31,7 +31,7 @@ def test_values_are_for_ever():
 def test_models_built_in_a_global_stream_get_the_same_weights_in_both_kerases():
     kernels = []
     for library in (keras, tf_keras):
-        with streams.global_stream(3, "weights", 0):
+        with compat.global_stream(3, "weights", 0):
             layer = library.layers.Dense(4, kernel_initializer="kerasinit>HeNormal")
             layer.build((None, 5))
         kernels.append(layer.kernel.numpy())
@@ -46,7 +46,7 @@ def test_a_global_stream_gives_python_and_numpy_their_state_back():
     random.seed(5)
     np.random.seed(5)
 
-    with streams.global_stream(0, "weights"):
+    with compat.global_stream(0, "weights"):
         random.random()
         np.random.random()
 

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+NAMING = "2"
+"""How variables are named now: the version of the format of tickets that names them so."""
+
 
 class Masks(Mapping[str, np.ndarray]):
     """The masks of a model, by the structural names of its weights.
@@ -13,6 +16,7 @@ class Masks(Mapping[str, np.ndarray]):
 
     Args:
         arrays: Boolean arrays by name, such as ``{"dense/kernel": ...}``.
+        naming: How the weights are named: ``"1"`` for the masks of a ticket of the first format.
 
     Raises:
         TypeError: If an array is not boolean.
@@ -26,9 +30,10 @@ class Masks(Mapping[str, np.ndarray]):
     (3, 4)
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, arrays: Mapping[str, np.ndarray], naming: str = NAMING) -> None:
         if not arrays:
             raise ValueError("Masks need at least one weight; the mapping is empty.")
+        self.naming = naming
         self._arrays: dict[str, np.ndarray] = {}
         for name, array in arrays.items():
             array = np.asarray(array)

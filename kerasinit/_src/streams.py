@@ -6,14 +6,9 @@ name and on the run's seed alone, so that a run that was interrupted, or that
 skips what is already on disk, draws the same numbers.
 """
 
-import contextlib
 import hashlib
-import random
-from collections.abc import Iterator
 
-import keras
 import numpy as np
-import tf_keras
 
 
 def derive(seed: int, purpose: str, *place: int | str) -> int:
@@ -37,23 +32,3 @@ def derive(seed: int, purpose: str, *place: int | str) -> int:
 def generator(seed: int, purpose: str, *place: int | str) -> np.random.Generator:
     """Return a NumPy generator at the start of the stream ``(seed, purpose, *place)``."""
     return np.random.Generator(np.random.SFC64(derive(seed, purpose, *place)))
-
-
-@contextlib.contextmanager
-def global_stream(seed: int, purpose: str, *place: int | str) -> Iterator[None]:
-    """Let everything that draws from global random state draw from one stream.
-
-    For code that is not ours, such as a function that builds a model. Python's and
-    NumPy's states are put back afterwards; TensorFlow and Keras offer no way to
-    read theirs, so those stay where the stream left them.
-    """
-    python, numpy = random.getstate(), np.random.get_state()
-    # NumPy's legacy state takes 32 bits.
-    short = derive(seed, purpose, *place) % 2**32
-    try:
-        tf_keras.utils.set_random_seed(short)
-        keras.utils.set_random_seed(short)
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

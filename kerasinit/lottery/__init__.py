@@ -5,18 +5,17 @@ from kerasinit._src.files.lock import BusyError
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.loop import run
 from kerasinit._src.lottery.method.survivors import prune
-from kerasinit._src.lottery.options import command, read_toml, to_toml
-from kerasinit._src.lottery.presets import preset
+from kerasinit._src.lottery.options import command, preset, read_toml, to_toml
+from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.proof.verification import Finding, Proof, verify
 from kerasinit._src.lottery.proof.winning import Condition, Verdict, verdict
-from kerasinit._src.lottery.report.console import table
 from kerasinit._src.lottery.report.exports import rows
+from kerasinit._src.lottery.report.means import table
 from kerasinit._src.lottery.report.plots import figure, plot
 from kerasinit._src.lottery.store.run_digest import digest
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket
-from kerasinit._src.lottery.watch import Watch
 from kerasinit._src.lottery.workers import WorkerDiedError
 from kerasinit._src.training.data import Dataset, load
 from kerasinit._src.training.outcome import DivergedError

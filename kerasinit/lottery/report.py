@@ -1,11 +1,15 @@
 """What a run came to: a table, pictures, a page, and its numbers for other programs."""
 
-from kerasinit._src.lottery.report.console import table
-from kerasinit._src.lottery.report.exports import rows, write_csv, write_curves
-from kerasinit._src.lottery.report.outputs import write_outputs
+from kerasinit._src.lottery.report.exports import (
+    rows,
+    write_csv,
+    write_curves,
+    write_outputs,
+    write_tensorboard,
+)
+from kerasinit._src.lottery.report.means import table
 from kerasinit._src.lottery.report.plots import figure, plot, write_plot
 from kerasinit._src.lottery.report.run_page import page, write_page
-from kerasinit._src.lottery.report.scalars import write_tensorboard
 
 __all__ = [
     "figure",

@@ -34,8 +34,8 @@ from rich.table import Table
 
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.loop import Trainer
 from kerasinit._src.training.paper_networks import conv2, conv6, lenet_300_100
+from kerasinit._src.training.trainer import Trainer
 from kerasinit.lottery import Dataset, load
 from tests.benchmarks.turns import median_ratio
 

@@ -39,9 +39,9 @@ FANS = (
     ),
     Mutant(
         "a GRU has the four gates of an LSTM",
-        "kerasinit/_src/network/readings.py",
-        '(compat.layer_classes("GRUCell"), recurrent(3))',
-        '(compat.layer_classes("GRUCell"), recurrent(4))',
+        "kerasinit/_src/network/catalogue.py",
+        '"GRUCell", "steps", kernels=readings.recurrent(3)',
+        '"GRUCell", "steps", kernels=readings.recurrent(4)',
         ("tests/network/test_kernels.py",),
     ),
     Mutant(
@@ -160,7 +160,7 @@ REWIND = (
     ),
     Mutant(
         "the moments of removed weights are not cleared",
-        "kerasinit/_src/training/loop.py",
+        "kerasinit/_src/training/trainer.py",
         "masked[name] = np.where(masks[owner], masked[name], np.zeros((), state[name].dtype))",
         "pass",
         ("tests/lottery/test_trainer.py",),
@@ -174,16 +174,16 @@ REWIND = (
     ),
     Mutant(
         "a copy of the first weights outlives them",
-        "kerasinit/_src/training/loop.py",
+        "kerasinit/_src/training/trainer.py",
         "masked[name] = state[weight]",
         "pass",
         ("tests/lottery/test_optimizers.py",),
     ),
     Mutant(
         "of equal validation losses the last is the early stop",
-        "kerasinit/_src/training/loop.py",
-        "point.validation_loss < best[0].validation_loss",
-        "point.validation_loss <= best[0].validation_loss",
+        "kerasinit/_src/training/trainer.py",
+        "point.validation_loss < best.validation_loss",
+        "point.validation_loss <= best.validation_loss",
         ("tests/lottery/test_trainer.py",),
     ),
     Mutant(
@@ -267,14 +267,14 @@ BEST = (
 VERIFY = (
     Mutant(
         "values are compared and not bits",
-        "kerasinit/_src/lottery/proof/evidence.py",
+        "kerasinit/_src/lottery/proof/proofs.py",
         "and a.tobytes() == b.tobytes()",
         "and np.array_equal(a, b)",
         ("tests/lottery/test_proofs.py",),
     ),
     Mutant(
         "removed weights may be negative",
-        "kerasinit/_src/lottery/proof/evidence.py",
+        "kerasinit/_src/lottery/proof/proofs.py",
         "np.flatnonzero((value != 0) & ~mask)",
         "np.flatnonzero((value > 0) & ~mask)",
         ("tests/lottery/test_proofs.py",),
@@ -288,9 +288,9 @@ VERIFY = (
     ),
     Mutant(
         "reinitialized controls are expected to start late",
-        "kerasinit/_src/lottery/proof/proofs.py",
-        "anew = place.level == 0 or (control is not None and control.fresh)",
-        "anew = place.level == 0",
+        "kerasinit/_src/lottery/experiment.py",
+        "fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)",
+        "fresh = level == 0",
         ("tests/lottery/test_proofs.py",),
     ),
     Mutant(
@@ -312,9 +312,9 @@ VERIFY = (
 RESUME = (
     Mutant(
         "what was best before a checkpoint is forgotten",
-        "kerasinit/_src/training/loop.py",
-        "if course.best is not None and course.best_state is not None:",
-        "if False:",
+        "kerasinit/_src/training/checkpoint.py",
+        'best=course["best"],',
+        "best=None,",
         ("tests/lottery/test_unkillable.py",),
     ),
     Mutant(
@@ -333,16 +333,16 @@ RESUME = (
     ),
     Mutant(
         "the sum of losses begins again at a checkpoint",
-        "kerasinit/_src/training/loop.py",
-        "at, total, seconds = course.at, course.total, course.seconds",
-        "at, total, seconds = course.at, 0.0, course.seconds",
+        "kerasinit/_src/training/checkpoint.py",
+        'total=course["total"],',
+        "total=0.0,",
         ("tests/lottery/test_unkillable.py",),
     ),
     Mutant(
         "the best measurement of a checkpoint is its last",
-        "kerasinit/_src/training/loop.py",
-        "curve.index(best[0]) if best else None",
-        "len(curve) - 1 if best else None",
+        "kerasinit/_src/training/checkpoint.py",
+        'best=course["best"],',
+        'best=len(tensors["curve"]) - 1,',
         ("tests/lottery/test_checkpoint.py",),
     ),
     Mutant(

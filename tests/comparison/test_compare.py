@@ -12,9 +12,9 @@ from kerasinit import compare
 from kerasinit._src import streams
 from kerasinit._src.comparison.choices import named
 from kerasinit._src.comparison.subject import Subject
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import examples_of
-from kerasinit._src.training.steps import Steps
+from kerasinit._src.training.loop import Loop
 from kerasinit.lottery import load
 from tests.lottery.blobs import KERASES, blobs, builder
 
@@ -36,7 +36,7 @@ def _losses(choice):
 
 def test_all_choices_of_a_seed_see_the_same_batches(monkeypatch):
     seen = []
-    monkeypatch.setattr(Steps, "advance", lambda self, batches: seen.append(batches) or 1.0)
+    monkeypatch.setattr(Loop, "advance", lambda self, batches: seen.append(batches) or 1.0)
 
     compare(builder(), ["own", "HeNormal"], DATA, seeds=2, **SHORT | {"evaluate_every": 32})
 
@@ -242,7 +242,7 @@ def test_what_a_choice_leaves_as_built_is_named(kerase):
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_training(monkeypatch, given, message):
-    monkeypatch.setattr(Steps, "advance", None)
+    monkeypatch.setattr(Loop, "advance", None)
 
     with pytest.raises(ValueError, match=message):
         compare(builder(), given, DATA, seeds=1, **SHORT)

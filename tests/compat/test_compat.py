@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 
 LIBRARIES = [keras, tf_keras]
 

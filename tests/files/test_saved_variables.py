@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kerasinit._src import compat
 from kerasinit._src.files import keras_variables
 from kerasinit._src.files.keras_variables import read_variable, variables_in
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FORMS = [
@@ -133,13 +133,27 @@ def test_a_structural_name_is_that_variable_or_is_refused(saved, pair):
         else:
             np.testing.assert_array_equal(found, expected, err_msg=name)
 
-    # No file names the parts of attention, nor those of a list of cells.
-    layers = {"multi_head_attention", "rnn"}
-    if pair[1] == "m.h5":
-        # This names parts, but does not tell apart those of one name in one layer. And what
-        # the structure calls dense_1 is another layer than the one that was called so.
-        layers |= {"bidirectional", "dense_1", "dense_2", "sequential/dense_1"}
+    # No file names the cells of a list.
+    layers = {"rnn/lstm_cell", "rnn/gru_cell"}
+    if pair[1] == "m.keras":
+        # Nor does this one name the parts of attention.
+        inner = ("key", "query", "value", "attention_output")
+        layers |= {f"multi_head_attention/{name}" for name in inner}
+    else:
+        # This names parts by what the program called them. And what the structure calls dense_1
+        # is another layer than the one that was called so.
+        layers |= {"bidirectional/forward", "bidirectional/backward"}
+        layers |= {"dense_1", "dense_2", "sequential/dense_1"}
     assert {name.rpartition("/")[0] for name in refused} == layers
+
+
+@pytest.mark.parametrize("pair", [pair for pair in FORMS if pair[1] == "m.keras"])
+def test_the_names_of_the_first_tickets_are_still_read(saved, pair):
+    model, path = saved[pair]
+    names = weights_of(model)
+    for way, old in (("forward", "kernel"), ("backward", "kernel_1")):
+        found = read_variable(path, f"bidirectional/{old}")
+        np.testing.assert_array_equal(found, names[f"bidirectional/{way}/kernel"])
 
 
 @pytest.mark.parametrize("pair", FORMS)

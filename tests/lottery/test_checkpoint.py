@@ -6,11 +6,11 @@ import pytest
 from kerasinit import lottery
 from kerasinit._src.training import checkpoint
 from kerasinit._src.training.checkpoint import Checkpoint
-from kerasinit._src.training.outcome import Course, Point
+from kerasinit._src.training.outcome import Point, Progress
 from tests.lottery.blobs import blobs, builder
 
 STATE = {"a/kernel": np.arange(6, dtype="float32").reshape(2, 3)}
-COURSE = Course(20, STATE, (Point(20, 0.1, 0.5, 0.25),), 0, STATE, None, total=0.25, seconds=3.5)
+COURSE = Progress(20, STATE, (Point(20, 0.1, 0.5, 0.25),), 0, STATE, None, total=0.25, seconds=3.5)
 
 
 def test_it_is_due_whenever_its_seconds_have_passed_since_it_was_written(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import xla as compilation
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.trainer import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import nightly
 
@@ -269,7 +269,7 @@ def test_a_comparison_follows_the_same_rule(monkeypatch):
         seen.append(jit)
         return taking(*arguments, jit=jit)
 
-    monkeypatch.setattr("kerasinit._src.training.steps.take_steps", take_steps)
+    monkeypatch.setattr("kerasinit._src.training.loop.take_steps", take_steps)
     options = {"steps": 2, "seeds": 1, "batch_size": 20, "evaluate_every": 1}
     comparison.compare(_convolutional(keras), ["own", "Zeros"], DATA, **options)
 

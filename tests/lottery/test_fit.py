@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit._src import streams
+from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import keras_steps
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.keras_steps import FitTrainer
-from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.keras_steps import KerasTrainer
+from kerasinit._src.training.trainer import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.lottery.test_unkillable import SMALL
 from tests.products import each_value_once
@@ -45,14 +45,14 @@ def _own(library, change=lambda logs: logs, optimizer=None):
 
 @pytest.fixture(autouse=True)
 def _quiet(recwarn):
-    keras_steps._say_once.cache_clear()
+    keras_steps._warn_once.cache_clear()
     warnings.filterwarnings("ignore", message="Own has a train_step of its own")
 
 
 def _pair(build):
     trainers = []
-    for kind in (Trainer, FitTrainer):
-        with streams.global_stream(0, "weights"):
+    for kind in (Trainer, KerasTrainer):
+        with compat.global_stream(0, "weights"):
             trainers.append(kind(build(), DATA, VALIDATION, xla=False))
     return trainers
 
@@ -93,7 +93,7 @@ def test_the_step_that_is_taken_is_the_models_own(tmp_path, kerase):
 def test_it_is_said_once_that_keras_takes_the_steps(recwarn):
     warnings.simplefilter("always")
     for _ in range(2):
-        FitTrainer(_own(keras)(), DATA, VALIDATION, xla=False)
+        KerasTrainer(_own(keras)(), DATA, VALIDATION, xla=False)
 
     said = [w for w in recwarn if "Own has a train_step of its own" in str(w.message)]
     # It points here, at no line of the package.
@@ -101,8 +101,8 @@ def test_it_is_said_once_that_keras_takes_the_steps(recwarn):
 
 
 def test_a_step_without_a_loss_says_what_is_missing():
-    trainer = FitTrainer(_own(keras, lambda logs: {"mae": 0.0})(), DATA, VALIDATION, xla=False)
-    with pytest.raises(ValueError, match="returns mae; a lottery needs its 'loss'"):
+    trainer = KerasTrainer(_own(keras, lambda logs: {"mae": 0.0})(), DATA, VALIDATION, xla=False)
+    with pytest.raises(ValueError, match="returns mae; its 'loss' is needed"):
         trainer.train(Masks.dense(trainer.shapes), ORDER, iterations=2)
 
 

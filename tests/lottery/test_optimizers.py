@@ -12,8 +12,8 @@ from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import moments
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.held_masks import HeldMasks
-from kerasinit._src.training.loop import Trainer
 from kerasinit._src.training.outcome import weights_of
+from kerasinit._src.training.trainer import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import nightly
 

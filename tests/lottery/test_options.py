@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit._src import cli
-from kerasinit._src.lottery import options, presets
+from kerasinit._src.lottery import options
 from kerasinit.lottery import Experiment, command, preset, read_toml, to_toml
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -49,7 +49,7 @@ EXPERIMENTS = [
         validation=7,
         rewind="step:9",
     ),
-    *map(preset, presets.PRESETS),
+    *map(preset, options.PRESETS),
 ]
 
 

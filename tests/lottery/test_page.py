@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.lottery import options
-from kerasinit._src.lottery.report import pictures
+from kerasinit._src.lottery.report import layers
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.reports.html import Markup, element
@@ -367,7 +367,7 @@ def _pixels(data):
 
 
 def test_a_picture_is_lighter_where_there_is_more():
-    pixels = _pixels(pictures.png(np.array([[0, 1], [2, 4]]), 4))
+    pixels = _pixels(layers.png(np.array([[0, 1], [2, 4]]), 4))
 
     assert pixels.shape[:2] == (2, 2)
     light = pixels[..., :3].sum(axis=2)
@@ -378,15 +378,15 @@ def test_colour_channels_of_a_pixel_are_added_up():
     mask = np.zeros((12, 2), bool)
     mask[[0, 1, 2, 5]] = True, False
 
-    assert pictures.surviving_inputs(mask, (2, 2, 3)).tolist() == [[3, 1], [0, 0]]
-    assert pictures.surviving_inputs(mask, None).tolist() == [[3, 1], [0, 0]]
-    assert pictures.surviving_inputs(mask, (5,)) is None
+    assert layers.surviving_inputs(mask, (2, 2, 3)).tolist() == [[3, 1], [0, 0]]
+    assert layers.surviving_inputs(mask, None).tolist() == [[3, 1], [0, 0]]
+    assert layers.surviving_inputs(mask, (5,)) is None
 
 
 @given(st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**31))
 def test_blocks_keep_the_density_of_their_weights(rows, columns, seed):
     mask = np.random.default_rng(seed).random((rows, columns)) < 0.4
-    blocks = pictures.blocks(mask)
+    blocks = layers.blocks(mask)
 
     assert blocks.shape == (min(rows, 64), min(columns, 64))
     assert 0 <= blocks.min() <= blocks.max() <= 1 + 1e-12
@@ -402,4 +402,4 @@ def test_a_convolutions_positions_are_averaged():
     mask[0, 0] = True
     mask[1, 1, 0, 1] = True
 
-    assert pictures.blocks(mask).tolist() == [[0.25, 0.5]]
+    assert layers.blocks(mask).tolist() == [[0.25, 0.5]]

@@ -18,8 +18,8 @@ from scipy import stats
 from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.lottery.method.controls import CONTROLS
+from kerasinit._src.lottery.report.exports import WRITERS
 from kerasinit._src.lottery.report.means import Mean, spread
-from kerasinit._src.lottery.report.outputs import WRITERS
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit.lottery import report
 

@@ -13,7 +13,7 @@ from kerasinit._src import compat, streams
 from kerasinit._src.lottery.method import criteria, saliency, survivors
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.network.prunable import named_variables
+from kerasinit._src.network.parts import named_variables
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()
@@ -254,7 +254,7 @@ def test_masks_are_found_again_from_files_alone(runs):
         runs(one_shot=True),
     ):
         for level in (1, 2):
-            scored = survivors.scored_level(store.experiment, level)
+            scored = store.experiment.scored_level(level)
             stage = store.stage(Place(0, scored, "ticket"))
             again = survivors.next_masks(
                 store.experiment,

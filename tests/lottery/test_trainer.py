@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kerasinit._src import streams
+from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.loop import DivergedError, Trainer
+from kerasinit._src.training.outcome import DivergedError
+from kerasinit._src.training.trainer import Trainer
 from tests.lottery.blobs import KERASES, blobs, builder, misled
 from tests.products import nightly
 
@@ -19,7 +20,7 @@ ORDER = Order(TRAIN, 20, seed=0, trial=0)
 
 
 def _trainer(kerase="keras", xla=False, **options):
-    with streams.global_stream(0, "weights"):
+    with compat.global_stream(0, "weights"):
         return Trainer(builder(kerase, **options)(), DATA, VALIDATION, xla=xla)
 
 
@@ -91,7 +92,7 @@ def _gradients(values, masks, x, y):
 
 
 def test_the_early_stop_is_the_first_least_validation_loss_and_has_its_own_test_accuracy():
-    with streams.global_stream(0, "weights"):
+    with compat.global_stream(0, "weights"):
         trainer = Trainer(builder()(), misled(DATA), VALIDATION, xla=False)
     first, masks = trainer.state(), Masks.dense(trainer.shapes)
     trained = trainer.train(masks, ORDER, iterations=60, evaluate_every=5)

@@ -1,6 +1,7 @@
 """A run may be stopped anywhere, by anything: it goes on and ends in the same bits."""
 
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from kerasinit._src.files import atomic, lock
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.training import checkpoint
-from kerasinit._src.training.outcome import Course, Point
+from kerasinit._src.training.outcome import Point, Progress
 from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly
 
@@ -133,7 +134,7 @@ def test_a_training_goes_on_inside_a_level_and_ends_in_the_same_bits(
 
 
 def test_a_training_goes_on_between_two_measurements_that_are_far_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasinit._src.training.loop._STEPS_AT_ONCE", 7)
+    monkeypatch.setattr("kerasinit._src.training.trainer._STEPS_AT_ONCE", 7)
     experiment = replace(SMALL, iterations=20, evaluate_every=20, levels=0)
     undisturbed = _run(tmp_path / "undisturbed", experiment)
     written = []
@@ -201,7 +202,7 @@ def test_the_checkpoint_of_another_training_is_ignored_with_a_word(tmp_path, who
 
 
 _STATE = {"a/kernel": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/0": np.int64(3)}
-_COURSE = Course(
+_COURSE = Progress(
     at=20,
     state=_STATE,
     curve=(Point(10, 0.1, 1 / 3, 0.5), Point(20, 0.2, 0.7, 0.25)),
@@ -227,7 +228,7 @@ def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
         assert all(_same(value, vars(again)[name]) for name, value in vars(course).items())
     assert kept.read({**_STATE, "optimizer/1": np.float32(0)}) is None
     assert kept.read({**_STATE, "a/kernel": np.zeros((3, 2), "float32")}) is None
-    kept.remove()
+    (tmp_path / "deep" / "c").unlink()
     assert kept.read(_STATE) is None
     assert not list((tmp_path / "deep").iterdir())
 
@@ -284,6 +285,21 @@ def test_a_lock_leaves_no_trace_of_a_run_that_never_began(tmp_path):
     with lock.held(tmp_path / "mine"):
         (tmp_path / "mine" / "work").write_text("")
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {lock.NAME, "work"}
+
+
+def test_a_file_system_without_locks_is_said_and_other_errors_are_raised(tmp_path, monkeypatch):
+    def refuse(number):
+        def flock(*arguments):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    refuse(errno.ENOLCK)
+    with pytest.warns(UserWarning, match="has no locks"), lock.held(tmp_path / "run"):
+        assert (tmp_path / "run" / lock.NAME).exists()
+    refuse(errno.EIO)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), lock.held(tmp_path / "run"):
+        pass
 
 
 def test_what_a_process_that_was_killed_at_once_left_is_no_hindrance(tmp_path, whole):

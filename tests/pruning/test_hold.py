@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit.pruning import ConstantSparsity, HoldMasks, UpdatePruningStep, prune_low_magnitude
+from kerasinit.pruning import (
+    ConstantSparsity,
+    HoldMasks,
+    UpdatePruningStep,
+    prune_low_magnitude,
+    strip_pruning,
+)
 from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)
@@ -174,6 +180,18 @@ def test_a_training_without_the_callback_is_dense_again(again, broken_off):
     assert model.layers[0].kernel.constraint is None
     model.fit(X, Y, verbose=0, callbacks=[held])
     assert not model.layers[0].kernel.numpy()[~MASK].any()
+
+
+def test_a_model_may_be_pruned_after_a_training_that_broke_off():
+    model = _model(keras)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, verbose=0, callbacks=[HoldMasks({"dense/kernel": MASK}), Interrupt()])
+    prune_low_magnitude(model, ConstantSparsity(0.5, 0, frequency=1))
+    model.fit(X, Y, verbose=0, callbacks=[UpdatePruningStep()])
+    assert (model.layers[1].kernel.numpy() == 0).mean() == 0.5
+    strip_pruning(model)
+    model.fit(X, Y, verbose=0)
+    assert model.layers[0].kernel.numpy().all()
 
 
 def test_a_model_that_is_compiled_again_is_held_as_it_is_now():

@@ -9,7 +9,7 @@ import pytest
 import tf_keras
 
 from kerasinit import pruning
-from kerasinit._src.pruning import quiet as quiet_steps
+from kerasinit._src.pruning import masked_update
 from tests.products import each_value_once, nightly
 
 # A schedule that ends between two updates is among what tfmot is compared by.
@@ -395,13 +395,13 @@ def seldom():
     ],
 )
 def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
-    monkeypatch.setattr(quiet_steps, "_WORTH_COMPILING", 1)
-    quiet, begin_step = [], quiet_steps.QuietSteps.begin_step
+    monkeypatch.setattr(masked_update, "_WORTH_COMPILING", 1)
+    quiet, begin_step = [], masked_update.QuietSteps.begin_step
 
     def count(self, *arguments):
         quiet.append(begin_step(self, *arguments))
 
-    monkeypatch.setattr(quiet_steps.QuietSteps, "begin_step", count)
+    monkeypatch.setattr(masked_update.QuietSteps, "begin_step", count)
     compilation = {"steps_per_execution": steps}
     theirs, ours = twins(
         build, optimizer, seldom, compilation=compilation, between=False, validated=build is mlp

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from kerasinit import pruning
 from kerasinit._src.pruning import masked_update, pruner, schedules, session
-from kerasinit._src.pruning.attach import pruner_of, training_of
 from kerasinit._src.pruning.masked_update import Epsilons
 from kerasinit._src.pruning.patterns import SingleWeights
+from kerasinit._src.pruning.pruned_models import pruner_of, training_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.products import nightly
 

@@ -306,7 +306,7 @@ def test_weights_that_a_model_owns_itself_are_not_skipped_in_silence(library):
     with pytest.raises(ValueError, match=r"\(token\).*get_prunable_weights"):
         prunable_weights(subclassed(library))
     choice = {"get_prunable_weights": lambda self: [self.token]}
-    assert names(subclassed(library, **choice)) == ["dense/kernel", "token"]
+    assert names(subclassed(library, **choice)) == ["dense/kernel", "model/token"]
 
 
 def test_what_is_no_model_is_refused():

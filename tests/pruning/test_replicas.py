@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from kerasinit import pruning
-from kerasinit._src.pruning import attach
+from kerasinit._src.pruning import pruned_models
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(48, 6)).astype("float32"), 4 * RNG.normal(size=(48, 2)).astype("float32")
@@ -39,7 +39,7 @@ def masks(model):
     return {name: mask.tolist() for name, mask in pruning.masks(model).items()}
 
 def check_replicas(strategy, model, here):
-    pruner = attach.pruner_of(model)
+    pruner = pruned_models.pruner_of(model)
     for name, mask in pruner.masks.items():
         for variable in (mask, pruner.weights[name]):
             copies = [copy.numpy() for copy in strategy.experimental_local_results(variable)]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from kerasinit import lottery
 from kerasinit._src import cli
-from kerasinit._src.lottery import options, presets
+from kerasinit._src.lottery import options
 from kerasinit._src.lottery.proof.winning import table as verdict_table
 from kerasinit._src.reports import figures, terminal
 from kerasinit.lottery import Experiment, report
@@ -92,7 +92,7 @@ def test_a_command_and_a_file_give_the_same_experiment_again(tmp_path, name):
 
     experiment = Experiment(dataset=f"{name}.npz", levels=3, model=f"{name}:build")
     words = shlex.split(options.command(experiment))[3:]
-    expanded = presets.expand(words)
+    expanded = options.expand(words)
     assert expanded == words
     found = {}
     rest = list(words)

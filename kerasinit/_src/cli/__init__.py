@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tyro
 
 from kerasinit._src.cli import diagnosis, failures, lottery, questions
-from kerasinit._src.lottery import presets
+from kerasinit._src.lottery import options
 from kerasinit._src.reports import terminal
 
 _kerasinit = tyro.extras.SubcommandApp()
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     usual, warnings.formatwarning = warnings.formatwarning, _without_source
     try:
         if words[:2] == ["lottery", "run"]:
-            words[2:] = presets.expand(words[2:])
+            words[2:] = options.expand(words[2:])
         with lottery.values:
             # What may be left open has no word for it: None is not to be typed, and an option
             # that is yes or no stays a pair of flags.

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
 
 from kerasinit._src import compat, errors
@@ -181,7 +179,7 @@ def _has_loss(model: Any) -> bool:
 
 def _loss(model: Any, text: str) -> Any:
     """Return the loss that a name such as ``"mse"`` or ``"huber:delta=2.0"`` stands for."""
-    library = {"keras": keras, "tf_keras": tf_keras}[compat.kerase_of(model)].losses
+    library = compat.library_of(model).losses
     name, arguments = identifiers.split(text)
     words = {"True": True, "False": False}
     arguments = {key: words.get(str(value), value) for key, value in arguments.items()}

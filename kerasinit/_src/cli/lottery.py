@@ -17,9 +17,8 @@ from kerasinit._src.lottery.progress import ConsoleWatch
 from kerasinit._src.lottery.proof.verification import verify
 from kerasinit._src.lottery.proof.winning import table as verdict_table
 from kerasinit._src.lottery.proof.winning import verdict
-from kerasinit._src.lottery.report.console import table
-from kerasinit._src.lottery.report.exports import rows
-from kerasinit._src.lottery.report.outputs import write_outputs
+from kerasinit._src.lottery.report.exports import rows, write_outputs
+from kerasinit._src.lottery.report.means import table
 from kerasinit._src.lottery.report.plots import plot
 from kerasinit._src.lottery.store.run_digest import digest
 from kerasinit._src.lottery.store.store import Store
@@ -90,7 +89,7 @@ def _run(
         workers: processes that train independent trials at the same time
     """
     if spec is not None or preset is not None:
-        # `presets.expand` has put their options in their place, wherever it could tell them.
+        # `options.expand` has put their options in their place, wherever it could tell them.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
     console = terminal.console()
     with ConsoleWatch(console) as watch:

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, errors, initializers
 from kerasinit._src.initializers import identifiers
@@ -23,7 +21,7 @@ FROM_BATCH = {
     "weight_norm": lambda model, batch, seed: weight_norm(model, batch, seed=seed),
     "within_layer": lambda model, batch, seed: within_layer(model, batch),
 }
-_INITIALIZERS = (keras.initializers.Initializer, tf_keras.initializers.Initializer)
+_INITIALIZERS = compat.classes("initializers", "Initializer")
 
 
 def named(given: Any) -> dict[str, Any]:

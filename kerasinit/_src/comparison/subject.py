@@ -12,10 +12,13 @@ from kerasinit._src import compat, streams
 from kerasinit._src.comparison import choices
 from kerasinit._src.compat import optimizers
 from kerasinit._src.initializers import identifiers
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.examples import Examples
-from kerasinit._src.training.steps import State, Steps
+from kerasinit._src.training.keras_steps import KerasLoop
+from kerasinit._src.training.loop import Loop
+
+Tensors = dict[str, tf.Tensor]
 
 _BATCH = 256
 
@@ -55,12 +58,13 @@ class Subject:
         xla: bool | None,
     ) -> None:
         self._build, self._given, self._optimizer = build, examples, optimizer
-        self._training, self._held_out = training, held_out
+        self._training = training
         self._seed, self._most, self._xla = seed, most, xla
         self._fitting = examples
         self._loop = self._looped(self.built(0), 0)
-        self._empty = {n: v for n, v in self._loop.state().items() if n.startswith("optimizer/")}
-        self._bases: dict[int, State] = {}
+        self._measured = tf.nest.map_structure(tf.constant, self._fitting.at(held_out))
+        self._empty = {n: v for n, v in self._loop.copy().items() if n.startswith("optimizer/")}
+        self._bases: dict[int, Tensors] = {}
 
     @property
     def size(self) -> int:
@@ -87,7 +91,7 @@ class Subject:
         _require_loss(model, self._fitting, label)
         return model
 
-    def begin(self, name: str, choice: Any, trial: int) -> tuple[Steps, State, tuple[str, ...]]:
+    def begin(self, name: str, choice: Any, trial: int) -> tuple[Loop, Tensors, tuple[str, ...]]:
         """Return a loop, the state in which a choice begins with a seed, and what it left as built.
 
         The loop is the same one for all where a state is all that a training depends on, so
@@ -102,24 +106,24 @@ class Subject:
             ValueError: If the choice cannot be applied to the model.
         """
         if self._loop.repeatable:
-            steps = self._loop
-            steps.restore(self._base(trial) | self._empty)
+            loop = self._loop
+            loop.restore(self._base(trial) | self._empty)
         else:
-            steps = self._looped(self.built(trial), trial)
+            loop = self._looped(self.built(trial), trial)
         random = streams.generator(self._seed, "compare", "batch", trial)
         size = min(_BATCH, self.size)
         batch, _ = self._fitting.at(random.choice(self._training, size, replace=False))
         drawn = streams.derive(self._seed, "compare", "weights", trial)
-        kept = choices.begin(name, choice, steps.model, batch, drawn)
-        return steps, steps.state(), kept
+        kept = choices.begin(name, choice, loop.model, batch, drawn)
+        return loop, loop.copy(), kept
 
-    def _base(self, trial: int) -> State:
+    def _base(self, trial: int) -> Tensors:
         """Return the values that the build function gives the variables with a seed."""
         if trial not in self._bases:
             variables = named_variables(self.built(trial))
             self._bases[trial] = {n: tf.constant(compat.read(v)) for n, v in variables.items()}
             shapes = {n: tuple(v.shape) for n, v in variables.items()}
-            wanted = {n: s for n, s in self._loop.shapes.items() if n not in self._empty}
+            wanted = {n: tuple(v.shape) for n, v in named_variables(self._loop.model).items()}
             if shapes != wanted:
                 raise ValueError(
                     f"{models.name_of(self._build)} returned a model with other variables than the "
@@ -127,14 +131,19 @@ class Subject:
                 )
         return self._bases[trial]
 
-    def _looped(self, model: Any, trial: int) -> Steps:
-        return Steps(
+    def measure(self, loop: Loop) -> float:
+        """Return the mean loss of the held-out examples under a loop's present values."""
+        return loop.mean_loss(*self._measured)
+
+    def _looped(self, model: Any, trial: int) -> Loop:
+        own = compat.has_own_train_step(model)
+        return (KerasLoop if own else Loop)(
             model,
-            self._fitting,
-            self._held_out,
+            self._fitting.x,
+            self._fitting.y,
             most=self._most,
             seed=streams.derive(self._seed, "layers", trial),
-            xla=self._xla,
+            xla=False if own else self._xla,
         )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from kerasinit._src.comparison import racing
 from kerasinit._src.comparison.result import Choice, Point, Stop, Training
-from kerasinit._src.comparison.subject import Subject
+from kerasinit._src.comparison.subject import Subject, Tensors
 from kerasinit._src.training.data import Order
-from kerasinit._src.training.steps import State, Steps
+from kerasinit._src.training.loop import Loop
 
 IN_A_ROW = 2
 
@@ -17,9 +17,10 @@ IN_A_ROW = 2
 class _Course:
     """Where one training stands."""
 
+    subject: Subject
     trial: int
-    loop: Steps
-    state: State
+    loop: Loop
+    state: Tensors
     kept: tuple[str, ...]
     order: Order
     points: list[Point] = field(default_factory=list)
@@ -30,15 +31,17 @@ class _Course:
             return
         self.loop.restore(self.state)
         if not self.points:
-            self.points.append(Point(0, self.loop.measure()))
-        self.loop.begin_hidden(self.points[-1].step)
+            self.points.append(Point(0, self.subject.measure(self.loop)))
+        self.loop.restart_hidden(self.points[-1].step)
         for step in measured:
             if self.training.broke:
                 break
             before = self.points[-1].step
             total = self.loop.advance(self.order.batches(before, step))
-            self.points.append(Point(step, self.loop.measure(), total / (step - before)))
-        self.state = {} if self.training.broke else self.loop.state()
+            self.points.append(
+                Point(step, self.subject.measure(self.loop), total / (step - before))
+            )
+        self.state = {} if self.training.broke else self.loop.copy()
 
     @property
     def training(self) -> Training:
@@ -66,7 +69,7 @@ def race(
     # What cannot be applied is found before anything is trained.
     running = {
         name: [
-            _Course(trial, *subject.begin(name, choice, trial), order)
+            _Course(subject, trial, *subject.begin(name, choice, trial), order)
             for trial, order in enumerate(orders)
         ]
         for name, choice in chosen.items()

@@ -3,8 +3,11 @@
 What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)``.
 """
 
+from kerasinit._src.compat.global_random import global_stream
 from kerasinit._src.compat.models import (
+    LIBRARIES,
     Kerase,
+    classes,
     is_array,
     is_built,
     is_layer,
@@ -34,9 +37,12 @@ from kerasinit._src.compat.variables import (
 )
 
 __all__ = [
+    "LIBRARIES",
     "Kerase",
     "assign",
+    "classes",
     "dtype_of",
+    "global_stream",
     "has_own_train_step",
     "is_array",
     "is_built",

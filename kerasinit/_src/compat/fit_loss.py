@@ -7,13 +7,12 @@ left them on its output. ``compute_loss`` does all of this, in both Kerases. So 
 model's own compilation changes, it is called on an empty model, compiled with the same loss.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
 
@@ -110,8 +109,7 @@ def by_output(model: Any, given: Any, outputs: Any) -> list[Any]:
 
 def has_own_compute_loss(model: Any) -> bool:
     """Return whether a model's class replaces Keras' ``compute_loss``."""
-    kind = keras.Model if compat.kerase_of(model) == "keras" else tf_keras.Model
-    return type(model).compute_loss is not kind.compute_loss
+    return type(model).compute_loss is not compat.library_of(model).Model.compute_loss
 
 
 def class_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
@@ -148,35 +146,29 @@ def takes_from_graph(model: Any, output: Any) -> bool:
 def _judge(model: Any, loss: Any, compiled: bool) -> Any:
     """Return an empty model that computes a loss as ``model`` would, with the same penalties."""
     weights = model.get_compile_config().get("loss_weights") if compiled else None
-    if compat.kerase_of(model) == "keras":
-        judge = _KerasJudge(name="judge")
-        if hasattr(model, "output_names"):
-            judge.output_names = model.output_names
-        no_optimizer: Any = None  # which Keras takes, though its types do not say so
-        judge.compile(no_optimizer, loss, loss_weights=weights)
-    else:
-        judge = _TfKerasJudge(name="judge")
+    library = compat.library_of(model)
+    judge = _judge_class(library)(name="judge")
+    if hasattr(model, "output_names"):
         judge.output_names = model.output_names
-        judge.compile(tf_keras.optimizers.SGD(name="SGD"), loss, loss_weights=weights)
+    # tf_keras needs an optimizer; the judge takes no steps with it.
+    in_tf_keras = compat.kerase_of(model) == "tf_keras"
+    optimizer = library.optimizers.SGD(name="SGD") if in_tf_keras else None
+    judge.compile(optimizer, loss, loss_weights=weights)
     # Past Keras' own __setattr__, which would take the model for a part of this one.
     object.__setattr__(judge, "judged", model)
     return judge
 
 
-class _KerasJudge(keras.Model):
-    judged: Any
+@functools.cache
+def _judge_class(library: Any) -> Any:
+    class Judge(library.Model):
+        judged: Any
 
-    @property
-    def losses(self) -> Any:
-        return self.judged.losses
+        @property
+        def losses(self) -> Any:
+            return self.judged.losses
 
-
-class _TfKerasJudge(tf_keras.Model):
-    judged: Any
-
-    @property
-    def losses(self) -> Any:
-        return self.judged.losses
+    return Judge
 
 
 def _written(loss: Any) -> str:

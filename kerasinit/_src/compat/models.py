@@ -16,9 +16,9 @@ import tf_keras
 Kerase = Literal["keras", "tf_keras"]
 
 # Neither Keras has types that would tell a checker what its functions take and return.
-_LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
-_LAYERS: dict[Kerase, type] = {"keras": keras.layers.Layer, "tf_keras": tf_keras.layers.Layer}
-_MODELS: dict[Kerase, type] = {"keras": keras.Model, "tf_keras": tf_keras.Model}
+LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
+_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
+_MODELS = (keras.Model, tf_keras.Model)
 
 
 def kerase_of(thing: Any) -> Kerase:
@@ -38,8 +38,8 @@ def kerase_of(thing: Any) -> Kerase:
     >>> kerase_of(keras.layers.Dense(3))
     'keras'
     """
-    for name, layer in _LAYERS.items():
-        if isinstance(thing, layer):
+    for name, library in LIBRARIES.items():
+        if isinstance(thing, library.layers.Layer):
             return name
     raise TypeError(
         f"Expected a model or layer of Keras 3 (`import keras`) or of tf_keras "
@@ -50,7 +50,7 @@ def kerase_of(thing: Any) -> Kerase:
 
 def library_of(thing: Any) -> Any:
     """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
-    return _LIBRARIES[kerase_of(thing)]
+    return LIBRARIES[kerase_of(thing)]
 
 
 def serialized(thing: Any) -> dict[str, Any]:
@@ -61,22 +61,28 @@ def serialized(thing: Any) -> dict[str, Any]:
 
 def is_model(thing: Any) -> bool:
     """Return whether ``thing`` is a model (not merely a layer) of either Keras."""
-    return isinstance(thing, tuple(_MODELS.values()))
+    return isinstance(thing, _MODELS)
 
 
 def is_layer(thing: Any) -> bool:
     """Return whether ``thing`` is a layer (or model) of either Keras."""
-    return isinstance(thing, tuple(_LAYERS.values()))
+    return isinstance(thing, _LAYERS)
 
 
 def layer_classes(*names: str) -> tuple[type, ...]:
     """Return the layer classes of both Kerases by these names, as far as they have them."""
-    return tuple(
-        getattr(library.layers, name)
-        for library in _LIBRARIES.values()
-        for name in names
-        if hasattr(library.layers, name)
-    )
+    return classes("layers", *names)
+
+
+def classes(module: str, *names: str) -> tuple[type, ...]:
+    """Return the classes of both Kerases in a public module, as far as they have them.
+
+    Example:
+    >>> [kind.__name__ for kind in classes("initializers", "Zeros", "STFT")]
+    ['Zeros', 'STFT', 'Zeros']
+    """
+    modules = [getattr(library, module) for library in LIBRARIES.values()]
+    return tuple(getattr(one, name) for one in modules for name in names if hasattr(one, name))
 
 
 def is_array(thing: Any) -> bool:

@@ -1,11 +1,16 @@
 """The optimizers of both Kerases: their state, a new start, and a step by hand."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import tf_keras
 
 from kerasinit._src import compat, errors
+
+
+def is_legacy(optimizer: Any) -> TypeGuard[Any]:
+    """Return whether an optimizer is one of ``tf_keras.optimizers.legacy``."""
+    return isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
 
 
 def optimizer_variables(model: Any) -> list[Any]:
@@ -25,7 +30,7 @@ def optimizer_variables(model: Any) -> list[Any]:
                 f"cannot be put back: a product of its momenta is not among its variables. Compile "
                 f"with tf_keras.optimizers.Adam, or build the model with Keras 3."
             )
-        if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+        if is_legacy(optimizer):
             raise TypeError(
                 f"The model is compiled with the legacy optimizer "
                 f"{type(optimizer).__name__}, whose state cannot be put back. Compile with "
@@ -36,6 +41,11 @@ def optimizer_variables(model: Any) -> list[Any]:
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables)
+
+
+def state_of(model: Any) -> list[Any]:
+    """Return the variables that a model's optimizer has so far; none without an optimizer."""
+    return list(getattr(getattr(model, "optimizer", None), "variables", ()) or ())
 
 
 def averages_weights(model: Any) -> bool:
@@ -51,8 +61,8 @@ def require_resettable_optimizer(model: Any) -> None:
     Raises:
         TypeError: For a used optimizer of ``tf_keras.optimizers.legacy``.
     """
-    optimizer = getattr(model, "optimizer", None)
-    if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer) and optimizer.weights:
+    optimizer: Any = getattr(model, "optimizer", None)
+    if is_legacy(optimizer) and optimizer.weights:
         optimizer_variables(model)  # which says why not
 
 
@@ -63,7 +73,7 @@ def reset_optimizer(model: Any) -> None:
     without an optimizer, or one that was not used yet, is left as it is.
     """
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is None or isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+    if optimizer is None or is_legacy(optimizer):
         return
     # A second one of the same settings: public, and right for whatever it holds.
     fresh = type(optimizer).from_config(optimizer.get_config())

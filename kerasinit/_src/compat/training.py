@@ -4,11 +4,9 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import tensorflow as tf
-import tf_keras
 
-from kerasinit._src.compat.models import kerase_of
+from kerasinit._src.compat.models import kerase_of, layer_classes, library_of
 
 
 def is_compiled(model: Any) -> bool:
@@ -26,11 +24,8 @@ def steps_per_execution(model: Any) -> int:
 
 def has_own_train_step(model: Any) -> bool:
     """Return whether a model's class replaces Keras' ``train_step``."""
-    kind: Any = keras.Model if kerase_of(model) == "keras" else tf_keras.Model
-    if kind is keras.Model:
-        kinds = (keras.Model, keras.Sequential)
-    else:
-        kinds = (tf_keras.Model, tf_keras.Sequential)
+    library = library_of(model)
+    kinds = (library.Model, library.Sequential)
     return all(type(model).train_step is not kind.train_step for kind in kinds)
 
 
@@ -46,7 +41,7 @@ def reset_states(layers: Iterable[Any]) -> None:
             layer.reset_states()
 
 
-_RNN = (keras.layers.RNN, tf_keras.layers.RNN)
+_RNN = layer_classes("RNN")
 
 
 def loss_of(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat.restore import as_it_was
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.diagnosis import show  # noqa: F401 (it renders what is returned)
 from kerasinit._src.diagnosis.advice import never_drawn
 from kerasinit._src.diagnosis.batch import batch_of
@@ -18,7 +18,8 @@ from kerasinit._src.diagnosis.measure import flow_for, measure
 from kerasinit._src.diagnosis.objective import chosen
 from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.errors import checked_count, checked_seed
-from kerasinit._src.network.parts import KERNELS, parts
+from kerasinit._src.network.model import Network, read
+from kerasinit._src.network.parts import KERNELS
 from kerasinit._src.whole_models.binding import own_initializer
 from kerasinit._src.whole_models.redraw import draw_anew
 
@@ -101,13 +102,14 @@ def diagnose(
     what = chosen(model, y, loss)
     batch = batch_of(x, y, sample_weight, class_weight, examples=examples)
     flow = flow_for(model, batch)
-    measured = measure(model, batch, what, seed, flow=flow)
-    kept = _never_drawn(model)
+    network = read(model)
+    measured = measure(network, batch, what, seed, flow=flow)
+    kept = _never_drawn(network)
     by_seed: dict[int, tuple[Finding, ...]] = {}
-    with as_it_was(model) if asked else contextlib.nullcontext():
+    with restored(model) if asked else contextlib.nullcontext():
         for one in asked:
-            draw_anew(parts(model), one)
-            drawn = judge(measure(model, batch, what, seed, flow=flow), 1 + len(asked))
+            draw_anew(network.parts, one)
+            drawn = judge(measure(network, batch, what, seed, flow=flow), 1 + len(asked))
             # What was not drawn anew says nothing of initializers.
             by_seed[one] = tuple(finding for finding in drawn if finding.layer not in kept)
     as_it_is = tuple(
@@ -119,10 +121,10 @@ def diagnose(
     return Diagnosis(measured, together(as_it_is, by_seed), asked)
 
 
-def _never_drawn(model: Any) -> dict[str, list[str]]:
+def _never_drawn(network: Network) -> dict[str, list[str]]:
     """Return the names of the kernels that no initializer is known of, by their layers."""
     found: dict[str, list[str]] = {}
-    for part in parts(model):
+    for part in network.parts:
         if part.role in KERNELS and own_initializer(part) is None:
             found.setdefault(part.name.rsplit("/", 1)[0], []).append(part.name)
     return found

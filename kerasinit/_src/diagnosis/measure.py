@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import FitLoss
-from kerasinit._src.compat.restore import as_it_was
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.diagnosis import objective
 from kerasinit._src.diagnosis.batch import Batch
 from kerasinit._src.diagnosis.flow import Flow, traced
@@ -22,13 +22,14 @@ from kerasinit._src.diagnosis.probes import probing, quantized_layers, require_u
 from kerasinit._src.diagnosis.signals import Signal, activation_name, saturated_fraction, signal_of
 from kerasinit._src.diagnosis.trial import Moved, trial
 from kerasinit._src.diagnosis.twins import twins
-from kerasinit._src.network.layers_with_weights import only_looks
-from kerasinit._src.network.parts import KERNELS, Part, parts
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.model import Network, only_looks
+from kerasinit._src.network.parts import KERNELS, Part
 from kerasinit._src.theory import limits
 
 
 def measure(
-    model: Any,
+    network: Network,
     batch: Batch,
     loss: FitLoss | None,
     seed: int,
@@ -38,7 +39,7 @@ def measure(
     """Run a model forward and back once and return what its layers showed.
 
     Args:
-        model: A built model of either Keras.
+        network: The model, read.
         batch: The examples, with labels if there is a loss.
         loss: What to differentiate; None for a random functional.
         seed: The seed of the random functional.
@@ -49,13 +50,13 @@ def measure(
     Raises:
         ValueError: If no layer can be looked at, or labels and outputs do not make a loss.
     """
-    found = parts(model)
+    model, found = network.model, network.parts
     unseen = quantized_layers(model)
     require_unquantized(model, unseen, [part.layer for part in found])
     flow = flow or flow_for(model, batch)
     step = update or NextUpdate(model)
     calls = _Calls(_owners(found))
-    with as_it_was(model):
+    with restored(model):
         there = _there_and_back(model, batch, loss, seed, calls, flow)
         if not calls.seen:
             raise ValueError(
@@ -254,7 +255,7 @@ def flow_for(model: Any, batch: Batch) -> Flow:
         model: A built model of either Keras.
         batch: The examples.
     """
-    with as_it_was(model):
+    with restored(model):
         return traced(model, batch.x)
 
 
@@ -317,14 +318,13 @@ def _owners(found: list[Part]) -> dict[int, list[Part]]:
 
 
 def _role(layer: Any, own: list[Part]) -> str:
-    if isinstance(layer, _SOURCES):
+    signal = row_of(layer).signal
+    if signal in ("embeds", "normalizes", "rescales"):
         return "source"
-    if isinstance(layer, _AVERAGES):
-        return "average"
-    if isinstance(layer, _CHOICES):
-        return "choice"
+    if signal in ("averages", "chooses"):
+        return "average" if signal == "averages" else "choice"
     kernels = [part for part in own if part.role in KERNELS]
-    if any(part.layer is layer for part in kernels) or isinstance(layer, _RECURRENT):
+    if any(part.layer is layer for part in kernels) or signal == "recurs":
         return "kernel"
     return "block" if own and any(part.layer is not layer for part in own) else ""
 
@@ -364,20 +364,3 @@ def _with_weights(
         ),
         finite_weights=all(bool(np.isfinite(value).all()) for value in values.values()),
     )
-
-
-_SOURCES = compat.layer_classes(
-    "BatchNormalization",
-    "Embedding",
-    "GroupNormalization",
-    "LayerNormalization",
-    "Normalization",
-    "RMSNormalization",
-    "Rescaling",
-    "UnitNormalization",
-)
-_AVERAGES = compat.layer_classes(
-    *(f"{kind}{rank}D" for kind in ("AveragePooling", "GlobalAveragePooling") for rank in (1, 2, 3))
-)
-_CHOICES = compat.layer_classes("Softmax")
-_RECURRENT = compat.layer_classes("RNN", "Bidirectional")

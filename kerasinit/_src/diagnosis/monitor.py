@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, errors
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.compat.fit_loss import FitLoss
 from kerasinit._src.diagnosis.batch import batch_of
 from kerasinit._src.diagnosis.entry import require_model
@@ -20,6 +19,7 @@ from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
 from kerasinit._src.diagnosis.objective import chosen
 from kerasinit._src.diagnosis.result import Diagnosis
+from kerasinit._src.network.model import read
 
 # Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
 _BUDGET = 0.03
@@ -41,7 +41,7 @@ class Look(NamedTuple):
     diagnosis: Diagnosis
 
 
-class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class SignalMonitor(Callback):
     """Logs what `kerasinit.diagnose` measures while a network trains: in memory, CSV, TensorBoard.
 
     Each look is a diagnosis of the weights as they are, on one fixed batch: of every layer
@@ -100,6 +100,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         FileExistsError: When a training begins at step 0, if ``csv`` has the looks of another.
 
     Example:
+    >>> import keras
     >>> x, y = np.random.default_rng(0).normal(size=(256, 8)), np.arange(256) % 2
     >>> model = keras.Sequential([
     ...     keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(2)])
@@ -118,9 +119,6 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         neural networks", which watches activations and gradients while networks train.
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(
         self,
         x: Any,
@@ -137,8 +135,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         seed: int = 0,
         keep: int = 1000,
     ) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         for name, number, least in (("examples", examples, 2), ("keep", keep, 3)):
             errors.checked_count(name, number, least)
         if isinstance(every, str):
@@ -241,7 +238,7 @@ class SignalMonitor(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             if self._flow is None:
                 self._flow = flow_for(model, self._batch_seen)
             measured = measure(
-                model, self._batch_seen, self._loss, self._seed, self._update, self._flow
+                read(model), self._batch_seen, self._loss, self._seed, self._update, self._flow
             )
         except Exception as error:
             error.add_note(f"SignalMonitor looked at its own x at step {step}.")

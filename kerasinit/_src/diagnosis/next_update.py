@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat import optimizers
 
 
 class NextUpdate:
@@ -36,12 +36,9 @@ class NextUpdate:
         """Return the optimizer's class, its learning rate, and whether that follows a schedule."""
         optimizer = self._model.optimizer
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        schedules = (
-            keras.optimizers.schedules.LearningRateSchedule,
-            tf_keras.optimizers.schedules.LearningRateSchedule,
-        )
+        schedules = compat.library_of(self._model).optimizers.schedules
         given = inner.get_config().get("learning_rate")
-        scheduled = isinstance(given, (dict, *schedules))
+        scheduled = isinstance(given, dict | schedules.LearningRateSchedule)
         rate = getattr(inner, "learning_rate", 0.0)
         if callable(rate) and not hasattr(rate, "numpy"):
             rate = rate(inner.iterations)
@@ -59,8 +56,7 @@ class NextUpdate:
         """
         self.after = {}
         optimizer = getattr(self._model, "optimizer", None)
-        legacy = tf_keras.optimizers.legacy.Optimizer
-        if optimizer is None or isinstance(optimizer, legacy):
+        if optimizer is None or optimizers.is_legacy(optimizer):
             return {}
         variables = list(self._model.trainable_variables)
         moved = [one for one in variables if id(one) in gradients]

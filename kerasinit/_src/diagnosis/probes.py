@@ -1,34 +1,20 @@
-"""Looking into a model while it runs, whatever kind of model it is.
+"""The signals inside a model while it runs, whatever kind of model it is.
 
-A functional model can be cut open by its graph, a subclassed one cannot. What every layer of
-either Keras has is a ``call``; for one pass each instance gets another one, which shows what
-went in and what came out, and lets the gradient tell its size on the way back.
+For one pass the calls of its layers are intercepted: each shows what went in and what came out,
+and the gradient on its way back.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat import calls
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import inner_layers
-from kerasinit._src.network.walk import walk
-
-# What comes out of their inner layers is made in loops, step by step.
-_LOOPS = ("RNN", "Bidirectional", "TimeDistributed")
-_NORMALIZING_BY_BATCH = tuple(library.layers.BatchNormalization for library in (keras, tf_keras))
-# What comes out of them is what went in, in another shape.
-_PASSING = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in ("ActivityRegularization", "Dropout", "Flatten", "Identity", "Permute", "Reshape")
-    if hasattr(library.layers, name)
-)
-_CLOSED = tuple(getattr(library.layers, name) for library in (keras, tf_keras) for name in _LOOPS)
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.walk import places
 
 # Takes a layer's path, the layer, the tensors that went in and the one that came out, and
 # returns what to do with the gradient of the loss with respect to it, or to the logits that the
@@ -48,20 +34,10 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Yields:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
-    seen: set[int] = set()
-
-    def enter(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
-        if id(layer) in seen or isinstance(layer, _INPUTS):
-            return
-        seen.add(id(layer))
-        if not isinstance(layer, _CLOSED):
-            for name, inner in inner_layers(layer):
-                yield from enter(f"{path}/{name}" if name else path, inner)
-        if not compat.is_model(layer):
-            yield path, layer
-
-    for path, layer in walk(model):
-        yield from enter(path, layer)
+    # What comes out of layers inside a loop is made step by step.
+    for place in places(model, closed=lambda layer: row_of(layer).loops):
+        if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
+            yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:
@@ -93,9 +69,6 @@ def require_unquantized(model: Any, found: list[tuple[str, str]], owners: list[A
         )
 
 
-_INPUTS = (keras.layers.InputLayer, tf_keras.layers.InputLayer)
-
-
 @contextlib.contextmanager
 def probing(
     model: Any, look: Look | None, made_by: dict[int, tuple[str, Any]] | None = None
@@ -112,38 +85,19 @@ def probing(
             of a layer that only moves numbers about, those of the layer before it.
     """
     kept: list[Any] = []  # tensors, so that no other gets their ids
-    changed: list[tuple[Any, Any]] = []
-    try:
-        for path, layer in list(layers_inside(model)):
-            changed.append((layer, vars(layer).get("call")))
-            # Past Keras' own __setattr__, which keeps books on what a layer holds.
-            vars(layer)["call"] = _probe(path, layer, layer.call, look, made_by, kept)
-        yield
-    finally:
-        for layer, before in changed:
-            if before is None:
-                vars(layer).pop("call", None)
-            else:
-                vars(layer)["call"] = before
+    paths = {id(layer): (path, layer) for path, layer in layers_inside(model)}
 
-
-def _probe(
-    path: str,
-    layer: Any,
-    call: Callable[..., Any],
-    look: Look | None,
-    made_by: dict[int, tuple[str, Any]] | None,
-    kept: list[Any],
-) -> Callable[..., Any]:
-    by_batch = isinstance(layer, _NORMALIZING_BY_BATCH)
-
-    def probed(*args: Any, **kwargs: Any) -> Any:
-        if by_batch:
-            kwargs["training"] = True
-            args = args[:1]
-        outputs = call(*args, **kwargs)
+    def around(
+        layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        row = row_of(layer)
+        if row.by_batch:
+            outputs = calls.by_batch_statistics(layer, call, args, kwargs)
+        else:
+            outputs = call(*args, **kwargs)
         if look is None:
             return outputs
+        path, _ = paths[id(layer)]
         given = [one for one in tf.nest.flatten((args, kwargs)) if _is_signal(one)]
         flat = tf.nest.flatten(outputs)
         # Of several outputs (states, attention scores) the first is the layer's signal.
@@ -152,14 +106,15 @@ def _probe(
                 flat[place] = _listening(one, look(path, layer, given, one))
                 if made_by is not None:
                     before = made_by.get(id(given[0])) if given else None
-                    if before is None or not isinstance(layer, _PASSING):
+                    if before is None or row.signal != "passes":
                         before = path, layer
                     made_by[id(flat[place])] = before
                     kept.append(flat[place])
                 break
         return tf.nest.pack_sequence_as(outputs, flat)
 
-    return probed
+    with calls.intercepted([layer for _, layer in paths.values()], around):
+        yield
 
 
 def _is_signal(thing: Any) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from kerasinit._src.compat import calls
 from kerasinit._src.diagnosis.probes import probing
-from kerasinit._src.network.layers_with_weights import every_layer
+from kerasinit._src.network.walk import layers_inside
 
 
 @dataclass
@@ -102,15 +103,15 @@ def kept_as_computed(model: Any) -> Iterator[None]:
     Args:
         model: A model of either Keras.
     """
-    changed = [one for one in (model, *every_layer(model)) if hasattr(one, "rematerialized_call")]
-    for layer in changed:
-        # Past Keras' own __setattr__, which keeps books on what a layer holds.
-        vars(layer)["rematerialized_call"] = lambda call, *args, **kwargs: call
-    try:
+    with contextlib.ExitStack() as stack:
+        for layer in (model, *layers_inside(model)):
+            if hasattr(layer, "rematerialized_call"):
+                stack.enter_context(calls.replaced(layer, "rematerialized_call", _called_once))
         yield
-    finally:
-        for layer in changed:
-            del vars(layer)["rematerialized_call"]
+
+
+def _called_once(call: Any, *args: Any, **kwargs: Any) -> Any:
+    return call
 
 
 def _resolved(tensor: Any) -> Any:

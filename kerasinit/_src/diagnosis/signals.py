@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasinit._src.network.catalogue import row_of
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -170,17 +172,9 @@ def activation_name(layer: Any) -> str | None:
     >>> activation_name(keras.layers.Dense(3, "tanh")), activation_name(keras.layers.LeakyReLU())
     ('tanh', 'leaky_relu')
     """
-    by_class = {
-        "ReLU": "relu",
-        "LeakyReLU": "leaky_relu",
-        "ELU": "elu",
-        "Softmax": "softmax",
-        "PReLU": "leaky_relu",
-    }
-    name = type(layer).__name__
-    if name in by_class:
-        return by_class[name]
-    if name == "TFOpLambda":  # a function that tf_keras made a layer of
+    if row_of(layer).function:
+        return row_of(layer).function
+    if type(layer).__name__ == "TFOpLambda":  # a function that tf_keras made a layer of
         function = str(layer.get_config()["function"]).rsplit(".", 1)[-1]
         return function if function in _FUNCTIONS else None
     activation = getattr(layer, "activation", None)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,9 +22,6 @@ def saying_if_full(folder: Path) -> Iterator[None]:
 
     Some writers (of HDF5, of archives) wrap the system's error in one of their own; it is
     looked for among the causes.
-
-    Args:
-        folder: Where the block writes, for the message.
 
     Example:
     >>> with saying_if_full(Path("RUN")):
@@ -107,6 +105,54 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     _flush(path.parent)
+
+
+def begin_folder(folder: Path, record: str, content: bytes) -> None:
+    """Make a folder whose record says what it is for, unless it is there.
+
+    Raises:
+        ValueError: If it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Fail before hours of training, not after.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if not (folder / record).exists():
+            write_new(folder / record, content)
+    except OSError as error:
+        raise not_writable(folder, error) from error
+
+
+def not_writable(folder: Path, error: OSError) -> ValueError:
+    """Return the error for a folder that cannot be written to."""
+    return ValueError(
+        f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
+    )
+
+
+def has_record(folder: Path, record: str, kind: str, *others: str) -> bool:
+    """Return whether a folder has the record of its kind.
+
+    Args:
+        folder: It need not be there.
+        record: The name of the file.
+        kind: What errors call such a folder's content.
+        others: Names that may be there without it, beside what a killed process leaves.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; --out must name a folder.")
+    if (folder / record).exists():
+        return True
+    left = folder.iterdir() if folder.is_dir() else ()
+    if any(path.name not in others and not is_left_over(path) for path in left):
+        raise ValueError(
+            f"{folder} is not empty and holds no {kind}. Name another folder with --out."
+        )
+    return False
 
 
 def sweep(folder: Path) -> None:

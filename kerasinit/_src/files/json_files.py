@@ -17,10 +17,6 @@ OF_A_MODEL = 500
 def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """Return the object that a file of JSON holds.
 
-    Args:
-        path: The file.
-        most_bytes: A larger file is refused before it is read.
-
     Raises:
         ValueError: If it is too large, nested too deeply, or holds no object; the message
             names the file.

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
-import tf_keras
 
+from kerasinit._src import compat
 from kerasinit._src.files import json_files
 
 _MOST_JSON = 2**28
@@ -38,7 +37,7 @@ def load_model(path: str | Path) -> Any:
     if not path.is_file():
         raise ValueError(f"No such file: {path}. Give what model.save('model.keras') wrote.")
     version = _keras_version(path)
-    library = tf_keras if version.startswith("2.") else keras
+    library = compat.LIBRARIES["tf_keras" if version.startswith("2.") else "keras"]
     try:
         return library.models.load_model(path)
     # What a loader raises depends on what it stumbles over: whatever it is, there is no model.

@@ -79,24 +79,33 @@ def in_weights_file(
 
     Returns:
         For a variable's name in the file, such as ``layers/dense_1/vars/0``, the
-        structural name (``dense_1/kernel``; see `network.walk.named_variables`), and
+        structural name (``dense_1/kernel``; see `network.parts.named_variables`), and
         the one by the layer's own name (``head/kernel``) if a person gave it.
     """
     found: dict[str, tuple[str, ...]] = {}
     for layer in _layers(model):
-        parts = [(f"{layer.group}{where}/vars", names) for where, names in _parts(layer.saved)]
+        parts = [
+            (f"{layer.group}{where}/vars", path, names)
+            for where, path, names in _parts(layer.saved)
+        ]
         # A layer that was quantized, say, keeps more than it is known for.
-        if any(counts.get(group, 0) != len(variables) for group, variables in parts):
+        if any(counts.get(group, 0) != len(variables) for group, _, variables in parts):
             continue
         owners = [layer.path] + ([layer.given_name] if layer.given_name else [])
         taken: dict[str, int] = {}
-        for group, variables in parts:
+        for group, path, variables in parts:
             for position, words in enumerate(variables):
                 again = taken.get(words[0], 0)
                 taken[words[0]] = again + 1
                 end = f"_{again}" if again else ""
+                # The second is what the first format of tickets called it.
                 found[f"{group}/{position}"] = tuple(
-                    f"{owner}/{word}{end}" for owner in owners for word in words
+                    dict.fromkeys(
+                        f"{owner}/{name}"
+                        for owner in owners
+                        for word in words
+                        for name in (f"{path}{word}", f"{word}{end}")
+                    )
                 )
     return found
 
@@ -106,10 +115,6 @@ def in_h5_file(model: Mapping[str, Any], names: Iterable[str]) -> dict[str, tupl
 
     Such a file names its variables by the layers' own names (``dense_7/dense_7/kernel:0``),
     of which the configuration tells where in the model they are.
-
-    Args:
-        model: The model's configuration, as the file's ``model_config`` holds it.
-        names: The variables' names in the file.
     """
     groups: dict[str, list[_Layer]] = {}
     for layer in _layers(model):
@@ -175,24 +180,29 @@ def _is_keras_own(saved: Mapping[str, Any]) -> bool:
     return not saved.get("registered_name") and ">" not in saved["class_name"]
 
 
-def _parts(layer: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """Return where in a layer's group its variables are, and what they are called."""
+def _parts(layer: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, ...]]]]:
+    """Return where in a layer's group its variables are, their path in it, and their names."""
     kind, config = layer["class_name"], layer["config"]
     if not _is_keras_own(layer):
         return []
     if kind in _CELLS:
-        return [("/cell", _present(_CELLS[kind], config))]
+        return [("/cell", "", _present(_CELLS[kind], config))]
     if kind in _VARIABLES:
-        return [("", _present(_VARIABLES[kind], config))]
+        return [("", "", _present(_VARIABLES[kind], config))]
+    inner = {}
     if kind == "TimeDistributed":
-        return [(f"/layer{where}", names) for where, names in _parts(config["layer"])]
+        inner = {"/layer": ("", config["layer"])}
     if kind == "Bidirectional":
-        ways = {
-            "/forward_layer": config["layer"],
-            "/backward_layer": config.get("backward_layer") or config["layer"],
+        backward = config.get("backward_layer") or config["layer"]
+        inner = {
+            "/forward_layer": ("forward/", config["layer"]),
+            "/backward_layer": ("backward/", backward),
         }
-        return [(way + where, names) for way in ways for where, names in _parts(ways[way])]
-    return []
+    return [
+        (f"{group}{where}", f"{path}{more}", names)
+        for group, (path, saved) in inner.items()
+        for where, more, names in _parts(saved)
+    ]
 
 
 def _present(

@@ -41,6 +41,8 @@ _LARGE = 2**28
 _MOST_EXPANSION = 100
 
 _WEIGHTS = "model.weights.h5"
+# HDF5 knows no bfloat16: Keras keeps it as two opaque bytes.
+_BFLOAT16 = np.dtype("V2")
 # What Keras keeps beside a model's own variables.
 _NOT_THE_MODELS = ("keras_api", "metrics", "optimizer", "optimizer_weights", "save_counter")
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -117,6 +119,23 @@ def read_variable(path: _Path, name: str) -> np.ndarray:
         if not meant:
             raise errors.unknown(f"variable of {path}", name, shapes, notes=shapes)
         return stored[meant[0]].read()
+
+
+def read_archive(path: _Path) -> tuple[dict[str, np.ndarray], Any]:
+    """Return all arrays of numbers in a ``.keras`` file, optimizer included, and its configuration.
+
+    Raises:
+        ValueError: If it claims more than it has; HDF5 and zip have errors of their own.
+    """
+    with zipfile.ZipFile(path) as archive:
+        config, content = _config(path, archive), io.BytesIO(_member(path, archive, _WEIGHTS))
+    with h5py.File(content, "r") as file:
+        arrays = {
+            name: _read_dataset(path, name, dataset)
+            for name, dataset in _datasets(path, file)
+            if dataset.dtype.kind in "biuf" or dataset.dtype == _BFLOAT16
+        }
+    return arrays, config
 
 
 @contextlib.contextmanager
@@ -242,8 +261,7 @@ def _read_dataset(path: _Path, name: str, dataset: h5py.Dataset) -> np.ndarray:
     if dataset.dtype.kind == "O":
         return _numbers(name, np.empty(0, object))
     values = dataset[()]
-    if values.dtype == np.dtype("V2"):
-        # HDF5 knows no bfloat16: Keras keeps it as two opaque bytes.
+    if values.dtype == _BFLOAT16:
         values = np.asarray(values).view(tf.bfloat16.as_numpy_dtype)
     return _numbers(name, np.asarray(values))
 

@@ -16,8 +16,11 @@ import safetensors.numpy
 
 from kerasinit._src import errors
 from kerasinit._src.files import atomic
+from kerasinit._src.mask_arrays import NAMING, Masks
 
-TICKET = {"format": "kerasinit-ticket", "version": "1"}
+TICKET = "kerasinit-ticket"
+# Of the names of variables: those of the first are in `network.old_names`.
+VERSIONS = ("1", NAMING)
 
 _Path = str | os.PathLike[str]
 
@@ -52,7 +55,7 @@ def read_tensors(path: _Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def read_ticket(
     path: _Path,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[Masks, dict[str, np.ndarray], dict[str, str]]:
     """Return the masks, the weights and the words of a ticket's file.
 
     Raises:
@@ -60,10 +63,10 @@ def read_ticket(
         FileNotFoundError: If there is no such file.
     """
     with opened(path) as (file, about):
-        masked = _masked(path, about, file)
+        masked, version = _masked(path, about, file)
         weights = {name: _weight(path, file, name, name in masked) for name in _weights(file)}
         masks = {name: _mask(path, file, name, weights.get(name)) for name in masked}
-    return masks, weights, about
+    return Masks(masks, version), weights, about
 
 
 def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +78,7 @@ def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         FileNotFoundError: If there is no such file.
     """
     with opened(path) as (file, about):
-        masked = _masked(path, about, file)
+        masked, _ = _masked(path, about, file)
         names = _weights(file)
         if name not in names:
             shapes = {n: tuple(file.get_slice(f"weight/{n}").get_shape()) for n in names}
@@ -88,14 +91,14 @@ def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return weight, mask
 
 
-def _masked(path: _Path, about: dict[str, str], file: Any) -> list[str]:
-    """Take what makes a ticket out of the words, and return the names that have masks."""
-    if about.pop("format", None) != TICKET["format"]:
+def _masked(path: _Path, about: dict[str, str], file: Any) -> tuple[list[str], str]:
+    """Take what makes a ticket out of the words; return the names with masks, and its version."""
+    if about.pop("format", None) != TICKET:
         raise ValueError(f"{path} is a safetensors file, but not a ticket of kerasinit.")
     version = about.pop("version", "?")
-    if version != TICKET["version"]:
+    if version not in VERSIONS:
         raise ValueError(
-            f"{path} has ticket format {version}; this kerasinit reads {TICKET['version']}. "
+            f"{path} has ticket format {version}; this kerasinit reads {', '.join(VERSIONS)}. "
             f"A newer kerasinit will read it."
         )
     # The header of safetensors is sorted by type; the model's order is that of the weights'
@@ -111,7 +114,7 @@ def _masked(path: _Path, about: dict[str, str], file: Any) -> list[str]:
             f"{path} is damaged: it names the weights {listed}, and has masks for "
             f"{', '.join(map(repr, sorted(kinds['mask'])[:5])) or 'none'}."
         )
-    return order
+    return order, version
 
 
 def _weights(file: Any) -> list[str]:

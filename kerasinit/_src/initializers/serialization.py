@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import tf_keras
 
 from kerasinit._src import compat, errors, initializers
 from kerasinit._src.initializers import identifiers
@@ -93,8 +92,9 @@ def serialize(initializer: Any) -> Any:
     if not callable(initializer):
         raise TypeError(f"Expected an initializer or None; got {initializer!r:.80}.")
     ours = isinstance(initializer, keras.initializers.Initializer)
-    if isinstance(initializer, tf_keras.initializers.Initializer) and not ours:
-        return tf_keras.initializers.serialize(initializer)
+    theirs = compat.LIBRARIES["tf_keras"].initializers
+    if isinstance(initializer, theirs.Initializer) and not ours:
+        return theirs.serialize(initializer)
     return keras.saving.serialize_keras_object(initializer)
 
 

@@ -215,6 +215,20 @@ class Experiment(Options):
             return self.branches
         return ("ticket",)
 
+    def first_iteration(self, level: int, branch: str) -> int:
+        """Return the iteration that the first weights of a training come from."""
+        fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)
+        return 0 if fresh else self.rewind_step
+
+    def scored_level(self, level: int) -> int:
+        """Return the level whose network is scored to find the masks of a level.
+
+        Example:
+        >>> Experiment().scored_level(3), Experiment(one_shot=True).scored_level(3)
+        (2, 0)
+        """
+        return 0 if self.one_shot else level - 1
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON."""
         fields = dataclasses.asdict(self)

@@ -11,30 +11,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
-from kerasinit._src.lottery.method.controls import CONTROLS
+from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.proof import kept_model
 from kerasinit._src.lottery.proof.end_proofs import OWN_STEPS
 from kerasinit._src.lottery.proof.kept_model import KeptModel
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Trial
-from kerasinit._src.lottery.watch import Watch
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.lottery.workers import share
-from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
+from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
-from kerasinit._src.training.data import Dataset, glance, load, require_dataset
-from kerasinit._src.training.keras_steps import FitTrainer
-from kerasinit._src.training.outcome import DivergedError, State, optimizer_of, weights_of
+from kerasinit._src.training.data import Dataset
+from kerasinit._src.training.keras_steps import KerasTrainer
+from kerasinit._src.training.outcome import State, optimizer_of, weights_of
 
 # Who decided whether XLA compiles the loop, as the run's folder has it.
 _BY_RULE, _BY_OPTION = "by the network and the device", "by the options"
@@ -84,49 +83,34 @@ def run(
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
     """
-    experiment = require_experiment(experiment or Experiment())
-    watch = watch or Watch()
-    if build is None:
-        build = models.find(experiment.model)
-    else:
-        experiment = replace(experiment, model=models.name_of(build))
-        models.require_build(build)
-        if experiment.model.startswith("__main__:"):
-            warn(
-                f"The model comes from a script ({experiment.model}), so the command line will not "
-                f"find it when it is asked about this run. Import it from a module, or pass build= "
-                f"again."
-            )
+    experiment, watch = require_experiment(experiment or Experiment()), watch or Watch()
     require_seconds(checkpoint_every)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
+    setting = Setting.of(experiment, build, data)
+    if build is not None and setting.experiment.model.startswith("__main__:"):
+        warn(
+            f"The model comes from a script ({setting.experiment.model}), so the command line will "
+            f"not find it when it is asked about this run. Import it from a module, or pass build= "
+            f"again."
+        )
+    build, data, trial = setting.build, setting.data, None
     by_rule = experiment.xla is None
-    if data is None and (seen := glance(experiment.dataset)):
-        name = Path(experiment.dataset).stem
-        begun = _as_begun(experiment, out, name)
-        store = Store(_folder(out, name, begun), begun, _about(*seen, by_rule))
-        if begun.xla is not None and store.is_finished():
-            watch.began(store, [])
-            return store
-    if data is None:
-        data = load(experiment.dataset)
-    else:
-        experiment = replace(experiment, dataset=require_dataset(data).name)
-    experiment, trial = _as_begun(experiment, out, data.name), None
+    experiment = _as_begun(setting.experiment, out, data.name)
     if experiment.xla is None:
-        trial = Trial(experiment, build, data, 0)
+        trial = Trial(setting, 0)
         experiment = trial.experiment
-    folder = _folder(out, data.name, experiment)
-    about = _about(data.digest, data.input_shape, by_rule)
-    store = Store(folder, experiment, about)
+    setting = replace(setting, experiment=experiment)
+    store = Store(_folder(out, data.name, experiment), experiment, _about(data, by_rule))
     if store.is_finished():
         watch.began(store, [])
         return store
     with store.held():
         # What can fail for the user's model fails now, before anything is written.
-        trial = trial or Trial(experiment, build, data, 0)
+        trial = trial or Trial(setting, 0)
         trial.rehearse()
-        store = Store.open(folder, experiment, about)
+        _require_todays_names(store, trial)
+        store = Store.open(store.folder, experiment, store.about)
         missing = store.missing()
         watch.began(store, missing)
         numbers = sorted({place.trial for place in missing})
@@ -143,10 +127,24 @@ def run(
             return store
         for number in numbers:
             if number != trial.number:
-                trial = Trial(experiment, build, data, number)
+                trial = Trial(setting, number)
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
+
+
+def _require_todays_names(store: Store, trial: Trial) -> None:
+    """Raise if a run was begun with other names for the variables of its network."""
+    done = [place for place in store.places() if store.has(place)]
+    if not done or store.stage(done[0]).ticket().masks.naming == NAMING:
+        return
+    others = [(old, new) for old, new in old_names(trial.trainer.model).items() if old != new]
+    if others:
+        raise ValueError(
+            f"{store.folder} was begun by an earlier kerasinit, which named variables otherwise: "
+            f"{others[0][0]!r} is {others[0][1]!r} now. Finish it with that version, or name "
+            f"another folder."
+        )
 
 
 def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Experiment:
@@ -169,15 +167,15 @@ def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Expe
     return experiment
 
 
-def _about(digest: str, input_shape: tuple[int, ...], by_rule: bool) -> dict[str, Any]:
+def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
     """Return what else must be the same when a run goes on, and who decided on XLA."""
     return {
-        "data": digest,
-        "input_shape": list(input_shape),
+        "data": data.digest,
+        "input_shape": list(data.input_shape),
         # Not of installed packages by name: TensorFlow also comes as tensorflow-cpu.
         "versions": {
             "kerasinit": metadata.version("kerasinit"),
-            **{library.__name__: library.__version__ for library in (tf, keras, tf_keras, np)},
+            **{one.__name__: one.__version__ for one in (tf, *compat.LIBRARIES.values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,
     }
@@ -192,7 +190,7 @@ def _work(
 ) -> None:
     """Run one trial, in a process of its own."""
     with atomic.saying_if_full(store.folder):
-        trial = Trial(store.experiment, build, data, number)
+        trial = Trial(Setting(store.experiment, build, data), number)
         trial.rehearse()
         _run_trial(trial, store, watch, every)
 
@@ -228,52 +226,39 @@ def _train(
     """Run one stage and put it on disk."""
     experiment = trial.experiment
     dense = place.level == 0
-    anew = dense or (place.branch in CONTROLS and CONTROLS[place.branch].fresh)
-    first = 0 if anew else experiment.rewind_step
-    trainer = trial.restart()
-    start = trainer.mask_state(start, masks)
-    trainer.restore(start)
     watch.training(place, masks.density)
-    checkpoint = Checkpoint(
-        store.checkpoint_path(place),
-        {
-            "place": str(place),
-            "experiment": json.dumps(experiment.to_dict(), sort_keys=True),
-            "data": store.about["data"],
-            "start": digest_of(start),
-            "masks": digest_of(masks),
-        },
-        every,
-        tell=lambda message: watch.note(place, message),
-    )
-    try:
-        trained = trainer.train(
-            masks,
-            trial.order,
-            iterations=experiment.iterations,
-            start=first,
-            evaluate_every=experiment.evaluate_every,
-            keep=experiment.rewind_step if dense else None,
-            watch=lambda point: watch.point(place, point),
-            checkpoint=checkpoint,
-            resumed=lambda iteration: watch.resumed(place, iteration),
+
+    def checkpoint(start: State) -> Checkpoint:
+        return Checkpoint(
+            store.checkpoint_path(place),
+            {
+                "place": str(place),
+                "experiment": json.dumps(experiment.to_dict(), sort_keys=True),
+                "data": store.about["data"],
+                "start": digest_of(start),
+                "masks": digest_of(masks),
+            },
+            every,
+            tell=lambda message: watch.note(place, message),
         )
-    except DivergedError as error:
-        raise DivergedError(f"{place}: {error} What was finished is in {store.folder}.") from error
-    row = Row(
-        place.trial,
-        place.level,
-        place.branch,
-        masks.density,
-        trained.best_iteration,
-        trained.best_validation_loss,
-        trained.test_accuracy,
-        trained.final_test_accuracy,
+
+    start, trained = trial.train(
+        str(place),
+        masks,
+        start,
+        trial.order(),
+        begin=experiment.first_iteration(place.level, place.branch),
+        keep=experiment.rewind_step if dense else None,
+        watch=lambda point: watch.point(place, point),
+        checkpoint=checkpoint,
+        resumed=lambda iteration: watch.resumed(place, iteration),
     )
+    row = Row.of(place, masks.density, trained)
     about = {"place": str(place), "rewind": experiment.rewind, "density": repr(masks.density)}
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, weights_of(start), about))
-        own = isinstance(trainer, FitTrainer)
+        trainer = trial.trainer
+        own = isinstance(trainer, KerasTrainer)
         words = {OWN_STEPS: type(trainer.model).__name__} if own else {}
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)
@@ -288,5 +273,5 @@ def _train(
         stage.write_state("optimizer", optimizer_of(trained.final), trainer.owners)
         if trained.kept is not None:
             stage.write_state("rewind", trained.kept)
-    checkpoint.remove()
+    store.checkpoint_path(place).unlink(missing_ok=True)
     watch.finished(row)

@@ -1,4 +1,4 @@
-"""A run as it is seen in a terminal, or in the log of a machine without one."""
+"""What a run reports while it trains, and how a terminal or a log shows it."""
 
 import time
 from datetime import timedelta
@@ -9,9 +9,30 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.lottery.watch import Watch
 from kerasinit._src.reports import terminal
 from kerasinit._src.training.outcome import Point
+
+
+class Watch:
+    """What `run` reports while it runs; every method may be overridden."""
+
+    def began(self, store: Store, missing: list[Place]) -> None:
+        """Called when a run begins or goes on, with the trainings that are to come."""
+
+    def training(self, place: Place, density: float) -> None:
+        """Called when a training begins."""
+
+    def resumed(self, place: Place, iteration: int) -> None:
+        """Called when a training goes on after an iteration, from its checkpoint."""
+
+    def note(self, place: Place, message: str) -> None:
+        """Called with a sentence that is worth a line."""
+
+    def point(self, place: Place, point: Point) -> None:
+        """Called after a measurement."""
+
+    def finished(self, row: Row) -> None:
+        """Called when a training is finished and on disk."""
 
 
 class ConsoleWatch(Watch):
@@ -19,9 +40,6 @@ class ConsoleWatch(Watch):
 
     One bar is for the whole run, with its speed and the time that is left; one for each
     training that is going on, with its accuracy on the validation examples.
-
-    Args:
-        console: Where to write.
     """
 
     def __init__(self, console: Console) -> None:

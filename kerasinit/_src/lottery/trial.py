@@ -1,7 +1,8 @@
 """One independent repetition of a run: what each of its trainings starts from."""
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +10,105 @@ import keras
 import numpy as np
 
 from kerasinit._src import compat, streams
-from kerasinit._src.lottery.experiment import Experiment
+from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.method import criteria, rewinds, saliency, scopes, survivors
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.network.prunable import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
-from kerasinit._src.training.data import Dataset, Order
-from kerasinit._src.training.keras_steps import FitTrainer
-from kerasinit._src.training.loop import Trainer
-from kerasinit._src.training.outcome import State, weights_of
+from kerasinit._src.training.checkpoint import Checkpoint
+from kerasinit._src.training.data import Dataset, Order, load, require_dataset
+from kerasinit._src.training.keras_steps import KerasTrainer
+from kerasinit._src.training.outcome import DivergedError, Outcome, State, weights_of
+from kerasinit._src.training.trainer import Trainer
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """An experiment with its network and its data at hand.
+
+    Args:
+        experiment: What describes the trainings.
+        build: The function that builds and compiles the network.
+        data: The examples.
+    """
+
+    experiment: Experiment
+    build: models.Build
+    data: Dataset
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        build: models.Build | None = None,
+        data: Dataset | None = None,
+    ) -> "Setting":
+        """Find what an experiment names; ``build`` and ``data`` stand in for it, if given."""
+        require_experiment(experiment)
+        if build is not None:
+            models.require_build(build)
+            experiment = replace(experiment, model=models.name_of(build))
+        if data is not None:
+            experiment = replace(experiment, dataset=require_dataset(data).name)
+        return cls(
+            experiment, build or models.find(experiment.model), data or load(experiment.dataset)
+        )
+
+    @classmethod
+    def of_run(
+        cls, store: Store, build: models.Build | None = None, data: Dataset | None = None
+    ) -> "Setting":
+        """Find what a run was made with.
+
+        Raises:
+            ValueError: If the examples are not those of the run.
+        """
+        experiment = store.experiment
+        if build is not None:
+            models.require_build(build)
+        if data is None:
+            try:
+                data = load(experiment.dataset)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error} If the run's data came from Python, pass them again: data=..., or "
+                    f"--dataset FILE.npz."
+                ) from error
+        setting = cls(experiment, build or models.find(experiment.model), require_dataset(data))
+        if setting.data.digest != store.about.get("data"):
+            raise ValueError(
+                f"The examples in {setting.data.name} are not those that {store.folder} was made "
+                f"with. Give the run's own data."
+            )
+        return setting
 
 
 class Trial:
     """One independent repetition: its model, its first state, its order of the data.
 
-    Where the experiment leaves open whether XLA compiles the loop, the model decides: see
+    Every training starts as in a process that has trained nothing yet. Where the experiment
+    leaves open whether XLA compiles the loop, the model decides: see
     `training.xla.xla_pays`. The trial's own experiment has the answer.
+
+    Args:
+        setting: What is trained, and on what.
+        number: The trial, whose split of the data and first values these are.
     """
 
-    def __init__(
-        self, experiment: Experiment, build: models.Build, data: Dataset, number: int
-    ) -> None:
-        self.experiment, self.number = experiment, number
-        self._build, self._data = build, data
-        self._positions, self._validation = data.split(
-            experiment.seed, number, experiment.validation
+    def __init__(self, setting: Setting, number: int) -> None:
+        self.experiment, self.number = setting.experiment, number
+        self._build, self._data = setting.build, setting.data
+        self.positions, self._validation = self._data.split(
+            self.experiment.seed, number, self.experiment.validation
         )
-        self.order = Order(self._positions, experiment.batch_size, experiment.seed, number)
         self.trainer = self._new_trainer()
-        if experiment.xla is None:
+        if self.experiment.xla is None:
             # From here on it is a part of the experiment, as if it had been given.
-            self.experiment = replace(experiment, xla=self.trainer.xla)
+            self.experiment = replace(self.experiment, xla=self.trainer.xla)
         self.first = self.trainer.state()
         self._started = False
 
@@ -62,22 +127,64 @@ class Trial:
     def _new_trainer(self) -> Trainer:
         seed = streams.derive(self.experiment.seed, "layers", self.number)
         model = self._make("weights")
-        trainer = FitTrainer if compat.has_own_train_step(model) else Trainer
-        return trainer(
-            model,
-            self._data,
-            self._validation,
-            seed=seed,
-            xla=self.experiment.xla,
-        )
+        kind = KerasTrainer if compat.has_own_train_step(model) else Trainer
+        return kind(model, self._data, self._validation, seed=seed, xla=self.experiment.xla)
 
-    def restart(self) -> Trainer:
-        """Return a trainer in the state of a process that has trained nothing yet."""
+    def generator(self, purpose: str, *place: str | int) -> np.random.Generator:
+        """Return a generator of this trial at the start of a named stream."""
+        return streams.generator(self.experiment.seed, purpose, self.number, *place)
+
+    def order(self, purpose: str | None = None, *place: str | int) -> Order:
+        """Return an order of the examples: the run's own, or one named for a purpose."""
+        seed = self.experiment.seed
+        if purpose is not None:
+            seed = streams.derive(seed, purpose, *place)
+        return Order(self.positions, self.experiment.batch_size, seed, self.number)
+
+    def train(
+        self,
+        what: str,
+        masks: Masks,
+        start: Mapping[str, np.ndarray],
+        order: Order,
+        *,
+        begin: int = 0,
+        checkpoint: Callable[[State], Checkpoint] | None = None,
+        **options: Any,
+    ) -> tuple[State, Outcome]:
+        """Train masked values to the end; return what was started from, and how it went.
+
+        Args:
+            what: What messages call it.
+            masks: Which weights are kept.
+            start: The values to start from; variables that are left out start as the
+                network is built.
+            order: The order of the examples.
+            begin: The iteration that the values come from.
+            checkpoint: Returns the training's checkpoint, given the masked start.
+            options: ``keep``, ``watch`` and ``resumed`` of `training.trainer.Trainer.train`.
+
+        Raises:
+            DivergedError: If the loss is not finite.
+        """
         if self._started and not self.trainer.repeatable:
             self.trainer = self._new_trainer()
         self._started = True
-        self.trainer.restore(self.first)
-        return self.trainer
+        state = self.trainer.mask_state({**self.first, **start}, masks)
+        self.trainer.restore(state)
+        try:
+            outcome = self.trainer.train(
+                masks,
+                order,
+                iterations=self.experiment.iterations,
+                start=begin,
+                evaluate_every=self.experiment.evaluate_every,
+                checkpoint=checkpoint(state) if checkpoint else None,
+                **options,
+            )
+        except DivergedError as error:
+            raise DivergedError(f"{what}: {error} What was finished is kept.") from error
+        return state, outcome
 
     def rewound(self, store: Store) -> State:
         """Return the state that survivors go back to; the first one for the dense network."""
@@ -102,7 +209,7 @@ class Trial:
         if self.experiment.criterion in criteria.FROM_NETWORK and store.has(place):
             # Gradients are costly, and another processor may round them otherwise.
             return store.stage(place).ticket().masks
-        scored = survivors.scored_level(self.experiment, level)
+        scored = self.experiment.scored_level(level)
         stage = store.stage(replace(place, level=scored))
 
         def score_network(wanted: survivors.Wanted) -> Masks:
@@ -126,11 +233,11 @@ class Trial:
         self._started = True
         if criterion == "synflow":
             return saliency.synflow(self.trainer.model, masks, wanted)
-        size = min(10 * self._data.num_classes, len(self._positions))
-        random = streams.generator(seed, "criterion", self.number, scored)
-        batch = random.choice(self._positions, size, replace=False)
+        size = min(10 * self._data.num_classes, len(self.positions))
+        random = self.generator("criterion", scored)
+        batch = random.choice(self.positions, size, replace=False)
         x = models.fit_shape(self.trainer.model, self._data.x_train[batch], self.experiment.model)
-        with streams.global_stream(seed, "criterion", self.number, scored):
+        with compat.global_stream(seed, "criterion", self.number, scored):
             scores = saliency.FROM_BATCH[criterion](
                 self.trainer.model, x, self._data.y_train[batch]
             )
@@ -145,26 +252,23 @@ class Trial:
             # The weights that another mask lets live were not trained: they go back.
             rewind = rewinds.Rewind("step", rewind.step)
         if rewind.continues:
-            scored = survivors.scored_level(self.experiment, level)
+            scored = self.experiment.scored_level(level)
             stage = store.stage(Place(self.number, scored, "ticket"))
             ended = stage.state("trained")
             if rewind.kind == "finetune":
                 ended |= stage.state("optimizer")
-        seed = self.experiment.seed
         return rewinds.start(
             rewind,
             kept=self.rewound(store),
             ended=ended,
             masks=masks,
-            draw=lambda name: streams.generator(seed, "rewind", self.number, level, name),
+            draw=lambda name: self.generator("rewind", level, name),
         )
 
     def control(self, store: Store, level: int, masks: Masks, name: str) -> tuple[Masks, State]:
         """Return the masks that a control trains with, and the state that it starts from."""
-        control, seed = CONTROLS[name], self.experiment.seed
-        changed = control.masks(
-            masks, lambda weight: streams.generator(seed, name, self.number, level, weight)
-        )
+        control = CONTROLS[name]
+        changed = control.masks(masks, lambda weight: self.generator(name, level, weight))
         if control.fresh:
             return changed, self.fresh(name, level)
         return changed, self.start(store, level, changed, name)

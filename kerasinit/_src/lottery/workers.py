@@ -1,9 +1,13 @@
 """Independent pieces of work in processes of their own, watched from one place.
 
 A process begins anew (it is spawned, not forked: TensorFlow's threads do not survive a
-fork), takes one piece after another, and may get its share of the processors only. The pieces say
-what happens through a pipe of their process, so that one that is killed leaves no lock
+fork), takes one piece after another, and may get its share of the processors only. The
+pieces report through a pipe of their process, so that one that is killed leaves no lock
 behind for the others. A process whose parent is gone ends at once.
+
+Not by `concurrent.futures.ProcessPoolExecutor`: where one of its processes is killed, it ends
+all others with their work half done and does not say which piece failed how; and before Python
+3.14 it has no way to stop pieces that run.
 """
 
 import contextlib

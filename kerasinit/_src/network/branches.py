@@ -14,13 +14,12 @@ from typing import Any
 from kerasinit._src.network.graph import (
     Graph,
     ancestors,
-    graph_of,
     is_same_shape,
     keeps_zero,
     members,
 )
 from kerasinit._src.network.keras_config import TELL_BRANCHES
-from kerasinit._src.network.layers_with_weights import Weights, is_scale
+from kerasinit._src.network.model import Network, is_scale, read, unique
 
 # What takes one of its inputs for the values and the others for how to lay them out.
 _FIRST_DECIDES = ("broadcastto", "pad", "reshape", "resize", "stridedslice", "tile")
@@ -71,7 +70,7 @@ def residual_branches(model: Any) -> list[Branch]:
     layer adds inside its own ``call`` cannot be seen.
 
     Args:
-        model: A built model of either Keras.
+        model: A built model of either Keras, or what `read` returned of it.
 
     Returns:
         The branches in the order of the data; an empty list if there are none.
@@ -90,28 +89,28 @@ def residual_branches(model: Any) -> list[Branch]:
     >>> [layer.name for layer in branch.layers], branch.shortcut, branch.depth
     (['up', 'down'], (), 2)
     """
-    weights = Weights(model)
-    return branches_in(_required_graph(model), weights)
+    network = read(model)
+    return branches_in(_required_graph(network), network)
 
 
-def branches_in(graph: Graph, weights: Weights) -> list[Branch]:
+def branches_in(graph: Graph, network: Network) -> list[Branch]:
     """Return the residual branches of a graph, see `residual_branches`.
 
     Args:
         graph: The graph of a model.
-        weights: The parts of that model.
+        network: That model.
 
     Raises:
         ValueError: If two inputs of a sum pass equally few kernels.
     """
-    return list(_Search(graph, weights).branches())
+    return list(_Search(graph, network).branches())
 
 
 def told_branches(model: Any, told: Any) -> list[Branch]:
     """Return branches that a user has told.
 
     Args:
-        model: A built model of either Keras.
+        model: A built model of either Keras, or what `read` returned of it.
         told: For each branch a `Branch`, or a list of its layers, their names or their
             structural names; the last of them is where the branch ends.
 
@@ -123,7 +122,7 @@ def told_branches(model: Any, told: Any) -> list[Branch]:
     expected = "branches is a list with a list of layers or names for each branch"
     if isinstance(told, str | bytes | dict) or not isinstance(told, Iterable):
         raise TypeError(f"{expected}; got {told!r}.")
-    weights = Weights(model)
+    network = read(model)
     found = []
     for number, given in enumerate(told):
         if isinstance(given, Branch):
@@ -131,11 +130,11 @@ def told_branches(model: Any, told: Any) -> list[Branch]:
             continue
         if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
             raise TypeError(f"{expected}; got {given!r} as one of them.")
-        units = [unit for one in given for unit in weights.named(one)]
-        with_kernels = [unit for unit in units if weights.kernels(unit)]
+        units = [unit for one in given for unit in network.named(one)]
+        with_kernels = [unit for unit in units if network.kernels(unit)]
         if not with_kernels:
             raise ValueError(f"branches[{number}] has no layer with a kernel: {given!r}.")
-        last = [unit for unit in units if weights.kernels(unit) or weights.scales(unit)][-1]
+        last = [unit for unit in units if network.kernels(unit) or network.scales(unit)][-1]
         found.append(
             Branch(
                 f"branches[{number}]",
@@ -143,7 +142,7 @@ def told_branches(model: Any, told: Any) -> list[Branch]:
                 (),
                 (with_kernels[-1],) if keeps_zero(with_kernels[-1]) else (),
                 (last,) if keeps_zero(last) else (),
-                weights.depth(units),
+                network.depth(units),
             )
         )
     return found
@@ -155,16 +154,17 @@ def terminal_layers(model: Any) -> list[Any]:
     These are the heads of a model, unless it ends with a residual sum.
 
     Args:
-        model: A built model of either Keras, with a graph.
+        model: A built model of either Keras, with a graph, or what `read` returned of it.
 
     Raises:
         ValueError: If it has none.
     """
-    return _Search(_required_graph(model), Weights(model)).terminal()
+    network = read(model)
+    return _Search(_required_graph(network), network).terminal()
 
 
-def _required_graph(model: Any) -> Graph:
-    graph = graph_of(model)
+def _required_graph(network: Network) -> Graph:
+    graph, model = network.graph, network.model
     if graph is None:
         raise ValueError(
             f"The model {model.name!r} of class {type(model).__qualname__} has no graph: what its "
@@ -176,13 +176,13 @@ def _required_graph(model: Any) -> Graph:
 class _Search:
     """The search for the branches of one graph."""
 
-    def __init__(self, graph: Graph, weights: Weights):
-        self.nodes, self.weights = graph.nodes, weights
+    def __init__(self, graph: Graph, network: Network):
+        self.nodes, self.network = graph.nodes, network
         self.before = ancestors(graph)
         # Of a model inside the model not every output need be used.
         alive = reduce(operator.or_, (self.before[output] for output in graph.outputs), 0)
         self.alive = tuple(members(alive))
-        self.kernels = [len(weights.kernels(node.layer)) for node in self.nodes]
+        self.kernels = [len(network.kernels(node.layer)) for node in self.nodes]
         self.uses = [0] * len(self.nodes)
         for place in self.alive:
             for source in self.nodes[place].inputs:
@@ -206,7 +206,7 @@ class _Search:
 
     def _own_stream(self, place: int) -> int:
         node = self.nodes[place]
-        if self.kernels[place] or self.weights.tables(node.layer) or not node.inputs:
+        if self.kernels[place] or self.network.tables(node.layer) or not node.inputs:
             return place
         return place if node.kind == "sum" else self.streams[node.inputs[0]]
 
@@ -238,8 +238,8 @@ class _Search:
                     self.nodes[place].name,
                     self._units(region),
                     tuple(shortcut),
-                    _unique(self._last(source, region, scales=False)),
-                    _unique(self._last(source, region, scales=True)),
+                    unique(self._last(source, region, scales=False) or ()),
+                    unique(self._last(source, region, scales=True) or ()),
                     self._depth(source, region, split),
                     self.streams[place],
                     self._crosses(region, split),
@@ -277,7 +277,7 @@ class _Search:
             if place in self.inputs and place not in self.absorbed:
                 return place
             node = self.nodes[place]
-            if len(node.inputs) != 1 or self.weights.units(node.layer):
+            if len(node.inputs) != 1 or self.network.units(node.layer):
                 return None
             place = node.inputs[0]
         return None
@@ -306,11 +306,11 @@ class _Search:
         return sum(self.kernels[place] for place in members(region))
 
     def _has_table(self, region: int) -> bool:
-        return any(self.weights.tables(self.nodes[p].layer) for p in members(region))
+        return any(self.network.tables(self.nodes[p].layer) for p in members(region))
 
     def _units(self, region: int) -> tuple[Any, ...]:
-        return _unique(
-            unit for p in members(region) for unit in self.weights.units(self.nodes[p].layer)
+        return unique(
+            unit for p in members(region) for unit in self.network.units(self.nodes[p].layer)
         )
 
     def _last(self, place: int, region: int, *, scales: bool) -> list[Any] | None:
@@ -322,12 +322,12 @@ class _Search:
             or not keeps_zero(node)
         ):
             return None
-        if self.kernels[place] or (scales and self.weights.scales(node.layer)):
+        if self.kernels[place] or (scales and self.network.scales(node.layer)):
             return self._last_inside(node.layer, scales=scales)
-        if scales and self.weights.statistics(node.layer):
+        if scales and self.network.statistics(node.layer):
             return None  # a normalization without a scale would blow up what is almost zero
         sources = node.inputs
-        if node.operation.lower().replace("_", "") in _FIRST_DECIDES:
+        if node.function in _FIRST_DECIDES:
             sources = sources[:1]
         found = [self._last(source, region, scales=scales) for source in sources]
         if node.kind == "product" and not node.constant:
@@ -340,8 +340,8 @@ class _Search:
     def _last_inside(self, layer: Any, *, scales: bool) -> list[Any] | None:
         units = [
             unit
-            for unit in self.weights.units(layer)
-            if self.weights.kernels(unit) or (scales and any(map(is_scale, self.weights.own(unit))))
+            for unit in self.network.units(layer)
+            if self.network.kernels(unit) or (scales and any(map(is_scale, self.network.own(unit))))
         ]
         return [units[-1]] if keeps_zero(units[-1]) else None
 
@@ -355,7 +355,7 @@ class _Search:
             direct = not node.inputs or any(start >> source & 1 for source in node.inputs)
             free[place] = direct or any(free[source] for source in inside)
             least[place] = sorted({number for source in inside for number in least[source]})[:1]
-            own = self.weights.depth(self.weights.units(node.layer))
+            own = self.network.depth(self.network.units(node.layer))
             if own:
                 passed = [0] if free[place] else least[place] or [0]
                 least[place], free[place] = [passed[0] + own], False
@@ -376,16 +376,12 @@ class _Search:
             if self.kernels[place] or followed >> place & 1:
                 for source in node.inputs:
                     followed |= 1 << source
-        return list(_unique(found))
+        return list(unique(found))
 
     def _terminal_inside(self, layer: Any) -> list[Any]:
-        return [unit for unit in self.weights.units(layer) if self.weights.kernels(unit)][-1:]
+        return [unit for unit in self.network.units(layer) if self.network.kernels(unit)][-1:]
 
 
 def _one_shape(shapes: Iterable[Any]) -> bool:
     first, *rest = shapes
     return all(is_same_shape(first, other) for other in rest)
-
-
-def _unique(layers: Iterable[Any] | None) -> tuple[Any, ...]:
-    return tuple({id(layer): layer for layer in layers or ()}.values())

@@ -1,16 +1,15 @@
-"""What stands around each layer with kernels: what feeds it, and what its sums go into."""
+"""The context of each layer with kernels: the activations before and after it."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from kerasinit._src.network.graph import Graph, graph_of
-from kerasinit._src.network.layers_with_weights import Weights, unit_of
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph
+from kerasinit._src.network.model import Network, unit_of
 from kerasinit._src.network.signal_roles import (
     activation_of,
-    is_attention,
     is_concatenation,
     is_normalization,
-    is_recurrent_or_attention,
     key_of,
     own_activation,
     passes,
@@ -19,14 +18,15 @@ from kerasinit._src.network.trace import traced_graph
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Context:
     """What stands around a layer with kernels.
 
     Attributes:
-        follows: The activation that its sums go into, in the layer itself or after it: a name
+        activation: The activation that its sums go into, in the layer itself or after it: a name
             known to Keras 3, a layer or a function; None if none comes before the next kernel,
             sum or product, or it is not seen.
-        feeds: The activation that its inputs come from; None if they come from elsewhere.
+        input_activation: The activation that its inputs come from; None if they come from
+            elsewhere.
         normalized: Whether a normalization comes between its sums and the activation.
         gate: Whether the activation's output multiplies another signal.
         output: Whether an output of the model comes after it, and no kernel.
@@ -35,8 +35,8 @@ class Surroundings:
         widths: How many units each layer of that row has, as far as they are known.
     """
 
-    follows: Any = None
-    feeds: Any = None
+    activation: Any = None
+    input_activation: Any = None
     normalized: bool = False
     gate: bool = False
     output: bool = False
@@ -44,29 +44,28 @@ class Surroundings:
     widths: tuple[int, ...] = ()
 
 
-def look_around(model: Any, weights: Weights) -> tuple[Graph | None, dict[int, Surroundings], str]:
-    """Return the graph of any model, read or traced, and the `surroundings` in it.
+def contexts_in(network: Network) -> tuple[Graph | None, dict[int, Context], str]:
+    """Return the graph of any model, read or traced, and the `contexts` in it.
 
     Args:
-        model: A built model of either Keras.
-        weights: Its parts.
+        network: The model, read.
 
     Returns:
         The graph, None if it has none and cannot be traced; what stands around the layers that are
         seen; and why others are not seen, empty if all are.
     """
     try:
-        graph = graph_of(model)
+        graph = network.graph
     except ValueError:  # Keras cannot write its configuration
         graph = None
     if graph is None:
-        traced, unseen = _traced(model)
-        return traced, {} if traced is None else surroundings(traced, weights), unseen
-    found, unseen = surroundings(graph, weights), ""
-    units = [unit_of(part) for part in weights.parts if part.role == "kernel"]
+        traced, unseen = _traced(network.model)
+        return traced, {} if traced is None else contexts(traced, network), unseen
+    found, unseen = contexts(graph, network), ""
+    units = [unit_of(part) for part in network.parts if part.role == "kernel"]
     if any(id(unit) not in found for unit in units):
-        traced, unseen = _traced(model)  # which also sees the layers inside custom ones
-        found = {**({} if traced is None else surroundings(traced, weights)), **found}
+        traced, unseen = _traced(network.model)  # which also sees the layers inside custom ones
+        found = {**({} if traced is None else contexts(traced, network)), **found}
     return graph, found, unseen
 
 
@@ -77,7 +76,7 @@ def _traced(model: Any) -> tuple[Graph | None, str]:
         return None, str(error)
 
 
-def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:
+def contexts(graph: Graph, network: Network) -> dict[int, Context]:
     """Return what stands around each innermost layer with kernels, by the layer's ``id``.
 
     A layer that is called several times is described by its first call. Layers inside a layer that
@@ -85,51 +84,49 @@ def surroundings(graph: Graph, weights: Weights) -> dict[int, Surroundings]:
 
     Args:
         graph: The graph of a model.
-        weights: The parts of that model.
+        network: That model.
 
     Example:
     >>> import keras
-    >>> from kerasinit._src.network.graph import graph_of
     >>> layers = [keras.layers.Dense(3), keras.layers.ReLU(), keras.layers.Dense(2, "softmax")]
     >>> model = keras.Sequential([keras.Input((4,)), *layers])
-    >>> found = surroundings(graph_of(model), Weights(model))
-    >>> found[id(layers[0])].follows, found[id(layers[2])].follows, found[id(layers[2])].output
-    ('relu', 'softmax', True)
+    >>> from kerasinit._src.network.model import read
+    >>> network = read(model)
+    >>> found = contexts(network.graph, network)
+    >>> found[id(layers[0])].activation, found[id(layers[2])].activation
+    ('relu', 'softmax')
     """
-    return _Reader(graph, weights).told()
+    return _ContextReader(graph, network).read()
 
 
-class _Reader:
-    def __init__(self, graph: Graph, weights: Weights):
-        self.nodes, self.weights = graph.nodes, weights
-        self.users: list[list[int]] = [[] for _ in graph.nodes]
-        for place, node in enumerate(graph.nodes):
-            for source in node.inputs:
-                self.users[source].append(place)
-        self.has_kernel = [bool(weights.kernels(node.layer)) for node in graph.nodes]
+class _ContextReader:
+    def __init__(self, graph: Graph, network: Network):
+        self.nodes, self.network = graph.nodes, network
+        self.users = graph.users
+        self.has_kernel = [bool(network.kernels(node.layer)) for node in graph.nodes]
         self.outputs = set(graph.outputs)
         self.after, self.out = self._reached()
         self.forward: list[tuple[Any, bool, int]] = [(None, False, -1)] * len(graph.nodes)
         self.sources: list[Any] = [None] * len(graph.nodes)
         self.previous: list[tuple[int, ...]] = [()] * len(graph.nodes)
 
-    def told(self) -> dict[int, Surroundings]:
+    def read(self) -> dict[int, Context]:
         places = [place for place, has in enumerate(self.has_kernel) if has]
         for place in places:
             self.forward[place] = self._following(place)
         for place in places:
             self.sources[place], self.previous[place] = self._feeding(place)
         rows = self._rows(places)
-        found: dict[int, Surroundings] = {}
+        found: dict[int, Context] = {}
         for place in places:
-            follows, normalized, end = self.forward[place]
+            activation, normalized, end = self.forward[place]
             units = [
                 unit
-                for unit in self.weights.units(self.nodes[place].layer)
-                if self.weights.kernels(unit)
+                for unit in self.network.units(self.nodes[place].layer)
+                if self.network.kernels(unit)
             ]
-            one = Surroundings(
-                follows,
+            one = Context(
+                activation,
                 self.sources[place],
                 normalized,
                 any(self.nodes[user].kind == "product" for user in self.users[end]),
@@ -137,7 +134,7 @@ class _Reader:
                 len(rows[place]),
                 tuple(self._width(other) for other in rows[place]),
             )
-            if len(units) == 1 or is_attention(self.nodes[place]):
+            if len(units) == 1 or row_of(self.nodes[place].layer).signal == "attends":
                 for unit in units:
                     found.setdefault(id(unit), one)
         return found
@@ -153,8 +150,9 @@ class _Reader:
 
     def _following(self, place: int) -> tuple[Any, bool, int]:
         """Return the activation after a kernel, whether it is normalized first, and where it is."""
-        own = own_activation(self.nodes[place].layer)
-        if own is not None or is_recurrent_or_attention(self.nodes[place]):
+        layer = self.nodes[place].layer
+        own = own_activation(layer)
+        if own is not None or row_of(layer).signal in ("attends", "recurs", "steps"):
             return own, False, place
         return self._following_from(place, place)
 
@@ -174,7 +172,7 @@ class _Reader:
         return next(iter(ways.values())) if len(ways) == 1 else (None, False, kernel)
 
     def _feeding(self, place: int) -> tuple[Any, tuple[int, ...]]:
-        """Return the activation that feeds a kernel, and the kernels before that."""
+        """Return the activation in front of a kernel, and the kernels before that."""
         found: dict[str, Any] = {}
         kernels: list[int] = []
         waiting: list[tuple[int, Any]] = [(source, None) for source in self.nodes[place].inputs]
@@ -219,7 +217,7 @@ class _Reader:
         return not first[1] and not second[1] and key_of(first[0]) == key_of(second[0])
 
     def _width(self, place: int) -> int:
-        kernels = self.weights.kernels(self.nodes[place].layer)
+        kernels = self.network.kernels(self.nodes[place].layer)
         reading = kernels[-1].reading
         shape = kernels[-1].shape
         width = 1

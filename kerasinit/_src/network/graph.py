@@ -7,14 +7,15 @@ configuration; here it is read from there, alike for both Kerases.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.keras_config import (
     Call,
     Plan,
@@ -55,6 +56,11 @@ class Node:
     constant: bool = False
     value: int | None = None
 
+    @property
+    def function(self) -> str:
+        """The operation, as it is written alike for both Kerases: ``"expanddims"``."""
+        return _plain(self.operation)
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -67,6 +73,15 @@ class Graph:
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+
+    @cached_property
+    def users(self) -> list[list[int]]:
+        """The places of the calls that take what each call gives."""
+        users: list[list[int]] = [[] for _ in self.nodes]
+        for place, node in enumerate(self.nodes):
+            for source in node.inputs:
+                users[source].append(place)
+        return users
 
 
 def graph_of(model: Any) -> Graph | None:
@@ -113,7 +128,7 @@ class _Builder:
             None, with nothing appended, if the model has no graph, or it cannot be said
             which input is which.
         """
-        if isinstance(model, keras.Sequential | tf_keras.Sequential):
+        if isinstance(model, compat.library_of(model).Sequential):
             return self._enter_chain(model, given)
         if id(model) not in self.plans:
             self.plans[id(model)] = plan_of(model)
@@ -144,7 +159,7 @@ class _Builder:
                 if found is not None:
                     places[call] = found
                     continue
-            value = value_argument(data) if isinstance(layer, ATTENTION) else None
+            value = value_argument(data) if row_of(layer).signal == "attends" else None
             value = next(references(value, plan.entries), None)
             kind, operation = _kind(entry, layer)
             places[call] = [len(self.nodes)]
@@ -189,38 +204,16 @@ class _Builder:
 
 def model_in(layer: Any) -> Any:
     """Return the model that a layer is or wraps; None if neither."""
-    while isinstance(layer, _WRAPPERS):
+    while row_of(layer).inside in ("layer", "wrapped"):
         layer = layer.layer
     return layer if layer is not None and compat.is_model(layer) else None
 
 
-_ADDITIONS = ("__operators__.add", "__operators__.radd", "math.add", "math.add_n")
-_MULTIPLICATIONS = (
-    "__operators__.mul",
-    "__operators__.rmul",
-    "einsum",
-    "linalg.matmul",
-    "math.multiply",
-)
-_OPERATIONS = {
-    "Add": "sum",
-    "Dot": "product",
-    "Einsum": "product",
-    "Matmul": "product",
-    "Multiply": "product",
+# By the names of Keras 3's operations and TensorFlow's functions.
+_KINDS = {
+    **dict.fromkeys(("add", "addn", "radd"), "sum"),
+    **dict.fromkeys(("dot", "einsum", "matmul", "mul", "multiply", "rmul"), "product"),
 }
-ATTENTION = (
-    keras.layers.GroupQueryAttention,
-    keras.layers.MultiHeadAttention,
-    tf_keras.layers.MultiHeadAttention,
-)
-_WRAPPERS = (keras.layers.Wrapper, tf_keras.layers.Wrapper)
-_PRODUCTS = (
-    keras.layers.Dot,
-    keras.layers.Multiply,
-    tf_keras.layers.Dot,
-    tf_keras.layers.Multiply,
-)
 
 
 def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
@@ -228,21 +221,21 @@ def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
     name = entry["class_name"]
     if kind_of_layer(layer):
         return kind_of_layer(layer), name
-    if layer is None:  # an operation of Keras 3
-        return _OPERATIONS.get(name, ""), name
     function = entry["config"].get("function")
     if name == "TFOpLambda" and isinstance(function, str):
-        kind = "sum" if function in _ADDITIONS else ""
-        kind = "product" if function in _MULTIPLICATIONS else kind
-        return kind, function.rsplit(".", 1)[-1]
-    return "", _name(layer)
+        name = function.rsplit(".", 1)[-1]
+    elif layer is not None:
+        return "", _name(layer)
+    return _KINDS.get(_plain(name), ""), name
 
 
 def kind_of_layer(layer: Any) -> str:
     """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
-    if isinstance(layer, keras.layers.Add | tf_keras.layers.Add):
-        return "sum"
-    return "product" if isinstance(layer, _PRODUCTS) else ""
+    return {"adds": "sum", "multiplies": "product"}.get(row_of(layer).signal, "")
+
+
+def _plain(operation: str) -> str:
+    return operation.lower().replace("_", "")
 
 
 def _name(layer: Any) -> str:
@@ -254,21 +247,17 @@ def keeps_zero(node_or_layer: Any) -> bool:
     layer = node_or_layer
     if isinstance(node_or_layer, Node):
         # The names of both Kerases: operations of Keras 3, functions of TensorFlow.
-        if _is_not_zero_at_zero(node_or_layer.operation):
+        if node_or_layer.function in _NOT_ZERO_AT_ZERO:
             return False
         layer = node_or_layer.layer
     activation = getattr(layer, "activation", None)
     if not callable(activation):
         return True
-    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+    if compat.is_layer(activation):
         # Not called: it may have weights, for one shape.
-        return not _is_not_zero_at_zero(_name(activation)) and keeps_zero(activation)
+        return _plain(_name(activation)) not in _NOT_ZERO_AT_ZERO and keeps_zero(activation)
     zero = tf.zeros((1, 2)) if compat.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))
     return not np.any(keras.ops.convert_to_numpy(activation(zero)))
-
-
-def _is_not_zero_at_zero(operation: str) -> bool:
-    return operation.lower().replace("_", "") in _NOT_ZERO_AT_ZERO
 
 
 _NOT_ZERO_AT_ZERO = {

@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat
 
 TELL_BRANCHES = (
@@ -77,8 +74,7 @@ def plan_of(model: Any) -> Plan | None:
         config = {}
     if "input_layers" not in config:
         # A class of the user's around a functional model writes a configuration of its own.
-        plain = keras.Model if compat.kerase_of(model) == "keras" else tf_keras.Model
-        name, model = model.name, plain(inputs, outputs)
+        name, model = model.name, compat.library_of(model).Model(inputs, outputs)
         try:
             config = model.get_config()
         except Exception as error:

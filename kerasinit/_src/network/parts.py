@@ -1,25 +1,25 @@
-"""What each variable of a model is for, and how a layer reads its kernels.
+"""The variables of a model: their names, what they are for, and how a layer reads its kernels.
+
+Each variable has one name, which masks, tickets, rules and reports use: the path of the layer that
+owns it (see `network.walk`), and the last part of the variable's own name.
 
 A shape does not say which of its axes a layer sums over, which only number kernels that
-never meet, and how many gates lie side by side. The layer does. It is asked here, and
-only here; `network.fans` counts, rules and diagnosis build on it.
+never meet, and how many gates lie side by side. The layer does, and each `Part` has its answer.
 """
 
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import OF_THE_LAYER, quantization_of, unpacked
-from kerasinit._src.network.readings import READERS, Reading, by_shape_alone, recurrent
+from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
+from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
-from kerasinit._src.network.walk import Called, given_name, walk, walk_called
+from kerasinit._src.network.walk import Called, Place, places
 
 # What a variable does: kernels multiply signals; a scale, an offset and statistics belong
 # to normalizations; "other" is what has no rule, such as a class token, a gate or the factors
@@ -38,7 +38,7 @@ KERNELS = ("embeddings", "kernel", "recurrent_kernel")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ModelVariable:
     """A variable of a model and its place.
 
     Attributes:
@@ -48,8 +48,6 @@ class Part:
         variable: The variable.
         layers: The layers that it is in, from the outermost to the one that owns it; the
             model itself where no layer owns it.
-        role: One of `ROLES`.
-        reading: How the layer reads it; None for what is not a `Kernel`.
         names: What it answers to: the structural name; the one by the names that were given
             to layers, such as ``"tower/encoder/kernel"``; and the ends of that which begin
             with a name that was given, ``"encoder/kernel"``.
@@ -58,8 +56,6 @@ class Part:
     name: str
     variable: Any
     layers: tuple[Any, ...]
-    role: str
-    reading: Reading | None
     names: tuple[str, ...]
 
     @property
@@ -76,6 +72,19 @@ class Part:
     def shape(self) -> tuple[int, ...]:
         """The variable's shape."""
         return tuple(self.variable.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Part(ModelVariable):
+    """A weight of a model, and what it is for.
+
+    Attributes:
+        role: One of `ROLES`.
+        reading: How the layer reads it; None for what is not a `Kernel`.
+    """
+
+    role: str
+    reading: Reading | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,51 +120,75 @@ def parts(model: Any) -> list[Part]:
             f"{model.name!r} has no weights yet. Build it first: give a model a keras.Input or "
             f"call it on a batch; call a layer's build(input_shape)."
         )
-    found: list[Part] = []
-    # tf_keras counts a model's metrics among its weights. They are no part of the network.
-    metrics = getattr(model, "metrics", None) or []
     order = {id(variable): place for place, variable in enumerate(model.weights)}
-    seen = {id(variable) for metric in metrics for variable in metric.variables}
-    entered: set[int] = set()
+    found = [_part(one) for one in variables_of(model) if id(one.variable) in order]
+    return sorted(found, key=lambda part: order[id(part.variable)])
+
+
+def named_variables(model: Any) -> dict[str, Any]:
+    """Return every variable of a model or layer by its structural name, in the model's order.
+
+    These are the weights under the names of their `parts`, and the states of random layers; not
+    the variables of metrics and of the optimizer. Variables that no layer of ``model.layers``
+    owns, such as those that a subclassed model made itself, come last, as ``model/...``.
+
+    Example:
+    >>> import keras
+    >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)]
+    >>> list(named_variables(keras.Sequential(layers)))
+    ['dense/kernel', 'dense/bias', 'dropout/seed_generator_state']
+    """
+    return {one.name: one.variable for one in variables_of(model)}
+
+
+def variables_of(model: Any) -> Iterator[ModelVariable]:
+    """Yield the `named_variables` of a model or layer with their places, built or not."""
+    # A layer may hold others for reference, whose weights are not the model's.
+    left = {id(variable): variable for variable in state_of(model)}
     taken: set[str] = set()
 
-    def note(path: str, called: Called, layers: tuple[Any, ...], variable: Any) -> None:
-        # A layer may hold others for reference, whose weights are not the model's.
-        if id(variable) in seen or id(variable) not in order:
-            return
-        seen.add(id(variable))
-        # Keras 3 numbers variables without a name by what the process made before.
-        own = re.sub(r"^variable_\d+$", "variable", compat.variable_name(variable))
-        stem = name = f"{path}/{own}"
-        number = 0
-        while name in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name)
-        role, reading = _described(layers, variable)
-        names = _names(name, called)
-        found.append(
-            Part(name, variable, layers, role, None, names)
-            if reading is None
-            else Kernel(name, variable, layers, role, reading, names)
-        )
+    def located(place: Place, variables: Iterable[Any]) -> Iterator[ModelVariable]:
+        for variable in variables:
+            if left.pop(id(variable), None) is None:
+                continue
+            # Keras 3 numbers variables without a name by what the process made before.
+            own = re.sub(r"^variable_\d+$", "variable", compat.variable_name(variable))
+            stem = name = f"{place.path}/{own}"
+            number = 0
+            while name in taken:
+                number += 1
+                name = f"{stem}_{number}"
+            taken.add(name)
+            yield ModelVariable(name, variable, place.layers, _names(name, place.called))
 
-    def enter(path: str, called: Called, layers: tuple[Any, ...]) -> None:
-        layer = layers[-1]
-        if id(layer) in entered:
-            return
-        entered.add(id(layer))
-        # Inner layers first: a variable belongs to the innermost layer that has it.
-        for name, more, inner in _inner_called(layer):
-            enter(f"{path}/{name}" if name else path, (*called, *more), (*layers, inner))
-        for variable in layer.weights:
-            note(path, called, layers, variable)
+    for place in places(model):
+        yield from located(place, (*place.layer.weights, *state_of(place.layer)))
+    yield from located(Place("model", (("model", False),), (model,)), [*left.values()])
 
-    for path, called, layer in walk_called(model):
-        enter(path, called, (layer,))
-    for variable in model.weights:
-        note("model", (("model", False),), (model,), variable)
-    return sorted(found, key=lambda part: order[id(part.variable)])
+
+def _part(one: ModelVariable) -> Part:
+    role, reading = _described(one.layers, one.variable)
+    if reading is None:
+        return Part(one.name, one.variable, one.layers, one.names, role, None)
+    return Kernel(one.name, one.variable, one.layers, one.names, role, reading)
+
+
+def state_of(thing: Any) -> list[Any]:
+    """Return the variables of a model or layer, without those of metrics."""
+    # Keras 3 counts a model's metrics among its variables, tf_keras among its weights.
+    # They hold no state of the network. Nor do the words of a lookup layer, which tf_keras
+    # puts there too, though they are no variable.
+    variables = thing.variables if compat.kerase_of(thing) == "keras" else thing.weights
+    metrics = {
+        id(variable)
+        for metric in getattr(thing, "metrics", None) or ()
+        for variable in metric.variables
+    }
+    return [
+        variable
+        for variable in variables
+        if id(variable) not in metrics and hasattr(variable, "numpy")
+    ]
 
 
 def _names(name: str, called: Called) -> tuple[str, ...]:
@@ -166,87 +199,12 @@ def _names(name: str, called: Called) -> tuple[str, ...]:
     return tuple(dict.fromkeys([name, *("/".join(steps[start:]) for start in starts)]))
 
 
-def _inner_called(layer: Any) -> Iterator[tuple[str, Called, Any]]:
-    """Yield the layers directly inside a layer with their names, and those that were given."""
-    if compat.is_model(layer):
-        yield from walk_called(layer)
-        return
-    named_by_keras = isinstance(layer, (*_BIDIRECTIONAL, *_STACKED, *_RNN, *_ATTENTION))
-    for name, inner in inner_layers(layer):
-        given = None if named_by_keras else given_name(inner)
-        called = given or name
-        yield name, ((called, given is not None),) if called else (), inner
-
-
 def is_of_lora(part: Part) -> bool:
     """Return whether a variable is a factor of LoRA: their product is added to a kernel."""
     return compat.variable_name(part.variable).startswith(_LORA)
 
 
 _LORA = "lora_"
-
-
-def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the layers directly inside a layer, by names that survive rebuilding.
-
-    The name is empty for a layer that is only wrapped, such as the cell of an LSTM.
-    """
-    if compat.is_model(layer):
-        yield from walk(layer)
-    elif isinstance(layer, _BIDIRECTIONAL):
-        yield "forward", layer.forward_layer
-        yield "backward", layer.backward_layer
-    elif isinstance(layer, _STACKED):
-        yield from numbered(layer.cells)
-    elif isinstance(layer, _RNN):
-        yield "", layer.cell
-    elif isinstance(layer, _TIME_DISTRIBUTED):
-        yield "", layer.layer
-    elif isinstance(layer, _ATTENTION):
-        # Their dense layers have fixed names of their own: query, key, value, ...
-        yield from ((inner.name, inner) for _, inner in _held(layer))
-    else:
-        yield from _held(layer)
-
-
-def _held(layer: Any) -> list[tuple[str, Any]]:
-    """Return the layers that an object holds in its attributes, by the attributes' names."""
-    named: dict[int, tuple[str, Any]] = {}
-    # What Keras notes down for itself holds the same layers again, under worse names.
-    attributes = sorted(vars(layer).items(), key=lambda item: item[0] in _BOOKKEEPING)
-    for attribute, value in attributes:
-        attribute = attribute.lstrip("_")
-        for suffix, inner in _elements(value):
-            if isinstance(inner, _LAYERS) and inner is not layer:
-                named.setdefault(id(inner), (f"{attribute}{suffix}", inner))
-    return list(named.values())
-
-
-_BOOKKEEPING = (
-    "_layers",
-    "_self_tracked_trackables",
-    "_self_unconditional_dependency_names",
-    "_self_unconditional_checkpoint_dependencies",
-)
-
-
-def _elements(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple):
-        yield from ((f"_{number}", element) for number, element in enumerate(value))
-    elif isinstance(value, dict):
-        yield from ((f"_{key}", element) for key, element in value.items())
-    else:
-        yield "", value
-
-
-def numbered(layers: Any) -> Iterator[tuple[str, Any]]:
-    """Yield layers by their class in snake case, numbered where several are of one."""
-    counts: dict[str, int] = {}
-    for layer in layers:
-        stem = compat.snake_case(type(layer).__name__)
-        number = counts.get(stem, 0)
-        counts[stem] = number + 1
-        yield (f"{stem}_{number}" if number else stem), layer
 
 
 def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | None]:
@@ -258,17 +216,13 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
         if name not in OF_THE_LAYER:
             return "other", None  # scales and histories that the quantization made
         shape = unpacked(layer, name, shape)
-    if any(isinstance(outer, _CONVOLUTIONAL_LSTM) for outer in layers[:-1]) and name in recurrent(
-        4
-    ):
-        # Neither Keras makes the class of their cells public.
-        role, reader = recurrent(4)[name]
+    kernels = row_of(layer).kernels
+    if len(layers) > 1 and row_of(layers[-2]).inside == "cell":
+        kernels = kernels or row_of(layers[-2]).kernels
+    if name in kernels:
+        role, reader = kernels[name]
         return role, reader(layer, shape)
-    for kinds, readers in READERS:
-        if isinstance(layer, kinds) and name in readers:
-            role, reader = readers[name]
-            return role, reader(layer, shape)
-    role = _ROLE_BY_NAME.get(name)
+    role = ROLE_BY_NAME.get(name)
     if role is None and layer.trainable and not variable.trainable:
         role = "statistic"
     if role is None and len(shape) >= 2:
@@ -292,23 +246,3 @@ def _of_a_custom_layer(
     if use == "embeddings" or is_table:
         return "embeddings", dataclasses.replace(by_shape_alone(shape), fan_in=1, fan_out=shape[-1])
     return "other", None
-
-
-_ROLE_BY_NAME = {
-    "bias": "bias",
-    "gamma": "scale",
-    "scale": "scale",
-    "beta": "offset",
-    "moving_mean": "statistic",
-    "moving_variance": "statistic",
-    "alpha": "other",
-}
-
-
-_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
-_BIDIRECTIONAL = compat.layer_classes("Bidirectional")
-_STACKED = compat.layer_classes("StackedRNNCells")
-_RNN = compat.layer_classes("RNN")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
-_ATTENTION = compat.layer_classes("MultiHeadAttention", "GroupQueryAttention")
-_CONVOLUTIONAL_LSTM = compat.layer_classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")

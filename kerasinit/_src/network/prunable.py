@@ -7,96 +7,21 @@ are small and every one of them counts. What tfmot refuses although the rule is 
 well. A layer that nobody has a rule for is never skipped in silence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.network import walk as walks
-from kerasinit._src.network.parts import inner_layers, numbered
-from kerasinit._src.network.walk import walk
+from kerasinit._src.network.catalogue import Row, exact_row
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.walk import inner_layers, walk
 
-# Layer class -> the names of its variables that are pruned.
-_PRUNED = {
-    ("kernel",): (
-        "Dense",
-        "EinsumDense",
-        "Conv1D",
-        "Conv2D",
-        "Conv3D",
-        "Conv1DTranspose",
-        "Conv2DTranspose",
-        "Conv3DTranspose",
-        "LocallyConnected1D",
-        "LocallyConnected2D",
-    ),
-    ("pointwise_kernel",): ("SeparableConv1D", "SeparableConv2D"),
-    ("embeddings",): ("Embedding",),
-    ("embeddings", "reverse_embeddings"): ("ReversibleEmbedding",),
-    ("kernel", "recurrent_kernel"): (
-        "LSTMCell",
-        "GRUCell",
-        "SimpleRNNCell",
-        "ConvLSTM1D",
-        "ConvLSTM2D",
-        "ConvLSTM3D",
-    ),
-    # Made of several dense layers; only the path of a variable tells them apart.
-    ("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"): (
-        "MultiHeadAttention",
-        "GroupQueryAttention",
-    ),
-}
-# These have variables, and none of them is pruned.
-_NOT_PRUNED = (
-    "AdditiveAttention",
-    "Attention",
-    "BatchNormalization",
-    "DepthwiseConv1D",
-    "DepthwiseConv2D",
-    "Discretization",
-    "GroupNormalization",
-    "IntegerLookup",
-    "LayerNormalization",
-    "Normalization",
-    "PReLU",
-    "RMSNormalization",
-    "STFTSpectrogram",
-    "StringLookup",
-    "TextVectorization",
-)
-# A variable that a layer only has if it is told to.
-_OPTIONAL = ("reverse_embeddings",)
-_RECURRENT = ("RNN", "LSTM", "GRU", "SimpleRNN")
-
-
-def _classes(names: tuple[str, ...]) -> list[type]:
-    return [
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in names
-        if hasattr(library.layers, name)
-    ]
-
-
-_RULES = {
-    **{layer: wanted for wanted, names in _PRUNED.items() for layer in _classes(names)},
-    **{layer: () for layer in _classes(_NOT_PRUNED)},
-}
-_RECURRENT_CLASSES = frozenset(_classes(_RECURRENT))
-_STACKED_CLASSES = frozenset(_classes(("StackedRNNCells",)))
-_BIDIRECTIONAL_CLASSES = frozenset(_classes(("Bidirectional",)))
-# Wrappers around one layer, whose own variables, if any, are not pruned.
-_WRAPPER_CLASSES = frozenset(_classes(("SpectralNormalization", "TimeDistributed")))
-_WRAPS = _RECURRENT_CLASSES | _STACKED_CLASSES | _BIDIRECTIONAL_CLASSES | _WRAPPER_CLASSES
 # None of these makes a weight that the layers inside do not make.
 _BUILDS_OF_KERAS = (
-    keras.layers.Layer.build,
     keras.Sequential.build,
-    tf_keras.layers.Layer.build,
+    *(layer.build for layer in compat.layer_classes("Layer")),
 )
 
 
@@ -160,43 +85,34 @@ def prunable_weights(
 
     found: list[PrunableWeight] = []
     seen: set[int] = set()
-    for path, layer in walk(model):
-        if allow is not None and not allow(layer):
-            continue
-        for name, variable in layer_weights(layer):
-            if id(variable) not in seen:
-                seen.add(id(variable))
-                found.append(PrunableWeight(f"{path}/{name}", layer, variable))
+    names = {id(variable): name for name, variable in named_variables(model).items()}
+
+    def add(layer: Any, variables: list[Any]) -> None:
+        for variable in variables:
+            if id(variable) in seen:
+                continue
+            seen.add(id(variable))
+            if id(variable) not in names:
+                raise ValueError(
+                    f"get_prunable_weights of {layer.name!r} returned {variable!r}, which is not "
+                    f"among its weights. Create it with add_weight, or leave it out."
+                )
+            found.append(PrunableWeight(names[id(variable)], layer, variable))
+
+    for _, layer in walk(model):
+        if allow is None or allow(layer):
+            add(layer, layer_weights(layer))
     try:
-        own = own_weights(model)
+        add(model, own_weights(model))
     except NoRuleError:
         # Only here a policy is asked about the model itself.
         if allow is None or allow(model):
             raise
-        own = []
-    for name, variable in own:
-        if id(variable) not in seen:
-            found.append(PrunableWeight(name, model, variable))
     return found
 
 
-def named_variables(model: Any) -> dict[str, Any]:
-    """Return every variable of a built model by its structural name, in the model's order.
-
-    What can be pruned has the name that `prunable_weights` gives it, all else that of
-    `network.walk.named_variables`.
-
-    Example:
-    >>> import keras
-    >>> list(named_variables(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])))
-    ['dense/kernel', 'dense/bias']
-    """
-    given = {id(weight.variable): weight.name for weight in prunable_weights(model)}
-    return walks.named_variables(model, given)
-
-
-def layer_weights(layer: Any) -> list[tuple[str, Any]]:
-    """Return ``(name within the layer, variable)`` of what is pruned in one built layer.
+def layer_weights(layer: Any) -> list[Any]:
+    """Return the variables that are pruned in one built layer.
 
     Args:
         layer: A built layer of either Keras; may contain other layers.
@@ -205,30 +121,25 @@ def layer_weights(layer: Any) -> list[tuple[str, Any]]:
         NoRuleError: If the layer has variables and no rule.
         ValueError: If it is not built.
     """
-    kind = type(layer)
-    if kind in _RULES:
-        return _by_name(layer, _RULES[kind])
-    if kind in _RECURRENT_CLASSES:
-        if type(layer.cell) in _STACKED_CLASSES:
-            return list(_inside(numbered(layer.cell.cells)))
-        return layer_weights(layer.cell)
-    if kind in _STACKED_CLASSES:
-        return list(_inside(numbered(layer.cells)))
-    if kind in _BIDIRECTIONAL_CLASSES:
-        halves = {"forward": layer.forward_layer, "backward": layer.backward_layer}
-        return list(_inside(halves.items()))
-    if kind in _WRAPPER_CLASSES:
-        if compat.is_model(layer.layer):
-            return [(weight.name, weight.variable) for weight in prunable_weights(layer.layer)]
-        return layer_weights(layer.layer)
+    row = exact_row(type(layer))
+    if row.pruned is not None:
+        return _by_name(layer, row)
+    if row.inside:
+        return [variable for _, inner in inner_layers(layer) for variable in _weights_of(inner)]
     if hasattr(layer, "get_prunable_weights"):
-        return _named(layer.get_prunable_weights())
-    if _is_of_keras(kind) and all(len(variable.shape) < 2 for variable in layer.weights):
+        return list(layer.get_prunable_weights())
+    if _is_of_keras(type(layer)) and all(len(variable.shape) < 2 for variable in layer.weights):
         # The scale of a residual branch and the like, in the models of keras.applications.
         return []
     if layer.weights:
         raise _no_rule(layer, f"has {len(layer.weights)} weights")
     return []
+
+
+def _weights_of(thing: Any) -> list[Any]:
+    if compat.is_model(thing):
+        return [weight.variable for weight in prunable_weights(thing)]
+    return layer_weights(thing)
 
 
 def has_all_weights(thing: Any) -> bool:
@@ -262,7 +173,14 @@ def require_rules(thing: Any) -> None:
 
 def has_rule(kind: type) -> bool:
     """Return whether it is known of a class by itself which of its weights are pruned."""
-    return kind in _RULES or kind in _WRAPS
+    row = exact_row(kind)
+    return row.pruned is not None or bool(row.inside)
+
+
+def is_wrapper(layer: Any) -> bool:
+    """Return whether of a layer what is inside it is pruned, by its own rules."""
+    row = exact_row(type(layer))
+    return row.pruned is None and bool(row.inside)
 
 
 def _no_rule(layer: Any, state: str) -> NoRuleError:
@@ -277,17 +195,17 @@ def _no_rule(layer: Any, state: str) -> NoRuleError:
 
 def _without_rule(layer: Any) -> Any:
     """Return the layer that has no rule, this one or one that it wraps; None if there is none."""
-    kind = type(layer)
-    if kind in _WRAPS or compat.is_model(layer):
+    kind, row = type(layer), exact_row(type(layer))
+    if (row.pruned is None and row.inside) or compat.is_model(layer):
         inner = (_without_rule(inside) for _, inside in inner_layers(layer))
         return next((one for one in inner if one is not None), None)
-    known = kind in _RULES or hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
+    known = hasattr(layer, "get_prunable_weights") or _is_of_keras(kind)
     return layer if not known and _may_have_weights(layer) else None
 
 
 def _awaits_weights(layer: Any) -> bool:
     """Return whether a layer is yet to get weights that may be pruned."""
-    if layer.built or _RULES.get(type(layer)) == ():
+    if layer.built or exact_row(type(layer)).pruned == ():
         return False
     return has_rule(type(layer)) or (not _is_of_keras(type(layer)) and _may_have_weights(layer))
 
@@ -301,45 +219,27 @@ def _is_of_keras(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
 
 
-def _by_name(layer: Any, wanted: tuple[str, ...]) -> list[tuple[str, Any]]:
+def _by_name(layer: Any, row: Row) -> list[Any]:
     found = []
-    for name in wanted:
+    for name in row.pruned or ():
         depth = name.count("/") + 1
         variables = [
             variable
             for variable in layer.weights
             if compat.variable_path(variable).split("/")[-depth:] == name.split("/")
         ]
-        if not variables and name in _OPTIONAL:
+        if not variables and name in row.optional:
             continue
         if not variables:
             raise ValueError(
                 f"The layer {layer.name!r} of class {type(layer).__name__} has no variable "
                 f"{name!r}. Build the layer (call the model on a batch) before asking for it."
             )
-        found.append((name, variables[0]))
+        found.append(variables[0])
     return found
 
 
-def _inside(parts: Any) -> Iterator[tuple[str, Any]]:
-    for part, layer in parts:
-        for name, variable in layer_weights(layer):
-            yield f"{part}/{name}", variable
-
-
-def _named(variables: Any) -> list[tuple[str, Any]]:
-    """Name the variables a layer chose itself, the later of equals by a number."""
-    counts: dict[str, int] = {}
-    named = []
-    for variable in variables:
-        stem = compat.variable_name(variable)
-        number = counts.get(stem, 0)
-        counts[stem] = number + 1
-        named.append((f"{stem}_{number}" if number else stem, variable))
-    return named
-
-
-def own_weights(model: Any) -> list[tuple[str, Any]]:
+def own_weights(model: Any) -> list[Any]:
     """Return what a subclassed model chose to prune of variables that no layer owns.
 
     Raises:
@@ -352,7 +252,7 @@ def own_weights(model: Any) -> list[tuple[str, Any]]:
     if not own:
         return []
     if hasattr(model, "get_prunable_weights"):
-        return _named(model.get_prunable_weights())
+        return list(model.get_prunable_weights())
     names = ", ".join(compat.variable_name(variable) for variable in own)
     raise NoRuleError(
         f"The model {model.name!r} of class {type(model).__name__} owns weights besides those of "

@@ -1,11 +1,9 @@
-"""How the layers of both Kerases read their kernels: one reader for each class."""
+"""How layers read their kernels; `network.catalogue` says which layer reads which way."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from kerasinit._src import compat
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,9 @@ class Reading:
     by_shape: bool = False
 
 
+Reader = Callable[[Any, tuple[int, ...]], Reading]
+
+
 def by_shape_alone(shape: tuple[int, ...]) -> Reading:
     """Return how Keras reads a kernel of this shape, whatever its layer does."""
     window = math.prod(shape[:-2])
@@ -43,11 +44,14 @@ def by_shape_alone(shape: tuple[int, ...]) -> Reading:
     )
 
 
-def _matrix(layer: Any, shape: tuple[int, ...]) -> Reading:
+def matrix(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read a matrix of inputs by outputs."""
     return Reading(shape[0], shape[1], (0,), (1,))
 
 
-def _gated(gates: int) -> Callable[..., Reading]:
+def gated(gates: int) -> Reader:
+    """Return the reader of a kernel with several gates side by side on its last axis."""
+
     def read(layer: Any, shape: tuple[int, ...]) -> Reading:
         last = len(shape) - 1
         window = math.prod(shape[:-2])
@@ -62,12 +66,14 @@ def _gated(gates: int) -> Callable[..., Reading]:
     return read
 
 
-def _embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
+def embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the rows of a look-up table."""
     # A look-up takes one row: one input feeds each output.
     return Reading(1, shape[1], (0,), (1,))
 
 
-def _convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
+def convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of a plain convolution."""
     # The kernel's input axis counts the channels of one group. With strides, an input is
     # under fewer positions of the window, which the gradient feels.
     window, last = math.prod(shape[:-2]), len(shape) - 1
@@ -76,7 +82,8 @@ def _convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
     return Reading(window * shape[-2], fan_out, tuple(range(last)), (last,), groups=groups)
 
 
-def _transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
+def transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of a transposed convolution."""
     # Inputs lie `strides` apart, so an output is under that many fewer of them.
     window, last = math.prod(shape[:-2]), len(shape) - 1
     inputs = (*range(last - 1), last)
@@ -85,26 +92,30 @@ def _transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
     )
 
 
-def _depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+def depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of a depthwise convolution."""
     # Each channel has kernels of its own, which see that channel alone.
     window, last = math.prod(shape[:-2]), len(shape) - 1
     fan_out = _ratio(window * shape[-1], _area(layer))
     return Reading(window, fan_out, tuple(range(last - 1)), (last,), (last - 1,))
 
 
-def _pointwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+def pointwise(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of a convolution whose window is 1."""
     last = len(shape) - 1
     return Reading(shape[-2], shape[-1], tuple(range(last)), (last,))
 
 
-def _local(layer: Any, shape: tuple[int, ...]) -> Reading:
+def local(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of a locally connected layer."""
     # (positions, window * inputs, outputs), the default layout of tf_keras.
     if len(shape) != 3 or layer.implementation != 1:
         return by_shape_alone(shape)
     return Reading(shape[1], shape[2], (1,), (2,), (0,))
 
 
-def _einsum(layer: Any, shape: tuple[int, ...]) -> Reading:
+def einsum(layer: Any, shape: tuple[int, ...]) -> Reading:
+    """Read the kernel of an EinsumDense, by its equation."""
     inputs, _, rest = layer.equation.replace(" ", "").partition(",")
     weights, _, outputs = rest.partition("->")
     axes = range(len(shape))
@@ -129,41 +140,9 @@ def _ratio(over: int, under: int) -> float:
     return over // under if over % under == 0 else over / under
 
 
-def recurrent(gates: int) -> dict[str, tuple[str, Callable[..., Reading]]]:
+def recurrent(gates: int) -> dict[str, tuple[str, Reader]]:
     """Return the roles and readers of a cell's kernels, whose last axis has so many gates."""
     return {
-        "kernel": ("kernel", _gated(gates)),
-        "recurrent_kernel": ("recurrent_kernel", _gated(gates)),
+        "kernel": ("kernel", gated(gates)),
+        "recurrent_kernel": ("recurrent_kernel", gated(gates)),
     }
-
-
-_SEPARABLE = {
-    "depthwise_kernel": ("kernel", _depthwise),
-    "pointwise_kernel": ("kernel", _pointwise),
-}
-# Of two classes that fit, the first counts: in tf_keras transposed, depthwise and separable
-# convolutions are subclasses of the plain ones, and one variable name may differ.
-READERS = (
-    (compat.layer_classes("EinsumDense"), {"kernel": ("kernel", _einsum)}),
-    (compat.layer_classes("Dense"), {"kernel": ("kernel", _matrix)}),
-    (compat.layer_classes("ReversibleEmbedding"), {"reverse_embeddings": ("kernel", _matrix)}),
-    (compat.layer_classes("Embedding"), {"embeddings": ("embeddings", _embeddings)}),
-    (
-        compat.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
-        {"kernel": ("kernel", _transposed)},
-    ),
-    (
-        compat.layer_classes("DepthwiseConv1D", "DepthwiseConv2D"),
-        # tf_keras says depthwise_kernel, Keras 3 kernel.
-        {"kernel": ("kernel", _depthwise), "depthwise_kernel": ("kernel", _depthwise)},
-    ),
-    (compat.layer_classes("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
-    (compat.layer_classes("Conv1D", "Conv2D", "Conv3D"), {"kernel": ("kernel", _convolution)}),
-    (
-        compat.layer_classes("LocallyConnected1D", "LocallyConnected2D"),
-        {"kernel": ("kernel", _local)},
-    ),
-    (compat.layer_classes("SimpleRNNCell"), recurrent(1)),
-    (compat.layer_classes("GRUCell"), recurrent(3)),
-    (compat.layer_classes("LSTMCell"), recurrent(4)),
-)

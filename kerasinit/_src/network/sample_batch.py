@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import streams
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import walk
 
 _SIZE = 32
-_EMBEDDINGS = (keras.layers.Embedding, tf_keras.layers.Embedding)
 
 
 def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
@@ -32,6 +30,7 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
         ValueError: If the model does not say what it takes, or takes something else.
 
     Example:
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((7,)), keras.layers.Embedding(10, 4)])
     >>> batch, said = made_batch(model, 64, seed=0)
     >>> batch.shape, said, bool((batch == batch.round()).all()), int(batch.max())
@@ -43,7 +42,7 @@ def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
             f"The model ({type(model).__name__}) does not say what it takes. Give examples with "
             f"--data FILE.npz."
         )
-    words = [layer.input_dim for _, layer in walk(model) if isinstance(layer, _EMBEDDINGS)]
+    words = [layer.input_dim for _, layer in walk(model) if row_of(layer).signal == "embeds"]
     said: dict[str, None] = {}
 
     def made(place: int, tensor: Any) -> np.ndarray:
@@ -86,7 +85,7 @@ def inputs_of(model: Any) -> Any:
 def _looked_up(model: Any, tensor: Any) -> Iterator[int]:
     """Yield the number of words of each embedding that an input goes into."""
     for _, layer in walk(model):
-        if isinstance(layer, _EMBEDDINGS):
+        if row_of(layer).signal == "embeds":
             try:
                 given = layer.input
             except (AttributeError, ValueError, RuntimeError):  # it is called several times

@@ -1,21 +1,20 @@
 """What a node of a graph does to a signal: activates, normalizes, joins or passes it on."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import Node
 
 
 def own_activation(layer: Any) -> Any:
     """Return what a layer with kernels applies last: a name, a layer or a function, or None."""
-    while isinstance(layer, _TIME_DISTRIBUTED):
+    while row_of(layer).inside == "layer":
         layer = layer.layer
     activation = getattr(layer, "activation", None)
-    if activation is None or isinstance(layer, _WITH_STATES):
+    if activation is None or row_of(layer).signal in ("recurs", "steps"):
         return None
     return _named(activation)
 
@@ -23,18 +22,16 @@ def own_activation(layer: Any) -> Any:
 def activation_of(node: Node) -> Any:
     """Return the activation that a node without kernels is; None for any other."""
     layer = node.layer
-    if isinstance(layer, _ACTIVATION_LAYERS):
-        return _named(layer)
-    if isinstance(layer, _ACTIVATION):
-        return _named(layer.activation)
+    if row_of(layer).signal in ("activates", "chooses"):
+        return _named(getattr(layer, "activation", layer))
     if layer is None or type(layer).__name__ == "TFOpLambda":
-        return _OPERATIONS.get(node.operation.lower().replace("_", ""))
+        return _OPERATIONS.get(node.function)
     return None
 
 
 def _named(activation: Any) -> Any:
     """Return an activation by its name where both Kerases mean the same by it."""
-    if isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+    if compat.is_layer(activation):
         return _name_of_layer(activation)
     name = getattr(activation, "__name__", None)
     if name == "linear":
@@ -43,7 +40,7 @@ def _named(activation: Any) -> Any:
         return "silu"
     if getattr(keras.activations, name or "", None) is activation:
         return name
-    same = getattr(tf_keras.activations, name or "", None) is activation
+    same = getattr(compat.LIBRARIES["tf_keras"].activations, name or "", None) is activation
     return name if same and name in _SAME else activation
 
 
@@ -59,24 +56,14 @@ def _name_of_layer(layer: Any) -> Any:
     return "relu6" if float(config["max_value"]) == 6 else layer
 
 
-def is_attention(node: Node) -> bool:
-    """Return whether a node is one of Keras' attentions with kernels."""
-    return isinstance(node.layer, _ATTENTION)
-
-
-def is_recurrent_or_attention(node: Node) -> bool:
-    """Return whether what a node gives has been through activations of its own."""
-    return isinstance(node.layer, (*_ATTENTION, *_WITH_STATES))
-
-
 def is_normalization(layer: Any) -> bool:
     """Return whether a layer brings its inputs to one scale, whatever theirs."""
-    return isinstance(layer, _NORMALIZATIONS)
+    return row_of(layer).signal == "normalizes"
 
 
 def is_concatenation(node: Node) -> bool:
     """Return whether a node lays its inputs side by side."""
-    return node.operation.lower().replace("_", "") in ("concatenate", "concat")
+    return node.function in ("concatenate", "concat")
 
 
 def passes(node: Node) -> bool:
@@ -84,62 +71,23 @@ def passes(node: Node) -> bool:
     if len(node.inputs) != 1:
         return False
     if node.layer is None:
-        return node.operation.lower() in _REARRANGING
-    return isinstance(node.layer, (*_PASSING, *_NORMALIZATIONS, *_ACTIVATION))
+        return node.function in _REARRANGING
+    return isinstance(node.layer, _ACTIVATION) or row_of(node.layer).signal in _PASSING
 
 
 def key_of(activation: Any) -> str:
     """Return a string that is the same for activations that do the same."""
     if activation is None or isinstance(activation, str):
         return activation or ""
-    if not isinstance(activation, keras.layers.Layer | tf_keras.layers.Layer):
+    if not compat.is_layer(activation):
         return repr(activation)
     config = {key: repr(value) for key, value in activation.get_config().items() if key != "name"}
     return f"{type(activation).__name__} {sorted(config.items())}"
 
 
-def _ranks(names: Iterable[str]) -> list[str]:
-    return [f"{name}{rank}D" for name in names for rank in (1, 2, 3)]
-
-
-_ATTENTION = compat.layer_classes("MultiHeadAttention", "GroupQueryAttention")
-_WITH_STATES = compat.layer_classes("RNN", "Bidirectional", "SimpleRNNCell", "GRUCell", "LSTMCell")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
 _ACTIVATION = compat.layer_classes("Activation")
 _RELU = compat.layer_classes("ReLU")
-_ACTIVATION_LAYERS = compat.layer_classes("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
-_NORMALIZATIONS = compat.layer_classes(
-    "BatchNormalization",
-    "GroupNormalization",
-    "LayerNormalization",
-    "Normalization",
-    "RMSNormalization",
-    "UnitNormalization",
-)
-_PASSING = compat.layer_classes(
-    "ActivityRegularization",
-    "AlphaDropout",
-    "Dropout",
-    "Flatten",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Masking",
-    "Permute",
-    "RepeatVector",
-    "Reshape",
-    *_ranks(
-        (
-            "AveragePooling",
-            "Cropping",
-            "GlobalAveragePooling",
-            "GlobalMaxPooling",
-            "MaxPooling",
-            "SpatialDropout",
-            "UpSampling",
-            "ZeroPadding",
-        )
-    ),
-)
+_PASSING = ("averages", "masks", "maximizes", "normalizes", "passes", "resizes")
 _REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
 # By these names both Kerases compute the same.
 _SAME = (

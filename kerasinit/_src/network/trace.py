@@ -5,29 +5,19 @@ what another gave: the very same tensor. What the call does in between with func
 ``tf.nn.relu(x)`` or ``x + y``, is not seen, and the layer after it stands at a beginning.
 """
 
-import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat.restore import as_it_was
-from kerasinit._src.network.graph import ATTENTION, Graph, Node, kind_of_layer
-from kerasinit._src.network.parts import inner_layers
-
-# What goes on inside them is known, or happens in loops, step by step.
-_CLOSED = (
-    *ATTENTION,
-    *(
-        getattr(library.layers, name)
-        for library in (keras, tf_keras)
-        for name in ("RNN", "Bidirectional", "TimeDistributed")
-    ),
-)
+from kerasinit._src.compat import calls
+from kerasinit._src.compat.restore import restored
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Graph, Node, kind_of_layer
+from kerasinit._src.network.walk import inner_layers
 
 
 def traced_graph(model: Any) -> Graph | None:
@@ -64,9 +54,22 @@ def traced_graph(model: Any) -> Graph | None:
     nodes: list[Node] = []
     made: dict[int, int] = {}  # which call gave a tensor
     held: list[Any] = []  # as long as a tensor is held, no other has its id
-    with as_it_was(model), contextlib.ExitStack() as stack:
-        for layer in _innermost(model):
-            stack.enter_context(_watched(layer, nodes, made, held))
+
+    def around(
+        layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        outputs = call(*args, **kwargs)
+        given = [made[id(one)] for one in tf.nest.flatten((args, kwargs)) if id(one) in made]
+        for one in tf.nest.flatten(outputs):
+            if tf.is_tensor(one):
+                made[id(one)] = len(nodes)
+                held.append(one)
+        inputs = tuple(dict.fromkeys(given))
+        name, kind = type(layer).__qualname__, kind_of_layer(layer)
+        nodes.append(Node(layer.name, layer, kind, name, inputs, (None,) * len(inputs)))
+        return outputs
+
+    with restored(model), calls.intercepted(_innermost(model), around):
         try:
             outputs = model(_zeros(built), training=False)
         except Exception as error:  # a call may ask for anything
@@ -95,7 +98,10 @@ def _innermost(model: Any) -> list[Any]:
     waiting = [model]
     while waiting:
         for _, layer in inner_layers(waiting.pop()):
-            if isinstance(layer, _CLOSED) or not any(inner_layers(layer)):
+            row = row_of(layer)
+            # What goes on inside them is known, or happens in loops, step by step.
+            closed = row.loops or row.signal == "attends"
+            if closed or not any(inner_layers(layer)):
                 found.setdefault(id(layer), layer)
             else:
                 waiting.append(layer)
@@ -116,33 +122,3 @@ def _zeros(shape: Any) -> Any:
     if isinstance(shape, list | tuple) and any(isinstance(one, list | tuple) for one in shape):
         return [_zeros(one) for one in shape]
     return tf.zeros([1 if size is None else size for size in shape])
-
-
-@contextlib.contextmanager
-def _watched(
-    layer: Any, nodes: list[Node], made: dict[int, int], held: list[Any]
-) -> Iterator[None]:
-    attributes = vars(layer)
-    before, original = attributes.get("call"), layer.call
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        outputs = original(*args, **kwargs)
-        given = [made[id(one)] for one in tf.nest.flatten((args, kwargs)) if id(one) in made]
-        for one in tf.nest.flatten(outputs):
-            if tf.is_tensor(one):
-                made[id(one)] = len(nodes)
-                held.append(one)
-        inputs = tuple(dict.fromkeys(given))
-        name, kind = type(layer).__qualname__, kind_of_layer(layer)
-        nodes.append(Node(layer.name, layer, kind, name, inputs, (None,) * len(inputs)))
-        return outputs
-
-    # Past Keras' own __setattr__, which keeps books on what a layer holds.
-    attributes["call"] = call
-    try:
-        yield
-    finally:
-        if before is None:
-            attributes.pop("call", None)
-        else:
-            attributes["call"] = before

@@ -1,361 +1,99 @@
-"""How a Keras 3 model comes to prune itself: attributes of its instance, in front of its class's.
+"""How a model comes to train in another way: the only code that assigns to what a user made.
 
-A layer or a nested model can be pruned by itself and then be used in any model. It is
-only marked; the model that trains it is found by the callback, or by a first
-`begin_step`. Until then a guard stands at its weights: an optimizer that updates them
-without masks is an error, not a network that silently stays dense.
+`fit`, `evaluate` and `predict` look up a model's methods and compiled functions on the instance,
+and an optimizer its ``update_step`` and a weight's ``constraint``. What is assigned there stands
+in front of the class's own, and goes when it is taken away again. All of it is here, so that a
+release of Keras that looks elsewhere moves this file alone.
 """
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-import keras
-import tensorflow as tf
+from kerasinit._src.compat import calls
 
-from kerasinit._src import compat
-from kerasinit._src.network.prunable import (
-    PrunableWeight,
-    has_all_weights,
-    prunable_weights,
-    require_rules,
-)
-from kerasinit._src.pruning import deferred, guard, masked_update, views
-from kerasinit._src.pruning.composition import Composition
-from kerasinit._src.pruning.inside import is_inside, layers_inside, placed
-from kerasinit._src.pruning.optimizers import steps_of, was_trained
-from kerasinit._src.pruning.pruner import Pruner, Rule
-from kerasinit._src.pruning.session import Training
-
-# What a pruned model carries on its instance, in front of its class's methods.
-_HOOKS = (
-    "fit",
-    "train_step",
-    "make_train_function",
-    "set_weights",
-    "load_weights",
-    *views.HOOKED,
-)
-
-_TRAININGS: weakref.WeakKeyDictionary[Any, Training] = weakref.WeakKeyDictionary()
-_MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
-# Models to prune as soon as they have their weights, with the rule and the layers to ask for.
-_UNBUILT: weakref.WeakKeyDictionary[Any, tuple[Rule, Any]] = weakref.WeakKeyDictionary()
+# What makes a compiled function of a model, and where Keras keeps that.
+COMPILED = {
+    "make_test_function": "test_function",
+    "make_predict_function": "predict_function",
+}
 
 
-def attach(model: Any, rule: Rule, allow: Callable[[Any], bool] | None) -> None:
-    """Make a Keras 3 model prune itself while it trains.
-
-    A weight that is exactly zero before any training (``optimizer.iterations`` is 0, or
-    there is no optimizer) is alive: Identity and delta-orthogonal kernels begin with
-    many. After training it can only be one that was removed, by an earlier pruning
-    whose masks are not in the saved file, and stays so.
-
-    What has no weights yet is pruned as soon as it has them, at the latest in the first step of
-    `fit`.
-
-    Args:
-        model: A Keras 3 model.
-        rule: How; a layer or model inside that was pruned by itself keeps its own rule.
-        allow: Which layers; None for all.
-
-    Raises:
-        ValueError: If Keras does not run on TensorFlow, if there is nothing to prune, if a layer
-            has no rule, or if the pattern does not fit.
-    """
-    _require_tensorflow()
-    if has_all_weights(model):
-        _attach_whole(model, rule, allow)
-        return
-    if allow is None:
-        require_rules(model)
-    _attach(model, [], Composition(model, whole=False), pending=True)
-    if model not in _UNBUILT:
-        _when_built(model, lambda: _meet_weights(model))
-    _UNBUILT[model] = rule, allow
+# What stands in front of the methods of which models.
+_IN_FRONT: weakref.WeakKeyDictionary[Any, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
-def _attach_whole(model: Any, rule: Rule, allow: Callable[[Any], bool] | None) -> None:
-    weights = prunable_weights(model, allow)
-    if not weights:
-        reason = "its layers have none" if allow is None else "the pruning_policy allows none"
-        raise ValueError(f"The model {model.name!r} has no weights to prune: {reason}.")
-    inside = _rules_inside(model)
-    rules = [(weight, inside.get(id(weight.variable), rule)) for weight in weights]
-    _attach(model, rules, Composition(model, allow))
-
-
-def adopt(model: Any) -> None:
-    """Prune a model that was not pruned itself, if something inside it was."""
-    training = _TRAININGS.get(model)
-    if training is None:
-        _attach_parts(model)
-    elif training.pending:
-        _settle(model)
-
-
-def _meet_weights(model: Any) -> None:
-    """Prune a model that has just been built, or guard its weights until there are values."""
-    if not tf.inside_function():
-        _settle(model)
-    elif model in _UNBUILT and has_all_weights(model):
-        _, allow = _UNBUILT[model]
-        for weight in prunable_weights(model, allow):
-            guard.stand_at(weight.variable, model.name, _is_masked)
-
-
-def _attach_parts(model: Any, final: bool = False) -> None:
-    parts = [part for part in layers_inside(model) if part in _UNBUILT or part in _MARKS]
-    for part in parts:
-        _settle(part, final)
-    pending = not final and any(part in _UNBUILT or not part.built for part in parts)
-    if pending and model in _TRAININGS:
-        return
-    inside = _rules_inside(model)
-    if not inside and not parts:
-        return
-    weights = [(weight, inside[id(weight.variable)]) for weight in placed(model, inside)]
-    _attach(model, weights, Composition(model, whole=False), pending)
-
-
-def _settle(model: Any, final: bool = False) -> None:
-    """Prune what was to be pruned once it has weights, if it has them.
-
-    Args:
-        model: A model, or a layer, of which nothing is to be done.
-        final: Whether a step was traced, so that what has no weights will get none.
-    """
-    if model in _UNBUILT:
-        if final or has_all_weights(model):
-            _attach_whole(model, *_UNBUILT[model])
-            del _UNBUILT[model]
-    elif model in _TRAININGS and _TRAININGS[model].pending:
-        _attach_parts(model, final)
-
-
-def mark(layer: Any, rule: Rule) -> None:
-    """Remember that a layer is to be pruned, in whatever model it will be trained.
-
-    Raises:
-        ValueError: If the layer is built and the pattern does not fit, or nobody knows
-            which of its weights to prune.
-    """
-    _require_tensorflow()
-    if not layer.built:
-        require_rules(layer)
-    if layer.built:
-        for weight in prunable_weights(layer):
-            rule.pattern.check(weight.name, weight.variable.shape)
-            guard.stand_at(weight.variable, layer.name, _is_masked)
-    elif layer not in _MARKS:
-        _when_built(layer, lambda: layer in _MARKS and mark(layer, _MARKS[layer]))
-    _MARKS[layer] = rule
-
-
-def detach(thing: Any) -> None:
-    """Apply the masks of a Keras 3 model or layer and make it an ordinary one again."""
-    training = _TRAININGS.pop(thing, None)
-    _UNBUILT.pop(thing, None)
-    variables = [*thing.weights]
-    if training is not None:
-        training.stripped()
-        variables += training.pruner.variables
-        training.pruner.release(variables)
-        _unhook(thing)
-    for layer in [layer for layer in [*_MARKS] if layer is thing or is_inside(layer, thing)]:
-        del _MARKS[layer]
-    for model in [model for model in [*_TRAININGS] if is_inside(model, thing)]:
-        detach(model)
-    # What is a part of a model that is pruned itself trains there without masks from now on.
-    for model, around in _pruners():
-        if is_inside(thing, model) and around.release(variables):
-            model.train_function = None
-            if not around.weights:
-                del _TRAININGS[model]
-                _unhook(model)
-    _unguard(variables)
-
-
-def is_pruned(model: Any) -> bool:
-    """Return whether a Keras 3 model is pruned while it trains."""
-    return model in _TRAININGS
-
-
-def pruner_of(model: Any) -> Pruner:
-    """Return the pruner of a Keras 3 model.
-
-    Raises:
-        ValueError: If the model is not pruned.
-    """
-    return training_of(model).pruner
-
-
-def training_of(model: Any) -> Training:
-    """Return what is known of the trainings of a pruned Keras 3 model.
-
-    Raises:
-        ValueError: If the model is not pruned.
-    """
-    # Asked for at every step.
-    if (training := _TRAININGS.get(model)) is not None and not training.pending:
-        return training
-    adopt(model)
-    if model not in _TRAININGS:
-        others = sorted(repr(other.name) for other in _TRAININGS)
-        known = f" Models that are pruned at present: {', '.join(others)}." if others else ""
-        raise ValueError(
-            f"The model {model.name!r} is not pruned, or was stripped since. Call "
-            f"`prune_low_magnitude(model)` on this very model first.{known}"
-        )
-    return _TRAININGS[model]
-
-
-def trainings() -> list[tuple[Any, Training]]:
-    """Return every pruned Keras 3 model and what is known of its trainings."""
-    return [*_TRAININGS.items()]
-
-
-def marked_inside(model: Any) -> list[Any]:
-    """Return the layers inside a model that were pruned by themselves."""
-    return [layer for layer in layers_inside(model) if layer in _MARKS]
-
-
-def free(model: Any, variables: list[Any]) -> None:
-    """Let go of variables that are no longer in a pruned model."""
-    _unguard(variables)
-    model.train_function = None
-
-
-def _is_masked(weight: Any) -> bool:
-    """Return whether a weight is trained under its mask just now."""
-    return any(
-        training.begun and any(weight is one for one in training.pruner.weights.values())
-        for _, training in trainings()
-    )
-
-
-def _unguard(variables: list[Any]) -> None:
-    """Take the guards from variables, but for those that something else still prunes."""
-    kept = {id(variable) for _, pruner in _pruners() for variable in pruner.variables}
-    kept |= {id(variable) for layer in _MARKS for variable in layer.weights}
-    guard.leave(variable for variable in variables if id(variable) not in kept)
-
-
-def _pruners() -> list[tuple[Any, Pruner]]:
-    return [(model, training.pruner) for model, training in trainings()]
-
-
-def _attach(
-    model: Any,
-    weights: list[tuple[PrunableWeight, Rule]],
-    composition: Composition,
-    pending: bool = False,
-) -> None:
-    earlier = _TRAININGS.get(model)
-    others = [pruner for other, pruner in _pruners() if other is not model]
-    layers = {id(weight.variable): weakref.ref(weight.layer) for weight, _ in weights}
-    # A model may be adopted by a first `begin_step`, or built, within a graph.
-    with tf.init_scope():
-        with model.distribute_strategy.scope():
-            pruner = Pruner(weights, model.distribute_strategy, others)
-        if earlier is not None and not earlier.pending:
-            pruner.keep_masks_of(earlier.pruner)
-        elif was_trained(model) or pruner.counter.position[0] > 0:
-            pruner.take_zeros()
-        if earlier is not None and earlier.pending:
-            earlier.go_on_with(pruner, layers)
-        else:
-            _TRAININGS[model] = Training(pruner, layers)
-        composition.remember(pruner)
-    training = _TRAININGS[model]
-    training.composition, training.pending = composition, pending
-    for weight, _ in weights:
-        guard.stand_at(weight.variable, model.name, _is_masked)
-    if earlier is None:
-        _hook(model)
-    # Keras makes its training function at the next training when there is none.
-    model.train_function = None
-
-
-def _hook(model: Any) -> None:
-    own = {name: getattr(model, name) for name in _HOOKS}
-
-    def fit(*args: Any, **kwargs: Any) -> Any:
-        return training_of(model).fit(own["fit"], *args, **kwargs)
-
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        training = training_of(model)
-        pruner, quiet = training.pruner, training.quiet
-        if quiet.traced:
-            quiet.begin_step(steps_of(model))
-            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
-                return own["train_step"](*args, **kwargs)
-        # A graph made by Keras is compiled by XLA if the model says so.
-        pruner.begin_step(
-            steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
-        )
-        with guard.away(pruner.variables):
-            return own["train_step"](*args, **kwargs)
-
-    def made() -> Any:
-        own["make_train_function"](force=True)
-        return model.train_function
-
-    def make_train_function(force: bool = False) -> Any:
-        training = training_of(model)
-        # Keras makes it between the callback's `set_model` and `on_train_begin` only in a
-        # `fit` that had begun before this hook was there.
-        training.fitting |= training.waits
-        if training.pending:
-            model.train_function = build_first
-        elif model.train_function is None or force:
-            compiled, quiet = made(), None
-            if masked_update.is_possible(model, own["train_step"]):
-                training.quiet.expect(model.optimizer, in_xla=model.jit_compile)
-                quiet = made()
-            steps, every = compat.steps_per_execution(model), steps_of(model)
-            model.train_function = lambda iterator: training_of(model).run(
-                compiled, quiet, iterator, steps, every
-            )
-        return model.train_function
-
-    def build_first(iterator: Any) -> Any:
-        training_of(model).require_callback()
-        with guard.all_open():
-            iterator = deferred.build(own["train_step"], iterator)
-        _settle(model, final=True)
-        make_train_function(force=True)
-        return model.train_function(iterator)
-
-    def restoring(name: str) -> Callable[..., Any]:
-        @functools.wraps(own[name])
-        def then_masks(*args: Any, **kwargs: Any) -> Any:
-            result = own[name](*args, **kwargs)
-            training = training_of(model)
-            training.restored()
-            training.composition.remember(training.pruner)
-            return result
-
-        return then_masks
-
-    looks = views.Views(model, lambda: training_of(model)).methods()
-    for hook in (fit, train_step, make_train_function):
-        setattr(model, hook.__name__, hook)
-    for name, method in looks.items():
+def put_in_front(model: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
+    """Let functions stand in front of a model's methods of the same names."""
+    _IN_FRONT[model] = tuple(methods)
+    for name, method in methods.items():
         setattr(model, name, method)
-    for name in ("set_weights", "load_weights"):
-        setattr(model, name, restoring(name))
 
 
-def _unhook(model: Any) -> None:
-    for name in _HOOKS:
+def take_away(model: Any) -> None:
+    """Take away what `put_in_front` put there, if anything, and around compiled functions."""
+    for name in _IN_FRONT.pop(model, ()):
         delattr(model, name)
-    model.train_function = None
-    views.end(model)
+    for attribute in COMPILED.values():
+        function = getattr(model, attribute)
+        if isinstance(function, _Within):
+            setattr(model, attribute, function.compiled)
 
 
-def _when_built(thing: Any, then: Callable[[], Any]) -> None:
+def is_attached(model: Any) -> bool:
+    """Return whether anything, of anybody's, stands in front of how a model comes to train."""
+    return "make_train_function" in vars(model)
+
+
+def train_by(model: Any, train_function: Callable[[Any], Any] | None) -> None:
+    """Give a model its compiled training function; None to have Keras make it when needed."""
+    model.train_function = train_function
+
+
+def compiled_within(model: Any, call: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """Return what to put in front of the methods that make a model's compiled functions.
+
+    Args:
+        model: A model of either Keras.
+        call: Called for each batch that is evaluated or predicted, with the compiled function
+            and what that is to be called with.
+    """
+
+    def making(make: Callable[..., Any], attribute: str) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def make_function(force: bool = False) -> Any:
+            make(force)
+            function = getattr(model, attribute)
+            if not isinstance(function, _Within):
+                setattr(model, attribute, _Within(function, call))
+            return getattr(model, attribute)
+
+        return make_function
+
+    return {name: making(getattr(model, name), where) for name, where in COMPILED.items()}
+
+
+class _Within:
+    """A compiled function of a model, and how it is called."""
+
+    def __init__(self, compiled: Callable[..., Any], call: Callable[..., Any]) -> None:
+        self.compiled, self._call = compiled, call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(self.compiled, *args)
+
+
+def second_train_function(model: Any, train_step: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return the training function that a Keras 3 model would have with another training step."""
+    with calls.replaced(model, "train_step", train_step):
+        model.make_train_function(force=True)
+    return model.train_function
+
+
+def when_built(thing: Any, then: Callable[[], Any]) -> None:
+    """Call a function once, when a model or layer has been built."""
     build = thing.build
 
     @functools.wraps(build)
@@ -367,25 +105,42 @@ def _when_built(thing: Any, then: Callable[[], Any]) -> None:
     thing.build = build_and_then
 
 
-def _rules_inside(model: Any) -> dict[int, Rule]:
-    """Return the rule of each variable of a model that was pruned as part of something else."""
-    own = {id(variable) for variable in model.weights}
-    inside = {id(layer) for layer in layers_inside(model)}
-    rules: dict[int, Rule] = {}
-    for other, pruner in _pruners():
-        if id(other) in inside:
-            for variable, rule in zip(pruner.variables, pruner.rules.values(), strict=True):
-                rules[id(variable)] = rule
-    for layer, rule in [*_MARKS.items()]:
-        if layer is not model and layer.built and own.issuperset(map(id, layer.weights)):
-            rules.update((id(w.variable), rule) for w in prunable_weights(layer))
-    return rules
+def constrain(variable: Any, constraint: Any) -> None:
+    """Give a variable of Keras 3 another constraint."""
+    variable.constraint = constraint
 
 
-def _require_tensorflow() -> None:
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise ValueError(
-            f"Pruning runs in TensorFlow, and Keras runs on the {backend!r} backend here. Set "
-            "KERAS_BACKEND=tensorflow before importing keras."
-        )
+@contextmanager
+def constrained(constraints: Iterable[tuple[Any, Any]]) -> Iterator[None]:
+    """Give variables of Keras 3 other constraints within the block."""
+    changes = [(variable, variable.constraint, constraint) for variable, constraint in constraints]
+    for variable, _, constraint in changes:
+        variable.constraint = constraint
+    try:
+        yield
+    finally:
+        for variable, before, _ in changes:
+            variable.constraint = before
+
+
+@contextmanager
+def with_epsilons(optimizer: Any, epsilon_of: Callable[[Any], Any]) -> Iterator[None]:
+    """Let an optimizer of Keras 3 update each weight with an epsilon of its own within the block.
+
+    Args:
+        optimizer: Adam or AdamW.
+        epsilon_of: Returns it for a TensorFlow variable; None for the optimizer's own.
+    """
+    own, update_step = optimizer.epsilon, optimizer.update_step
+
+    def with_its_epsilon(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        epsilon = epsilon_of(variable)
+        if epsilon is not None:
+            optimizer.epsilon = epsilon
+        try:
+            update_step(gradient, variable, learning_rate)
+        finally:
+            optimizer.epsilon = own
+
+    with calls.replaced(optimizer, "update_step", with_its_epsilon):
+        yield

@@ -1,16 +1,23 @@
-"""The callback that a pruned model is trained with, in both Kerases."""
+"""The callbacks of pruned models, in both Kerases: UpdatePruningStep and PruningSummaries."""
 
+import importlib.util
+import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import tf_keras
+import numpy as np
+import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.pruning import attach, changes, tfmot_training, tfmot_views
+from kerasinit._src.compat.callbacks import Callback
+from kerasinit._src.pruning import changes, pruned_models
+from kerasinit._src.pruning.optimizers import steps_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning.tfmot_training import TfmotTraining
 
 
-class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class UpdatePruningStep(Callback):
     """Numbers the steps of pruning and leaves the weights masked.
 
     Every training of a pruned model needs it, or raises an error. With a tf_keras model
@@ -53,87 +60,178 @@ class UpdatePruningStep(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     0.5
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(self) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
-        self._tfmot: Any = None
-        self._views: Any = None
-        self._progress: Any = None
+        super().__init__()
+        self._in_tf_keras: TfmotTraining | None = None
         # Whether the model was to be built by its first step.
         self._unbuilt = False
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
-        self._tfmot = self._views = self._progress = None
+        super().set_model(model)
+        self._in_tf_keras = None
         if compat.kerase_of(model) == "tf_keras":
-            self._tfmot = tfmot().UpdatePruningStep()
-            self._tfmot.set_model(model)
-            self._views = tfmot_views.Views(model)
-            self._progress = tfmot_training.Progress(model)
+            self._in_tf_keras = TfmotTraining(model)
             return
-        attach.adopt(model)
-        if attach.is_pruned(model):
+        pruned_models.adopt(model)
+        if pruned_models.is_pruned(model):
             changes.warn_of_changes(model)
-            training = attach.training_of(model)
+            training = pruned_models.training_of(model)
             training.waits, self._unbuilt = True, training.pending
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Number the steps from here, unless an earlier training has begun to."""
-        if self._tfmot is not None:
-            self._tfmot.on_train_begin(logs)
-            self._views.begin()
-        else:
-            attach.training_of(self.model).begin()
+        self._training.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Find the step of a training that goes on, and look ahead to its end."""
         known = self.params or {}
-        if "epochs" not in known:
-            return
-        if self._tfmot is not None:
-            self._progress.begin_epoch(epoch, known.get("steps"), known["epochs"])
-        else:
-            attach.training_of(self.model).begin_epoch(
-                epoch, known.get("steps"), known["epochs"], attach.steps_of(self.model)
-            )
+        if "epochs" in known:
+            every = steps_of(self.model)
+            self._training.begin_epoch(epoch, known.get("steps"), known["epochs"], every)
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
-        """Count a step of a loop that a user wrote; in ``fit`` the model counts itself."""
-        if self._tfmot is None:
-            training = attach.training_of(self.model)
-            if not training.fitting:
-                training.count_ahead(attach.steps_of(self.model))
+        """Count a step of a custom loop; in ``fit`` the model counts itself."""
+        if self._in_tf_keras is None and not (training := self._training).fitting:
+            training.count_ahead(steps_of(self.model))
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Know that ``fit`` evaluates the model at the end of an epoch."""
-        if self._views is not None:
-            self._views.at_epoch_end = True
+        self._note_evaluation(True)
 
     def on_test_end(self, logs: Any = None) -> None:
         """Know that it has done so."""
-        if self._views is not None:
-            self._views.at_epoch_end = False
+        self._note_evaluation(False)
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
-        if self._tfmot is not None:
-            self._tfmot.on_epoch_end(batch, logs)
-            self._progress.end_epoch()
-        else:
-            attach.training_of(self.model).end_epoch()
-            if self._unbuilt:
-                self._unbuilt = False
-                changes.warn_of_changes(self.model)
+        self._training.end_epoch()
+        if self._unbuilt:
+            self._unbuilt = False
+            changes.warn_of_changes(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Mask the weights that an optimizer may have written after the last epoch."""
-        if self._tfmot is not None:
-            self._tfmot.on_train_end(logs)
-            self._views.end()
-            self._progress.end()
+        self._training.end()
+
+    @property
+    def _training(self) -> Any:
+        return self._in_tf_keras or pruned_models.training_of(self.model)
+
+    def _note_evaluation(self, runs: bool) -> None:
+        if self._in_tf_keras is not None:
+            self._in_tf_keras.views.at_epoch_end = runs
+
+
+def _forward(name: str) -> Callable[..., None]:
+    def hook(self: "PruningSummaries", *args: Any, **kwargs: Any) -> None:
+        getattr(self._board, name)(*args, **kwargs)
+
+    hook.__name__ = name
+    hook.__doc__ = f"Hand ``{name}`` to the TensorBoard callback of the model's Keras."
+    return hook
+
+
+class PruningSummaries(Callback):
+    """Writes sparsity and threshold of each pruned weight for TensorBoard.
+
+    It does all that Keras' ``TensorBoard`` callback does, and writes besides, under
+    ``log_dir/metrics``, at the beginning of each epoch and at the end of the training:
+
+    * ``dense/kernel/sparsity``: the fraction of the weights that the mask removes;
+    * ``dense/kernel/threshold``: the magnitude at the last update below which weights
+      were removed.
+
+    The horizontal axis is ``optimizer.iterations``. With a tf_keras model it is tfmot's
+    callback of this name, whose tags begin with the names of its wrapper layers.
+
+    Args:
+        log_dir: Folder for the event files; made if it is not there.
+        update_freq: ``"batch"``, ``"epoch"`` (default) or a number of batches, as in
+            Keras' ``TensorBoard``.
+        **kwargs: Further arguments of Keras' ``TensorBoard``.
+
+    Raises:
+        ImportError: If tensorboard is not installed.
+        ValueError: If ``log_dir`` is not a path; when a training begins, if the model is
+            not pruned.
+
+    Example:
+    >>> import os, tempfile
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = pruning.prune_low_magnitude(model, pruning.ConstantSparsity(0.5, 0, frequency=1))
+    >>> model.compile("sgd", "mse")
+    >>> x, y = keras.ops.ones((2, 8)), keras.ops.ones((2, 4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     callbacks = [pruning.UpdatePruningStep(), pruning.PruningSummaries(folder)]
+    ...     history = model.fit(x, y, callbacks=callbacks, verbose=0)
+    ...     sorted(os.listdir(folder))
+    ['metrics', 'train']
+    """
+
+    def __init__(self, log_dir: Any, update_freq: Any = "epoch", **kwargs: Any) -> None:
+        super().__init__()
+        if not isinstance(log_dir, str | os.PathLike) or not os.fspath(log_dir):
+            raise ValueError(
+                "Expected log_dir to be the path of a folder, such as 'logs/first'; got "
+                f"{log_dir!r}."
+            )
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ImportError(
+                "PruningSummaries writes for TensorBoard, which is not installed: "
+                "pip install 'kerasinit[tensorboard]'."
+            )
+        self.log_dir = os.fspath(log_dir)
+        self._arguments = {"log_dir": self.log_dir, "update_freq": update_freq, **kwargs}
+        # Made here as well, so that an argument it does not take is refused at once.
+        self._board: Any = keras.callbacks.TensorBoard(**self._arguments)
+        self._writer: Any = None
+
+    def set_model(self, model: Any) -> None:
+        """Remember the model that is trained; Keras calls this itself."""
+        super().set_model(model)
+        if compat.kerase_of(model) == "tf_keras":
+            self._board = tfmot().PruningSummaries(**self._arguments)
         else:
-            attach.training_of(self.model).end()
+            pruned_models.pruner_of(model)  # which says so if there is none
+            self._board = keras.callbacks.TensorBoard(**self._arguments)
+            self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "metrics"))
+        self._board.set_model(model)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Write how sparse the model is before an epoch."""
+        self._board.on_epoch_begin(epoch, logs)
+        self._write()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Write how sparse the last epoch has left the model."""
+        self._write()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._board.on_train_end(logs)
+
+    set_params = _forward("set_params")
+    on_train_begin = _forward("on_train_begin")
+    on_train_batch_begin = _forward("on_train_batch_begin")
+    on_train_batch_end = _forward("on_train_batch_end")
+    on_epoch_end = _forward("on_epoch_end")
+    on_test_begin = _forward("on_test_begin")
+    on_test_batch_begin = _forward("on_test_batch_begin")
+    on_test_batch_end = _forward("on_test_batch_end")
+    on_test_end = _forward("on_test_end")
+
+    def _write(self) -> None:
+        if self._writer is None:  # of tf_keras, where tfmot writes
+            return
+        pruner = pruned_models.pruner_of(self.model)
+        step = int(np.asarray(self.model.optimizer.iterations))
+        with self._writer.as_default(step):
+            for name, mask in pruner.masks.items():
+                removed = 1.0 - float(np.mean(np.asarray(mask.read_value()) != 0))
+                tf.summary.scalar(f"{name}/sparsity", removed)
+                threshold = tf.cast(pruner.thresholds[name].read_value(), tf.float32)
+                tf.summary.scalar(f"{name}/threshold", threshold)
+        self._writer.flush()

@@ -6,20 +6,20 @@ forgotten with it.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from kerasinit._src import compat
+from kerasinit._src.network.parts import named_variables, variables_of
 from kerasinit._src.network.prunable import (
     NoRuleError,
     PrunableWeight,
     has_all_weights,
     layer_weights,
 )
-from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning.inside import layers_inside, placed
+from kerasinit._src.network.walk import layers_inside, walk
 from kerasinit._src.pruning.pruner import Pruner
 
 
@@ -103,16 +103,34 @@ class Composition:
         return bool(now) and all(now[key] != self._sums.get(key) for key in now)
 
     def _new_weights(self, model: Any) -> Iterator[tuple[str, Any]]:
-        for path, layer in walk(model):
+        names = {id(variable): name for name, variable in named_variables(model).items()}
+        for _, layer in walk(model):
             if self.allow is not None and not self.allow(layer):
                 continue
             try:
                 found = layer_weights(layer)
             except NoRuleError:
-                found = [(compat.variable_name(v), v) for v in layer.weights]
-            for name, variable in found:
+                found = layer.weights
+            for variable in found:
                 if id(variable) not in self._known:
-                    yield f"{path}/{name}", variable
+                    yield names[id(variable)], variable
+
+
+def placed(model: Any, wanted: Collection[int]) -> list[PrunableWeight]:
+    """Return some variables under the names that they have in a model now.
+
+    Args:
+        model: A model whose weights exist.
+        wanted: The ``id`` of each variable.
+
+    Returns:
+        Those that the model has, in its order.
+    """
+    return [
+        PrunableWeight(one.name, one.layers[0], one.variable)
+        for one in variables_of(model)
+        if id(one.variable) in wanted
+    ]
 
 
 def _of_a_new(name: str, variable: Any) -> str:

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.pruning import attach, schedules
+from kerasinit._src.compat.callbacks import Callback
+from kerasinit._src.pruning import pruned_models, schedules
 from kerasinit._src.pruning.tfmot_bridge import wrappers
 
 # What Keras' callback knows after a training.
 _KNOWN = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
-class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
+class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
     """Stops a training early, but not before the pruning schedule has ended.
 
     Keras' callback of this name compares epochs of different sparsity: the best one is often an
@@ -50,9 +50,6 @@ class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
     True
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -74,18 +71,17 @@ class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
             "restore_best_weights": restore_best_weights,
             "start_from_epoch": start_from_epoch,
         }
-        keras.callbacks.EarlyStopping.__init__(self, **self._arguments)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__(**self._arguments)
         self._tf_keras: Any = None
         self._begun_at: int | None = None
         self._final_update: int | None = None
 
     def set_model(self, model: Any) -> None:
         """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
+        super().set_model(model)
         self._tf_keras = None
         if compat.kerase_of(model) == "tf_keras":
-            self._tf_keras = tf_keras.callbacks.EarlyStopping(**self._arguments)
+            self._tf_keras = compat.library_of(model).callbacks.EarlyStopping(**self._arguments)
             self._tf_keras.set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -124,7 +120,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
 
     def _rules(self) -> Iterator[Any]:
         if self._tf_keras is None:
-            yield from attach.pruner_of(self.model).by_rule()
+            yield from pruned_models.pruner_of(self.model).by_rule()
             return
         found = wrappers(self.model)
         if not found:
@@ -138,7 +134,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, tf_keras.callbacks.Callback):
 
     def _step(self) -> int:
         if self._tf_keras is None:
-            return attach.pruner_of(self.model).counter.position[0]
+            return pruned_models.pruner_of(self.model).counter.position[0]
         return max(int(layer.pruning_step.numpy()) for layer in wrappers(self.model))
 
     def _last_final_update(self, epoch: int) -> int:

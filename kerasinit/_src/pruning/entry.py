@@ -9,7 +9,7 @@ from kerasinit._src import compat
 from kerasinit._src.errors import ArgumentError
 from kerasinit._src.network.prunable import layer_weights, prunable_weights
 from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning import arguments, attach, changes, layer_policies, tfmot_training
+from kerasinit._src.pruning import arguments, changes, layer_policies, pruned_models, tfmot_training
 from kerasinit._src.pruning.patterns import make_pattern
 from kerasinit._src.pruning.pruner import Rule
 from kerasinit._src.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
@@ -160,10 +160,10 @@ def prune_low_magnitude(
 
 def _prune(thing: Any, rule: Rule, policy: Any) -> None:
     if not compat.is_model(thing):
-        attach.mark(thing, rule)
+        pruned_models.mark(thing, rule)
         return
-    attach.attach(thing, rule, arguments.allowance(policy, thing))
-    attach.training_of(thing).say_what_is_frozen()
+    pruned_models.prune(thing, rule, arguments.allowance(policy, thing))
+    pruned_models.training_of(thing).say_what_is_frozen()
 
 
 def _frozen(to_prune: Any, policy: Any) -> list[str]:
@@ -257,7 +257,7 @@ def _training_of_keras_3(model: Any) -> Any:
             f"Expected a Keras 3 model; got {model.name!r} of class {type(model).__name__}. A "
             "tf_keras model counts its steps itself, see tfmot's UpdatePruningStep."
         )
-    return attach.training_of(model)
+    return pruned_models.training_of(model)
 
 
 def strip_pruning(model: Any) -> Any:
@@ -297,7 +297,7 @@ def strip_pruning(model: Any) -> Any:
         return stripped
     for thing in model if isinstance(model, list | tuple) else [model]:
         changes.warn_of_steps_without_masks(thing)
-        attach.detach(thing)
+        pruned_models.detach(thing)
     return model
 
 

@@ -6,10 +6,11 @@ has updated: a public way to hear of an update.
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from kerasinit._src import compat
+from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.pruner import Pruner
 
 
@@ -46,14 +47,14 @@ def stand_at(variable: Any, owner: str, is_masked: Callable[[Any], bool]) -> Non
         is_masked: Whether a weight, as a tensor, is trained under its mask just now.
     """
     if not isinstance(variable.constraint, _Guard):
-        variable.constraint = _Guard(variable.constraint, variable, owner, is_masked)
+        attach.constrain(variable, _Guard(variable.constraint, variable, owner, is_masked))
 
 
 def leave(variables: Iterable[Any]) -> None:
     """Give variables their own constraints back."""
     for variable in variables:
         if isinstance(variable.constraint, _Guard):
-            variable.constraint = variable.constraint.original
+            attach.constrain(variable, variable.constraint.original)
 
 
 @contextmanager
@@ -66,17 +67,10 @@ def all_open() -> Iterator[None]:
         _Guard.is_open = False
 
 
-@contextmanager
-def away(variables: Iterable[Any]) -> Iterator[None]:
+def away(variables: Iterable[Any]) -> AbstractContextManager[None]:
     """Spare a training step that does mask the work of asking at every update."""
-    guards = [(v, v.constraint) for v in variables if isinstance(v.constraint, _Guard)]
-    for variable, guard in guards:
-        variable.constraint = guard.original
-    try:
-        yield
-    finally:
-        for variable, guard in guards:
-            variable.constraint = guard
+    guarded = (v for v in variables if isinstance(v.constraint, _Guard))
+    return attach.constrained((v, v.constraint.original) for v in guarded)
 
 
 def masks_and_constraints(pruner: Pruner) -> Iterator[tuple[Any, Any, Any]]:

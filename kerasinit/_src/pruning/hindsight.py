@@ -8,13 +8,13 @@ that keep the best epoch of a training in which sparsity grows.
 import os
 import re
 import string
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kerasinit._src import errors
 from kerasinit._src.pruning import schedules
 
 _WAIT = "kerasinit.pruning.EarlyStopping waits until the schedule has ended."
@@ -143,5 +143,5 @@ def say(messages: Iterable[str | None]) -> bool:
     """Warn once of everything that is wrong, and return whether anything was."""
     wrong = [*dict.fromkeys(message for message in messages if message)]
     if wrong:
-        warnings.warn("Pruning: " + " ".join(wrong), UserWarning, stacklevel=3)
+        errors.warn("Pruning: " + " ".join(wrong))
     return bool(wrong)

@@ -1,22 +1,21 @@
 """Fixed masks that hold while a model trains, in both Kerases."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
-from kerasinit._src import compat
+from kerasinit._src import compat, errors
+from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.network.old_names import named_for
 from kerasinit._src.network.prunable import prunable_weights
-from kerasinit._src.pruning import masked_update
+from kerasinit._src.pruning import attach, masked_update
 from kerasinit._src.pruning.composition import adapters
 
 
-class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
+class HoldMasks(Callback):
     """Keeps removed weights at zero in ``fit``: to retrain a ticket, or fine-tune a pruned model.
 
     After each step ``w <- w * mask``, so every forward pass, every evaluation and every
@@ -36,6 +35,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
             between steps.
 
     Example:
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> model.compile("sgd", "mse")
     >>> half = {"dense/kernel": np.arange(32).reshape(8, 4) % 2 == 0}
@@ -45,36 +45,29 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
     True
     """
 
-    # Both parents want to own it, one of them as a read-only property.
-    model: Any = None
-
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
-        keras.callbacks.Callback.__init__(self)
-        tf_keras.callbacks.Callback.__init__(self)
+        super().__init__()
         self._masks = masks if isinstance(masks, Masks) else Masks(masks)
         self._held: list[tuple[Any, tf.Tensor]] = []
         self._compiled: _Compiled | None = None
 
-    def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
-        self.model = model
-
     def on_train_begin(self, logs: Any = None) -> None:
         """Check that the masks fit, and apply them."""
+        masks = named_for(self._masks, self.model)
         prunable = prunable_weights(self.model)
         weights = {weight.name: weight.variable for weight in prunable}
         shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
         # A model may have more kernels than there are masks for; those train freely.
-        self._masks.require_fit(
-            {name: shape for name, shape in shapes.items() if name in self._masks},
+        masks.require_fit(
+            {name: shape for name, shape in shapes.items() if name in masks},
             f"the model {self.model.name!r}",
         )
-        dense = adapters(self.model, [weight for weight in prunable if weight.name in self._masks])
+        dense = adapters(self.model, [weight for weight in prunable if weight.name in masks])
         if dense:
-            warnings.warn(f"HoldMasks: {' '.join(dense.values())}", UserWarning, stacklevel=2)
+            errors.warn(f"HoldMasks: {' '.join(dense.values())}")
         self._held = [
             (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
-            for name, mask in self._masks.items()
+            for name, mask in masks.items()
         ]
         if self._can_be_compiled():
             self._apply()
@@ -96,7 +89,7 @@ class HoldMasks(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         return (
             compat.kerase_of(self.model) == "keras"
             # A model that prunes itself, or that another callback holds, has masks in its step.
-            and "make_train_function" not in vars(self.model)
+            and not attach.is_attached(self.model)
             and masked_update.is_possible(self.model, self.model.train_step)
         )
 
@@ -137,23 +130,18 @@ class _Compiled:
         # Keras makes a new function when a model is compiled again.
         if self._masking is None or model.train_function is not self._plain:
             self._plain = model.train_function
-            model.train_step = self._masked_step(model.train_step)
-            try:
-                model.make_train_function(force=True)
-            finally:
-                del model.train_step
-            self._masking = self._telling(model.train_function)
-        model.train_function = self._masking
+            masked = self._masked_step(model.train_step)
+            self._masking = self._telling(attach.second_train_function(model, masked))
+        attach.train_by(model, self._masking)
         # The first thing that a training without the masks calls, if this one broke off.
-        model.make_train_function = self._end_and_make
+        attach.put_in_front(model, {"make_train_function": self._end_and_make})
 
     def end(self) -> None:
         """Let the model train as it did before."""
         self.holds = False
         if self.model.train_function is self._masking:
-            self.model.train_function = self._plain
-        if "make_train_function" in vars(self.model):
-            del self.model.make_train_function
+            attach.train_by(self.model, self._plain)
+        attach.take_away(self.model)
 
     def _masked_step(self, train_step: Any) -> Any:
         held = [(variable, mask, variable.constraint) for variable, mask in self._held]

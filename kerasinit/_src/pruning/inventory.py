@@ -3,40 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.network import readings
+from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.parts import Part, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
 from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning import attach, changes
+from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
 from kerasinit._src.reports.base import both_names
 
-_NORMALIZATIONS = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in (
-        "BatchNormalization",
-        "GroupNormalization",
-        "LayerNormalization",
-        "Normalization",
-        "RMSNormalization",
-        "SpectralNormalization",
-        "UnitNormalization",
-    )
-    if hasattr(library.layers, name)
-)
-_DEPTHWISE = tuple(
-    getattr(library.layers, name)
-    for library in (keras, tf_keras)
-    for name in ("DepthwiseConv1D", "DepthwiseConv2D")
-)
+_SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
 
 
 @dataclass(frozen=True)
@@ -44,8 +26,8 @@ class WeightSummary:
     """What pruning does with one weight of a model.
 
     Attributes:
-        name: Structural name such as ``"dense_1/kernel"``; of what can be pruned the name
-            in `masks` and `prunable_weights`.
+        name: Structural name such as ``"dense_1/kernel"``, as in `masks` and
+            `prunable_weights`.
         shape: Its shape.
         pruned: Whether it is under a mask.
         reason: Why: ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or ``"chosen by
@@ -108,23 +90,22 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
         key = _key(part.variable)
         if key in own:
             continue
-        name, mask = chosen.names.get(id(part.variable)), masks.get(key)
+        mask = masks.get(key)
         zeros = np.empty(0)
         if mask is not None:
             zeros = np.asarray(mask.read_value()) == 0
-        elif name is not None:
+        elif id(part.variable) in chosen.prunable:
             zeros = compat.read(part.variable) == 0
-        name = name or part.name
         sparsity = float(np.mean(zeros)) if zeros.size else 0.0
         rows.append(
             WeightSummary(
-                name,
+                part.name,
                 part.shape,
                 mask is not None,
                 chosen.reason(part, pruned=mask is not None, sparsity=sparsity),
                 sparsity,
                 _told(schedules[key]) if key in schedules else "",
-                part.called if part.called != part.name else name,
+                part.called,
             )
         )
     return rows
@@ -196,18 +177,18 @@ class _Choice:
 
     def __init__(self, model: Any, policy: Any) -> None:
         self._composition: Composition | None = None
-        if compat.kerase_of(model) == "keras" and attach.is_pruned(model):
-            self._composition = attach.training_of(model).composition
+        if compat.kerase_of(model) == "keras" and pruned_models.is_pruned(model):
+            self._composition = pruned_models.training_of(model).composition
         elif policy is None and compat.kerase_of(model) == "tf_keras":
             policy = policy_of(model)
         allow = None if policy is None else policy.allow_pruning
         if allow is None and self._composition is not None:
             allow = self._composition.allow
-        self.names: dict[int, str] = {}
+        self.prunable: set[int] = set()
         self._left_out: set[int] = set()
         self._no_rule: set[int] = set()
         allowed: set[int] = set()
-        for path, layer in walk(model):
+        for _, layer in walk(model):
             asked = allow is None or allow(layer)
             try:
                 found = layer_weights(layer)
@@ -215,11 +196,10 @@ class _Choice:
                 refused = {id(variable) for variable in layer.weights}
                 (self._no_rule if asked else self._left_out).update(refused)
                 continue
-            for name, variable in found:
-                self.names.setdefault(id(variable), f"{path}/{name}")
-                (allowed if asked else self._left_out).add(id(variable))
+            self.prunable.update(map(id, found))
+            (allowed if asked else self._left_out).update(map(id, found))
         try:
-            self.names |= {id(variable): name for name, variable in own_weights(model)}
+            self.prunable.update(map(id, own_weights(model)))
         except NoRuleError:
             inner = {id(v) for layer in model.layers for v in layer.weights}
             asked = policy is None or policy.allow_pruning(model)
@@ -230,7 +210,7 @@ class _Choice:
 
     def reason(self, part: Part, *, pruned: bool, sparsity: float) -> str:
         """Return why a weight is pruned or not."""
-        prunable, chooses = id(part.variable) in self.names, _chooses(part)
+        prunable, chooses = id(part.variable) in self.prunable, _chooses(part)
         if pruned:
             why = "chosen by its class" if chooses else part.role.replace("_", " ")
             return f"{why}, frozen" if _is_frozen(part) else why
@@ -244,11 +224,15 @@ class _Choice:
             return "no mask" if sparsity else "not pruned yet"
         if part.role == "bias":
             return "bias"
-        if part.role in ("scale", "offset") or isinstance(part.layer, _NORMALIZATIONS):
+        normalizes = row_of(part.layer).signal == "normalizes"
+        if normalizes or part.role in ("scale", "offset"):
+            return "normalization"
+        if isinstance(part.layer, _SPECTRAL_NORMALIZATION):
             return "normalization"
         if id(part.variable) in self._no_rule:
             return "no rule"
-        if isinstance(part.layer, _DEPTHWISE) or part.name.endswith("/depthwise_kernel"):
+        name = compat.variable_name(part.variable)
+        if reader_of(part.layer, name) is readings.depthwise:
             return "depthwise"
         return "not chosen by its class" if chooses else "not a kernel"
 
@@ -270,8 +254,8 @@ def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
     """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
     if compat.kerase_of(model) == "keras":
         if compat.is_model(model):
-            attach.adopt(model)
-        if not attach.is_pruned(model):
+            pruned_models.adopt(model)
+        if not pruned_models.is_pruned(model):
             return {}, {}, set()
         pruner = changes.follow_changes(model).pruner
         places = {name: id(weight) for name, weight in pruner.weights.items()}

@@ -1,12 +1,10 @@
 """Policies that leave out what cannot be pruned, or had better not be, in both Kerases."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
-import tf_keras
-
-from kerasinit._src import compat
+from kerasinit._src import compat, errors
+from kerasinit._src.network.catalogue import UNKNOWN, exact_row
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
 from kerasinit._src.pruning.policy import PruningPolicy
 from kerasinit._src.pruning.tfmot_bridge import tfmot
@@ -36,7 +34,7 @@ class PruneTrainableLayers(PruningPolicy):
         if not layer.trainable:
             return False
         try:
-            weights = [variable for _, variable in layer_weights(layer)] if layer.built else []
+            weights = layer_weights(layer) if layer.built else []
         except NoRuleError:
             return True
         return not weights or any(not is_frozen(layer, variable) for variable in weights)
@@ -96,18 +94,16 @@ def warn_of_frozen(names: Iterable[str]) -> None:
     if len(names) > _NAMED:
         shown += f" and {len(names) - _NAMED} more"
     layers, are = ("layer", "is") if len(names) == 1 else ("layers", "are")
-    warnings.warn(
+    errors.warn(
         f"Pruning: the {layers} {shown} {are} frozen (trainable=False) and {are} pruned all the "
         "same, as by tfmot; no update will make up for the weights that are removed. "
-        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() leaves frozen layers out.",
-        UserWarning,
-        stacklevel=3,
+        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() leaves frozen layers out."
     )
 
 
 def _tfmot_takes(layer: Any) -> bool:
     """Return whether tfmot knows a tf_keras layer, by asking it to wrap another like it."""
-    if getattr(tf_keras.layers, type(layer).__name__, None) is not type(layer):
+    if exact_row(type(layer)) is UNKNOWN:
         return False
     try:
         tfmot().prune_low_magnitude(type(layer).from_config(layer.get_config()))

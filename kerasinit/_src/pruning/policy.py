@@ -142,10 +142,7 @@ class _Sparse:
     def __init__(self, name: str, graph: Graph) -> None:
         self._name, self._graph = name, graph
         self._before = [node.inputs for node in graph.nodes]
-        self._after: list[list[int]] = [[] for _ in graph.nodes]
-        for place, node in enumerate(graph.nodes):
-            for source in node.inputs:
-                self._after[source].append(place)
+        self._after = graph.users
 
     def check(self) -> None:
         inputs = [place for place, before in enumerate(self._before) if not before]

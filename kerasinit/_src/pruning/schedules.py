@@ -1,14 +1,14 @@
-"""What a schedule will do in a training, said before it is too late to mend.
+"""What a schedule will do in a training, reported before it is too late to fix.
 
 Keras knows how many steps a training will have, so a schedule can be asked beforehand.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kerasinit._src import errors
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 
 NEVER = 2**62  # a step that no training reaches
@@ -186,7 +186,7 @@ def say_what_will_not_work(
     new = [message for topic, message in found.items() if topic not in said]
     said.update(found)
     if new:
-        warnings.warn("Pruning: " + " ".join(new), UserWarning, stacklevel=2)
+        errors.warn("Pruning: " + " ".join(new))
 
 
 def was_said(schedule: Any, said: set[str]) -> bool:

@@ -14,8 +14,8 @@ from kerasinit._src.pruning import hindsight, schedules
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.hindsight import Sparsity
 from kerasinit._src.pruning.layer_policies import warn_of_frozen
+from kerasinit._src.pruning.masked_update import QuietSteps
 from kerasinit._src.pruning.pruner import Pruner
-from kerasinit._src.pruning.quiet import QuietSteps
 from kerasinit._src.pruning.writers import (
     BETWEEN_STEPS,
     callbacks_of,

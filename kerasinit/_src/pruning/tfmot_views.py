@@ -5,21 +5,16 @@ only looks. What that changes is put back here, batch by batch, so that a traini
 on who evaluates or calls the model between two of its steps.
 """
 
-import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
 
 from kerasinit._src import compat
+from kerasinit._src.compat import calls
+from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.tfmot_bridge import wrappers
-
-# What makes a compiled function, and where tf_keras keeps that.
-_MADE = {
-    "make_test_function": "test_function",
-    "make_predict_function": "predict_function",
-}
 
 
 class Views:
@@ -39,65 +34,31 @@ class Views:
 
     def begin(self) -> None:
         """Let evaluation and prediction leave the weights alone."""
+        self.end()  # what a training has left that broke off
         for model in _with_inner(self._model):
-            for make in _MADE:
-                if make not in vars(model):
-                    setattr(model, make, _Make(getattr(model, make), self, model))
-            if "call" not in vars(model):
-                model.call = _call(model.call, self, model)
+            attach.put_in_front(model, attach.compiled_within(model, self._batch_of(model)))
+            calls.intercept(model, self._call)
 
     def end(self) -> None:
         """Let them do as tfmot has it again."""
         for model in _with_inner(self._model):
-            if hasattr(vars(model).get("call"), "puts_back"):
-                del model.call
-            for make, attribute in _MADE.items():
-                if isinstance(vars(model).get(make), _Make):
-                    delattr(model, make)
-                    function = getattr(model, attribute)
-                    if isinstance(function, _PuttingBack):
-                        setattr(model, attribute, function.compiled)
+            if calls.is_intercepted(model):
+                attach.take_away(model)
+                calls.release(model)
 
+    def _batch_of(self, model: Any) -> Callable[..., Any]:
+        def batch(compiled: Callable[..., Any], *args: Any) -> Any:
+            with nullcontext() if self.at_epoch_end else _put_back(model):
+                return compiled(*args)
 
-class _Make:
-    """A method that makes a model's compiled function, to make one that puts weights back."""
+        return batch
 
-    def __init__(self, own: Callable[..., Any], views: Views, model: Any) -> None:
-        self._own, self._views, self._model = own, views, model
-
-    def __call__(self, force: bool = False) -> Any:
-        function = self._own(force)
-        if isinstance(function, _PuttingBack):
-            return function
-        return _PuttingBack(function, self._views, self._model)
-
-
-class _PuttingBack:
-    """A compiled function, after which the weights are what they were before."""
-
-    def __init__(self, compiled: Callable[..., Any], views: Views, model: Any) -> None:
-        self.compiled, self._views, self._model = compiled, views, model
-
-    def __call__(self, *args: Any) -> Any:
-        if self._views.at_epoch_end:
-            return self.compiled(*args)
-        with _put_back(self._model):
-            return self.compiled(*args)
-
-
-def _call(own: Callable[..., Any], views: Views, model: Any) -> Callable[..., Any]:
-    """Return a model's ``call`` that puts weights back, outside of graphs and of training."""
-
-    @functools.wraps(own)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def _call(self, model: Any, own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        # Weights are put back outside of graphs and of training.
         trains = kwargs.get("training", args[1] if len(args) > 1 else None)
-        if trains or views.at_epoch_end or tf.inside_function():
+        stays = trains or self.at_epoch_end or tf.inside_function()
+        with nullcontext() if stays else _put_back(model):
             return own(*args, **kwargs)
-        with _put_back(model):
-            return own(*args, **kwargs)
-
-    call.puts_back = True  # type: ignore[attr-defined]
-    return call
 
 
 @contextmanager

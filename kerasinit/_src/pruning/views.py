@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.session import Training
 from kerasinit._src.pruning.writers import (
     AROUND_BATCHES,
@@ -19,14 +20,7 @@ from kerasinit._src.pruning.writers import (
 )
 
 _SAVING = ("save", "save_weights")
-WAYS_OUT = (*_SAVING, "export", "get_weights")
-# What runs batch after batch, the method that makes its compiled function, and where Keras
-# keeps that.
-_IN_BATCHES = (
-    ("evaluate", "make_test_function", "test_function"),
-    ("predict", "make_predict_function", "predict_function"),
-)
-HOOKED = (*WAYS_OUT, *(name for method, make, _ in _IN_BATCHES for name in (method, make)))
+_WAYS_OUT = (*_SAVING, "export", "get_weights")
 
 
 class Views:
@@ -48,20 +42,21 @@ class Views:
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         """Return what is to stand in front of the model's own methods, by name."""
-        own = {name: getattr(self._model, name) for name in HOOKED}
-        methods = {name: self._one_look(own[name], name in _SAVING) for name in WAYS_OUT}
-        for name, make, attribute in _IN_BATCHES:
-            methods[name] = self._all_batches(own[name], AROUND_BATCHES[name])
-            methods[make] = self._made(own[make], attribute)
-        return methods
+        model = self._model
+        methods = {name: self._one_look(name) for name in _WAYS_OUT}
+        for name, between in AROUND_BATCHES.items():
+            methods[name] = self._all_batches(getattr(model, name), between)
+        return methods | attach.compiled_within(model, self._one_batch)
 
-    def _one_look(self, method: Callable[..., Any], saves: bool) -> Callable[..., Any]:
+    def _one_look(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._model, name)
+
         @functools.wraps(method)
         def look(*args: Any, **kwargs: Any) -> Any:
             training = self._training()
             with training.pruner.masked():
                 result = method(*args, **kwargs)
-            if saves:
+            if name in _SAVING:
                 training.saved(args[0] if args else kwargs.get("filepath"))
             return result
 
@@ -85,37 +80,8 @@ class Views:
 
         return look
 
-    def _made(self, make: Callable[..., Any], attribute: str) -> Callable[..., Any]:
-        @functools.wraps(make)
-        def make_function(force: bool = False) -> Any:
-            make(force)
-            function = getattr(self._model, attribute)
-            if not isinstance(function, _Batch):
-                setattr(self._model, attribute, _Batch(function, self._one_batch))
-            return getattr(self._model, attribute)
-
-        return make_function
-
     def _one_batch(self, compiled: Callable[..., Any], *args: Any) -> Any:
         if self._looking:
             return compiled(*args)
         with self._training().pruner.masked():
             return compiled(*args)
-
-
-class _Batch:
-    """A compiled function of a model, and how it is called."""
-
-    def __init__(self, compiled: Callable[..., Any], call: Callable[..., Any]) -> None:
-        self.compiled, self._call = compiled, call
-
-    def __call__(self, *args: Any) -> Any:
-        return self._call(self.compiled, *args)
-
-
-def end(model: Any) -> None:
-    """Give a model its compiled functions back, after its methods."""
-    for _, _, attribute in _IN_BATCHES:
-        function = getattr(model, attribute)
-        if isinstance(function, _Batch):
-            setattr(model, attribute, function.compiled)

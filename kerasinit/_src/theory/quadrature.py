@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
+
+from kerasinit._src import compat
 
 # The normal distribution has 1e-32 of itself beyond this.
 _REACH = 12.0
@@ -109,7 +110,7 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
 
 def _copied(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a copy of a layer, in float64; any other function as it is."""
-    if not isinstance(function, keras.layers.Layer | tf_keras.layers.Layer):
+    if not compat.is_layer(function):
         return function
     try:
         return type(function).from_config({**function.get_config(), "dtype": "float64"})

@@ -19,7 +19,7 @@ import numpy as np
 
 from kerasinit._src.files import atomic, json_files
 from kerasinit._src.files.tensors import read_tensors, serialized
-from kerasinit._src.training.outcome import Course, Point, State
+from kerasinit._src.training.outcome import Point, Progress, State
 
 _FORMAT = {"format": "kerasinit-checkpoint", "version": "1"}
 
@@ -41,7 +41,7 @@ class Checkpoint:
     >>> state = {"dense/kernel": np.ones((2, 3), "float32")}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     checkpoint = Checkpoint(Path(folder) / "c", {"place": "trial 0"}, every=0)
-    ...     checkpoint.write(Course(100, state, (), None, None, None, total=2.5, seconds=1.0))
+    ...     checkpoint.write(Progress(100, state, total=2.5))
     ...     print(checkpoint.read(state).at)
     ...     Checkpoint(Path(folder) / "c", {"place": "trial 1"}, every=0).read(state)
     100
@@ -65,30 +65,25 @@ class Checkpoint:
         """Whether it is time to write again."""
         return time.monotonic() - self._written >= self._every
 
-    def write(self, course: Course) -> None:
-        """Put a training's course on disk, in the place of an earlier one."""
-        tensors = {"curve": np.array([dataclasses.astuple(p) for p in course.curve], "float64")}
+    def write(self, progress: Progress) -> None:
+        """Put a training's progress on disk, in the place of an earlier one."""
+        tensors = {"curve": np.array([dataclasses.astuple(p) for p in progress.curve], "float64")}
         for group in ("state", "best_state", "kept"):
-            for name, value in (getattr(course, group) or {}).items():
+            for name, value in (getattr(progress, group) or {}).items():
                 tensors[f"{group}/{name}"] = value
         words = {
             **_FORMAT,
             "belongs": self._belongs,
             "course": json.dumps(
-                {
-                    "at": course.at,
-                    "best": course.best,
-                    "total": course.total,
-                    "seconds": course.seconds,
-                }
+                {name: getattr(progress, name) for name in ("at", "best", "total", "seconds")}
             ),
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         atomic.put(self._path, serialized(tensors, {**words, "digest": _digest(words, tensors)}))
         self._written = time.monotonic()
 
-    def read(self, like: Mapping[str, np.ndarray]) -> Course | None:
-        """Return the course that is on disk, if it is whole and of this training.
+    def read(self, like: Mapping[str, np.ndarray]) -> Progress | None:
+        """Return the progress that is on disk, if it is whole and of this training.
 
         Args:
             like: The names, shapes and types of the variables that it must have.
@@ -96,7 +91,7 @@ class Checkpoint:
         if not self._path.is_file():
             return None
         try:
-            return self._course(*read_tensors(self._path), like)
+            return self._progress(*read_tensors(self._path), like)
         except _ForeignError:
             why = "is of another training"
         except (ValueError, KeyError, TypeError, OSError):
@@ -104,13 +99,9 @@ class Checkpoint:
         self._tell(f"The checkpoint {self._path.name} {why}, so this one begins again.")
         return None
 
-    def remove(self) -> None:
-        """Take the file away, if there is one."""
-        self._path.unlink(missing_ok=True)
-
-    def _course(
+    def _progress(
         self, tensors: State, words: dict[str, str], like: Mapping[str, np.ndarray]
-    ) -> Course:
+    ) -> Progress:
         digest = words.pop("digest")
         if digest != _digest(words, tensors):
             raise ValueError("The content is not what was written.")
@@ -125,9 +116,9 @@ class Checkpoint:
             if group in groups:
                 groups[group][rest] = value
         for group, state in groups.items():
-            if (state or group == "state") and _looks(state) != _looks(like):
+            if (state or group == "state") and _signature(state) != _signature(like):
                 raise _ForeignError
-        return Course(
+        return Progress(
             at=course["at"],
             state=groups["state"],
             curve=tuple(Point(int(row[0]), *map(float, row[1:])) for row in tensors["curve"]),
@@ -174,5 +165,5 @@ def _digest(words: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _looks(state: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
+def _signature(state: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
     return {name: (value.dtype, value.shape) for name, value in state.items()}

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from kerasinit._src.training.classes import inputs, labels, plain_array, require
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _BUILT_IN = ("cifar10", "digits", "mnist")
-# Examples that are hashed at once: few enough to stay in the processor's cache.
-_HASHED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +98,12 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """A hash of every value, so that a run knows its data again."""
-        return _digest({name: getattr(self, name) for name in _ARRAYS})
+        sha = hashlib.sha256()
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()
 
     @property
     def num_validation(self) -> int:
@@ -138,12 +140,6 @@ class Order:
     every example comes equally often. The order depends on the seed, the trial and
     the epoch, not on what was asked for before; every level and every control of a
     trial sees the same one, so that they differ only in what is compared.
-
-    Args:
-        positions: Where the training examples are.
-        batch_size: Examples per iteration.
-        seed: The run's seed.
-        trial: The trial's number.
     """
 
     def __init__(self, positions: np.ndarray, batch_size: int, seed: int, trial: int) -> None:
@@ -197,28 +193,6 @@ def load(name: str) -> Dataset:
     return _npz(path)
 
 
-def glance(name: str) -> tuple[str, tuple[int, ...]] | None:
-    """Return digest and input shape of an ``.npz`` file, as `load` would, but sooner.
-
-    A run that is finished has only to know its data again. To make floats of all of MNIST's
-    images takes longer than all else that it does.
-
-    Args:
-        name: What `load` takes.
-
-    Returns:
-        None for a data set by name, or if there is no such file.
-
-    Raises:
-        ValueError: If the file is not what it should be.
-    """
-    path = Path(name)
-    if path.suffix != ".npz" or not path.exists():
-        return None
-    arrays = npz.read(path, _ARRAYS, lambda headers: require_fit(headers, str(path)))
-    return _digest(arrays, f"{path}: "), arrays["x_train"].shape[1:]
-
-
 def require_dataset(data: Any, argument: str = "data") -> Dataset:
     """Return data if they are a `Dataset`.
 
@@ -242,22 +216,6 @@ experiment: Experiment(dataset="FILE.npz").
         f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Data with a "
         f'name or in a file go into the experiment: Experiment(dataset="FILE.npz").'
     )
-
-
-def _digest(arrays: Mapping[str, np.ndarray], where: str = "") -> str:
-    """Hash arrays as a `Dataset` holds them, a part at a time."""
-    sha = hashlib.sha256()
-    for name in _ARRAYS:
-        array = arrays[name]
-        if name.startswith("y"):
-            array = labels(array, where + name)
-        dtype = np.dtype(np.float32) if name.startswith("x") else array.dtype
-        sha.update(f"{name}{dtype.str}{array.shape}".encode())
-        for start in range(0, len(array), _HASHED_AT_ONCE):
-            part = array[start : start + _HASHED_AT_ONCE]
-            part = inputs(part, where + name) if name.startswith("x") else part
-            sha.update(np.ascontiguousarray(part).data)
-    return sha.hexdigest()
 
 
 def _digits() -> Dataset:

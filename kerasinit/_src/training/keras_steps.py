@@ -1,4 +1,4 @@
-"""Training a model that takes its own steps, under the same masks.
+"""Training a model that takes its own steps, with masks or without.
 
 A model with a ``train_step`` of its own (adversarial examples, distillation, several
 optimizer steps) cannot be put into the compiled loop of `training.loop`, which
@@ -8,31 +8,64 @@ more slowly. The masks act where every step must pass, in front of the optimizer
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, streams
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
-from kerasinit._src.training.data import Dataset, Order
-from kerasinit._src.training.loop import Trainer
+from kerasinit._src.training.data import Dataset
+from kerasinit._src.training.loop import Loop
+from kerasinit._src.training.trainer import Trainer
 
 
-class FitTrainer(Trainer):
+class KerasLoop(Loop):
+    """A `Loop` whose steps are those of the model's own ``train_step``.
+
+    What a ``train_step`` draws cannot be known, so a training that was stopped does not go on
+    in the middle; it begins again, with the same numbers. ``xla`` is whether XLA compiles the
+    evaluation; whether it compiles the step is what the model was compiled with.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.repeatable = False
+        self._begun = False
+
+    @property
+    def by_xla(self) -> bool:
+        """False: the steps are Keras' own."""
+        return False
+
+    def advance(self, batches: np.ndarray) -> float:
+        """Take a step on each batch and return the sum of their losses."""
+        return sum((self._train_on(batch) for batch in batches), 0.0)
+
+    def _train_on(self, batch: np.ndarray) -> float:
+        some = tf.nest.map_structure(lambda one: tf.gather(one, batch), (self._x, self._y))
+        # Keras reports means over all batches since this.
+        self.model.reset_metrics()
+        # Traced at the first call: hidden generators get their seeds then.
+        first = nullcontext() if self._begun else compat.global_stream(self._seed, "layers")
+        with first:
+            logs = self.model.train_on_batch(*some, return_dict=True)
+        self._begun = True
+        if "loss" not in logs:
+            raise ValueError(
+                f"The train_step of {type(self.model).__name__} returns "
+                f"{', '.join(sorted(logs)) or 'nothing'}; its 'loss' is needed too, to see "
+                f"whether it is still a number."
+            )
+        return float(logs["loss"])
+
+
+class KerasTrainer(KerasLoop, Trainer):
     """A `Trainer` whose steps are those of the model's own ``train_step``.
 
     A model that both can train comes out with the same masks and, without XLA, with the same
-    weights to the last bit. What a ``train_step`` draws cannot be known, so a training that
-    was stopped does not go on in the middle; it begins again, with the same numbers.
-
-    Args:
-        model: A built and compiled model of either Keras, that fits the data.
-        data: The examples.
-        validation: Positions of the validation examples among ``data.x_train``.
-        seed: The origin of what the step draws from TensorFlow's hidden generators.
-        xla: Whether XLA compiles the evaluation; None for where it is faster. Whether it
-            compiles the step is what the model was compiled with.
+    weights to the last bit.
     """
 
     def __init__(
@@ -44,46 +77,13 @@ class FitTrainer(Trainer):
         seed: int = 0,
         xla: bool | None = None,
     ) -> None:
-        _say_once(type(model).__name__)
+        _warn_once(type(model).__name__)
         super().__init__(model, data, validation, seed=seed, xla=xla)
-        self._seed = seed
-        self.repeatable = False
-        self._begun = False
         optimizer = model.optimizer
         if compat.kerase_of(model) == "keras":
             optimizer.apply = self._masking(optimizer.apply)
         else:
             optimizer.apply_gradients = self._masking_pairs(optimizer.apply_gradients)
-
-    @property
-    def by_xla(self) -> bool:
-        """False: the steps are Keras' own."""
-        return False
-
-    def _advance(self, order: Order, start: int, stop: int, most: int) -> float:
-        """Take the iterations from ``start`` to ``stop``; sum their losses."""
-        total = 0.0
-        for batch in order.batches(start, stop):
-            total += self._train_on(tf.gather(self._x, batch), tf.gather(self._y, batch))
-        return total
-
-    def _train_on(self, x: tf.Tensor, y: tf.Tensor) -> float:
-        # Keras reports means over all batches since this.
-        self.model.reset_metrics()
-        if self._begun:
-            logs = self.model.train_on_batch(x, y, return_dict=True)
-        else:
-            # Traced here: hidden generators get their seeds now.
-            with streams.global_stream(self._seed, "layers"):
-                logs = self.model.train_on_batch(x, y, return_dict=True)
-            self._begun = True
-        if "loss" not in logs:
-            raise ValueError(
-                f"The train_step of {type(self.model).__name__} returns "
-                f"{', '.join(sorted(logs)) or 'nothing'}; a lottery needs its 'loss' too, to see "
-                f"whether it is still a number."
-            )
-        return float(logs["loss"])
 
     def _masking(self, apply: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``optimizer.apply`` of Keras 3, under the masks."""
@@ -119,7 +119,7 @@ class FitTrainer(Trainer):
 
 
 @functools.cache
-def _say_once(name: str) -> None:
+def _warn_once(name: str) -> None:
     warn(
         f"{name} has a train_step of its own, so Keras takes its steps one at a time, which is "
         f"several times slower than the compiled loop."

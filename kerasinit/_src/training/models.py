@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, errors, streams
+from kerasinit._src import compat, errors
 from kerasinit._src.compat import optimizers
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.training.data import Dataset
@@ -138,7 +138,7 @@ def called(build: Build, offered: Mapping[str, Any], seed: int, purpose: str, *p
         )
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         offered = {name: value for name, value in offered.items() if name in parameters}
-    with streams.global_stream(seed, purpose, *place):
+    with compat.global_stream(seed, purpose, *place):
         return build(**offered)
 
 

@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
@@ -14,16 +12,11 @@ from kerasinit._src.compat import optimizers
 # Each weight's step depends on its own gradient and moments alone, and is zero where these and
 # the weight are.
 _BY_ENTRY = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
-BY_ENTRY = frozenset(
-    getattr(library.optimizers, name)
-    for library in (keras, tf_keras)
-    for name in _BY_ENTRY
-    if hasattr(library.optimizers, name)
-)
+BY_ENTRY = frozenset(compat.classes("optimizers", *_BY_ENTRY))
 """Optimizers that leave a weight of zero at zero, where its gradients and moments are zero."""
 
 
-_FACTORED = keras.optimizers.Adafactor, tf_keras.optimizers.Adafactor
+_FACTORED = compat.classes("optimizers", "Adafactor")
 
 
 def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,10 +24,6 @@ def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]
 
     It is that of its shape whose name it carries. A moment that cannot be told apart from
     others has none, and is left out.
-
-    Args:
-        model: A built and compiled model of either Keras.
-        moments: The optimizer's variables, by any names.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if isinstance(optimizer, _FACTORED):
@@ -64,10 +53,6 @@ def first_copies(
     Averages of weights are such, and what an optimizer without a schedule takes its steps on.
     Where the weights are replaced before the first step, these must be, too.
 
-    Args:
-        moments: The optimizer's variables before the first step, by any names.
-        weights: The weight of each, as `weights_of_moments` returns them.
-
     Returns:
         By the moment's name: its weight, and the value of both.
     """
@@ -88,11 +73,6 @@ def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, A
     """Return whether a model's optimizer cannot move removed weights without gradients.
 
     Provided that their moments are zero; so all moments must be known.
-
-    Args:
-        model: A compiled model of either Keras.
-        moments: The optimizer's variables, by any names.
-        weights: The weight of each, as `weights_of_moments` returns them.
     """
     shapes = {tuple(variable.shape) for variable in model.trainable_variables}
     return (

@@ -1,7 +1,8 @@
-"""What a training is told and what it tells: points, states, and where it stands."""
+"""What a training reports: measurements, states, its progress and its outcome."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +24,18 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Outcome:
     """How a training went, and the weights it ended with.
 
     Attributes:
         curve: The measurements, in order of iterations.
-        best_iteration: Where the validation loss was least (the first such): the
+        best_iteration: Where the validation loss was lowest (the first such): the
             "early stop" of the lottery papers, found afterwards.
         best_validation_loss: The validation loss there.
         test_accuracy: The accuracy on the test examples there.
         final_test_accuracy: The accuracy on the test examples at the end.
         final: Every variable at the end.
-        kept: Every variable, and the optimizer's, at the iteration that was asked for.
+        kept: Every variable, and the optimizer's, at the iteration that was requested.
         seconds: The time that its steps took; a trainer's first training compiles them too.
     """
 
@@ -48,30 +49,30 @@ class Trained:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class Course:
-    """Where a training stands: all that the rest of it depends on, and all it has to tell.
+@dataclass(eq=False)
+class Progress:
+    """A training that runs: all that the rest of it depends on, and all that it will report.
 
     Attributes:
         at: The iterations that are done, counted from the first weights.
-        state: Every variable of the model and its optimizer.
+        state: Every variable of the model and its optimizer, where it was written down.
         curve: The measurements so far.
-        best: Which of them has the least validation loss (the first such); None if there
+        best: Which of them has the lowest validation loss (the first such); None if there
             is none yet.
         best_state: Every variable there.
-        kept: Every variable at the iteration that was asked for, if that is past.
+        kept: Every variable at the iteration that was requested, if that is past.
         total: The sum of the training losses since the last measurement.
         seconds: The time that its steps took.
     """
 
     at: int
-    state: State
-    curve: tuple[Point, ...]
-    best: int | None
-    best_state: State | None
-    kept: State | None
-    total: float
-    seconds: float
+    state: State = field(default_factory=dict)
+    curve: tuple[Point, ...] = ()
+    best: int | None = None
+    best_state: Mapping[str, Any] | None = None
+    kept: State | None = None
+    total: float = 0.0
+    seconds: float = 0.0
 
 
 def weights_of(state: Mapping[str, np.ndarray]) -> State:

@@ -1,5 +1,11 @@
 """The networks of the lottery paper, which `kerasinit lottery run --model` knows by name.
 
+All have ReLU, kernels of ``initializer`` (Glorot normal by default), biases of zero, and logits
+as outputs, and are compiled with Adam at the paper's learning rate. Conv-2, Conv-4 and Conv-6
+have pairs of 3 x 3 convolutions, each followed by max-pooling, and dense layers of 256 and 256
+units; they take images with or without an axis of channels. The paper's figure prints 1.7
+million weights for Conv-6; these layers have 2.26 million.
+
 Reference:
     Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
 """
@@ -12,122 +18,42 @@ import numpy as np
 
 from kerasinit._src.initializers import GlorotNormal
 
+_Shape = tuple[int, ...]
+_Initializer = keras.initializers.Initializer | None
+
 
 def lenet_300_100(
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    initializer: keras.initializers.Initializer | None = None,
+    input_shape: _Shape, num_classes: int, initializer: _Initializer = None
 ) -> keras.Model:
-    """Build and compile LeNet-300-100 with the settings of the lottery paper.
-
-    Two hidden layers of 300 and 100 ReLU units, Glorot normal kernels, biases of
-    zero, Adam at 1.2e-3.
-
-    Args:
-        input_shape: The shape of one example; it is flattened.
-        num_classes: The number of outputs (logits).
-        initializer: The kernels' initializer; ``GlorotNormal`` by default.
-
-    Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
-    """
+    """Build and compile LeNet-300-100: two hidden layers, for examples of any shape."""
     kernel = initializer or GlorotNormal()
     inputs = keras.Input((int(np.prod(input_shape)),))
     layers = [inputs, *_dense((300, 100, num_classes), kernel)]
     return _classifier(layers, "lenet_300_100", 1.2e-3)
 
 
-def conv2(
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    initializer: keras.initializers.Initializer | None = None,
-) -> keras.Model:
-    """Build and compile Conv-2 with the settings of the lottery paper.
-
-    Two convolutions of 3 x 3 with 64 filters, max-pooling after each pair,
-    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 2e-4.
-
-    Args:
-        input_shape: Height, width and channels of one example, or height and width alone.
-        num_classes: The number of outputs (logits).
-        initializer: The kernels' initializer; ``GlorotNormal`` by default.
-
-    Raises:
-        ValueError: If examples are no pictures, or too small ones.
-
-    Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
-    """
-    pairs = (64,)
-    return _convolutional("conv2", pairs, 2e-4, input_shape, num_classes, initializer)
+def conv2(input_shape: _Shape, num_classes: int, initializer: _Initializer = None) -> keras.Model:
+    """Build and compile Conv-2."""
+    return _convolutional("conv2", (64,), 2e-4, input_shape, num_classes, initializer)
 
 
-def conv4(
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    initializer: keras.initializers.Initializer | None = None,
-) -> keras.Model:
-    """Build and compile Conv-4 with the settings of the lottery paper.
-
-    Two convolutions each of 3 x 3 with 64 and 128 filters, max-pooling after each pair,
-    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 3e-4.
-
-    Args:
-        input_shape: Height, width and channels of one example, or height and width alone.
-        num_classes: The number of outputs (logits).
-        initializer: The kernels' initializer; ``GlorotNormal`` by default.
-
-    Raises:
-        ValueError: If examples are no pictures, or too small ones.
-
-    Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
-    """
-    pairs = (
-        64,
-        128,
-    )
-    return _convolutional("conv4", pairs, 3e-4, input_shape, num_classes, initializer)
+def conv4(input_shape: _Shape, num_classes: int, initializer: _Initializer = None) -> keras.Model:
+    """Build and compile Conv-4."""
+    return _convolutional("conv4", (64, 128), 3e-4, input_shape, num_classes, initializer)
 
 
-def conv6(
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    initializer: keras.initializers.Initializer | None = None,
-) -> keras.Model:
-    """Build and compile Conv-6 with the settings of the lottery paper.
-
-    Two convolutions each of 3 x 3 with 64, 128 and 256 filters, max-pooling after each pair,
-    dense layers of 256 and 256 units; ReLU, Glorot normal kernels, Adam at 3e-4.
-
-    The figure prints 1.7 million weights for it; these layers have 2.26 million.
-
-    Args:
-        input_shape: Height, width and channels of one example, or height and width alone.
-        num_classes: The number of outputs (logits).
-        initializer: The kernels' initializer; ``GlorotNormal`` by default.
-
-    Raises:
-        ValueError: If examples are no pictures, or too small ones.
-
-    Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635, figure 2.
-    """
-    pairs = (
-        64,
-        128,
-        256,
-    )
-    return _convolutional("conv6", pairs, 3e-4, input_shape, num_classes, initializer)
+def conv6(input_shape: _Shape, num_classes: int, initializer: _Initializer = None) -> keras.Model:
+    """Build and compile Conv-6."""
+    return _convolutional("conv6", (64, 128, 256), 3e-4, input_shape, num_classes, initializer)
 
 
 def _convolutional(
     name: str,
     pairs: tuple[int, ...],
     learning_rate: float,
-    input_shape: tuple[int, ...],
+    input_shape: _Shape,
     num_classes: int,
-    initializer: keras.initializers.Initializer | None,
+    initializer: _Initializer,
 ) -> keras.Model:
     # Pictures in shades of grey come without an axis for the channel.
     shape = (*input_shape, 1) if len(input_shape) == 2 else tuple(input_shape)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from kerasinit._src import streams
+from kerasinit._src import compat
 from kerasinit._src.errors import warn
 
 # The operations of TensorFlow that keep a generator's state where nothing can read it.
@@ -99,15 +99,10 @@ class Compiler:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def compiled(self, make: Make, signature: Any) -> Callable[..., Any]:
-        """Return a function for tensors of some shapes, traced at its first use.
-
-        Args:
-            make: Called with the signature and ``jit=True`` or ``False``, returns the function.
-            signature: The ``tf.TensorSpec`` of each argument.
-        """
+        """Return a function for tensors of some shapes, traced at its first use."""
         key = make, repr(signature)
         if key not in self._compiled:
-            with streams.global_stream(self._seed, "layers"):
+            with compat.global_stream(self._seed, "layers"):
                 made = make(signature, jit=self.xla)
             self._compiled[key] = self._or_without(made, make, signature) if self.xla else made
         return self._compiled[key]

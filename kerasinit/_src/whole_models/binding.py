@@ -10,7 +10,7 @@ from kerasinit._src.initializers.constant import Identity
 from kerasinit._src.initializers.gates import PerGate
 from kerasinit._src.initializers.structured import Dirac, ZerO
 from kerasinit._src.network.parts import Part, Reading
-from kerasinit._src.whole_models.first_values import CUDNN, own_initializer
+from kerasinit._src.whole_models.first_values import own_initializer
 from kerasinit._src.whole_models.given_values import GivenValues
 
 OWN = "own"
@@ -85,9 +85,7 @@ def _seeded_foreigner(initializer: Any, seed: int) -> Any:
 
 
 def _has_unit_forget_bias(part: Part) -> bool:
-    if part.role != "bias" or isinstance(part.layer, CUDNN):
-        return False
-    return bool(getattr(part.layer, "unit_forget_bias", False))
+    return part.role == "bias" and bool(getattr(part.layer, "unit_forget_bias", False))
 
 
 class _UnitForgetBias:

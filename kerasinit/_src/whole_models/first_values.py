@@ -8,16 +8,15 @@ layer makes. A second layer of the same configuration is built to see what it pa
 import inspect
 import random
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.parts import Part, inner_layers, is_of_lora
+from kerasinit._src.network.parts import Part, is_of_lora
+from kerasinit._src.network.walk import layers_inside
 
 
 def own_initializer(part: Part) -> Any:
@@ -30,7 +29,7 @@ def own_initializer(part: Part) -> Any:
     if is_adapted(part):
         return None
     known = _in_an_attribute(layer, name) or _in_the_table(layer, name)
-    if known is not None and _is_of_keras(type(layer)) and not isinstance(layer, CUDNN):
+    if known is not None and _is_of_keras(type(layer)):
         return known
     passed = _passed(layer, part.variable)
     return known if passed is None else passed
@@ -81,14 +80,14 @@ def _in_an_attribute(layer: Any, name: str) -> Any:
 def _in_the_table(layer: Any, name: str) -> Any:
     """Return what tf_keras writes into the code of a layer that does not keep its input shape."""
     for kind, names in _TABLE.items():
-        if isinstance(layer, kind) and name in names:
-            return tf_keras.initializers.get(names[name])
+        if isinstance(layer, compat.layer_classes(kind)) and name in names:
+            return compat.library_of(layer).initializers.get(names[name])
     return None
 
 
 _TABLE = {
-    tf_keras.layers.AdditiveAttention: {"scale": "glorot_uniform"},
-    tf_keras.layers.Attention: {"concat_score_weight": "ones", "scale": "ones"},
+    "AdditiveAttention": {"scale": "glorot_uniform"},
+    "Attention": {"concat_score_weight": "ones", "scale": "ones"},
 }
 
 
@@ -159,7 +158,7 @@ def _second(layer: Any, passed: dict[int, Any]) -> Any:
 
     watched: Any = type(kind.__name__, (kind,), {"add_weight": add_weight})
     library = compat.library_of(layer)
-    custom = {type(one).__name__: type(one) for one in _inside(layer)}
+    custom = {type(one).__name__: type(one) for one in layers_inside(layer)}
     with library.saving.custom_object_scope(custom):
         second = watched.from_config(layer.get_config())
     built = layer.get_build_config() or {}
@@ -180,17 +179,3 @@ def _in_the_input_spec(layer: Any) -> tuple[int | None, ...] | None:
         return None
     sizes = {axis % spec.ndim: size for axis, size in spec.axes.items()}
     return tuple(sizes.get(axis) for axis in range(spec.ndim))
-
-
-def _inside(layer: Any) -> Iterator[Any]:
-    for _, inner in inner_layers(layer):
-        yield inner
-        yield from _inside(inner)
-
-
-# Their biases are put together of several pieces.
-CUDNN = tuple(
-    getattr(tf_keras.layers, name)
-    for name in ("CuDNNGRU", "CuDNNLSTM")
-    if hasattr(tf_keras.layers, name)
-)

@@ -11,21 +11,18 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat import Kerase
+from kerasinit._src.compat import optimizers
+from kerasinit._src.errors import warn
 from kerasinit._src.initializers.base import PACKAGE, Initializer
-from kerasinit._src.network.walk import named_variables
+from kerasinit._src.network.parts import named_variables
 from kerasinit._src.whole_models import keras_equivalents
-from kerasinit._src.whole_models.keras_equivalents import ADVICE, KERASES, Call, Slot
+from kerasinit._src.whole_models.keras_equivalents import ADVICE, Slot
 
 _SLOT = "kerasinit slot"
 
@@ -45,10 +42,9 @@ def portable(model: Any) -> Any:
       ``HeNormal``, with a ``negative_slope`` ``VarianceScaling`` of the resulting scale.
       From one seed it draws other numbers than ours. A seed of 2^31 or more is taken
       modulo 2^31, and a ``SeedGenerator`` becomes None.
-    * Else Keras' ``Constant`` with an array. If the initializer draws nothing or has an
-      integer seed, they are the values that it gives. If not, or if the file of a
-      `kerasinit.FromModel` is gone, they are the model's current weights. Such an array
-      stands as text in the file, of about 20 bytes for each value.
+    * Else Keras' default, ``GlorotUniform`` (zeros in the place of `Chrono` and
+      `ForgetBias`), and a warning that names the layers. The weights in the copy's files are the
+      model's all the same.
 
     Args:
         model: A built Sequential or functional model of either Keras. It is not changed.
@@ -61,8 +57,7 @@ def portable(model: Any) -> Any:
             makes its layers; if a layer has an initializer of a class that is not known
             here, such as one of your own that extends ours; or if the model cannot be
             saved whole (see the message).
-        ValueError: If the model is not built, if a layer stands in several models within
-            it, or if one initializer makes several tensors, for which Keras has no equal.
+        ValueError: If the model is not built, or if a layer stands in several models within it.
 
     Example:
     >>> import keras
@@ -74,21 +69,19 @@ def portable(model: Any) -> Any:
     >>> bool((copy.layers[0].kernel.numpy() == layer.kernel.numpy()).all())
     True
     """
-    kerase = compat.kerase_of(model)
-    module = KERASES[kerase]
+    library = compat.library_of(model)
     _require_savable(model)
     # By position, for a variable that nobody named gets another name in each model.
-    variables = list(named_variables(model).values())
-    weights = [compat.read(variable) for variable in variables]
+    weights = [compat.read(variable) for variable in named_variables(model).values()]
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder, "ours.keras"), Path(folder, "theirs.keras")
         model.save(ours)
         with zipfile.ZipFile(ours) as archive:
             config = json.loads(archive.read("config.json"))
-        slots = _Slots(kerase, config)
-        _with_config(ours, theirs, slots.filled(_chosen(slots, weights)))
-        copy = module.models.load_model(theirs)
-    left = _Slots(kerase, module.saving.serialize_keras_object(copy))
+        slots = _Slots(library, config)
+        _with_config(ours, theirs, slots.filled(_chosen(slots.found)))
+        copy = library.models.load_model(theirs)
+    left = _Slots(library, library.saving.serialize_keras_object(copy))
     if left.found:
         raise TypeError(
             f"The layer {left.found[0].layer!r} makes {left.found[0].made!r} in its own code, "
@@ -105,7 +98,7 @@ def _require_savable(model: Any) -> None:
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it into a model.")
     for one in _models(model):
-        if type(one).__module__.split(".")[0] not in KERASES:
+        if type(one).__module__.split(".")[0] not in compat.LIBRARIES:
             raise TypeError(
                 f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
                 f"makes its layers, so that their initializers cannot be rewritten. portable takes "
@@ -133,7 +126,7 @@ def _require_savable(model: Any) -> None:
             "tf_keras cannot load its own .keras files if they have variables of bfloat16. Use "
             "the policy 'mixed_bfloat16', whose variables are float32."
         )
-    if isinstance(getattr(model, "optimizer", None), tf_keras.optimizers.legacy.Optimizer):
+    if optimizers.is_legacy(getattr(model, "optimizer", None)):
         name = type(model.optimizer).__name__
         raise TypeError(
             f"tf_keras does not save the state of its legacy optimizer {name} in .keras files. "
@@ -165,15 +158,14 @@ def _with_config(path: Path, new: Path, config: Any) -> None:
 class _Slots:
     """The places in a model's configuration where our initializers stand."""
 
-    def __init__(self, kerase: Kerase, config: Any) -> None:
-        self.kerase: Kerase = kerase
-        self.module = KERASES[kerase]
+    def __init__(self, library: Any, config: Any) -> None:
+        self.library = library
         self.found: list[Slot] = []
-        self._template = self._without_ours(config, "")
+        self._template = self._without_ours(config, "", "")
 
     def filled(self, with_what: Sequence[Any]) -> Any:
         """Return the configuration with other initializers, one for each place."""
-        saved = [self.module.saving.serialize_keras_object(one) for one in with_what]
+        saved = [self.library.saving.serialize_keras_object(one) for one in with_what]
 
         def fill(node: Any) -> Any:
             if isinstance(node, dict):
@@ -184,11 +176,11 @@ class _Slots:
 
         return fill(self._template)
 
-    def _without_ours(self, node: Any, layer: str) -> Any:
+    def _without_ours(self, node: Any, layer: str, dtype: str) -> Any:
         if isinstance(node, str) and node.startswith(f"{PACKAGE}>"):
             node = {"class_name": node, "config": {}}
         if isinstance(node, list | tuple):
-            return [self._without_ours(value, layer) for value in node]
+            return [self._without_ours(value, layer, dtype) for value in node]
         if not isinstance(node, dict):
             return node
         config = node.get("config")
@@ -196,67 +188,31 @@ class _Slots:
             # Here ends what the old configuration says of one initializer in two layers: each
             # gets its own, for one of Keras' draws the same values for both.
             if cls := self._ours(node):
-                self.found.append(Slot(layer, cls.from_config(config), self.kerase))
+                self.found.append(Slot(layer, cls.from_config(config), self.library, dtype))
                 return {_SLOT: len(self.found) - 1}
             layer = str(config.get("name", layer))
-        return {key: self._without_ours(value, layer) for key, value in node.items()}
+            policy = config.get("dtype", dtype)
+            named = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
+            dtype = str(named or "")
+        return {key: self._without_ours(value, layer, dtype) for key, value in node.items()}
 
     def _ours(self, node: dict[str, Any]) -> Any:
         name = node.get("registered_name") or node.get("class_name")
-        cls = self.module.saving.get_registered_object(name) if isinstance(name, str) else None
+        cls = self.library.saving.get_registered_object(name) if isinstance(name, str) else None
         return cls if isinstance(cls, type) and issubclass(cls, Initializer) else None
 
 
-def _chosen(slots: _Slots, weights: list[np.ndarray]) -> list[Any]:
-    """Return an initializer of Keras for each place."""
-    chosen = [keras_equivalents.distribution(slot) for slot in slots.found]
-    if None not in chosen:
-        return chosen
-    # Some depend on what they are asked for: the model is made once to see that.
-    calls = _watched(slots)
-    for number, slot in enumerate(slots.found):
-        if chosen[number] is None:
-            asked = calls[number]
-            chosen[number] = keras_equivalents.distribution(slot, asked)
-            if chosen[number] is None:
-                chosen[number] = keras_equivalents.constant(slot, asked, weights)
-    return chosen
-
-
-def _watched(slots: _Slots) -> list[list[Call]]:
-    """Return what is asked of the initializer in each place when the model is made."""
-    calls: list[tuple[int, Call, np.ndarray]] = []
-
-    class KerasinitWatcher(keras.initializers.VarianceScaling, tf_keras.initializers.Initializer):
-        """Remembers its calls, and gives numbers by which they are known again."""
-
-        # Of Keras 3's VarianceScaling, since only to such does a layer tell its axes.
-        def __init__(
-            self, place: int, seed: Any = None, input_axes: Any = None, output_axes: Any = None
-        ) -> None:
-            super().__init__(seed=0, input_axes=input_axes, output_axes=output_axes)
-            self.place = place
-
-        def get_config(self) -> dict[str, Any]:
-            axes = {"input_axes": self.input_axes, "output_axes": self.output_axes}
-            return {"place": self.place, **axes}
-
-        def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> np.ndarray:
-            shape, dtype = tuple(map(int, shape)), keras.utils.standardize_dtype(dtype)
-            marker = len(calls) + 1 + np.random.default_rng(len(calls)).random(shape)
-            marker = np.asarray(marker, tf.as_dtype(dtype).as_numpy_dtype)
-            call = Call(shape, dtype, (self.input_axes, self.output_axes), None)
-            calls.append((self.place, call, marker))
-            return marker
-
-    config = slots.filled([KerasinitWatcher(place) for place in range(len(slots.found))])
-    config.pop("compile_config", None)
-    with slots.module.saving.custom_object_scope({"KerasinitWatcher": KerasinitWatcher}):
-        model = slots.module.saving.deserialize_keras_object(config)
-    held = [compat.read(variable) for variable in named_variables(model).values()]
-    places = {(values.shape, values.tobytes()): place for place, values in enumerate(held)}
-    asked: list[list[Call]] = [[] for _ in slots.found]
-    for place, call, marker in calls:
-        variable = places.get((call.shape, marker.tobytes()))
-        asked[place].append(replace(call, variable=variable))
-    return asked
+def _chosen(slots: list[Slot]) -> list[Any]:
+    """Return an initializer of Keras for each place, and report those that are no equals."""
+    chosen = [keras_equivalents.equivalent(slot) for slot in slots]
+    without = [slot for slot, one in zip(slots, chosen, strict=True) if one is None]
+    if without:
+        listed = ", ".join(f"{slot.made!r} of {slot.layer!r}" for slot in without)
+        warn(
+            f"Keras has no equal of {listed}. The copy has the same weights; only a model that is "
+            f"made anew from its configuration starts there from Keras' default."
+        )
+    return [
+        keras_equivalents.substitute(slot) if one is None else one
+        for slot, one in zip(slots, chosen, strict=True)
+    ]

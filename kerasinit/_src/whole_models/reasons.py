@@ -4,16 +4,21 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, initializers
 from kerasinit._src.compat.quantization import quantization_of
+from kerasinit._src.network import readings
 from kerasinit._src.network.branches import branches_in
-from kerasinit._src.network.context import Surroundings, look_around
-from kerasinit._src.network.graph import ATTENTION
-from kerasinit._src.network.layers_with_weights import Weights, is_table, only_looks, unit_of
+from kerasinit._src.network.catalogue import reader_of, row_of
+from kerasinit._src.network.context import Context, contexts_in
+from kerasinit._src.network.model import (
+    Network,
+    is_of_attention,
+    is_table,
+    only_looks,
+    unit_of,
+)
 from kerasinit._src.network.parts import KERNELS, Kernel, Part, is_of_lora
 from kerasinit._src.network.signal_roles import is_normalization, own_activation
 from kerasinit._src.theory import limits
@@ -29,34 +34,28 @@ from kerasinit._src.theory.mean_field import (
 )
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.first_values import is_adapted, own_initializer
-from kerasinit._src.whole_models.rules.picking import classes
 
 _LONG = limits.HARM / 2  # nats; the other half is left to chance
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Choice:
     """What a variable asks for: an initializer, `OWN` or None, and why."""
 
     initializer: Any
     reason: str
 
 
-def asked_of(model: Any, weights: Weights) -> tuple[list[Asked], tuple[str, ...]]:
-    """Return what each part of a model asks for, and what no initializer can mend.
-
-    Args:
-        model: A built model.
-        weights: Its parts.
-    """
-    return _Reader(model, weights).read()
+def choose(network: Network) -> tuple[list[Choice], tuple[str, ...]]:
+    """Return what each part of a model asks for, and what no initializer can fix."""
+    return _Chooser(network).read()
 
 
-class _Reader:
-    def __init__(self, model: Any, weights: Weights):
-        self.weights = weights
+class _Chooser:
+    def __init__(self, network: Network):
+        self.network = network
         self.notes: dict[str, None] = {}
-        self.graph, self.around, self.unseen = look_around(model, weights)
+        self.graph, self.contexts, self.unseen = contexts_in(network)
         if self.unseen:
             self._note(
                 f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
@@ -65,12 +64,12 @@ class _Reader:
             )
         self.ends = self._branch_ends()
 
-    def read(self) -> tuple[list[Asked], tuple[str, ...]]:
+    def read(self) -> tuple[list[Choice], tuple[str, ...]]:
         """Return what each part asks for, and the notes."""
-        asked = [self._asked(part) for part in self.weights.parts]
+        choices = [self._choice(part) for part in self.network.parts]
         unknown = [
             part.called
-            for part, one in zip(self.weights.parts, asked, strict=True)
+            for part, one in zip(self.network.parts, choices, strict=True)
             if one.initializer == OWN and own_initializer(part) is None
         ]
         if unknown:
@@ -78,7 +77,7 @@ class _Reader:
                 f"It is not known which initializers {', '.join(unknown)} were built with, so that "
                 f"they stay as they are: give each a rule."
             )
-        for part, one in zip(self.weights.parts, asked, strict=True):
+        for part, one in zip(self.network.parts, choices, strict=True):
             kept = one.initializer is None or (
                 one.initializer == OWN and own_initializer(part) is None
             )
@@ -88,119 +87,121 @@ class _Reader:
                     f"{part.name} has numbers that are not finite, and stays as it is: load it "
                     f"again."
                 )
-        return asked, tuple(self.notes)
+        return choices, tuple(self.notes)
 
     def _note(self, note: str) -> None:
         self.notes[note] = None
 
-    def _asked(self, part: Part) -> Asked:
-        by_its_layer = not all(layer.trainable for layer in (self.weights.model, *part.layers))
+    def _choice(self, part: Part) -> Choice:
+        by_its_layer = not all(layer.trainable for layer in (self.network.model, *part.layers))
         # LoRA freezes a kernel, and not its layer.
         alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
         if by_its_layer or alone:
-            return Asked(None, "frozen: it is not trained, and kept as it is")
+            return Choice(None, "frozen: it is not trained, and kept as it is")
         if is_of_lora(part):
-            return Asked(OWN, "a factor of LoRA: their product starts at zero")
+            return Choice(OWN, "a factor of LoRA: their product starts at zero")
         mode = quantization_of(part.layer)
         if mode is not None and part.role == "other":
-            return Asked(None, f"{mode}'s own: the quantization made it, and keeps it")
+            return Choice(None, f"{mode}'s own: the quantization made it, and keeps it")
         if mode is not None and mode != "float8":
-            return Asked(None, f"quantized ({mode}): what it learnt is kept")
+            return Choice(None, f"quantized ({mode}): what it learnt is kept")
         own = own_initializer(part)
         if isinstance(own, _DELIBERATE):
-            return Asked(OWN, f"{type(own).__name__} was chosen for this place")
+            return Choice(OWN, f"{type(own).__name__} was chosen for this place")
         if np.ndim(getattr(own, "value", 0)) > 0:
-            return Asked(OWN, "its values were given one by one")
+            return Choice(OWN, "its values were given one by one")
         if is_table(part):
             return self._embeddings(part)
         if part.role == "bias":
             return self._bias(part)
         if is_adapted(part):
-            return Asked(None, "adapted: it holds what was found in data")
+            return Choice(None, "adapted: it holds what was found in data")
         if part.role in ("scale", "offset", "statistic") and is_normalization(part.layer):
-            return Asked(OWN, "a normalization starts as its layer was built")
+            return Choice(OWN, "a normalization starts as its layer was built")
         if not isinstance(part, Kernel):
-            return Asked(OWN, "as its layer was built: there is no rule for it")
+            return Choice(OWN, "as its layer was built: there is no rule for it")
         if part.role == "recurrent_kernel":
             return _recurrent(part)
         if part.reading.by_shape:
-            return Asked(OWN, "as its layer was built: what it does with it is not known")
-        if part.reading.gates > 1 or isinstance(part.layer, _CELLS):
-            return Asked(
+            return Choice(OWN, "as its layer was built: what it does with it is not known")
+        if part.reading.gates > 1 or row_of(part.layer).signal == "steps":
+            return Choice(
                 initializers.GlorotUniform(), "input and state meet in a gate, each with its fans"
             )
-        if any(isinstance(layer, ATTENTION) for layer in part.layers):
+        if is_of_attention(part):
             return self._attention(part)
         return self._kernel(part)
 
-    def _embeddings(self, part: Part) -> Asked:
+    def _embeddings(self, part: Part) -> Choice:
         if not isinstance(own_initializer(part), _CONSTANT):
-            return Asked(OWN, "as its layer was built: small rows soon learn what their words mean")
-        return Asked(
+            return Choice(
+                OWN, "as its layer was built: small rows soon learn what their words mean"
+            )
+        return Choice(
             initializers.RandomUniform(minval=-0.05, maxval=0.05),
             "rows that differ, and small ones, which soon learn what their words mean",
         )
 
-    def _bias(self, part: Part) -> Asked:
+    def _bias(self, part: Part) -> Choice:
         kernels = [
-            one for one in self.weights.parts if one.layer is part.layer and isinstance(one, Kernel)
+            one for one in self.network.parts if one.layer is part.layer and isinstance(one, Kernel)
         ]
         if not kernels or any(one.reading.by_shape for one in kernels):
-            return Asked(OWN, "as its layer was built: what it does with it is not known")
-        convolutional = any(isinstance(layer, _CONVOLUTIONAL_LSTM) for layer in part.layers)
-        if convolutional or isinstance(part.layer, _LSTM):
+            return Choice(OWN, "as its layer was built: what it does with it is not known")
+        if kernels[0].reading.gates == 4:  # of an LSTM
             units = part.shape[-1] // 4
-            return Asked(initializers.ForgetBias(units), "forget gates start open")
-        around = self.around.get(id(unit_of(part)))
-        if around is not None and around.output and not isinstance(part.layer, _CELLS):
-            return Asked(OWN, "the output's: it holds what is known of the answers")
-        return Asked(initializers.Zeros(), "no unit is preferred")
+            return Choice(initializers.ForgetBias(units), "forget gates start open")
+        context = self.contexts.get(id(unit_of(part)))
+        if context is not None and context.output and row_of(part.layer).signal != "steps":
+            return Choice(OWN, "the output's: it holds what is known of the answers")
+        return Choice(initializers.Zeros(), "no unit is preferred")
 
-    def _attention(self, part: Kernel) -> Asked:
+    def _attention(self, part: Kernel) -> Choice:
         if only_looks(part):
-            return Asked(initializers.LecunNormal(), "scores of variance 1 after their scaling")
+            return Choice(initializers.LecunNormal(), "scores of variance 1 after their scaling")
         share, why = self.ends.get(part.name, (1.0, ""))
-        return Asked(
+        return Choice(
             initializers.LecunNormal(gain=share), why or "linear: passes on the variance it gets"
         )
 
-    def _kernel(self, part: Kernel) -> Asked:
-        around = self.around.get(id(unit_of(part)))
-        if around is None:
-            around = Surroundings(own_activation(part.layer))
-            if self.unseen and around.follows is None:
-                return Asked(OWN, "as its layer was built: what follows it could not be seen")
-        if isinstance(part.layer, _SEPARABLE) and part is not self._last_of(part):
-            around = Surroundings()  # the first of two kernels in a row
-        self._judge_row(around)
+    def _kernel(self, part: Kernel) -> Choice:
+        context = self.contexts.get(id(unit_of(part)))
+        if context is None:
+            context = Context(own_activation(part.layer))
+            if self.unseen and context.activation is None:
+                return Choice(OWN, "as its layer was built: what follows it could not be seen")
+        reader = reader_of(part.layer, compat.variable_name(part.variable))
+        if reader is readings.depthwise and part is not self._last_of(part):
+            context = Context()  # the first of two kernels in a row
+        self._judge_row(context)
         share, place = self.ends.get(part.name, (1.0, ""))
-        wanted, reason = _wanted(around)
-        given, before, critical = _given(around)
+        wanted, reason = _wanted(context)
+        given, before, critical = _given(context)
         factor = share * math.sqrt(wanted)
-        if place and around.follows is None:
+        if place and context.activation is None:
             reason = ""
         reason = "; ".join(one for one in (reason, before, place) if one)
         if critical is not None:
-            return Asked(initializers.LecunNormal(gain=share * critical), reason)
+            return Choice(initializers.LecunNormal(gain=share * critical), reason)
         if given == "centred":
-            return self._centred(part, around.feeds, factor, reason)
+            return self._centred(part, context.input_activation, factor, reason)
         if given == "fixed point":
             named: dict[str, Any] = {}
-            if isinstance(around.feeds, str):
-                named["nonlinearity"] = around.feeds
-            factor *= 1.0 if named else gain(around.feeds)
-            return Asked(initializers.LecunNormal(gain=_rounded(factor), **named), reason)
-        if around.follows is not None and wanted > 1:
+            if isinstance(context.input_activation, str):
+                named["nonlinearity"] = context.input_activation
+            factor *= 1.0 if named else gain(context.input_activation)
+            return Choice(initializers.LecunNormal(gain=_rounded(factor), **named), reason)
+        if context.activation is not None and wanted > 1:
             slope = _negative_slope(wanted)
             if slope is not None:
                 leaky: dict[str, Any] = {} if slope == 0 else {"negative_slope": slope}
-                return Asked(initializers.HeNormal(gain=share, **leaky), reason)
-        return Asked(initializers.LecunNormal(gain=_rounded(factor)), reason)
+                return Choice(initializers.HeNormal(gain=share, **leaky), reason)
+        return Choice(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
-        return [one for one in self.weights.own(part.layer) if one.role == "kernel"][-1]
+        return [one for one in self.network.own(part.layer) if one.role == "kernel"][-1]
 
-    def _centred(self, part: Kernel, feeds: Any, factor: float, reason: str) -> Asked:
+    def _centred(self, part: Kernel, input_activation: Any, factor: float, reason: str) -> Choice:
         reading = part.reading
         summed = reading.input_axes
         if hasattr(part.layer, "kernel_size") and not reading.batch_axes:
@@ -208,7 +209,9 @@ class _Reader:
             channels = max(axis for axis in summed if axis not in reading.output_axes)
             summed = (channels,) if part.shape[channels] > 1 else summed
         if math.prod(part.shape[axis] for axis in summed) < 2:
-            return Asked(initializers.LecunNormal(gain=_rounded(factor * gain(feeds))), reason)
+            return Choice(
+                initializers.LecunNormal(gain=_rounded(factor * gain(input_activation))), reason
+            )
         axes: dict[str, Any] = {}
         if summed != tuple(range(len(part.shape) - 1)):
             axes = {
@@ -216,30 +219,28 @@ class _Reader:
                 "output_axes": list(reading.output_axes),
                 "fans": [reading.fan_in, reading.fan_out],
             }
-        if isinstance(feeds, str):
-            axes["nonlinearity"] = feeds
+        if isinstance(input_activation, str):
+            axes["nonlinearity"] = input_activation
         else:
-            factor *= gain(feeds, "centred")
-        return Asked(initializers.CentredNormal(gain=_rounded(factor), **axes), reason)
+            factor *= gain(input_activation, "centred")
+        return Choice(initializers.CentredNormal(gain=_rounded(factor), **axes), reason)
 
     def _branch_ends(self) -> dict[str, tuple[float, str]]:
         """Return for the last kernels of residual branches their share, and why."""
         if self.graph is None:
             return {}
         try:
-            found = branches_in(self.graph, self.weights)
+            found = branches_in(self.graph, self.network)
         except ValueError as error:
             self._note(f"Residual branches are taken for plain layers. {error}")
             return {}
-        users: dict[int, list[Any]] = {}
-        for node in self.graph.nodes:
-            for source in node.inputs:
-                users.setdefault(source, []).append(node.layer)
+        nodes, users = self.graph.nodes, self.graph.users
         # In a stream that is normalized after each sum nothing adds up.
         adding = {
             branch.stream
             for branch in found
-            if not all(map(is_normalization, users.get(branch.place, [None])))
+            if not users[branch.place]
+            or not all(is_normalization(nodes[user].layer) for user in users[branch.place])
         }
         open_ends = [
             branch
@@ -254,55 +255,55 @@ class _Reader:
             number = streams.count(branch.stream)
             why = f"last before a sum, one of {number} on this way"
             for unit in branch.last_kernels:
-                for part in self.weights.last_kernels(unit):
+                for part in self.network.last_kernels(unit):
                     ends[part.name] = (_rounded(number**-0.5), why)
         return ends
 
-    def _judge_row(self, around: Surroundings) -> None:
+    def _judge_row(self, context: Context) -> None:
         """Note what the theory of a row of layers says that no initial values change."""
-        if around.run < 2 or around.normalized:
+        if context.run < 2 or context.normalized:
             return
-        name, found = written(around.follows), stability_of(around.follows)
+        name, found = written(context.activation), stability_of(context.activation)
         if found is None:
             return
         # What chance does in one layer the next ones forget, keep or enlarge.
         variance = 0.0
-        for width in around.widths:
+        for width in context.widths:
             variance = variance * found.variance_slope**2 + limits.spread([width])
         if math.sqrt(variance) > _LONG:
             how = "takes the signal further from where it should be"
             if found.variance_slope > 1 + NEUTRAL:
                 how = f"is multiplied by {found.variance_slope:.2f} in each of the next"
             self._note(
-                f"{around.run} layers of {name} in a row, {min(around.widths)} units or more wide: "
-                f"what chance does to the signal in each layer {how}, whatever the gain. Make them "
-                f"wider, put normalizations or shortcuts between, or take selu."
+                f"{context.run} layers of {name} in a row, {min(context.widths)} units or more "
+                f"wide: what chance does to the signal in each layer {how}, whatever the gain. "
+                f"Make them wider, put normalizations or shortcuts between, or take selu."
             )
         grows = (
             found.correlation_slope > 1
-            and around.run * math.log(found.correlation_slope) > limits.HARM
+            and context.run * math.log(found.correlation_slope) > limits.HARM
         )
-        if grows and not is_odd(around.follows):
+        if grows and not is_odd(context.activation):
             self._note(
-                f"{around.run} layers of {name} in a row: the gradient's variance grows by "
+                f"{context.run} layers of {name} in a row: the gradient's variance grows by "
                 f"{found.correlation_slope:.2f} in each on the way back. Put normalizations or "
                 f"shortcuts between, or take relu."
             )
 
 
-def _wanted(around: Surroundings) -> tuple[float, str]:
+def _wanted(context: Context) -> tuple[float, str]:
     """Return the variance that a kernel's sums should have for inputs of 1, and why."""
-    after = " after a normalization, which undoes any scale" if around.normalized else ""
-    if around.follows is None:
-        if around.output:
+    after = " after a normalization, which undoes any scale" if context.normalized else ""
+    if context.activation is None:
+        if context.output:
             return 1.0, "the output: variance 1, so that the first answers are open"
-        return 1.0, "normalized next, which undoes any scale" if around.normalized else (
+        return 1.0, "normalized next, which undoes any scale" if context.normalized else (
             "linear as far as can be seen: passes on the variance it gets"
         )
-    name, found = written(around.follows), stability_of(around.follows)
-    if around.output:
+    name, found = written(context.activation), stability_of(context.activation)
+    if context.output:
         return 1.0, f"the output, before {name}: variance 1, so that the first answers are open"
-    if around.gate:
+    if context.gate:
         return 1.0, f"a gate: {name} starts in its middle"
     if found is None:
         return 1.0, f"before {name}: variance 1"
@@ -312,27 +313,27 @@ def _wanted(around: Surroundings) -> tuple[float, str]:
     return 1.0, f"{name} wants variance 1{after}"
 
 
-def _given(around: Surroundings) -> tuple[str, str, float | None]:
+def _given(context: Context) -> tuple[str, str, float | None]:
     """Return how what comes in is made good for, why, and a gain that takes its place."""
-    found = None if around.feeds is None else stability_of(around.feeds)
+    found = None if context.input_activation is None else stability_of(context.input_activation)
     if found is None or is_neutral(found):
         return "", "", None
-    name = written(around.feeds)
-    if is_collapsing(around.feeds):
+    name = written(context.input_activation)
+    if is_collapsing(context.input_activation):
         return "centred", f"{name} before it has a mean, which would drown the rest", None
-    row = around.run * math.log(found.correlation_slope)
-    alike = written(around.follows) == name
-    if alike and row > _LONG and found.variance_slope < 1 and is_odd(around.feeds):
-        slope = slope_at_zero(around.feeds)
-        why = f"{around.run} of {name} in a row: at the edge of chaos no gradient grows"
+    row = context.run * math.log(found.correlation_slope)
+    alike = written(context.activation) == name
+    if alike and row > _LONG and found.variance_slope < 1 and is_odd(context.input_activation):
+        slope = slope_at_zero(context.input_activation)
+        why = f"{context.run} of {name} in a row: at the edge of chaos no gradient grows"
         return "", why, _rounded(1 / slope)
     return "fixed point", f"{name} before it leaves a mean square of {1 / found.gain**2:.2g}", None
 
 
-def _recurrent(part: Kernel) -> Asked:
+def _recurrent(part: Kernel) -> Choice:
     if part.reading.gates == 1 and _is_relu(getattr(part.layer, "activation", None)):
-        return Asked(initializers.Identity(), "relu: the state starts by staying as it is")
-    return Asked(initializers.Orthogonal(), "the state keeps its length from step to step")
+        return Choice(initializers.Identity(), "relu: the state starts by staying as it is")
+    return Choice(initializers.Orthogonal(), "the state keeps its length from step to step")
 
 
 def _is_relu(activation: Any) -> bool:
@@ -364,10 +365,6 @@ _DELIBERATE = (
 )
 _CONSTANT = tuple(
     getattr(library, name)
-    for library in (initializers, keras.initializers, tf_keras.initializers)
+    for library in (initializers, *(one.initializers for one in compat.LIBRARIES.values()))
     for name in ("Constant", "Ones", "Zeros")
 )
-_CELLS = classes("GRUCell", "LSTMCell", "SimpleRNNCell")
-_LSTM = classes("LSTMCell")
-_CONVOLUTIONAL_LSTM = classes("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-_SEPARABLE = classes("SeparableConv1D", "SeparableConv2D")

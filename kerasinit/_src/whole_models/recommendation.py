@@ -12,12 +12,12 @@ from typing import Any, overload
 
 from rich import box
 
-from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.network.model import read
 from kerasinit._src.network.parts import Part
 from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.binding import OWN
-from kerasinit._src.whole_models.reasons import Asked, asked_of
+from kerasinit._src.whole_models.reasons import Choice, choose
 from kerasinit._src.whole_models.redraw import Rule
 from kerasinit._src.whole_models.rules.picking import rules_for
 
@@ -55,7 +55,7 @@ class Recommendation(base.Report, Sequence[Rule]):
 
     Attributes:
         rows: One `Recommended` for each variable, in the order of the model.
-        notes: What no initializer can mend.
+        notes: What no initializer can fix.
         rules: The rules.
     """
 
@@ -99,7 +99,7 @@ def _text(found: Recommendation) -> str:
         100,
         terminal.table(heads, lines, len(heads), box=box.SIMPLE_HEAD, pad_edge=False),
         "kerasinit.reinitialize(model, recommendation, seed=1) applies it.",
-        *(["\nNo initializer can mend:"] if found.notes else []),
+        *(["\nNo initializer can fix:"] if found.notes else []),
         *(terminal.indented(f"- {note}") for note in found.notes),
     )
 
@@ -142,7 +142,7 @@ def recommend(model: Any) -> Recommendation:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
 
     Returns:
-        A `Recommendation`: a sequence of rules; print it. It says what no initializer can mend as
+        A `Recommendation`: a sequence of rules; print it. It says what no initializer can fix as
         far as the model shows it. What the data does (inputs that are not scaled), only
         `kerasinit.diagnose` can see.
 
@@ -167,8 +167,8 @@ def recommend(model: Any) -> Recommendation:
         Jozefowicz, Zaremba and Sutskever, 2015, "An empirical exploration of recurrent network
         architectures" (forget gates).
     """
-    weights = Weights(model)
-    asked, notes = asked_of(model, weights)
+    network = read(model)
+    choices, notes = choose(network)
     rows = tuple(
         Recommended(
             part.name,
@@ -179,15 +179,15 @@ def recommend(model: Any) -> Recommendation:
             one.reason,
             part.called,
         )
-        for part, one in zip(weights.parts, asked, strict=True)
+        for part, one in zip(network.parts, choices, strict=True)
     )
-    return Recommendation(rows, notes, _as_rules(weights.parts, asked))
+    return Recommendation(rows, notes, _as_rules(network.parts, choices))
 
 
-def _as_rules(parts: Sequence[Part], asked: Sequence[Asked]) -> tuple[Rule, ...]:
+def _as_rules(parts: Sequence[Part], choices: Sequence[Choice]) -> tuple[Rule, ...]:
     """Return one rule for all variables with one initializer."""
     alike: dict[str, tuple[Any, list[Part]]] = {}
-    for part, one in zip(parts, asked, strict=True):
+    for part, one in zip(parts, choices, strict=True):
         _, found = alike.setdefault(repr(one.initializer), (one.initializer, []))
         found.append(part)
     return tuple(rule for made, found in alike.values() for rule in rules_for(made, found))

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, errors
 from kerasinit._src.initializers import identifiers
@@ -16,7 +14,7 @@ from kerasinit._src.initializers.base import RandomInitializer
 from kerasinit._src.network.parts import ROLES, Part
 from kerasinit._src.whole_models.binding import OWN, GivenValues
 
-_ANY_INITIALIZER = (keras.initializers.Initializer, tf_keras.initializers.Initializer)
+_ANY_INITIALIZER = compat.classes("initializers", "Initializer")
 
 
 @dataclass(frozen=True)

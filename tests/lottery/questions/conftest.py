@@ -36,6 +36,6 @@ def untrained(monkeypatch):
         def train(*arguments, **options):
             raise AssertionError("Something was trained again.")
 
-        monkeypatch.setattr("kerasinit._src.training.loop.Trainer.train", train)
+        monkeypatch.setattr("kerasinit._src.training.trainer.Trainer.train", train)
 
     return forbid

@@ -11,10 +11,11 @@ from hypothesis.extra import numpy as arrays
 from kerasinit import lottery
 from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
 from kerasinit._src.lottery.questions.connectivity import between, line_errors
-from kerasinit._src.lottery.questions.setting import Retraining, Setting, without_optimizer
 from kerasinit._src.lottery.store.stage import Place, Stage
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
+from kerasinit._src.training.outcome import weights_of
 from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
@@ -112,7 +113,7 @@ def test_both_copies_start_from_the_rewind_point_and_go_apart(answered, finished
 def test_the_copies_are_what_their_orders_and_the_optimizers_state_give(answered, finished):
     """Trained again here by hand, from iteration 5 with the moments of iteration 5."""
     _, out, _ = answered
-    training = Retraining(Setting(finished.experiment, BUILD, DATA), 1)
+    training = Trial(Setting(finished.experiment, BUILD, DATA), 1)
     trainer = training.trainer
     ticket = finished.stage(Place(1, 1, "ticket")).ticket()
     rewind = finished.stage(Place(1, 0, "ticket")).state("rewind")
@@ -127,7 +128,7 @@ def test_the_copies_are_what_their_orders_and_the_optimizers_state_give(answered
 
 
 def test_no_two_orders_are_the_same_and_none_is_the_runs():
-    training = Retraining(Setting(SMALL, BUILD, DATA), 0)
+    training = Trial(Setting(SMALL, BUILD, DATA), 0)
     orders = [training.order(), training.order("lmc", 0), training.order("lmc", 1)]
     first, second, third = (order.batches(0, 20) for order in orders)
 
@@ -153,7 +154,7 @@ def test_the_middle_of_a_line_is_the_error_of_the_mean_network(answered):
     line, folder = found.lines[1], out / "trial-0" / "level-01"
     ends = [Stage(folder / f"copy-{number}").state("trained") for number in (0, 1)]
     w = {name: (ends[0][name] + ends[1][name]) / 2 for name in ends[0]}
-    training = Retraining(Setting(SMALL, BUILD, DATA), 0)
+    training = Trial(Setting(SMALL, BUILD, DATA), 0)
 
     def error(x, y):
         hidden = np.maximum(x @ w["dense/kernel"] + w["dense/bias"], 0)
@@ -211,7 +212,7 @@ def test_a_ticket_that_is_fine_tuned_starts_with_the_optimizer_of_its_dense_netw
     experiment = replace(SMALL, trials=1, levels=1, controls=(), rewind="finetune")
     store = lottery.run(experiment, out=tmp_path / "run", build=BUILD, data=DATA)
     lmc(store.folder, points=3, out=tmp_path / "a", build=BUILD, data=DATA)
-    training = Retraining(Setting.of_run(store, BUILD, DATA), 0)
+    training = Trial(Setting.of_run(store, BUILD, DATA), 0)
     ticket = store.stage(Place(0, 1, "ticket")).ticket()
     ended = store.stage(Place(0, 0, "ticket")).state("optimizer")
     start = {**training.first, **ticket.weights, **ended}
@@ -231,7 +232,7 @@ def test_the_run_itself_is_not_touched(answered, finished):
 @pytest.mark.parametrize("kerase", ["keras", "tf_keras"])
 def test_statistics_of_batches_are_those_of_the_weights_there(kerase):
     build = builder(kerase, layers=[("BatchNormalization",), ("Dropout", 0.0)])
-    training = Retraining(Setting(SMALL, build, DATA), 0)
+    training = Trial(Setting(SMALL, build, DATA), 0)
     model, dense = training.trainer.model, Masks.dense(training.trainer.shapes)
     (layer,) = normalizations(model)
     momentum = layer.momentum
@@ -249,7 +250,7 @@ def test_statistics_of_batches_are_those_of_the_weights_there(kerase):
 
     order = training.order
     ends = [
-        without_optimizer(training.train("", dense, {}, order("lmc", number))[1].final)
+        weights_of(training.train("", dense, {}, order("lmc", number))[1].final)
         for number in (0, 1)
     ]
     trainer, positions = training.trainer, training.positions

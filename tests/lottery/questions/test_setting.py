@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kerasinit import lottery
-from kerasinit._src.lottery.questions.setting import Retraining, Setting, without_optimizer
 from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.training.outcome import weights_of
 from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 from tests.products import nightly
@@ -34,7 +35,7 @@ def test_the_dense_network_of_a_run_is_trained_again_to_the_same_bits(changed, t
     experiment = replace(SMALL, levels=0, trials=2, **changed)
     store = lottery.run(experiment, out=tmp_path / "run", build=BUILD, data=DATA)
     stage = store.stage(Place(1, 0, "ticket"))
-    training = Retraining(Setting.of_run(store, BUILD, DATA), 1)
+    training = Trial(Setting.of_run(store, BUILD, DATA), 1)
     dense = Masks.dense(training.trainer.shapes)
     # Whatever was trained before.
     training.train("warm", dense, {}, training.order("another", 3))
@@ -42,7 +43,7 @@ def test_the_dense_network_of_a_run_is_trained_again_to_the_same_bits(changed, t
 
     for name, value in stage.ticket().weights.items():
         np.testing.assert_array_equal(begun[name], value)
-    for name, value in without_optimizer(trained.final).items():
+    for name, value in weights_of(trained.final).items():
         np.testing.assert_array_equal(value, stage.state("trained")[name])
     assert trained.best_validation_loss == stage.row().best_validation_loss
 
@@ -59,7 +60,7 @@ def test_random_layers_of_tf_keras_do_not_depend_on_what_was_trained_before():
     build = builder("tf_keras", layers=[("Dropout", 0.5)])
     trained = []
     for warm in (True, False):
-        training = Retraining(Setting(SMALL, build, DATA), 0)
+        training = Trial(Setting(SMALL, build, DATA), 0)
         dense = Masks.dense(training.trainer.shapes)
         if warm:
             training.train("", dense, {}, training.order("another", 3))

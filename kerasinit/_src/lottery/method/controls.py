@@ -22,10 +22,6 @@ def kept(masks: Masks, draw: Draw) -> Masks:
 def shuffled(masks: Masks, draw: Draw) -> Masks:
     """Return masks whose places are permuted within each layer: equal counts, other places.
 
-    Args:
-        masks: The ticket's.
-        draw: Returns the random numbers for a weight's name.
-
     Example:
     >>> masks = Masks({"kernel": np.arange(8) < 3})
     >>> shuffled(masks, lambda name: np.random.default_rng(0))["kernel"].astype(int)
@@ -48,10 +44,6 @@ def scattered(masks: Masks, draw: Draw) -> Masks:
     All weights are equally likely to live, so every layer has about the density of the
     whole, which a ticket's layers do not. Only if a layer would lose its last weight, one
     of it lives in place of one of another layer.
-
-    Args:
-        masks: The ticket's.
-        draw: Returns the random numbers for a weight's name.
 
     Example:
     >>> masks = Masks({"a": np.arange(6) < 6, "b": np.arange(6) < 1})

@@ -4,8 +4,7 @@ The model is scored as it stands, its masks put on, in the mode in which it is t
 is left as it was found, to the last bit.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.lottery.method.survivors import Wanted, keep
 from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.network.prunable import prunable_weights
 
 Scores = dict[str, np.ndarray]
 _ROUNDS = 100
@@ -24,15 +24,10 @@ _ROUNDS = 100
 def snip(model: Any, x: Any, y: Any) -> Scores:
     """Score by how much the loss changes, to first order, if a weight goes: ``|w dL/dw|``.
 
-    Args:
-        model: A compiled model of either Keras.
-        x: Inputs.
-        y: Their labels.
-
     Reference:
         Lee, Ajanthan and Torr, 2019, https://arxiv.org/abs/1810.02340.
     """
-    with _untouched(model):
+    with restored(model):
         values, gradients = _gradients(model, x, y, second=False)
     return {name: np.abs(values[name] * gradients[name]) for name in values}
 
@@ -43,15 +38,10 @@ def grasp(model: Any, x: Any, y: Any) -> Scores:
     The paper's score is ``-w (H g)``, and the weights that score highest are removed;
     here the larger is the better, as everywhere.
 
-    Args:
-        model: A compiled model of either Keras.
-        x: Inputs.
-        y: Their labels.
-
     Reference:
         Wang, Zhang and Grosse, 2020, https://arxiv.org/abs/2002.07376.
     """
-    with _untouched(model):
+    with restored(model):
         values, products = _gradients(model, x, y, second=True)
     return {name: values[name] * products[name] for name in values}
 
@@ -87,7 +77,7 @@ def synflow(model: Any, masks: Masks, wanted: Wanted) -> Masks:
         pairs = zip(weights.values(), gradients, strict=True)
         return flow, [variable * _dense(gradient, variable) for variable, gradient in pairs]
 
-    with _untouched(model):
+    with restored(model):
         for variable in map(compat.tensor, model.trainable_variables):
             variable.assign(tf.abs(variable))
         for part in range(1, _ROUNDS + 1):
@@ -179,14 +169,3 @@ def _dense(gradient: Any, variable: Any) -> tf.Tensor:
     if gradient is None:
         return tf.zeros_like(variable)
     return tf.convert_to_tensor(gradient)
-
-
-@contextlib.contextmanager
-def _untouched(model: Any) -> Iterator[None]:
-    """Put every variable of a model back, also those of its random layers."""
-    before = {name: compat.read(variable) for name, variable in named_variables(model).items()}
-    try:
-        yield
-    finally:
-        for name, variable in named_variables(model).items():
-            compat.assign(variable, before[name])

@@ -76,11 +76,6 @@ def _fits(pattern: str, name: str, layer: str) -> bool:
 def counts(experiment: Rates, shapes: Shapes, level: int) -> dict[str, int] | int:
     """Return how many weights live at a level.
 
-    Args:
-        experiment: The run.
-        shapes: The weights' shapes by name, in the model's order.
-        level: The level; 0 is dense.
-
     Returns:
         A number for each weight, or for scope ``global`` one for all of them together.
 
@@ -110,11 +105,6 @@ def erk(total: int, shapes: Shapes, most: Mapping[str, int]) -> dict[str, int]:
     A layer's density is proportional to ``sum(shape) / prod(shape)``, so small layers
     stay denser; where that passes the whole layer, the rest goes to the others.
 
-    Args:
-        total: How many live in all.
-        shapes: The weights' shapes.
-        most: How many of each there are.
-
     Example:
     >>> shapes = {"a": (3, 3, 2, 4), "b": (8, 10), "c": (10, 2)}
     >>> erk(60, shapes, {"a": 72, "b": 80, "c": 20})  # 12 : 18 : 12
@@ -139,11 +129,6 @@ def smart_ratios(total: int, shapes: Shapes, most: Mapping[str, int]) -> dict[st
 
     Of ``L`` layers, layer ``l`` has a density proportional to ``k (k + 1)`` with
     ``k = L - l + 1``; the last one has 0.3, or what it has left.
-
-    Args:
-        total: How many live in all.
-        shapes: The weights' shapes.
-        most: How many of each there are.
 
     Example:
     >>> shapes = {"a": (10, 10), "b": (10, 10), "c": (10, 2)}

@@ -85,7 +85,7 @@ def next_masks(
     if name == "random":
         scores = {
             weight: streams.generator(
-                experiment.seed, "criterion", trial, scored_level(experiment, level), weight
+                experiment.seed, "criterion", trial, experiment.scored_level(level), weight
             ).random(mask.shape)
             for weight, mask in masks.items()
         }
@@ -93,16 +93,6 @@ def next_masks(
         score = criteria.FROM_WEIGHTS[name]
         scores = {weight: score(ended[weight], began[weight]) for weight in masks}
     return keep(scores, masks, wanted)
-
-
-def scored_level(experiment: Experiment, level: int) -> int:
-    """Return the level whose network is scored to find the masks of a level.
-
-    Example:
-    >>> scored_level(Experiment(), 3), scored_level(Experiment(one_shot=True), 3)
-    (2, 0)
-    """
-    return 0 if experiment.one_shot else level - 1
 
 
 def prune(weights: Mapping[str, np.ndarray], masks: Masks, rates: Mapping[str, float]) -> Masks:

@@ -1,4 +1,4 @@
-"""What must hold where a training ended: its optimizer, and the model that was saved there.
+"""What must hold where a training ended: its result, its optimizer, and the model saved there.
 
 A continuation of `lottery.proof.proofs`.
 """
@@ -11,8 +11,9 @@ import numpy as np
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import rewinds
 from kerasinit._src.lottery.proof import kept_model
-from kerasinit._src.lottery.proof.evidence import Checks, Evidence, check, same_bits
 from kerasinit._src.lottery.proof.kept_model import KeptModel
+from kerasinit._src.lottery.proof.proofs import Checks, Evidence, check, same_bits
+from kerasinit._src.lottery.store import stage
 from kerasinit._src.lottery.store.stage import Place
 
 OWN_STEPS = "steps"
@@ -22,6 +23,53 @@ HOLD_WEIGHTS = "model files hold the trained weights"
 
 # Only what is narrow may overflow in a sound training.
 _WIDE = 4
+
+
+def measured(here: Evidence, experiment: Experiment) -> Checks:
+    """Show that the result is what the curve says, and both are of this training."""
+    place, row = here.place, here.row
+    wrong = {(claim, field): said for claim, field, said in stage.wrong_in(row, place)}
+    for claim, field in (
+        (stage.OF_TRAINING, ""),
+        (stage.FRACTIONS, "test_accuracy"),
+        (stage.FRACTIONS, "final_test_accuracy"),
+    ):
+        said = wrong.get((claim, field), "")
+        yield check(claim, "result", field, said, said)
+    yield check(
+        stage.OF_MASKS,
+        "result",
+        "density",
+        row.density != here.masks.density,
+        f"it is {row.density}; {here.masks.density} of the weights live",
+    )
+    last, every = experiment.iterations, experiment.evaluate_every
+    begin = experiment.first_iteration(place.level, place.branch)
+    looks = range((begin // every + 1) * every, last, every)
+    iterations = [point.iteration for point in here.curve]
+    # The length first: a forged experiment may announce more looks than memory holds.
+    complete = len(iterations) == len(looks) + 1 and iterations == [*looks, last]
+    yield check(
+        "curves are complete",
+        "curve",
+        "",
+        not complete,
+        f"it has {len(iterations)} points; expected one every {every} iterations, from {begin} to "
+        f"{last}",
+    )
+    best = min(here.curve, key=lambda point: point.validation_loss, default=None)
+    for name, value in (
+        ("best_iteration", best and best.iteration),
+        ("best_validation_loss", best and best.validation_loss),
+    ):
+        claimed = getattr(row, name)
+        yield check(
+            "early stops are the curve's least",
+            "result",
+            name,
+            claimed != value,
+            f"it is {claimed}; the curve says {value}",
+        )
 
 
 def said(here: Evidence, experiment: Experiment) -> Checks:

@@ -4,30 +4,21 @@ Nothing in it is made or run: arrays are read as they lie in the archive, and th
 is only held against that of another model.
 """
 
-import io
 import json
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from kerasinit._src.files import json_files
+from kerasinit._src.files import keras_variables
 
 LEFT_OUT = "not in model.keras"
 """The words of ``trained.safetensors`` that name what Keras did not save, a line for each."""
 
-_WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
-_MOST_BYTES = {_WEIGHTS: 16 * 2**30, _CONFIG: 2**26}
-# What claims this many bytes, and this many times what it takes, is a bomb: Keras compresses
-# nothing.
-_LARGE = 2**26
-_MOST_EXPANSION = 100
 # What Keras calls the state of the generators in random layers, which Keras 3 does not save.
 _RANDOM_STATE = re.compile(r"(.*/)?seed_generator_state(_\d+)?")
 
@@ -59,22 +50,11 @@ class KeptModel:
         Raises:
             ValueError: If it is too large, or damaged; HDF5 and zip have errors of their own.
         """
-        with zipfile.ZipFile(path) as archive:
-            content = {name: _member(path, archive, name) for name in _MOST_BYTES}
-        config = json_files.parse(
-            content[_CONFIG], f"{path}: {_CONFIG}", _MOST_BYTES[_CONFIG], json_files.OF_A_MODEL
-        )
         weights: Counter[_Key] = Counter()
         moments: Counter[_Key] = Counter()
-        with h5py.File(io.BytesIO(content[_WEIGHTS]), "r") as file:
-            for name, dataset in _datasets(file):
-                # bfloat16, which HDF5 does not know, lies there as two opaque bytes.
-                if dataset.dtype.kind in "biuf" or dataset.dtype == np.dtype("V2"):
-                    if dataset.is_virtual or dataset.external:
-                        raise ValueError(f"{name} keeps its numbers in another file")
-                    _refuse_bomb(name, dataset.nbytes, dataset.id.get_storage_size())
-                    found = moments if name.startswith("optimizer/") else weights
-                    found[_key(np.asarray(dataset[()]))] += 1
+        arrays, config = keras_variables.read_archive(path)
+        for name, value in arrays.items():
+            (moments if name.startswith("optimizer/") else weights)[_key(value)] += 1
         return cls(weights, moments, config)
 
     @property
@@ -146,30 +126,6 @@ def comparable(config: Any, *, numbers: bool = True) -> str:
 def difference(found: str, wanted: str) -> str:
     """Say where two texts of `comparable` differ first."""
     return _difference(json.loads(found), json.loads(wanted), "config")
-
-
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    info = archive.getinfo(name)
-    if info.file_size > _MOST_BYTES[name]:
-        raise ValueError(f"{path} announces {info.file_size} bytes of {name}")
-    _refuse_bomb(name, info.file_size, info.compress_size)
-    return archive.read(info)
-
-
-def _refuse_bomb(what: str, claimed: int, stored: int) -> None:
-    if claimed > _LARGE and claimed > _MOST_EXPANSION * stored:
-        raise ValueError(f"{what} claims to be {claimed} bytes, but takes {stored}")
-
-
-def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    found: list[tuple[str, h5py.Dataset]] = []
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.append((name, item))
-
-    file.visititems(visit)
-    return iter(found)
 
 
 def _key(value: np.ndarray) -> _Key:

@@ -4,7 +4,8 @@ Each proof compares files of a run with each other; none needs the model, the da
 another run. What a control promises is said in a table at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.special
@@ -12,16 +13,119 @@ import scipy.special
 from kerasinit._src import streams
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import controls, criteria, rewinds, scopes, survivors
-from kerasinit._src.lottery.proof.evidence import Checks, Evidence, check, equal, same_bits, zero
-from kerasinit._src.lottery.store import stage
-from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.stage import Place, Row
+from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.training.outcome import Point
+
+State = Mapping[str, np.ndarray]
+
+_TRIFLE = 1e-20
 
 
-def first_iteration(experiment: Experiment, place: Place) -> int:
-    """Return the iteration that a training's first weights come from."""
-    control = controls.CONTROLS.get(place.branch)
-    anew = place.level == 0 or (control is not None and control.fresh)
-    return 0 if anew else experiment.rewind_step
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the files of one training say.
+
+    Attributes:
+        place: Where it is in the run.
+        masks: Which weights live.
+        start: Every variable as it began.
+        trained: Every variable as it ended.
+        moments: The optimizer's variables as they ended.
+        owners: The weights that moments belong to, by the moments' names.
+        curve: The measurements.
+        row: The result.
+        rewind: Where survivors go back to, the optimizer's variables too; of level 0 only.
+        words: What the ticket says of itself.
+        about: What ``trained.safetensors`` says of the training.
+    """
+
+    place: Place
+    masks: Masks
+    start: State
+    trained: State
+    moments: State
+    owners: Mapping[str, str]
+    curve: tuple[Point, ...]
+    row: Row
+    rewind: State | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        claim: What was to be shown; checks of a claim are counted together.
+        file: The file that would be wrong.
+        weight: The variable that would be wrong, if it is about one.
+        problem: What is wrong; empty if the claim holds.
+    """
+
+    claim: str
+    file: str
+    weight: str = ""
+    problem: str = ""
+
+
+Checks = Iterator[Check]
+
+
+def same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Return whether two arrays have the same bits; -0 is not 0, and NaN is NaN."""
+    return (
+        a is not None
+        and b is not None
+        and (a.dtype, a.shape) == (b.dtype, b.shape)
+        and a.tobytes() == b.tobytes()
+    )
+
+
+def check(claim: str, file: str, weight: str, wrong: object, problem: str) -> Check:
+    """Return a check that failed if something is wrong."""
+    return Check(claim, file, weight, problem if wrong else "")
+
+
+def equal(claim: str, file: str, name: str, state: State, wanted: np.ndarray | None) -> Check:
+    """Check that a variable has the bits that are wanted."""
+    found = state.get(name)
+    if (
+        found is None
+        or wanted is None
+        or (found.shape, found.dtype) != (wanted.shape, wanted.dtype)
+    ):
+        return Check(claim, file, name, "it is not there in the same shape and type")
+    if same_bits(found, wanted):
+        return Check(claim, file, name)
+    bits = np.frombuffer(found.tobytes(), np.uint8) != np.frombuffer(wanted.tobytes(), np.uint8)
+    places = np.unique(np.flatnonzero(bits) // found.itemsize)
+    return Check(
+        claim,
+        file,
+        name,
+        f"{places.size} of {found.size} values differ, the first at flat index {places[0]}: "
+        f"{found.flat[places[0]]!r}, not {wanted.flat[places[0]]!r}",
+    )
+
+
+def zero(
+    claim: str, file: str, name: str, state: State, mask: np.ndarray, owner: str = ""
+) -> Check:
+    """Check that a variable is zero where its mask, or its owner's, removes it."""
+    value = state.get(name)
+    of = f"in {name}, " if owner else ""
+    if value is None or value.shape != mask.shape:
+        return Check(claim, file, owner or name, f"{of}it is not there in the mask's shape")
+    gone = value[~mask]
+    # An optimizer may add a trifle to every square, as Adafactor does: then it is in all alike.
+    if owner and gone.size and abs(float(gone[0])) <= _TRIFLE and np.all(gone == gone[0]):
+        return Check(claim, file, owner)
+    wrong = np.flatnonzero((value != 0) & ~mask)
+    first = f"the first at flat index {wrong[0]}" if wrong.size else ""
+    problem = f"{of}{wrong.size} of the removed are not zero, {first}"
+    return check(claim, file, owner or name, wrong.size, problem)
 
 
 def dense(first: Evidence, experiment: Experiment) -> Checks:
@@ -107,12 +211,6 @@ def pruned(here: Evidence, before: Evidence, scored: Evidence, experiment: Exper
     """Show that the masks are what pruning makes of weights trained before, to the bit.
 
     Criteria that look at the network and its data cannot be recomputed from files.
-
-    Args:
-        here: A ticket.
-        before: The ticket of the level before.
-        scored: The ticket whose weights were scored: the same, or level 0.
-        experiment: The run.
     """
     if experiment.criterion in criteria.FROM_NETWORK:
         return
@@ -174,64 +272,10 @@ def whole(here: Evidence, first: Evidence) -> Checks:
     )
 
 
-def measured(here: Evidence, experiment: Experiment) -> Checks:
-    """Show that the result is what the curve says, and both are of this training."""
-    place, row = here.place, here.row
-    wrong = {(claim, field): said for claim, field, said in stage.wrong_in(row, place)}
-    for claim, field in (
-        (stage.OF_TRAINING, ""),
-        (stage.FRACTIONS, "test_accuracy"),
-        (stage.FRACTIONS, "final_test_accuracy"),
-    ):
-        said = wrong.get((claim, field), "")
-        yield check(claim, "result", field, said, said)
-    yield check(
-        stage.OF_MASKS,
-        "result",
-        "density",
-        row.density != here.masks.density,
-        f"it is {row.density}; {here.masks.density} of the weights live",
-    )
-    last, every = experiment.iterations, experiment.evaluate_every
-    begin = first_iteration(experiment, place)
-    looks = range((begin // every + 1) * every, last, every)
-    iterations = [point.iteration for point in here.curve]
-    # The length first: a forged experiment may announce more looks than memory holds.
-    complete = len(iterations) == len(looks) + 1 and iterations == [*looks, last]
-    yield check(
-        "curves are complete",
-        "curve",
-        "",
-        not complete,
-        f"it has {len(iterations)} points; expected one every {every} iterations, from {begin} to "
-        f"{last}",
-    )
-    best = min(here.curve, key=lambda point: point.validation_loss, default=None)
-    for name, value in (
-        ("best_iteration", best and best.iteration),
-        ("best_validation_loss", best and best.validation_loss),
-    ):
-        claimed = getattr(row, name)
-        yield check(
-            "early stops are the curve's least",
-            "result",
-            name,
-            claimed != value,
-            f"it is {claimed}; the curve says {value}",
-        )
-
-
 def started(
     here: Evidence, first: Evidence, scored: Evidence | None, experiment: Experiment
 ) -> Checks:
-    """Show that survivors start from what they are rewound to, bit for bit.
-
-    Args:
-        here: A ticket, or a control that keeps the ticket's weights.
-        first: Level 0, with the rewind point.
-        scored: The training whose weights a ticket may go on from; None for a control.
-        experiment: The run.
-    """
+    """Show that survivors start from what they are rewound to, bit for bit."""
     place, rewind = here.place, rewinds.parse(experiment.rewind)
     if rewind.continues and scored is None:
         rewind = rewinds.Rewind("step", rewind.step)

@@ -9,15 +9,13 @@ from typing import Any
 from rich.table import Table
 
 from kerasinit._src.files.tensors import read_ticket
-from kerasinit._src.lottery.method import survivors
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
-from kerasinit._src.lottery.proof.evidence import Checks, Evidence
 from kerasinit._src.lottery.proof.kept_model import KeptModel
+from kerasinit._src.lottery.proof.proofs import Checks, Evidence
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
-from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.reports import base, terminal
 
 _FILES = {
@@ -277,7 +275,7 @@ def _check_trial(
         here = _read(inquiry, store.stage(place), place)
         if here is None:
             continue
-        inquiry.hear(place, proofs.measured(here, experiment))
+        inquiry.hear(place, end_proofs.measured(here, experiment))
         inquiry.hear(place, proofs.removed(here))
         inquiry.hear(place, end_proofs.said(here, experiment))
         inquiry.hear(place, end_proofs.finite(here))
@@ -308,7 +306,7 @@ def _check_trial(
                 inquiry.hear(place, proofs.counted(here, experiment))
             if before is not None:
                 inquiry.hear(place, proofs.nested(here, before))
-            scored = tickets.get(survivors.scored_level(experiment, place.level))
+            scored = tickets.get(experiment.scored_level(place.level))
             if first is not None and (scored is not None or not place.level):
                 before_it = scored if place.level else None
                 inquiry.hear(place, end_proofs.stepped(here, first, before_it, experiment))
@@ -352,9 +350,6 @@ def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
         inquiry.count("files can be read")
         try:
             found[name] = read()
-            if name == "ticket":
-                masks, start, words = found[name]
-                found[name] = Masks(masks), start, words
         except _DAMAGE as error:
             inquiry.fail("files can be read", place, _FILES[name], f"{error}")
     if len(found) < len(readers):

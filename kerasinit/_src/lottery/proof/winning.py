@@ -15,7 +15,7 @@ from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import terminal
 from kerasinit._src.theory.permutation import ALPHA, FEWEST, Differences
 
-Outcome = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
+Judgement = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Verdict:
 
     level: int
     density: float
-    outcome: Outcome
+    outcome: Judgement
     conditions: tuple[Condition, ...]
     note: str
     trials_needed: int | None
@@ -217,7 +217,7 @@ def _condition(
 
 def _outcome(
     conditions: Sequence[Condition], controls: Sequence[str], absent: int, trials: int
-) -> tuple[Outcome, str, int | None]:
+) -> tuple[Judgement, str, int | None]:
     """Return the outcome, why it is inconclusive, and how many trials would settle it."""
     if absent:
         return "INCONCLUSIVE", f"trainings that are not finished: {absent}", None

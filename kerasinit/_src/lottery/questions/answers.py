@@ -8,14 +8,22 @@
 
 import contextlib
 import json
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kerasinit._src.files import atomic, json_files, lock
+from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.lottery.store.store import Store
 
-_FORMAT = "kerasinit-question-1"
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+_RECORD, _FORMAT = "question.json", "kerasinit-question-1"
 _MOST_JSON = 2**24
 
 
@@ -32,6 +40,7 @@ class Answers:
             cannot be written to.
 
     Example:
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     answers = Answers(Path(folder) / "new", {"question": "how far?"})
     ...     with answers.new("trial-0") as part:
@@ -42,29 +51,11 @@ class Answers:
 
     def __init__(self, folder: Path, asked: Mapping[str, Any]) -> None:
         self.folder = folder
-        record = folder / "question.json"
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; --out must name a folder.")
         # What is compared is what a file gives back: lists for tuples.
         asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
-        if record.exists():
-            _require_same(folder, asked, read_json(record))
-        elif folder.is_dir() and any(not atomic.is_left_over(path) for path in folder.iterdir()):
-            raise ValueError(
-                f"{folder} is not empty and holds no answers to such a question. Name another "
-                f"folder with --out."
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Fail before hours of training, not after.
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-            if not record.exists():
-                write_json(record, asked)
-        except OSError as error:
-            raise ValueError(
-                f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
-            ) from error
+        if atomic.has_record(folder, _RECORD, "answers to such a question"):
+            _require_same(folder, asked, read_json(folder / _RECORD))
+        atomic.begin_folder(folder, _RECORD, json.dumps(asked, indent=2).encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -130,3 +121,36 @@ def read_json(path: Path) -> dict[str, Any]:
         return json_files.read(path, _MOST_JSON)
     except OSError as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
+
+
+def beside(run: Path, question: str) -> Path:
+    """Return the folder for the answers about a run, where none is named: next to the run."""
+    run = run.resolve()
+    return run.with_name(f"{run.name}-{question}")
+
+
+def chosen_levels(store: Store, levels: Iterable[int]) -> list[int]:
+    """Return the levels to ask about, in order, after making sure that they are finished.
+
+    Args:
+        store: The run.
+        levels: Those that were named; if none, the last one that all trials finished.
+
+    Raises:
+        ValueError: If one is not there, or no level is.
+    """
+    trials, last = range(store.experiment.trials), store.experiment.levels
+    there = [
+        level
+        for level in range(last + 1)
+        if all(store.has(Place(trial, level, "ticket")) for trial in trials)
+    ]
+    if not there:
+        raise ValueError(f"{store.folder} has no finished level yet. Let its run go on first.")
+    for level in levels:
+        if level not in there:
+            raise ValueError(
+                f"{store.folder} has no finished level {level}; finished are "
+                f"{', '.join(map(str, there))}."
+            )
+    return sorted(set(levels)) or there[-1:]

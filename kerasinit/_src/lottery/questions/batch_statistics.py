@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import streams
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import walk
 
 # As many as settle a mean and a variance well; a pass over all examples would cost
@@ -18,16 +17,13 @@ _EXAMPLES, _AT_ONCE = 10_000, 500
 def normalizations(model: Any) -> list[Any]:
     """Return the layers of a model that keep statistics of batches.
 
-    Args:
-        model: A built model of either Keras.
-
     Example:
+    >>> import keras
     >>> layers = [keras.Input((4,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
     >>> [layer.__class__.__name__ for layer in normalizations(keras.Sequential(layers))]
     ['BatchNormalization']
     """
-    kinds = (keras.layers.BatchNormalization, tf_keras.layers.BatchNormalization)
-    return [layer for _, layer in walk(model) if isinstance(layer, kinds)]
+    return [layer for _, layer in walk(model) if row_of(layer).by_batch]
 
 
 def recompute(model: Any, x: np.ndarray) -> None:

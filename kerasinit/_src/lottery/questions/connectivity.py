@@ -15,29 +15,27 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
-from kerasinit._src.lottery.method.survivors import scored_level
-from kerasinit._src.lottery.questions.answers import Answers, read_json, write_json
-from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
-from kerasinit._src.lottery.questions.setting import (
-    Retraining,
+from kerasinit._src.lottery.questions.answers import (
+    Answers,
     Say,
-    Setting,
     beside,
     chosen_levels,
-    row_of,
+    read_json,
     silent,
-    without_optimizer,
+    write_json,
 )
+from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
 from kerasinit._src.lottery.report.means import over_trials
-from kerasinit._src.lottery.store.stage import Place, Stage
+from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
-from kerasinit._src.training.loop import Trainer
-from kerasinit._src.training.outcome import State
+from kerasinit._src.training.outcome import State, weights_of
+from kerasinit._src.training.trainer import Trainer
 
 STABLE_BELOW = 0.02
 """A barrier below this is noise; from it on, the network is unstable (the paper's margin)."""
@@ -269,19 +267,22 @@ class _Copies:
     ) -> None:
         self._setting, self._store, self._answers = setting, store, answers
         self._trial, self._say = trial, say
-        self._retraining: Retraining | None = None
+        self._retraining: Trial | None = None
 
     @property
-    def _training(self) -> Retraining:
+    def _training(self) -> Trial:
         if self._retraining is None:
-            self._retraining = Retraining(self._setting, self._trial)
+            self._retraining = Trial(self._setting, self._trial)
             self._require_the_runs(self._retraining.first)
         return self._retraining
 
+    def _stage(self, place: Place) -> Stage:
+        return self._store.stage(place).named_for(lambda: self._training.trainer.model)
+
     def _require_the_runs(self, first: State) -> None:
         """Raise unless the network that is built here is the one that the run was made with."""
-        there = self._store.stage(Place(self._trial, 0, "ticket")).ticket().weights
-        mine = without_optimizer(first)
+        there = self._stage(Place(self._trial, 0, "ticket")).ticket().weights
+        mine = weights_of(first)
         # Another machine may draw the same numbers with other rounding.
         alike = set(mine) == set(there) and all(
             mine[name].shape == value.shape
@@ -320,16 +321,16 @@ class _Copies:
 
     def _ticket(self, level: int) -> tuple[Masks, State]:
         """Return a level's masks and the state that its training began with."""
-        rewind = self._store.stage(Place(self._trial, 0, "ticket")).state("rewind")
-        ticket = self._store.stage(Place(self._trial, level, "ticket")).ticket()
+        rewind = self._stage(Place(self._trial, 0, "ticket")).state("rewind")
+        ticket = self._stage(Place(self._trial, level, "ticket")).ticket()
         # The dense network began with the first values; what is asked about is the
         # rewind point. A ticket's file has its weights, the optimizer's are in the point.
         if level == 0:
             return ticket.masks, rewind
         experiment = self._store.experiment
         if experiment.rewind == "finetune":
-            before = Place(self._trial, scored_level(experiment, level), "ticket")
-            rewind |= self._store.stage(before).state("optimizer")
+            before = Place(self._trial, experiment.scored_level(level), "ticket")
+            rewind |= self._stage(before).state("optimizer")
         return ticket.masks, {**rewind, **ticket.weights}
 
     def _copy(self, level: int, number: int, masks: Masks, start: State) -> State:
@@ -345,13 +346,14 @@ class _Copies:
                 self._training.order("lmc", number),
                 begin=self._store.experiment.rewind_step,
             )
-            row = row_of(place, masks, trained)
+            row = Row.of(place, masks.density, trained)
             with self._answers.new(*at) as folder:
-                ticket = Ticket(masks, without_optimizer(begun), {"place": str(place)})
+                ticket = Ticket(masks, weights_of(begun), {"place": str(place)})
                 Stage(folder).write(row, trained, ticket)
-                Stage(folder).write_state("trained", without_optimizer(trained.final))
+                Stage(folder).write_state("trained", weights_of(trained.final))
             self._say(f"{place}: test error {100 * (1 - row.final_test_accuracy):.2f} % at the end")
-        elif stage.ticket().masks != masks:
+        stage = stage.named_for(lambda: self._training.trainer.model)
+        if stage.ticket().masks != masks:
             raise ValueError(
                 f"{stage.folder} has other masks than the ticket of {self._store.folder}; it was "
                 f"made from another run. Name another folder with --out."

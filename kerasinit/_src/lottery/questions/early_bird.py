@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,15 @@ import numpy as np
 from rich.table import Table
 
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
-from kerasinit._src.lottery.questions.answers import Answers, read_json, write_json
-from kerasinit._src.lottery.questions.setting import (
-    Retraining,
-    Say,
-    Setting,
-    silent,
-    without_optimizer,
-)
+from kerasinit._src.lottery.questions.answers import Answers, Say, read_json, silent, write_json
 from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
-from kerasinit._src.training.outcome import Point
+from kerasinit._src.training.outcome import Point, weights_of
 
 # What of an experiment has a meaning where a dense network is trained, once a trial.
 _MEANT = (
@@ -258,7 +252,9 @@ def earlybird(
     """
     experiment = require_experiment(experiment or Experiment())
     _require_options(experiment, density, window, epsilon)
-    setting = Setting.of(experiment, build, data).decided()
+    setting = Setting.of(experiment, build, data)
+    if setting.experiment.xla is None:
+        setting = replace(setting, experiment=Trial(setting, 0).experiment)
     experiment = setting.experiment
     folder = (
         Path(out)
@@ -281,7 +277,7 @@ def earlybird(
         for trial in range(experiment.trials):
             part = f"trial-{trial}"
             if not answers.has(part):
-                flight, ticket = _fly(Retraining(setting, trial), trial, density, window, epsilon)
+                flight, ticket = _fly(Trial(setting, trial), trial, density, window, epsilon)
                 with answers.new(part) as new:
                     write_json(new / "checks.json", asdict(flight))
                     if ticket is not None:
@@ -321,12 +317,12 @@ def _require_options(experiment: Experiment, density: float, window: int, epsilo
 
 
 def _fly(
-    training: Retraining, trial: int, density: float, window: int, epsilon: float
+    training: Trial, trial: int, density: float, window: int, epsilon: float
 ) -> tuple[Flight, Ticket | None]:
     """Train one dense network and draw its masks on the way."""
     names = list(training.trainer.shapes)
     seen: list[tuple[Point, Masks]] = []
-    every = training.every
+    every = training.experiment.evaluate_every
 
     def look(point: Point) -> None:
         # The end of the training is looked at as well, and need not be a multiple.
@@ -351,6 +347,6 @@ def _fly(
     if not any(near):
         return Flight(trial, None, checks), None
     mask, iteration = masks[near.index(True)], checks[near.index(True)].iteration
-    weights = without_optimizer(training.trainer.mask_state(begun, mask))
+    weights = weights_of(training.trainer.mask_state(begun, mask))
     about = {"place": f"trial {trial}", "early bird": f"iteration {iteration}"}
     return Flight(trial, iteration, checks), Ticket(mask, weights, about)

@@ -14,11 +14,11 @@ from rich.text import Text
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.loop import run
-from kerasinit._src.lottery.questions.setting import Setting
+from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.lottery.watch import Watch
+from kerasinit._src.lottery.trial import Setting
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset

@@ -8,26 +8,18 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kerasinit._src.lottery.questions.answers import Answers
-from kerasinit._src.lottery.questions.setting import (
-    Retraining,
-    Say,
-    Setting,
-    beside,
-    chosen_levels,
-    row_of,
-    silent,
-    without_optimizer,
-)
+from kerasinit._src.lottery.questions.answers import Answers, Say, beside, chosen_levels, silent
 from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
+from kerasinit._src.lottery.trial import Setting, Trial
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, load, require_dataset
+from kerasinit._src.training.outcome import weights_of
 
 
 @dataclass(frozen=True)
@@ -139,8 +131,10 @@ def transfer(
     if iterations is not None:
         experiment = replace(experiment, iterations=iterations)
     setting = Setting(experiment, build or models.find(experiment.model), data)
-    training = Retraining(setting, 0)
-    new_head = needs_new_head(_ticket(store, Place(0, chosen[0], "ticket")), training, data)
+    training = Trial(setting, 0)
+    new_head = needs_new_head(
+        _ticket(store, Place(0, chosen[0], "ticket"), training), training, data
+    )
     answers = Answers(
         Path(out) if out is not None else beside(store.folder, f"on-{data.name}"),
         {
@@ -157,9 +151,9 @@ def transfer(
             for place in _places(store, trial, chosen):
                 at = (f"trial-{trial}", f"level-{place.level:02d}", place.branch)
                 if not answers.has(*at):
-                    if training.trial != trial:
-                        training = Retraining(setting, trial)
-                    _train(training, answers, at, place, _ticket(store, place), say)
+                    if training.number != trial:
+                        training = Trial(setting, trial)
+                    _train(training, answers, at, place, _ticket(store, place, training), say)
                 rows.append(Stage(answers.path(*at)).row())
     return Transfer(store.experiment.dataset, data.name, new_head, tuple(rows))
 
@@ -174,12 +168,12 @@ def _places(store: Store, trial: int, levels: list[int]) -> list[Place]:
     ]
 
 
-def _ticket(store: Store, place: Place) -> Ticket:
-    return store.stage(place).ticket()
+def _ticket(store: Store, place: Place, training: Trial) -> Ticket:
+    return store.stage(place).ticket().named_for(training.trainer.model)
 
 
 def _train(
-    training: Retraining,
+    training: Trial,
     answers: Answers,
     at: tuple[str, ...],
     place: Place,
@@ -188,13 +182,13 @@ def _train(
 ) -> None:
     """Train one network on the other data, and put it on disk."""
     rng = training.generator("transfer head", place.level)
-    fitted = fit_head(ticket, without_optimizer(training.first), rng)
+    fitted = fit_head(ticket, weights_of(training.first), rng)
     begun, trained = training.train(str(place), fitted.masks, fitted.weights, training.order())
-    row = row_of(place, fitted.masks, trained)
+    row = Row.of(place, fitted.masks.density, trained)
     with answers.new(*at) as folder:
-        kept = Ticket(fitted.masks, without_optimizer(begun), {"place": str(place)})
+        kept = Ticket(fitted.masks, weights_of(begun), {"place": str(place)})
         Stage(folder).write(row, trained, kept)
-        Stage(folder).write_state("trained", without_optimizer(trained.final))
+        Stage(folder).write_state("trained", weights_of(trained.final))
     say(f"{place}: test accuracy {100 * row.test_accuracy:.2f} % at {row.best_iteration}")
 
 
@@ -203,13 +197,13 @@ def _head(ticket: Ticket) -> str:
     return list(ticket.masks)[-1].rpartition("/")[0]
 
 
-def needs_new_head(ticket: Ticket, training: Retraining, data: Dataset) -> bool:
+def needs_new_head(ticket: Ticket, training: Trial, data: Dataset) -> bool:
     """Return whether the network for other data has another output layer than a ticket.
 
     Raises:
         ValueError: If anything else differs.
     """
-    there, mine = without_optimizer(training.first), ticket.weights
+    there, mine = weights_of(training.first), ticket.weights
     different = [
         name
         for name in dict.fromkeys([*mine, *there])

@@ -20,7 +20,7 @@ from kerasinit._src.reports.figures import (
     rendered,
     scale_by_logarithm,
 )
-from kerasinit._src.training.loop import Point
+from kerasinit._src.training.outcome import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,14 +99,7 @@ def draw_densities(
     measure: str,
     branches: Iterable[str],
 ) -> None:
-    """Draw one measure against density, densest on the left.
-
-    Args:
-        axes: Where to draw.
-        found: The means over trials, by level and branch.
-        measure: ``"accuracy"`` or ``"stop"``.
-        branches: The branches, in the order of their colours.
-    """
+    """Draw one measure against density, densest on the left."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     for number, branch in enumerate(branches):

@@ -20,10 +20,6 @@ _FORMAT = "kerasinit-manifest-1"
 def write(folder: Path, experiment: Path) -> None:
     """Write the list of the files in a folder, and of the experiment they belong to.
 
-    Args:
-        folder: A training's folder, complete but for this list.
-        experiment: The run's ``experiment.json``.
-
     Raises:
         FileExistsError: If there is a list already.
     """
@@ -33,12 +29,7 @@ def write(folder: Path, experiment: Path) -> None:
 
 
 def problems(folder: Path, experiment: Path) -> list[tuple[str, str]]:
-    """Return what is wrong with the files of a training, as ``(file's name, problem)``.
-
-    Args:
-        folder: A finished training's folder.
-        experiment: The run's ``experiment.json``.
-    """
+    """Return what is wrong with the files of a training, as ``(file's name, problem)``."""
     path = folder / NAME
     if not path.is_file():
         return [(NAME, "it is missing, so nothing says what the other files were")]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from kerasinit._src.files.tensors import TICKET, VERSIONS
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import read_tensors
@@ -64,6 +65,9 @@ def digest(run: Run, *, partial: bool = False) -> str:
 def _add_stage(sha: "hashlib._Hash", stage: Stage) -> None:
     for path in sorted(stage.folder.glob("*.safetensors")):
         arrays, about = read_tensors(path)
+        if about.get("format") == TICKET:
+            # As it was when the first digests were published.
+            about["version"] = VERSIONS[0]
         _add(sha, path.name, _json(about))
         for name, array in sorted(arrays.items()):
             _add(sha, f"{name} {array.dtype} {array.shape}", array.tobytes())

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +14,9 @@ import numpy as np
 from kerasinit._src.files import json_files
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket, read_tensors
-from kerasinit._src.training.outcome import Point, Trained
+from kerasinit._src.mask_arrays import NAMING
+from kerasinit._src.network.old_names import old_names
+from kerasinit._src.training.outcome import Outcome, Point
 
 _RESULT, _CURVE = "result.json", "curve.csv"
 _MOST_CURVE = 2**26
@@ -50,12 +52,38 @@ class Row:
     test_accuracy: float
     final_test_accuracy: float
 
+    @classmethod
+    def of(cls, place: Place, density: float, outcome: Outcome) -> "Row":
+        """Return the row that a training leaves behind."""
+        return cls(
+            place.trial,
+            place.level,
+            place.branch,
+            density,
+            outcome.best_iteration,
+            outcome.best_validation_loss,
+            outcome.test_accuracy,
+            outcome.final_test_accuracy,
+        )
+
 
 @dataclass(frozen=True)
 class Stage:
     """The folder of one training."""
 
     folder: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The variables that are called otherwise than in its files."""
+
+    def named_for(self, model: Callable[[], Any]) -> "Stage":
+        """Return the stage with the names that the variables of a model have now.
+
+        Args:
+            model: Returns the model; only called if the files are of the first format.
+        """
+        if self.ticket().masks.naming == NAMING:
+            return self
+        return replace(self, names=old_names(model()))
 
     @property
     def model_path(self) -> Path:
@@ -67,7 +95,7 @@ class Stage:
         """Where the masks and first weights are."""
         return self.folder / "ticket.safetensors"
 
-    def write(self, row: Row, trained: Trained, ticket: Ticket) -> None:
+    def write(self, row: Row, trained: Outcome, ticket: Ticket) -> None:
         """Write what every training leaves behind."""
         ticket.save(self.ticket_path)
         text = io.StringIO()
@@ -86,7 +114,8 @@ class Stage:
 
     def tensors(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """Return the variables that `write_state` wrote, and the words about them."""
-        return read_tensors(self.folder / f"{name}.safetensors")
+        tensors, words = read_tensors(self.folder / f"{name}.safetensors")
+        return {self.names.get(name, name): value for name, value in tensors.items()}, words
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Return the variables that `write_state` wrote."""
@@ -98,7 +127,8 @@ class Stage:
 
     def ticket(self) -> Ticket:
         """Return the masks and first weights."""
-        return load_ticket(self.ticket_path)
+        ticket = load_ticket(self.ticket_path)
+        return ticket.renamed(self.names) if self.names else ticket
 
     def row(self) -> Row:
         """Return the training's row of the report."""
@@ -169,12 +199,7 @@ def _point(line: list[str]) -> Point:
 
 
 def wrong_in(row: Row, place: Place) -> Iterator[tuple[str, str, str]]:
-    """Yield what a result cannot say, as ``(claim, field, problem)``.
-
-    Args:
-        row: The result.
-        place: Where it lies.
-    """
+    """Yield what a result cannot say, as ``(claim, field, problem)``."""
     of = Place(row.trial, row.level, row.branch)
     if of != place:
         yield OF_TRAINING, "", f"it is of {of}"

@@ -18,7 +18,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Row, Stage, wrong_in
 
-_FORMAT = "kerasinit-lottery-1"
+_RECORD, _FORMAT = "experiment.json", "kerasinit-lottery-1"
 _MOST_PLACES = 10**6
 
 
@@ -58,15 +57,7 @@ class Store:
         if store.is_begun():
             store._require_same(cls.read(folder))
         content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Fail before hours of training, not after.
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-            if not (folder / "experiment.json").exists():
-                atomic.write_new(folder / "experiment.json", json.dumps(content, indent=2).encode())
-        except OSError as error:
-            raise store._not_writable(error) from error
+        atomic.begin_folder(folder, _RECORD, json.dumps(content, indent=2).encode())
         return store
 
     def is_begun(self) -> bool:
@@ -75,23 +66,8 @@ class Store:
         Raises:
             ValueError: If it holds something else.
         """
-        folder = self.folder
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; --out must name a folder.")
-        if (folder / "experiment.json").exists():
-            return True
-        if folder.is_dir():
-            # A process that was killed at once leaves its lock, and half of a file.
-            others = [
-                path
-                for path in folder.iterdir()
-                if path.name != lock.NAME and not atomic.is_left_over(path)
-            ]
-            if others:
-                raise ValueError(
-                    f"{folder} is not empty and holds no lottery run. Name another folder."
-                )
-        return False
+        # A process that was killed at once leaves its lock, and half of a file.
+        return atomic.has_record(self.folder, _RECORD, "lottery run", lock.NAME)
 
     def is_finished(self) -> bool:
         """Return whether the folder holds this very run, with nothing left to train.
@@ -118,17 +94,12 @@ class Store:
             try:
                 stack.enter_context(lock.held(self.folder))
             except OSError as error:
-                raise self._not_writable(error) from error
+                raise atomic.not_writable(self.folder, error) from error
             atomic.sweep(self.folder)
             for place in self.places():
                 if self.has(place):
                     self.checkpoint_path(place).unlink(missing_ok=True)
             yield
-
-    def _not_writable(self, error: OSError) -> ValueError:
-        return ValueError(
-            f"Cannot write to {self.folder}: {error.strerror}. Name another folder with --out."
-        )
 
     @classmethod
     def read(cls, folder: Path) -> "Store":
@@ -137,7 +108,7 @@ class Store:
         Raises:
             ValueError: If it holds none, or one of a later format.
         """
-        path = folder / "experiment.json"
+        path = folder / _RECORD
         if not path.is_file():
             raise ValueError(f"{folder} holds no lottery run: there is no {path.name} in it.")
         content = json_files.read(path)
@@ -216,7 +187,7 @@ class Store:
         """Give a stage to fill; it is finished when the block ends without an error."""
         with atomic.new_folder(self.path(place)) as folder:
             yield Stage(folder)
-            manifest.write(folder, self.folder / "experiment.json")
+            manifest.write(folder, self.folder / _RECORD)
 
     def stage(self, place: Place) -> "Stage":
         """Return a finished stage."""

@@ -17,8 +17,10 @@ from kerasinit._src import compat
 from kerasinit._src.files import atomic
 from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
 from kerasinit._src.files.tensors import read_tensors as read_tensors
-from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.network.prunable import named_variables, prunable_weights
+from kerasinit._src.mask_arrays import NAMING, Masks
+from kerasinit._src.network.old_names import old_names
+from kerasinit._src.network.parts import named_variables
+from kerasinit._src.network.prunable import prunable_weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,6 +75,19 @@ class Ticket:
         """The fraction of prunable weights that live."""
         return self.masks.density
 
+    def named_for(self, model: Any) -> "Ticket":
+        """Return the ticket by the names that a model's variables have now.
+
+        That is the ticket itself, unless it comes from a file of the first format.
+        """
+        return self if self.masks.naming == NAMING else self.renamed(old_names(model))
+
+    def renamed(self, names: Mapping[str, str]) -> "Ticket":
+        """Return the ticket with other names for some variables."""
+        masks = Masks({names.get(name, name): mask for name, mask in self.masks.items()})
+        weights = {names.get(name, name): value for name, value in self.weights.items()}
+        return Ticket(masks, weights, self.about)
+
     def apply(self, model: Any) -> Any:
         """Give a freshly built model the ticket's weights; the removed ones are zero.
 
@@ -89,26 +104,28 @@ class Ticket:
             ValueError: If the model has other weights; nothing is changed then.
         """
         there = named_variables(model)
-        wrong = [f"it has no {name!r}" for name in self.weights if name not in there]
-        wrong += [f"the ticket has no {name!r}" for name in there if name not in self.weights]
+        ticket = self.named_for(model)
+        weights = ticket.weights
+        wrong = [f"it has no {name!r}" for name in weights if name not in there]
+        wrong += [f"the ticket has no {name!r}" for name in there if name not in weights]
         wrong += [
             f"{name!r} has dtype {compat.dtype_of(there[name])}, which does not hold the ticket's "
             f"{value.dtype}"
-            for name, value in self.weights.items()
+            for name, value in weights.items()
             if name in there and not _holds(compat.dtype_of(there[name]), value)
         ]
         wrong += [
             f"{name!r} has shape {tuple(there[name].shape)}, the ticket's {value.shape}"
-            for name, value in self.weights.items()
+            for name, value in weights.items()
             if name in there and tuple(there[name].shape) != value.shape
         ]
         if wrong:
             raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
-        self.masks.require_fit(
+        ticket.masks.require_fit(
             {weight.name: tuple(weight.variable.shape) for weight in prunable_weights(model)},
             "the model",
         )
-        for name, value in self.weights.items():
+        for name, value in weights.items():
             compat.assign(there[name], value)
         return model
 
@@ -120,7 +137,8 @@ class Ticket:
         """
         tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
         tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
-        atomic.write_new(Path(path), serialized(tensors, {**self.about, **TICKET}))
+        words = {"format": TICKET, "version": self.masks.naming}
+        atomic.write_new(Path(path), serialized(tensors, {**self.about, **words}))
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
@@ -137,7 +155,7 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
     masks, weights, about = read_ticket(path)
     for name, mask in masks.items():
         require_zeros(path, name, weights[name], mask)
-    return Ticket(Masks(masks), weights, about)
+    return Ticket(masks, weights, about)
 
 
 def _is_floating(value: np.ndarray) -> bool:

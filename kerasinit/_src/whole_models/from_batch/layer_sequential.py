@@ -7,15 +7,15 @@ import numpy as np
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_count, checked_positive, checked_seed
 from kerasinit._src.initializers.constant import Zeros
 from kerasinit._src.initializers.orthogonal import Orthogonal
-from kerasinit._src.network.context import look_around
-from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.network.context import contexts_in
+from kerasinit._src.network.model import read
 from kerasinit._src.theory.mean_field import is_collapsing
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
-from kerasinit._src.whole_models.from_batch.checks import varies
 from kerasinit._src.whole_models.from_batch.report import Reached, Report, finished
 from kerasinit._src.whole_models.from_batch.targets import Target, columns, targets
 
@@ -97,18 +97,19 @@ def lsuv(
     tolerance = checked_positive("tolerance", tolerance)
     iterations = checked_count("iterations", iterations)
     one_pass.require_batch(batch)
-    scaled, kept = targets(model, keep)
+    network = read(model)
+    scaled, kept = targets(network, keep)
     optimizers.require_resettable_optimizer(model)
     seed = checked_seed(seed)
     rows: dict[str, Reached] = {}
-    _, around, _ = look_around(model, Weights(model))
+    _, contexts, _ = contexts_in(network)
     shifted = {
         target.name
         for target in scaled
         if target.known
         and not target.recurrent
-        and id(target.owner) in around
-        and is_collapsing(around[id(target.owner)].follows)
+        and id(target.owner) in contexts
+        and is_collapsing(contexts[id(target.owner)].activation)
     }
 
     def mender(target: Target, measure: one_pass.Measure) -> None:
@@ -116,7 +117,7 @@ def lsuv(
         rows[target.name] = _scaled(target, measure, tolerance, iterations, shifts)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with one_pass.preserved(model, variables):
+    with restored(model, but=[*variables, *optimizers.state_of(model)]):
         for target in scaled:
             _start(target, seed)
         calls = one_pass.mend(model, batch, scaled, mender, training=training)
@@ -150,7 +151,7 @@ def _scaled(
             else:
                 shift = units, target.bias.variable, units.by_unit(output).mean(0)
         variance, mean = float(output.var()), float(output.mean())
-        if not varies(output, target).all():
+        if not one_pass.varies(output, target).all():
             raise ValueError(
                 f"The output of {target.name!r} never varies over the batch: no scale of its "
                 f"kernels brings it to variance 1. The inputs of the layer are constant, or what "

@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, errors
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive
-from kerasinit._src.network.graph import Node, graph_of
+from kerasinit._src.network.catalogue import row_of
+from kerasinit._src.network.graph import Node
+from kerasinit._src.network.model import read
 from kerasinit._src.theory.quadrature import gaussian_moments
-from kerasinit._src.whole_models.from_batch import one_pass
 from kerasinit._src.whole_models.from_batch.report import Reached, Report
 from kerasinit._src.whole_models.from_batch.targets import Target, all_targets
 
@@ -76,7 +76,8 @@ def propagate_moments(
     """
     start = (float(mean), checked_positive("variance", variance))
     assume = dict(assume or {})
-    graph = graph_of(model)
+    network = read(model)
+    graph = network.graph
     if graph is None:
         raise ValueError(
             f"The model {model.name!r} has no graph for theory to follow. Use lsuv, which measures."
@@ -87,7 +88,7 @@ def propagate_moments(
             raise errors.unknown("layer to assume something of", name, names)
     optimizers.require_resettable_optimizer(model)
     assumed = {id(node.layer) for node in graph.nodes if node.name in assume}
-    by_layer = {id(target.layer): target for target in all_targets(model)}
+    by_layer = {id(target.layer): target for target in all_targets(network)}
     rows, values, found = [], [], []
     met: set[int] = set()
     for node in graph.nodes:
@@ -97,7 +98,7 @@ def propagate_moments(
         if node.name in assume:
             given = assume[node.name]
             found.append((float(given[0]), float(given[1])))
-        elif isinstance(node.layer, _INPUTS):
+        elif row_of(node.layer).signal == "enters":
             found.append(start)
         elif target is not None and id(node.layer) not in assumed:
             if id(node.layer) in met:
@@ -109,7 +110,8 @@ def propagate_moments(
             found.append(_activated(node, node.layer.activation, reached))
         else:
             found.append(_passed(node, inputs))
-    with one_pass.preserved(model, [variable for variable, _ in values]):
+    scaled = [variable for variable, _ in values]
+    with restored(model, but=[*scaled, *optimizers.state_of(model)]):
         for variable, value in values:
             variable.assign(value)
         optimizers.reset_optimizer(model)
@@ -168,21 +170,21 @@ def _activated(node: Node, activation: Any, given: Pair) -> Pair:
 
 
 def _passed(node: Node, inputs: list[Pair]) -> Pair:
-    layer = node.layer
+    layer, row = node.layer, row_of(node.layer)
     if node.kind == "sum" and len(inputs) > 1 and not node.constant:
         return sum(mean for mean, _ in inputs), sum(variance for _, variance in inputs)
-    if isinstance(layer, _CONCATENATIONS):
+    if row.signal == "concatenates":
         return _mixed(node, inputs)
     if len(inputs) != 1 or layer is None:
         raise _unknown(node, "it is no sum of several branches")
-    if isinstance(layer, _UNCHANGED):
+    if row.signal in ("passes", "resizes"):
         return inputs[0]
-    if isinstance(layer, _ACTIVATIONS):
+    if row.signal == "activates" and not layer.weights:
         function: Callable[..., Any] = getattr(layer, "activation", None) or layer
         return _activated(node, function, inputs[0])
-    if isinstance(layer, _BATCH_NORMALIZATIONS | _LAYER_NORMALIZATIONS):
+    if row.by_batch or isinstance(layer, _LAYER_NORMALIZATION):
         return _normalized(layer, inputs[0])
-    if isinstance(layer, _RESCALINGS):
+    if row.signal == "rescales":
         scale, offset = (np.asarray(one, np.float64) for one in (layer.scale, layer.offset))
         return _scaled_by(scale, offset, *inputs[0])
     raise _unknown(node, "there is no rule for it")
@@ -192,7 +194,7 @@ def _normalized(layer: Any, given: Pair) -> Pair:
     scale = 1.0 if layer.gamma is None else compat.read(layer.gamma).astype(np.float64)
     offset = 0.0 if layer.beta is None else compat.read(layer.beta).astype(np.float64)
     mean, square = 0.0, 1.0
-    if isinstance(layer, _BATCH_NORMALIZATIONS):
+    if row_of(layer).by_batch:
         center = compat.read(layer.moving_mean).astype(np.float64)
         spread = compat.read(layer.moving_variance).astype(np.float64) + layer.epsilon
         mean, square = (given[0] - center) / np.sqrt(spread), given[1] / spread
@@ -216,19 +218,4 @@ def _mixed(node: Node, inputs: list[Pair]) -> Pair:
     return float(mean), float(share @ (variances + means**2) - mean**2)
 
 
-def _classes(*names: str) -> tuple[type, ...]:
-    return tuple(getattr(m.layers, name) for m in (keras, tf_keras) for name in names)
-
-
-_BATCH_NORMALIZATIONS = keras.layers.BatchNormalization | tf_keras.layers.BatchNormalization
-_LAYER_NORMALIZATIONS = keras.layers.LayerNormalization | tf_keras.layers.LayerNormalization
-_INPUTS = _classes("InputLayer")
-_CONCATENATIONS = _classes("Concatenate")
-_RESCALINGS = _classes("Rescaling")
-_ACTIVATIONS = _classes("Activation", "ELU", "LeakyReLU", "ReLU")
-_UNCHANGED = _classes(
-    "AlphaDropout", "Cropping1D", "Cropping2D", "Cropping3D", "Dropout", "Flatten",
-    "GaussianDropout", "GaussianNoise", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
-    "SpatialDropout2D", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D",
-    "ZeroPadding2D", "ZeroPadding3D",
-)  # fmt: skip
+_LAYER_NORMALIZATION = compat.layer_classes("LayerNormalization")

@@ -1,28 +1,25 @@
-"""One pass of a batch through a model, stopped at each layer to mend it.
+"""One pass of a batch through a model, stopped at each layer to fix it.
 
-Layers are met in the order in which the data comes to them, whatever kind of model it is:
-while the pass runs, each of them has a ``call`` of ours in front of its own. What is behind a
-layer waits until that layer is mended, so one pass is enough.
+Layers are met in the order in which the data comes to them, whatever kind of model it is: their
+calls are intercepted while the pass runs. What is behind a layer waits until that layer is fixed,
+so one pass is enough.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import ml_dtypes  # numpy's own finfo does not know bfloat16
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat import calls
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.from_batch.targets import Target
 
 Measure = Callable[[], np.ndarray]
-_BATCH_NORMALIZATIONS = (
-    keras.layers.BatchNormalization,
-    tf_keras.layers.BatchNormalization,
-)
 
 
 class _Stopped(BaseException):
@@ -54,55 +51,41 @@ def mend(
     Raises:
         ValueError: If a target is not called, or not on numbers.
     """
-    calls: dict[str, int] = {}
+    counts: dict[str, int] = {}
     failures: list[BaseException] = []
+    by_layer = {id(target.layer): target for target in targets}
 
-    def stop_at(target: Target) -> Callable[..., Any]:
-        original = target.layer.call
+    def around(
+        layer: Any, own: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        target = by_layer.get(id(layer))
+        if target is None:
+            return calls.by_batch_statistics(layer, own, args, kwargs)
+        counts[target.name] = counts.get(target.name, 0) + 1
+        if counts[target.name] == 1:
+            try:
+                mender(target, lambda: _measured(target, own, args, kwargs))
+            except Exception as error:
+                failures.append(error)
+                raise _Stopped from None
+        return own(*args, **kwargs)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            calls[target.name] = calls.get(target.name, 0) + 1
-            if calls[target.name] == 1:
-                try:
-                    mender(target, lambda: _measured(target, original, args, kwargs))
-                except Exception as error:
-                    failures.append(error)
-                    raise _Stopped from None
-            return original(*args, **kwargs)
-
-        return call
-
-    with contextlib.ExitStack() as stack:
-        for target in targets:
-            stack.enter_context(_replaced(target.layer, "call", stop_at(target)))
-        for layer in _batch_normalizations(model) if training else ():
-            stack.enter_context(_replaced(layer, "call", _with_batch_statistics(layer.call)))
+    layers = [target.layer for target in targets]
+    if training:
+        inside = {id(layer): layer for part in parts(model) for layer in part.layers}
+        layers += [one for one in inside.values() if row_of(one).by_batch]
+    with calls.intercepted(layers, around):
         try:
             model(batch, training=False)
         except _Stopped:
             raise failures[0] from None
-    missed = [target.name for target in targets if target.name not in calls]
+    missed = [target.name for target in targets if target.name not in counts]
     if missed:
         raise ValueError(
             f"The data does not come to {', '.join(missed)}: the model's call does not use them, "
             f"or not by calling them. To leave them as they are: keep={missed!r}."
         )
-    return calls
-
-
-@contextlib.contextmanager
-def _replaced(layer: Any, attribute: str, value: Any) -> Iterator[None]:
-    """Put something in the place of an attribute, past what Keras tracks, and back."""
-    attributes = vars(layer)
-    had, old = attribute in attributes, attributes.get(attribute)
-    attributes[attribute] = value
-    try:
-        yield
-    finally:
-        if had:
-            attributes[attribute] = old
-        else:
-            del attributes[attribute]
+    return counts
 
 
 def _measured(
@@ -116,7 +99,7 @@ def _measured(
         return _numbers(target, inputs) @ kernel
     if not target.known or vars(target.owner).get("activation") is None:
         return _numbers(target, original(*args, **kwargs))
-    with _replaced(target.owner, "activation", lambda x: x):
+    with calls.replaced(target.owner, "activation", lambda x: x):
         return _numbers(target, original(*args, **kwargs))
 
 
@@ -135,45 +118,6 @@ def _numbers(target: Target, output: Any) -> np.ndarray:
     if compat.kerase_of(target.layer) == "keras":
         output = keras.ops.convert_to_numpy(output)
     return np.asarray(output).astype(np.float64)
-
-
-def _batch_normalizations(model: Any) -> list[Any]:
-    found = {id(layer): layer for part in parts(model) for layer in part.layers}
-    return [layer for layer in found.values() if isinstance(layer, _BATCH_NORMALIZATIONS)]
-
-
-def _with_batch_statistics(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        inputs = args[0] if args else kwargs["inputs"]
-        return original(inputs, training=True, mask=kwargs.get("mask"))
-
-    return call
-
-
-@contextlib.contextmanager
-def preserved(model: Any, changing: list[Any]) -> Iterator[None]:
-    """Leave every variable as it is but some, and those too if anything goes wrong.
-
-    Args:
-        model: A model; its optimizer is meant, too.
-        changing: The variables that may change.
-    """
-    changed = {id(variable) for variable in changing}
-    weights = list({id(v): v for v in (*model.variables, *model.weights, *changing)}.values())
-    optimizer = getattr(model, "optimizer", None)
-    state = list(getattr(optimizer, "variables", ()) or ()) if optimizer is not None else []
-    kept = [(v, compat.read(v)) for v in (*weights, *state) if hasattr(v, "numpy")]
-    optimized = {id(variable) for variable in state}
-    failed = True
-    try:
-        yield
-        failed = False
-    finally:
-        for variable, value in kept:
-            free = id(variable) in changed or id(variable) in optimized
-            moved = compat.read(variable).tobytes() != value.tobytes()
-            if moved and (failed or not free):
-                variable.assign(value)
 
 
 def require_batch(batch: Any) -> None:
@@ -213,3 +157,27 @@ def _arrays(batch: Any) -> Iterator[np.ndarray]:
             f"next(iter(dataset))."
         )
     yield array
+
+
+def varies(output: np.ndarray, target: Target, axis: int | None = None) -> np.ndarray:
+    """Return whether outputs vary by more than the rounding of a constant.
+
+    Args:
+        output: What a target makes of a batch, in float64.
+        target: The target, for the precision in which its layer computes.
+        axis: Which axis counts the values of one unit; None for all together.
+
+    Raises:
+        ValueError: If an output is not finite.
+    """
+    if not np.isfinite(output).all():
+        raise ValueError(
+            f"{target.name!r} gives values that are not finite (NaN or infinity): look at the "
+            f"weights in front of it."
+        )
+    dtype = getattr(target.layer, "compute_dtype", None) or keras.config.floatx()
+    rounding = 8 * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
+    largest = np.abs(output).max(axis, keepdims=True)
+    # Relative to the largest value first: squares of small numbers may be nothing.
+    relative = output / np.where(largest > 0, largest, 1)
+    return relative.std(axis) > rounding

@@ -7,11 +7,12 @@ import numpy as np
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive, checked_seed
 from kerasinit._src.initializers.random import RandomNormal
+from kerasinit._src.network.model import read
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
-from kerasinit._src.whole_models.from_batch.checks import varies
 from kerasinit._src.whole_models.from_batch.report import Reached, Report, finished
 from kerasinit._src.whole_models.from_batch.targets import Target, columns, targets
 
@@ -140,7 +141,7 @@ def _normalized(
     """Normalize units, after weights were ``drawn`` with a standard deviation and a seed."""
     tolerance = checked_positive("tolerance", tolerance)
     one_pass.require_batch(batch)
-    scaled, kept = targets(model, keep)
+    scaled, kept = targets(read(model), keep)
     optimizers.require_resettable_optimizer(model)
     rows: dict[str, Reached] = {}
 
@@ -148,7 +149,7 @@ def _normalized(
         rows[target.name] = _with_units_normalized(target, measure, tolerance)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with one_pass.preserved(model, variables):
+    with restored(model, but=[*variables, *optimizers.state_of(model)]):
         if drawn is not None:
             for target in scaled:
                 _draw(target, method, *drawn)
@@ -217,7 +218,7 @@ def _with_units_normalized(target: Target, measure: one_pass.Measure, tolerance:
 
 
 def _require_variation(by_unit: np.ndarray, target: Target) -> None:
-    silent = np.flatnonzero(~varies(by_unit, target, 0))
+    silent = np.flatnonzero(~one_pass.varies(by_unit, target, 0))
     if silent.size:
         shown = ", ".join(map(str, silent[:10])) + (", ..." if silent.size > 10 else "")
         raise ValueError(

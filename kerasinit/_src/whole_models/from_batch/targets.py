@@ -10,17 +10,10 @@ import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.quantization import quantization_of
-from kerasinit._src.network.layers_with_weights import is_multiplied
-from kerasinit._src.network.parts import Kernel, Part, is_of_lora, parts
-
-_RECURRENT = compat.layer_classes("RNN")
-_CELLS = compat.layer_classes("SimpleRNNCell", "GRUCell", "LSTMCell")
-_BIDIRECTIONAL = compat.layer_classes("Bidirectional")
-_TIME_DISTRIBUTED = compat.layer_classes("TimeDistributed")
-_EINSUM = compat.layer_classes("EinsumDense")
-_TRANSPOSED = compat.layer_classes("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-_DEPTHWISE = compat.layer_classes("DepthwiseConv1D", "DepthwiseConv2D")
-_LOCAL = compat.layer_classes("LocallyConnected1D", "LocallyConnected2D")
+from kerasinit._src.network import readings
+from kerasinit._src.network.catalogue import reader_of, row_of
+from kerasinit._src.network.model import Network, is_multiplied
+from kerasinit._src.network.parts import Kernel, Part, is_of_lora
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +42,7 @@ class Target:
     @property
     def recurrent(self) -> bool:
         """Whether the kernel is one of a recurrent cell's inputs."""
-        return isinstance(self.layer, _RECURRENT)
+        return row_of(self.layer).inside == "cell"
 
     @property
     def known(self) -> bool:
@@ -63,11 +56,11 @@ class Target:
         return [part.variable for part in found]
 
 
-def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Target]]:
+def targets(network: Network, keep: Iterable[str] = ()) -> tuple[list[Target], list[Target]]:
     """Return the targets of a model: those to be scaled, and those that are kept.
 
     Args:
-        model: A built model of either Keras.
+        network: The model, read.
         keep: Structural names of layers to leave as they are, with ``*`` and ``?``.
 
     Raises:
@@ -78,7 +71,7 @@ def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Ta
     keep = keep if isinstance(keep, str) else list(keep)
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
         raise TypeError(f"keep is a list of names such as ['dense_2', 'head/*']; got {keep!r}.")
-    found = all_targets(model)
+    found = all_targets(network)
     names = [target.name for target in found]
     for pattern in keep:
         if not fnmatch.filter(names, pattern):
@@ -93,18 +86,18 @@ def targets(model: Any, keep: Iterable[str] = ()) -> tuple[list[Target], list[Ta
             f"as they are: keep=[{quoted}]."
         )
     if not scaled:
-        raise ValueError(f"The model {model.name!r} has no kernel to be scaled.")
+        raise ValueError(f"The model {network.model.name!r} has no kernel to be scaled.")
     return scaled, kept
 
 
-def all_targets(model: Any) -> list[Target]:
+def all_targets(network: Network) -> list[Target]:
     """Return every target of a model, also those that cannot be measured."""
-    found = parts(model)
+    found = network.parts
     owned: dict[int, list[Part]] = {}
     for part in found:
         owned.setdefault(id(part.layer), []).append(part)
     made = [
-        _target(model, own, found)
+        _target(network.model, own)
         for own in owned.values()
         if any(is_multiplied(part) for part in own)
     ]
@@ -120,15 +113,10 @@ def all_targets(model: Any) -> list[Target]:
     ]
 
 
-def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
+def _target(model: Any, own: list[Part]) -> Target:
     first = own[0]
     # A cell may stand inside a Bidirectional, whose two layers are called one by one.
-    around = [
-        layer
-        for layer in first.layers
-        if isinstance(layer, (*_RECURRENT, *_TIME_DISTRIBUTED))
-        and not isinstance(layer, _BIDIRECTIONAL)
-    ]
+    around = [layer for layer in first.layers if row_of(layer).inside in ("cell", "layer")]
     layer = around[0] if around else first.layer
     kernels = [part for part in own if is_multiplied(part)]
     scaled = [part for part in kernels if part.role == "kernel"]
@@ -140,8 +128,8 @@ def _target(model: Any, own: list[Part], found: list[Part]) -> Target:
         problem = "frozen under LoRA: scale it before enable_lora"
     elif first.layer is model:
         problem = "a variable of the model itself, which no layer owns"
-    elif isinstance(layer, _RECURRENT):
-        if not isinstance(first.layer, _CELLS):
+    elif row_of(layer).inside == "cell":
+        if row_of(first.layer).signal != "steps":
             problem = "a cell whose use of its inputs is not known"
         elif getattr(layer, "dtype_policy", None) is None:
             problem = "a layer without a dtype"
@@ -213,19 +201,15 @@ def columns(target: Target, rank: int) -> Columns:
         ValueError: If it is a layer whose units share no column of the kernel.
     """
     kernel, owner = target.kernels[-1], target.owner
-    last = len(kernel.shape) - 1
-    if isinstance(owner, _EINSUM):
+    reader = reader_of(owner, compat.variable_name(kernel.variable))
+    if reader is readings.einsum:
         return _einsum_columns(kernel, owner, target.bias, rank)
-    if isinstance(owner, _LOCAL):
+    if reader is readings.local:
         raise ValueError(
             f"{target.name!r} has weights for each position: there is no one scale for a unit. To "
             f"leave it as it is: keep=[{target.name!r}]."
         )
-    axes: tuple[int, ...] = (last,)
-    if isinstance(owner, _TRANSPOSED):
-        axes = (last - 1,)
-    elif isinstance(owner, _DEPTHWISE):
-        axes = (last - 1, last)
+    axes = tuple(sorted((*kernel.reading.batch_axes, *kernel.reading.output_axes)))
     sizes = tuple(kernel.shape[axis] for axis in axes)
     first = getattr(owner, "data_format", None) == "channels_first" and not target.recurrent
     place = -rank + 1 + (1 if target.layer is not owner else 0) if first else -1

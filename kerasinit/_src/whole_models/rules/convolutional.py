@@ -4,24 +4,13 @@ from typing import Any
 
 from kerasinit._src.initializers.constant import Ones, Zeros
 from kerasinit._src.initializers.networks import AlexNet
+from kerasinit._src.network import readings
 from kerasinit._src.network.branches import terminal_layers
-from kerasinit._src.network.layers_with_weights import Weights
+from kerasinit._src.network.catalogue import reader_of
+from kerasinit._src.network.model import Network, read
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
-from kerasinit._src.whole_models.rules.picking import classes, multiplied, of_role, rules_for
-
-_CONVOLUTIONS = classes("Conv1D", "Conv2D", "Conv3D")
-# In tf_keras these are subclasses of the plain ones.
-_OTHER_CONVOLUTIONS = classes(
-    "Conv1DTranspose",
-    "Conv2DTranspose",
-    "Conv3DTranspose",
-    "DepthwiseConv1D",
-    "DepthwiseConv2D",
-    "SeparableConv1D",
-    "SeparableConv2D",
-)
-_DENSE = classes("Dense")
+from kerasinit._src.whole_models.rules.picking import multiplied, of_role, rules_for
 
 
 def alexnet(model: Any) -> list[Rule]:
@@ -56,15 +45,12 @@ def alexnet(model: Any) -> list[Rule]:
         Krizhevsky, Sutskever and Hinton, 2012, "ImageNet classification with deep
         convolutional neural networks", section 5.
     """
-    weights = Weights(model)
-    layers = weights.units(model)
-    convolutions = [
-        layer
-        for layer in layers
-        if isinstance(layer, _CONVOLUTIONS) and not isinstance(layer, _OTHER_CONVOLUTIONS)
-    ]
-    dense = [layer for layer in layers if isinstance(layer, _DENSE)]
-    heads = {id(layer) for layer in _heads(model, dense)}
+    network = read(model)
+    layers = network.units(model)
+    readers = [(layer, reader_of(layer, "kernel")) for layer in layers]
+    convolutions = [layer for layer, reader in readers if reader is readings.convolution]
+    dense = [layer for layer, reader in readers if reader is readings.matrix]
+    heads = {id(layer) for layer in _heads(network, dense)}
     hidden = [layer for layer in dense if id(layer) not in heads]
     if len(convolutions) < 5 or not hidden or not heads:
         raise ValueError(
@@ -73,18 +59,18 @@ def alexnet(model: Any) -> list[Rule]:
             f"dense layers."
         )
     ones = [*(convolutions[place] for place in (1, 3, 4)), *hidden]
-    biases = [part for layer in ones for part in weights.own(layer) if part.role == "bias"]
+    biases = [part for layer in ones for part in network.own(layer) if part.role == "bias"]
     return [
-        *rules_for(AlexNet(), multiplied(weights)),
+        *rules_for(AlexNet(), multiplied(network)),
         *rules_for(Ones(), biases),
-        *rules_for(Zeros(), of_role(weights, "bias")),
+        *rules_for(Zeros(), of_role(network, "bias")),
         Rule(OWN),
     ]
 
 
-def _heads(model: Any, dense: list[Any]) -> list[Any]:
+def _heads(network: Network, dense: list[Any]) -> list[Any]:
     try:
-        last = {id(layer) for layer in terminal_layers(model)}
+        last = {id(layer) for layer in terminal_layers(network)}
     except ValueError:  # it has no graph
         return dense[-1:]
     return [layer for layer in dense if id(layer) in last]

@@ -4,12 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
-import tf_keras
-
 from kerasinit._src.network.branches import Branch, residual_branches, told_branches
 from kerasinit._src.network.keras_config import TELL_BRANCHES
-from kerasinit._src.network.layers_with_weights import Weights, is_multiplied, is_table
+from kerasinit._src.network.model import Network, is_multiplied, is_table
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models.redraw import Rule
 
@@ -37,47 +34,41 @@ def rules_for(initializer: Any, found: Iterable[Part]) -> list[Rule]:
     return [_Listed(initializer, names=names)] if names else []
 
 
-def classes(*names: str) -> tuple[type, ...]:
-    """Return the layer classes of both Kerases by these names."""
-    libraries = (keras.layers, tf_keras.layers)
-    return tuple(getattr(one, name) for one in libraries for name in names if hasattr(one, name))
-
-
-def multiplied(weights: Weights) -> list[Part]:
+def multiplied(network: Network) -> list[Part]:
     """Return all kernels of a model that are no recurrent ones and no embeddings."""
-    return [part for part in weights.parts if part.role == "kernel" and is_multiplied(part)]
+    return [part for part in network.parts if part.role == "kernel" and is_multiplied(part)]
 
 
-def tables(weights: Weights) -> list[Part]:
+def tables(network: Network) -> list[Part]:
     """Return all embeddings of a model."""
-    return [part for part in weights.parts if is_table(part)]
+    return [part for part in network.parts if is_table(part)]
 
 
-def of_role(weights: Weights, role: str) -> list[Part]:
+def of_role(network: Network, role: str) -> list[Part]:
     """Return all variables of a model with one role, possibly none."""
-    return [part for part in weights.parts if part.role == role]
+    return [part for part in network.parts if part.role == role]
 
 
-def units_of(weights: Weights, given: Any) -> list[Any]:
+def units_of(network: Network, given: Any) -> list[Any]:
     """Return the innermost layers of a layer, of a name, or of a list of such."""
     if given is None:
         return []
     one = isinstance(given, str) or not isinstance(given, Iterable)
-    return [unit for each in ([given] if one else given) for unit in weights.named(each)]
+    return [unit for each in ([given] if one else given) for unit in network.named(each)]
 
 
-def found_branches(model: Any, told: Branches, rule: str) -> list[Branch]:
+def found_branches(network: Network, told: Branches, rule: str) -> list[Branch]:
     """Return the branches that were told, or those of the graph; there is one at least."""
-    found = residual_branches(model) if told is None else told_branches(model, told)
+    found = residual_branches(network) if told is None else told_branches(network, told)
     if not found:
         raise ValueError(
-            f"{rule} is for residual networks; {model.name!r} has no residual branch that can be "
-            f"seen. If its layers add inside their own call, {TELL_BRANCHES}."
+            f"{rule} is for residual networks; {network.model.name!r} has no residual branch that "
+            f"can be seen. If its layers add inside their own call, {TELL_BRANCHES}."
         )
     return found
 
 
-def ends(weights: Weights, branch: Branch, last: tuple[Any, ...], rule: str) -> list[Part]:
+def ends(network: Network, branch: Branch, last: tuple[Any, ...], rule: str) -> list[Part]:
     """Return the kernels or scales at the end of a branch."""
     if not last:
         raise ValueError(
@@ -88,6 +79,6 @@ def ends(weights: Weights, branch: Branch, last: tuple[Any, ...], rule: str) -> 
         )
     found = []
     for unit in last:
-        scales = weights.scales(unit) if last is branch.last_weights else []
-        found += [part for part in scales if part.layer is unit] or weights.last_kernels(unit)
+        scales = network.scales(unit) if last is branch.last_weights else []
+        found += [part for part in scales if part.layer is unit] or network.last_kernels(unit)
     return found

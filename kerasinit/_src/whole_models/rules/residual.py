@@ -7,13 +7,13 @@ from kerasinit._src.initializers.constant import Zeros
 from kerasinit._src.initializers.random import RandomNormal
 from kerasinit._src.initializers.variance_scaling import HeNormal, VarianceScaling
 from kerasinit._src.network.branches import Branch, terminal_layers
-from kerasinit._src.network.layers_with_weights import Weights, is_recurrent
+from kerasinit._src.network.model import Network, is_recurrent, read
 from kerasinit._src.network.parts import Part
+from kerasinit._src.network.signal_roles import is_normalization
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
 from kerasinit._src.whole_models.rules.picking import (
     Branches,
-    classes,
     ends,
     found_branches,
     multiplied,
@@ -21,14 +21,6 @@ from kerasinit._src.whole_models.rules.picking import (
     rules_for,
     tables,
     units_of,
-)
-
-_NORMALIZATIONS = classes(
-    "BatchNormalization",
-    "GroupNormalization",
-    "LayerNormalization",
-    "RMSNormalization",
-    "UnitNormalization",
 )
 
 
@@ -75,23 +67,23 @@ def fixup(
         Zhang, Dauphin and Ma, 2019, "Fixup initialization: residual learning without
         normalization".
     """
-    found = found_branches(model, branches, "fixup")
-    weights = Weights(model)
+    network = read(model)
+    found = found_branches(network, branches, "fixup")
     _refuse_normalization(found)
     first: dict[float, list[Part]] = {}
     last: list[Part] = []
     for branch in found:
-        last += ends(weights, branch, branch.last_kernels, "fixup")
-        inside = [p for unit in branch.layers for p in weights.kernels(unit) if p.role == "kernel"]
+        last += ends(network, branch, branch.last_kernels, "fixup")
+        inside = [p for unit in branch.layers for p in network.kernels(unit) if p.role == "kernel"]
         scale = 2.0 * len(found) ** (-1.0 / (branch.depth - 1)) if branch.depth > 1 else 2.0
         first.setdefault(scale, []).extend(inside)
-    for unit in _heads(model, weights, found, head):
-        last += weights.last_kernels(unit)
+    for unit in _heads(network, found, head):
+        last += network.last_kernels(unit)
     return [
         *rules_for(Zeros(), last),
         *(rule for s, inside in first.items() for rule in rules_for(VarianceScaling(s), inside)),
-        *rules_for(HeNormal(), multiplied(weights)),
-        *rules_for(Zeros(), of_role(weights, "bias")),
+        *rules_for(HeNormal(), multiplied(network)),
+        *rules_for(Zeros(), of_role(network, "bias")),
         Rule(OWN),
     ]
 
@@ -131,14 +123,14 @@ def zero_last(model: Any, *, branches: Branches = None) -> list[Rule]:
         section 5.1; He et al., 2019, "Bag of tricks for image classification with
         convolutional neural networks", section 3.1.
     """
-    found = found_branches(model, branches, "zero_last")
-    weights = Weights(model)
+    network = read(model)
+    found = found_branches(network, branches, "zero_last")
     last: list[Part] = []
     gated: list[Part] = []
     for branch in found:
-        last += ends(weights, branch, branch.last_weights, "zero_last")
+        last += ends(network, branch, branch.last_weights, "zero_last")
         for unit in branch.last_weights:
-            for part in weights.own(unit):
+            for part in network.own(unit):
                 if part.role in ("bias", "offset"):
                     (gated if is_recurrent(unit) else last).append(part)
     # An LSTM gives zeros whatever its gates do, and its forget gate should start open.
@@ -191,46 +183,45 @@ def gpt2(
         Radford et al., 2019, "Language models are unsupervised multitask learners",
         section 2.3, and the code published with it.
     """
-    found = found_branches(model, branches, "gpt2")
-    weights = Weights(model)
+    network = read(model)
+    found = found_branches(network, branches, "gpt2")
     if num_blocks is not None:
         if isinstance(num_blocks, bool) or not hasattr(num_blocks, "__index__"):
             raise TypeError(f"gpt2 got num_blocks={num_blocks!r}; expected a whole number.")
         if num_blocks < 1:
             raise ValueError(f"gpt2 got num_blocks={num_blocks!r}; expected at least 1.")
     number = len(found) if num_blocks is None else 2 * int(num_blocks)
-    last = [part for one in found for part in ends(weights, one, one.last_kernels, "gpt2")]
-    told = [part for unit in units_of(weights, positions) for part in weights.own(unit)]
+    last = [part for one in found for part in ends(network, one, one.last_kernels, "gpt2")]
+    told = [part for unit in units_of(network, positions) for part in network.own(unit)]
     return [
         *rules_for(RandomNormal(stddev=0.01), [part for part in told if part.role != "bias"]),
         *rules_for(RandomNormal(stddev=0.02 / number**0.5), last),
-        *rules_for(RandomNormal(stddev=0.02), [*multiplied(weights), *tables(weights)]),
-        *rules_for(Zeros(), of_role(weights, "bias")),
+        *rules_for(RandomNormal(stddev=0.02), [*multiplied(network), *tables(network)]),
+        *rules_for(Zeros(), of_role(network, "bias")),
         Rule(OWN),
     ]
 
 
-def _heads(
-    model: Any, weights: Weights, found: list[Branch], told: Iterable[Any] | None
-) -> list[Any]:
+def _heads(network: Network, found: list[Branch], told: Iterable[Any] | None) -> list[Any]:
     """Return the layers whose outputs are the model's answer."""
     if told is not None:
         given = [told] if isinstance(told, str) or not isinstance(told, Iterable) else told
-        return [unit for one in given for unit in units_of(weights, one)[-1:]]
+        return [unit for one in given for unit in units_of(network, one)[-1:]]
     within = {id(unit) for branch in found for unit in (*branch.layers, *branch.shortcut)}
     try:
-        return [unit for unit in terminal_layers(model) if id(unit) not in within]
+        return [unit for unit in terminal_layers(network) if id(unit) not in within]
     except ValueError as error:
         raise ValueError(
             f"fixup starts the classification layer at zero and cannot see which one it is in "
-            f"{model.name!r}, which has no graph. Tell it: head=[layer], or head=[] for none."
+            f"{network.model.name!r}, which has no graph. Tell it: head=[layer], or head=[] for "
+            f"none."
         ) from error
 
 
 def _refuse_normalization(found: list[Branch]) -> None:
     for branch in found:
         for unit in branch.layers:
-            if isinstance(unit, _NORMALIZATIONS):
+            if is_normalization(unit):
                 raise ValueError(
                     f"fixup is for networks without normalization; the branch of {branch.sum!r} "
                     f"has the normalization {unit.name!r}. Use zero_last with it, or leave the "

@@ -7,8 +7,13 @@ from typing import Any
 from kerasinit._src.initializers.random import RandomNormal
 from kerasinit._src.initializers.variance_scaling import GlorotUniform, VarianceScaling
 from kerasinit._src.network.branches import residual_branches
-from kerasinit._src.network.graph import ATTENTION
-from kerasinit._src.network.layers_with_weights import Weights, is_multiplied, only_looks
+from kerasinit._src.network.model import (
+    Network,
+    is_multiplied,
+    is_of_attention,
+    only_looks,
+    read,
+)
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
@@ -60,8 +65,8 @@ def t_fixup(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> li
         Huang, Perez, Ba and Volkovs, 2020, "Improving transformer optimization through
         better initialization".
     """
-    weights = Weights(model)
-    of_encoder, of_decoder = _stacks(model, weights, encoder, decoder, "t_fixup")
+    network = read(model)
+    of_encoder, of_decoder = _stacks(network, encoder, decoder, "t_fixup")
     scales = {"encoder": 1.0, "decoder": 1.0}
     if of_encoder.number:
         scales["encoder"] = 0.67 * of_encoder.number**-0.25
@@ -69,12 +74,12 @@ def t_fixup(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> li
         scales["decoder"] = (9 * of_decoder.number) ** -0.25
     embedding = scales["decoder" if of_decoder.number else "encoder"]
     by_width: dict[int, list[Part]] = {}
-    for part in tables(weights):
+    for part in tables(network):
         by_width.setdefault(part.shape[-1], []).append(part)
     return [
         *rules_for(_glorot("uniform", scales["encoder"]), of_encoder.scaled),
         *rules_for(_glorot("uniform", scales["decoder"]), of_decoder.scaled),
-        *rules_for(GlorotUniform(), multiplied(weights)),
+        *rules_for(GlorotUniform(), multiplied(network)),
         *(
             rule
             for width, found in by_width.items()
@@ -184,8 +189,8 @@ def deepnorm(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> l
     Reference:
         Wang et al., 2022, "DeepNet: scaling transformers to 1,000 layers", figure 2.
     """
-    weights = Weights(model)
-    of_encoder, of_decoder = _stacks(model, weights, encoder, decoder, "deepnorm")
+    network = read(model)
+    of_encoder, of_decoder = _stacks(network, encoder, decoder, "deepnorm")
     scales = deepnorm_scales(of_encoder.number, of_decoder.number)
     decoder_beta = scales.decoder_beta or 1.0
     if of_decoder.crosses:  # its encoder may be outside of the model
@@ -220,28 +225,26 @@ class _Stack:
         return [part for part in self.kernels if only_looks(part)]
 
 
-def _stacks(
-    model: Any, weights: Weights, encoder: Blocks, decoder: Blocks, rule: str
-) -> tuple[_Stack, _Stack]:
+def _stacks(network: Network, encoder: Blocks, decoder: Blocks, rule: str) -> tuple[_Stack, _Stack]:
     """Return the encoder and the decoder of a transformer; one of them may be empty."""
-    if not any(map(_attends, weights.parts)):
+    if not any(map(_attends, network.parts)):
         raise ValueError(
-            f"{rule} is for transformers; {model.name!r} has no MultiHeadAttention or "
+            f"{rule} is for transformers; {network.model.name!r} has no MultiHeadAttention or "
             f"GroupQueryAttention. In attentions of another make it cannot tell the query from "
             f"the value."
         )
     if encoder is not None or decoder is not None:
-        return _told(weights, "encoder", encoder, rule), _told(weights, "decoder", decoder, rule)
+        return _told(network, "encoder", encoder, rule), _told(network, "decoder", decoder, rule)
     tell = (
         "tell the blocks: encoder=[block, block, ...] or decoder=[...], each a layer, its name or "
         "a list of such"
     )
-    found = residual_branches(model)
-    attending = [branch for branch in found if any(map(_attends, _kernels(weights, branch.layers)))]
+    found = residual_branches(network)
+    attending = [branch for branch in found if any(map(_attends, _kernels(network, branch.layers)))]
     if not attending:
         raise ValueError(
-            f"{rule} sees no attention in a residual branch of {model.name!r}. If its layers add "
-            f"inside their own call, {tell}."
+            f"{rule} sees no attention in a residual branch of {network.model.name!r}. If its "
+            f"layers add inside their own call, {tell}."
         )
     crossing = {branch.stream for branch in attending if branch.crosses}
     own = {branch.stream for branch in attending} - crossing
@@ -253,17 +256,17 @@ def _stacks(
         units = [unit for branch in found if branch.stream in streams for unit in branch.layers]
         number = sum(branch.stream in streams for branch in counted)
         stacks.append(
-            _Stack(number, _kernels(weights, units), bool(streams) and streams is crossing)
+            _Stack(number, _kernels(network, units), bool(streams) and streams is crossing)
         )
     return stacks[0], stacks[1]
 
 
-def _told(weights: Weights, name: str, blocks: Blocks, rule: str) -> _Stack:
+def _told(network: Network, name: str, blocks: Blocks, rule: str) -> _Stack:
     if blocks is None:
         return _Stack(0, [])
     if isinstance(blocks, str) or not isinstance(blocks, Iterable):
         raise TypeError(f"{rule} got {name}={blocks!r}; expected a list of blocks.")
-    inside = [_kernels(weights, units_of(weights, block)) for block in blocks]
+    inside = [_kernels(network, units_of(network, block)) for block in blocks]
     for number, kernels in enumerate(inside):
         if not any(map(_attends, kernels)):
             raise ValueError(
@@ -272,9 +275,9 @@ def _told(weights: Weights, name: str, blocks: Blocks, rule: str) -> _Stack:
     return _Stack(len(inside), [part for kernels in inside for part in kernels])
 
 
-def _kernels(weights: Weights, units: Iterable[Any]) -> list[Part]:
-    return [part for unit in units for part in weights.own(unit) if is_multiplied(part)]
+def _kernels(network: Network, units: Iterable[Any]) -> list[Part]:
+    return [part for unit in units for part in network.own(unit) if is_multiplied(part)]
 
 
 def _attends(part: Part) -> bool:
-    return any(isinstance(layer, ATTENTION) for layer in part.layers)
+    return is_of_attention(part)

@@ -1,0 +1,229 @@
+"""What is known of each layer class of both Kerases: the only place that lists them.
+
+A row says how a layer reads its kernels, which of its variables are pruned, what it does to a
+signal, how channels go through it and what layers it holds. A layer class of Keras that has no
+row fails a test; a custom class has the row of the Keras layer that it derives from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kerasinit._src import compat
+from kerasinit._src.network import readings
+from kerasinit._src.network.readings import Reader
+
+Signal = Literal[
+    "activates",  # applies a function to each number
+    "adds",
+    "attends",  # with kernels of its own
+    "averages",
+    "chooses",  # a softmax
+    "concatenates",
+    "embeds",  # looks up rows
+    "enters",  # an input of the model
+    "masks",
+    "maximizes",
+    "multiplies",  # is zero where one of its inputs is
+    "normalizes",  # brings its inputs to one scale, whatever theirs
+    "other",
+    "passes",  # returns the same numbers outside of training, perhaps in another shape
+    "recurs",
+    "rescales",  # multiplies and adds constants
+    "resizes",  # crops, pads or repeats
+    "steps",  # one step of a recurrent layer: a cell
+    "sums",  # multiplies by kernels and sums
+    "wraps",
+]
+Channels = Literal[
+    "concatenates",  # the channels of its inputs lie side by side
+    "joins",  # channel by channel, from several inputs
+    "mixes",  # each output channel is made of all input channels, by a kernel
+    "passes",  # each output channel depends on the input channel of its place alone
+    "refuses",  # channels depend on one another in some other way
+    "reshapes",
+]
+Inside = Literal[
+    "",  # whatever its attributes hold
+    "cell",
+    "cells",
+    "dense layers",
+    "directions",
+    "layer",  # one that it calls step by step
+    "wrapped",  # one that it calls once
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of some layer classes.
+
+    Attributes:
+        names: The classes, in both Kerases as far as they have them; * for 1, 2 and 3.
+        signal: What it does to a signal.
+        channels: How channels go through it.
+        kernels: Role and reader of each variable that multiplies a signal, by its name. Those
+            of a layer with a cell are the cell's, if neither Keras makes its class public.
+        pruned: The variables that are pruned; None if the layer inside says so, or nobody does.
+            This holds for the class itself, not for what derives from it.
+        optional: Those of them that a layer has only if it is told to.
+        inside: Where it holds other layers.
+        by_batch: Whether it keeps moving statistics of batches.
+        function: The activation that it is, by Keras' name; empty if that is an argument.
+    """
+
+    names: str
+    signal: Signal = "other"
+    channels: Channels = "refuses"
+    kernels: Mapping[str, tuple[str, Reader]] = field(default_factory=dict)
+    pruned: tuple[str, ...] | None = ()
+    optional: tuple[str, ...] = ()
+    inside: Inside = ""
+    by_batch: bool = False
+    function: str = ""
+
+    @property
+    def loops(self) -> bool:
+        """Whether the layers inside are called step by step."""
+        return self.inside in ("cell", "directions", "layer")
+
+
+UNKNOWN = Row("", pruned=None)
+
+
+def row_of(layer: Any) -> Row:
+    """Return the row of a layer, or of the Keras layer that its class derives from.
+
+    Args:
+        layer: A layer or model of either Keras; None for an operation.
+
+    Returns:
+        `UNKNOWN` if there is none.
+
+    Example:
+    >>> import keras
+    >>> row_of(keras.layers.ReLU()).signal, row_of(None).signal
+    ('activates', 'other')
+    """
+    return next((_ROWS[kind] for kind in type(layer).__mro__ if kind in _ROWS), UNKNOWN)
+
+
+def exact_row(kind: type) -> Row:
+    """Return the row of a class itself, not of what it derives from; `UNKNOWN` without one."""
+    return _ROWS.get(kind, UNKNOWN)
+
+
+def reader_of(layer: Any, variable: str) -> Reader | None:
+    """Return how a layer reads one of its variables, by its name; None if it is no kernel."""
+    _, reader = row_of(layer).kernels.get(variable, ("", None))
+    return reader
+
+
+# By these names every layer, a custom one too, means the same.
+ROLE_BY_NAME = {
+    "bias": "bias",
+    "gamma": "scale",
+    "scale": "scale",
+    "beta": "offset",
+    "moving_mean": "statistic",
+    "moving_variance": "statistic",
+    "alpha": "other",
+}
+
+
+_KERNEL = ("kernel",)
+_CELL = ("kernel", "recurrent_kernel")
+_DEPTHWISE = ("kernel", readings.depthwise)
+# tf_keras says depthwise_kernel, Keras 3 kernel.
+_EITHER_NAME = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
+_TABLE = ("embeddings", readings.embeddings)
+_MATRIX = ("kernel", readings.matrix)
+
+_CATALOGUE = (
+    Row("Dense", "sums", "mixes", {"kernel": _MATRIX}, _KERNEL),
+    Row("EinsumDense", "sums", "mixes", {"kernel": ("kernel", readings.einsum)}, _KERNEL),
+    Row("Conv*D", "sums", "mixes", {"kernel": ("kernel", readings.convolution)}, _KERNEL),
+    Row("Conv*DTranspose", "sums", "mixes", {"kernel": ("kernel", readings.transposed)}, _KERNEL),
+    Row("DepthwiseConv*D", "sums", "passes", _EITHER_NAME),
+    Row(
+        "SeparableConv*D",
+        "sums",
+        "mixes",
+        {"depthwise_kernel": _DEPTHWISE, "pointwise_kernel": ("kernel", readings.pointwise)},
+        ("pointwise_kernel",),
+    ),
+    Row("LocallyConnected*D", "sums", "refuses", {"kernel": ("kernel", readings.local)}, _KERNEL),
+    Row("Embedding", "embeds", "mixes", {"embeddings": _TABLE}, ("embeddings",)),
+    Row(
+        "ReversibleEmbedding",
+        "embeds",
+        kernels={"embeddings": _TABLE, "reverse_embeddings": _MATRIX},
+        pruned=("embeddings", "reverse_embeddings"),
+        optional=("reverse_embeddings",),
+    ),
+    Row("SimpleRNNCell", "steps", kernels=readings.recurrent(1), pruned=_CELL),
+    Row("GRUCell", "steps", kernels=readings.recurrent(3), pruned=_CELL),
+    Row("LSTMCell", "steps", kernels=readings.recurrent(4), pruned=_CELL),
+    Row("StackedRNNCells", "steps", pruned=None, inside="cells"),
+    Row("RNN SimpleRNN GRU LSTM", "recurs", pruned=None, inside="cell"),
+    Row("ConvLSTM*D", "recurs", kernels=readings.recurrent(4), pruned=_CELL, inside="cell"),
+    Row("Bidirectional", "recurs", pruned=None, inside="directions"),
+    Row(
+        "MultiHeadAttention GroupQueryAttention",
+        "attends",
+        # Only the path of a variable tells the dense layers apart.
+        pruned=("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"),
+        inside="dense layers",
+    ),
+    Row("TimeDistributed", "wraps", pruned=None, inside="layer"),
+    Row("SpectralNormalization Wrapper", "wraps", pruned=None, inside="wrapped"),
+    Row("BatchNormalization", "normalizes", "passes", by_batch=True),
+    Row("Normalization", "normalizes", "passes"),
+    Row("GroupNormalization LayerNormalization RMSNormalization UnitNormalization", "normalizes"),
+    Row("Rescaling", "rescales", "passes"),
+    Row("Activation ThresholdedReLU", "activates", "passes"),
+    Row("ELU", "activates", "passes", function="elu"),
+    Row("LeakyReLU PReLU", "activates", "passes", function="leaky_relu"),
+    Row("ReLU", "activates", "passes", function="relu"),
+    Row("Softmax", "chooses", function="softmax"),
+    Row("ActivityRegularization AlphaDropout Dropout GaussianDropout", "passes", "passes"),
+    Row("GaussianNoise Identity SpatialDropout*D", "passes", "passes"),
+    Row("Flatten Permute Reshape", "passes", "reshapes"),
+    Row("Masking", "masks", "passes"),
+    Row("Cropping*D RepeatVector UpSampling*D ZeroPadding*D", "resizes", "passes"),
+    Row("AdaptiveAveragePooling*D AveragePooling*D", "averages", "passes"),
+    Row("GlobalAveragePooling*D", "averages", "passes"),
+    Row("AdaptiveMaxPooling*D GlobalMaxPooling*D MaxPooling*D", "maximizes", "passes"),
+    Row("Add", "adds", "joins"),
+    Row("Multiply", "multiplies", "joins"),
+    Row("Dot", "multiplies"),
+    Row("Average Maximum Minimum Subtract", channels="joins"),
+    Row("Concatenate", "concatenates", "concatenates"),
+    Row("InputLayer", "enters", "passes"),
+    Row("Attention AdditiveAttention"),
+    # Of data before it is a signal: words, tables, sound and images.
+    Row(
+        "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram "
+        "STFTSpectrogram StringLookup TextVectorization"
+    ),
+    Row(
+        "AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix "
+        "Equalization MaxNumBoundingBoxes MixUp RandAugment RandomBrightness "
+        "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
+        "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale "
+        "RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization "
+        "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation "
+        "RandomWidth RandomZoom Resizing Solarization"
+    ),
+    # They run what was made elsewhere, and nobody says which of its weights are pruned.
+    Row(
+        "DenseFeatures FlaxLayer JaxLayer Lambda Pipeline TFSMLayer TorchModuleWrapper",
+        pruned=None,
+    ),
+)
+_ROWS: dict[type, Row] = {
+    kind: row
+    for row in _CATALOGUE
+    for name in row.names.split()
+    for kind in compat.layer_classes(*(name.replace("*", rank) for rank in "123"))
+}

@@ -173,30 +173,13 @@ def test_a_planted_import_of_a_public_module_is_found(planted):
     assert upward_imports(imports) == ["kerasinit._src.theory.one imports kerasinit"]
 
 
-def test_few_files_know_tf_keras():
-    found = [name for name, path in MODULES.items() if "tf_keras" in _outside(path)]
-
-    assert len(found) <= 12, found
-
-
-def _outside(path):
-    """Return the packages that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
 def test_files_are_short():
     lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
 
     assert {name: count for name, count in lines.items() if count > 420} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the loops and the hooks of training are being unified")
+@pytest.mark.xfail(strict=True, reason="the hooks of pruning are being unified")
 def test_functions_are_short():
     found = {}
     for name, path in MODULES.items():

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 import kerasinit
 from kerasinit import lottery, pruning
 from kerasinit._src.files.tensors import write_tensors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.products import each_value_once
 
 from .table import FILES, KERASES

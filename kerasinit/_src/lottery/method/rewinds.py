@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasinit._src import errors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 State = dict[str, np.ndarray]
 Draw = Callable[[str], np.random.Generator]

@@ -156,7 +156,8 @@ def reinitialize(
             the initializer is not known, or it draws without a seed.
 
     Example:
-    >>>     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
     >>> report = reinitialize(model, {"kernel": "HeNormal", "bias": "Zeros"}, seed=1)
     >>> report.changed
     ['dense/kernel', 'dense/bias']

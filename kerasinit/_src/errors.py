@@ -1,4 +1,4 @@
-"""Errors for a word that is not one of the choices: they name the nearest one."""
+"""Errors for wrong arguments, and warnings that point at the line of the caller."""
 
 import difflib
 import inspect
@@ -44,34 +44,6 @@ def unknown(
     )
 
 
-def named(rows: Iterable[Any], name: str) -> Any:
-    """Return the row of a report on the variable of this name.
-
-    Args:
-        rows: Rows with a ``name``, structural, and ``called``, by the names given to layers.
-        name: Either; of the latter an end of it that only one row has.
-
-    Raises:
-        KeyError: If there is none, or there are several.
-    """
-    rows = list(rows)
-    found = [row for row in rows if row.name == name]
-    found = found or [row for row in rows if row.called == name]
-    found = found or [row for row in rows if row.called.endswith(f"/{name}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(both_names(row) for row in found)
-        raise KeyError(f"{name!r} is the name of several variables: {listed}.")
-    choices = {row.name for row in rows} | {row.called for row in rows}
-    raise KeyError(str(unknown("variable", name, choices)))
-
-
-def both_names(row: Any) -> str:
-    """Return the name that a person knows a variable by, and the structural one beside it."""
-    return row.name if row.called == row.name else f"{row.called} ({row.name})"
-
-
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -112,17 +84,18 @@ def checked_positive(name: str, given: Any) -> float:
     return float(given)
 
 
-def checked_count(name: str, given: Any) -> int:
-    """Return an argument as an integer of at least 1.
+def checked_count(name: str, given: Any, minimum: int = 1) -> int:
+    """Return an argument as an integer of at least a minimum.
 
     Raises:
-        TypeError: If it is no integer.
-        ValueError: If it is below 1.
+        ArgumentError: If it is no integer.
+        ValueError: If it is below the minimum.
     """
+    message = f"Expected as {name} an integer of at least {minimum}; got {given!r}."
     if isinstance(given, bool) or not isinstance(given, numbers.Integral):
-        raise TypeError(f"Expected as {name} an integer of at least 1; got {given!r}.")
-    if given < 1:
-        raise ValueError(f"Expected as {name} an integer of at least 1; got {given!r}.")
+        raise ArgumentError(message)
+    if given < minimum:
+        raise ValueError(message)
     return int(given)
 
 

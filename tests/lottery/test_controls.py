@@ -12,7 +12,7 @@ from kerasinit import lottery
 from kerasinit._src import streams
 from kerasinit._src.lottery.method.controls import CONTROLS, scattered, shuffled, unchanged
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()

@@ -9,7 +9,7 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import keras_steps
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.keras_steps import KerasTrainer

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import each_value_once, nightly
 

@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 from kerasinit import lottery
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import moments
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.held_masks import HeldMasks

@@ -9,7 +9,7 @@ from kerasinit import lottery
 from kerasinit._src.lottery.method import controls
 from kerasinit._src.lottery.proof import proofs
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 
 def test_bits_are_compared_and_not_values():

@@ -13,7 +13,7 @@ from kerasinit import lottery
 from kerasinit._src import streams
 from kerasinit._src.lottery.method import rewinds
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()

@@ -19,7 +19,7 @@ from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import read_tensors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import report
 from tests.lottery.blobs import KERASES, blobs, builder
 

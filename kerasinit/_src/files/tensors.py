@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from kerasinit._src import errors
 from kerasinit._src.files import atomic
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 
 TICKET = "kerasinit-ticket"
 # Of the names of variables: those of the first are in `network.old_names`.

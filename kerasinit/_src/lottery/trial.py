@@ -16,7 +16,7 @@ from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint

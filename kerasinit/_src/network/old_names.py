@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kerasinit._src import compat
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 from kerasinit._src.network.parts import named_variables, state_of
 from kerasinit._src.network.prunable import has_rule, is_wrapper, layer_weights, own_weights
 from kerasinit._src.network.walk import inner_layers, walk

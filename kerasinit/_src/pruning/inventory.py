@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, errors
+from kerasinit._src import compat
 from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.parts import Part, parts
@@ -16,6 +16,7 @@ from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
+from kerasinit._src.reports.base import both_names
 
 _SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
 
@@ -155,7 +156,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
         # Nothing is removed from a bias, though all of it may be zero.
         sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
-        table.add_row(errors.both_names(row), shape, pruned, row.reason, sparsity)
+        table.add_row(both_names(row), shape, pruned, row.reason, sparsity)
     console = console or Console()
     console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.moments import leaves_zeros
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training.checkpoint import Checkpoint
 from kerasinit._src.training.data import Dataset, Order

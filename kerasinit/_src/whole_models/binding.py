@@ -132,6 +132,13 @@ def values(initializer: Any, part: Part) -> np.ndarray:
     return made
 
 
+def serialized(initializer: Any) -> Any:
+    """Return an initializer as JSON holds it; None and `OWN` as they are."""
+    if initializer is None or initializer == OWN:
+        return initializer
+    return keras.saving.serialize_keras_object(initializer)
+
+
 def described(initializer: Any) -> str:
     """Return an initializer as it is written, without the seed and fans of one variable."""
     if initializer is None:

@@ -6,16 +6,15 @@ has taken something from the signal), and its place (the end of a residual branc
 output). Here they are read from the model and put together, as rules for `reinitialize`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-import keras
+from rich import box
 
-from kerasinit._src import errors
 from kerasinit._src.network.model import read
 from kerasinit._src.network.parts import Part
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.reasons import Choice, choose
@@ -49,7 +48,7 @@ class Recommended:
 
 
 @dataclass(frozen=True, eq=False)
-class Recommendation(Sequence[Rule]):
+class Recommendation(base.Report, Sequence[Rule]):
     """What is recommended for a model: rules for `reinitialize`, with the reasons.
 
     As a sequence it holds the rules; variables with one initializer share one.
@@ -78,51 +77,31 @@ class Recommendation(Sequence[Rule]):
         """Return a rule by its place, or what is recommended for a variable by its name."""
         if not isinstance(key, str):
             return self.rules[key]
-        return errors.named(self.rows, key)
+        return base.row_named(self.rows, key)
 
     def __iter__(self) -> Iterator[Rule]:
         """Yield the rules."""
         return iter(self.rules)
 
-    def to_json(self) -> str:
-        """Return the recommendation as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recommendation as a dictionary."""
         rows = [
-            {
-                "name": row.name,
-                "called": row.called,
-                "role": row.role,
-                "layer": row.layer,
-                "shape": row.shape,
-                "initializer": row.initializer
-                if row.initializer is None or row.initializer == OWN
-                else keras.saving.serialize_keras_object(row.initializer),
-                "reason": row.reason,
-            }
-            for row in self.rows
+            vars(row) | {"initializer": binding.serialized(row.initializer)} for row in self.rows
         ]
-        return json.dumps({"variables": rows, "notes": self.notes}, indent=2)
+        return {"variables": rows, "notes": self.notes}
 
-    def __str__(self) -> str:
-        """Return a table to be read, and below it what no initializer can fix."""
-        from rich import box
-        from rich.console import Console
-        from rich.padding import Padding
-        from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in ("variable", "starts with", "because"):
-            table.add_column(head, overflow="fold")
-        for row in self.rows:
-            table.add_row(errors.both_names(row), _written(row.initializer), row.reason)
-        console = Console(width=100, color_system=None, highlight=False, markup=False, emoji=False)
-        with console.capture() as capture:
-            console.print(table)
-            console.print("kerasinit.reinitialize(model, recommendation, seed=1) applies it.")
-            if self.notes:
-                console.print("\nNo initializer can fix:")
-            for note in self.notes:
-                console.print(Padding(f"- {note}", (0, 0, 0, 2)))
-        return capture.get().rstrip()
+@base.text.register(Recommendation)
+def _text(found: Recommendation) -> str:
+    lines = [(base.both_names(row), _written(row.initializer), row.reason) for row in found.rows]
+    heads = ("variable", "starts with", "because")
+    return terminal.as_text(
+        100,
+        terminal.table(heads, lines, len(heads), box=box.SIMPLE_HEAD, pad_edge=False),
+        "kerasinit.reinitialize(model, recommendation, seed=1) applies it.",
+        *(["\nNo initializer can fix:"] if found.notes else []),
+        *(terminal.indented(f"- {note}") for note in found.notes),
+    )
 
 
 def recommend(model: Any) -> Recommendation:

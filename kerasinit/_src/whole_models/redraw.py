@@ -6,18 +6,16 @@ query a moment ago. Here the whole model is known: each variable gets the fans o
 layer and a stream of numbers of its own.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
-from kerasinit._src import compat, errors, streams
+from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import checked_seed
 from kerasinit._src.network.parts import Part, parts
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models import binding, first_values
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.rule import Rule, as_rules, require_use
@@ -51,7 +49,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Report(base.Report):
     """What `reinitialize` did, variable by variable.
 
     Attributes:
@@ -64,7 +62,7 @@ class Report:
 
     def __getitem__(self, name: str) -> Change:
         """Return what was done to the variable of this name, structural or given."""
-        return errors.named(self.changes, name)
+        return base.row_named(self.changes, name)
 
     @property
     def changed(self) -> list[str]:
@@ -76,40 +74,33 @@ class Report:
         """The names of the variables that were left as they are."""
         return [change.name for change in self.changes if change.initializer is None]
 
-    def to_json(self) -> str:
-        """Return the report as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a dictionary."""
         rows = [
-            {
-                "name": change.name,
-                "called": change.called,
-                "role": change.role,
-                "layer": change.layer,
-                "shape": change.shape,
-                "initializer": None
-                if change.initializer is None
-                else keras.saving.serialize_keras_object(change.initializer),
-                "fans": change.fans,
+            vars(change)
+            | {
+                "initializer": binding.serialized(change.initializer),
                 "rule": None if change.rule is None else repr(change.rule),
             }
             for change in self.changes
         ]
-        return json.dumps({"seed": self.seed, "changes": rows}, indent=2, default=str)
+        return {"seed": self.seed, "changes": rows}
 
-    def __str__(self) -> str:
-        """Return a table to be read."""
-        from rich.console import Console
-        from rich.table import Table
 
-        table = Table("variable", "shape", "role", "fan in", "fan out", "new values")
-        for change in self.changes:
-            fans = ["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]
-            new = binding.described(change.initializer)
-            shape = " x ".join(map(str, change.shape)) or "scalar"
-            table.add_row(errors.both_names(change), shape, change.role, *fans, new)
-        console = Console(width=160, color_system=None, markup=False, emoji=False)
-        with console.capture() as capture:
-            console.print(table)
-        return f"{capture.get()}seed {self.seed}"
+@base.text.register(Report)
+def _text(report: Report) -> str:
+    lines = [
+        (
+            base.both_names(change),
+            " x ".join(map(str, change.shape)) or "scalar",
+            change.role,
+            *(["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]),
+            binding.described(change.initializer),
+        )
+        for change in report.changes
+    ]
+    heads = ("variable", "shape", "role", "fan in", "fan out", "new values")
+    return terminal.as_text(160, terminal.table(heads, lines, len(heads)), f"seed {report.seed}")
 
 
 def reinitialize(

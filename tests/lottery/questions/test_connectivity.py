@@ -13,7 +13,7 @@ from kerasinit._src.lottery.questions.batch_statistics import normalizations, re
 from kerasinit._src.lottery.questions.connectivity import interpolate, line_errors
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.outcome import weights_of
 from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc

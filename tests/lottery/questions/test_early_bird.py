@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from kerasinit import lottery
 from kerasinit._src.lottery.questions.early_bird import draw, farthest
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery.questions import earlybird, mask_distance
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 

@@ -12,7 +12,7 @@ from kerasinit._src.lottery.questions.other_data import fit_head
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import paper_networks
 from kerasinit.lottery.questions import Transfer, transfer
 from tests.lottery.blobs import blobs

@@ -8,7 +8,7 @@ import pytest
 from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.outcome import weights_of
 from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 Draw = Callable[[str], np.random.Generator]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasinit._src import errors
 from kerasinit._src.lottery.method.controls import Draw
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.outcome import State
 
 _CHOICES = (

@@ -14,7 +14,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import takes_from_graph
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.lottery.method.survivors import Target, keep
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import prunable_weights
 
 Scores = dict[str, np.ndarray]

@@ -14,7 +14,7 @@ from kerasinit._src import streams
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import controls, criteria, rewinds, scopes, survivors
 from kerasinit._src.lottery.store.stage import Place, Row
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.outcome import Point
 
 State = Mapping[str, np.ndarray]

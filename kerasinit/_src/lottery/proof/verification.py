@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from kerasinit._src.lottery.proof.proofs import CheckResults, Evidence
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
+from kerasinit._src.reports import base, terminal
 
 _FILES = {
     "ticket": "ticket.safetensors",
@@ -65,7 +66,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Proof(base.Report):
     """The result of verifying a run.
 
     Attributes:
@@ -87,25 +88,23 @@ class Proof:
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the proof as plain JSON."""
-        return {
-            "holds": self.holds,
-            "trainings": self.trainings,
-            "checks": dict(self.checks),
-            "findings": [asdict(finding) for finding in self.findings],
-            "notes": list(self.notes),
-        }
+        """Return the proof as a dictionary of plain JSON."""
+        return base.as_json({"holds": self.holds} | super().to_dict())
 
     def table(self) -> Table:
         """Return a table of the checks by claim."""
         failed = Counter(finding.claim for finding in self.findings)
-        shown = Table(title=f"{sum(self.checks.values())} checks of {self.trainings} trainings")
-        shown.add_column("claim")
-        shown.add_column("checks", justify="right")
-        shown.add_column("failed", justify="right")
-        for claim, count in self.checks.items():
-            shown.add_row(claim, str(count), str(failed[claim]))
-        return shown
+        lines = [(claim, count, failed[claim]) for claim, count in self.checks.items()]
+        title = f"{sum(self.checks.values())} checks of {self.trainings} trainings"
+        return terminal.table(["claim", "checks", "failed"], lines, words=1, title=title)
+
+
+@base.text.register(Proof)
+def _text(proof: Proof) -> str:
+    lines = [f"FAILED {finding}" for finding in proof.findings]
+    lines += [f"Note: {note}" for note in proof.notes]
+    end = "Everything holds." if proof.holds else f"{len(proof.findings)} failures."
+    return "\n".join([terminal.as_text(80, proof.table()), *lines, end])
 
 
 def verify(run: Run) -> Proof:

@@ -25,11 +25,13 @@ from kerasinit._src.lottery.questions.answers import (
     write_json,
 )
 from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
+from kerasinit._src.lottery.report.means import over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import State, weights_of
@@ -148,35 +150,19 @@ class Connectivity:
         caption = "Stable: the error rises by less than 2 points between two orders of the data."
         if any(line.recomputed for line in self.lines):
             caption += " Statistics of batch normalization were recomputed at every point."
-        shown = Table(
-            title="Linear mode connectivity, "
-            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
-            caption=caption,
-        )
-        for heading in (
-            "level",
-            "weights\nleft (%)",
-            "test error\nat the ends (%)",
-            "highest\nbetween (%)",
-            "barrier, test\n(points)",
-            "barrier, train\n(points)",
-            "",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
-        stable = self.stable()
-        for level, (test, train) in self.barriers().items():
+        heads = ["level", "weights\nleft (%)", "test error\nat the ends (%)"]
+        heads += ["highest\nbetween (%)", "barrier, test\n(points)", "barrier, train\n(points)", ""]
+        rows, stable = [], self.stable()
+        for level, barriers in self.barriers().items():
             lines = self._at(level)
-            ends = statistics.mean(
-                (line.test_errors[0] + line.test_errors[-1]) / 2 for line in lines
-            )
+            density = lines[0].density
+            both = [line.test_errors[0] + line.test_errors[-1] for line in lines]
+            ends = statistics.mean(both) / 2
             highest = statistics.mean(max(line.test_errors) for line in lines)
-            shown.add_row(
-                str(level),
-                f"{100 * lines[0].density:.2f}",
-                *(f"{100 * value:.2f}" for value in (ends, highest, test, train)),
-                "stable" if stable[level] else "unstable",
-            )
-        return shown
+            shown = (f"{100 * value:.2f}" for value in (density, ends, highest, *barriers))
+            rows.append((level, *shown, "stable" if stable[level] else "unstable"))
+        title = f"Linear mode connectivity, {over_trials(trials)}"
+        return terminal.table(heads, rows, title=title, caption=caption)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -19,8 +19,9 @@ from kerasinit._src.lottery.questions.answers import (
 )
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import Point, weights_of
@@ -162,35 +163,24 @@ class EarlyBirds:
             )
             for flight in self.flights
         ]
-        shown = Table(
+        heads = ["trial", "iteration", "distance from\nthe mask before"]
+        heads += [f"farthest of\n{self.window - 1} before", "from the\nlast mask"]
+        heads += ["validation\naccuracy (%)", ""]
+        rows = []
+        for flight in self.flights:
+            for check in flight.checks:
+                distances = (check.distance, check.farthest, check.to_last)
+                shown = ("" if value is None else f"{value:.4f}" for value in distances)
+                accuracy = f"{100 * check.validation_accuracy:.2f}"
+                mark = "early bird" if check.iteration == flight.iteration else ""
+                rows.append((flight.trial, check.iteration, *shown, accuracy, mark))
+        return terminal.table(
+            heads,
+            rows,
             title=f"Masks of the {100 * self.density:g} % largest weights of a dense network",
             caption=f"{'; '.join(results)}. The early bird is the first mask for which the "
             f"{self.window - 1} masks before it are all less than {self.epsilon:g} away.",
         )
-        for heading in (
-            "trial",
-            "iteration",
-            "distance from\nthe mask before",
-            f"farthest of\n{self.window - 1} before",
-            "from the\nlast mask",
-            "validation\naccuracy (%)",
-            "",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
-        for flight in self.flights:
-            for check in flight.checks:
-                shown.add_row(
-                    str(flight.trial),
-                    str(check.iteration),
-                    *(
-                        "" if value is None else f"{value:.4f}"
-                        for value in (check.distance, check.farthest)
-                    ),
-                    f"{check.to_last:.4f}",
-                    f"{100 * check.validation_accuracy:.2f}",
-                    "early bird" if check.iteration == flight.iteration else "",
-                )
-        return shown
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import statistics
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.loop import run
 from kerasinit._src.lottery.progress import Watch
+from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.trial import Setup
@@ -41,57 +42,42 @@ class Sweep:
         ``test_accuracy`` is a fraction, taken at the early stop (``best_iteration``);
         ``deviation`` is its standard deviation between trials, None for one trial.
         """
-        lines = []
-        for initializer, rows in self.rows.items():
-            for level, branch in dict.fromkeys((row.level, row.branch) for row in rows):
-                group = [row for row in rows if (row.level, row.branch) == (level, branch)]
-                accuracies = [row.test_accuracy for row in group]
-                lines.append(
-                    {
-                        "initializer": initializer,
-                        "level": level,
-                        "branch": branch,
-                        "density": statistics.mean(row.density for row in group),
-                        "trials": len(group),
-                        "test_accuracy": statistics.mean(accuracies),
-                        "deviation": statistics.stdev(accuracies) if len(group) > 1 else None,
-                        "best_iteration": statistics.mean(row.best_iteration for row in group),
-                    }
-                )
-        return lines
+        return [
+            {"initializer": initializer, **mean}
+            for initializer, rows in self.rows.items()
+            for mean in means_over_trials(rows)
+        ]
 
     def table(self) -> Table:
         """Return a table of tickets: a line for each level, two columns for each initializer."""
         means = [line for line in self.means() if line["branch"] == "ticket"]
         trials = max(line["trials"] for line in means)
         spread = " ± sd" if trials > 1 else ""
-        shown = Table(
-            title="Tickets by initializer, "
-            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
-            caption="Early stop: the iteration of lowest validation loss; test accuracy is taken "
-            "there. Controls are in the report of each run.",
-        )
-        shown.add_column("level", justify="right")
-        shown.add_column("weights\nleft (%)", justify="right")
+        heads: list[str | Text] = ["level", "weights\nleft (%)"]
         for initializer in self.rows:
             head = terminal.literal(f"{initializer}: test\naccuracy (%){spread}")
-            shown.add_column(head, justify="right")
-            shown.add_column("\nearly stop", justify="right")
+            heads += [head, "\nearly stop"]
+        rows = []
         for level in sorted({line["level"] for line in means}):
             at = {line["initializer"]: line for line in means if line["level"] == level}
             # Exact counts make all runs equally dense.
             cells = [str(level), f"{100 * next(iter(at.values()))['density']:.2f}"]
-            for initializer in self.rows:
-                line = at.get(initializer)
-                if line is None:
-                    cells += ["", ""]
-                    continue
-                deviation = "" if line["deviation"] is None else f" ± {100 * line['deviation']:.2f}"
-                cells += [
-                    f"{100 * line['test_accuracy']:.2f}{deviation}",
-                    f"{line['best_iteration']:.0f}",
-                ]
-            shown.add_row(*cells)
+            for line in map(at.get, self.rows):
+                there = line is not None
+                cells += (
+                    [accuracy_text(line), f"{line['best_iteration']:.0f}"] if there else ["", ""]
+                )
+            rows.append(cells)
+        shown = terminal.table(
+            heads,
+            rows,
+            title=f"Tickets by initializer, {over_trials(trials)}",
+            caption="Early stop: the iteration of lowest validation loss; test accuracy is taken "
+            "there. Controls are in the report of each run.",
+        )
+        # A head may have many words: the initializer's.
+        for column in shown.columns:
+            column.no_wrap = False
         return shown
 
     def to_json(self) -> dict[str, Any]:

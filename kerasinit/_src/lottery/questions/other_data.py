@@ -1,6 +1,5 @@
 """Transfer: whether a ticket found on some data wins on other data."""
 
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from kerasinit._src.lottery.questions.answers import (
     chosen_levels,
     ignore,
 )
+from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
@@ -56,41 +56,30 @@ class Transfer:
                 f"its mask is drawn at random with the same density"
             )
         trials = len({row.trial for row in self.rows})
-        shown = Table(
-            title=terminal.literal(
-                f"Tickets of {self.found_on}, trained on {self.trained_on}, "
-                + (f"mean of {trials} trials" if trials > 1 else "one trial")
-            ),
+        spread = " ± sd" if trials > 1 else ""
+        heads = ["network", "level", "weights\nleft (%)", f"test\naccuracy (%){spread}"]
+        heads += ["early\nstop", "against\ndense (points)"]
+        means = means_over_trials(self.rows)
+        dense = next(mean["test_accuracy"] for mean in means if mean["level"] == 0)
+        rows = [
+            (
+                mean["branch"] if mean["level"] else "dense",
+                mean["level"],
+                f"{100 * mean['density']:.2f}",
+                accuracy_text(mean),
+                f"{mean['best_iteration']:.0f}",
+                f"{100 * (mean['test_accuracy'] - dense):+.2f}" if mean["level"] else "",
+            )
+            for mean in means
+        ]
+        title = f"Tickets of {self.found_on}, trained on {self.trained_on}, {over_trials(trials)}"
+        return terminal.table(
+            heads,
+            rows,
+            words=1,
+            title=terminal.literal(title),
             caption=terminal.literal(caption + "."),
         )
-        shown.add_column("network")
-        spread = " ± sd" if trials > 1 else ""
-        for heading in (
-            "level",
-            "weights\nleft (%)",
-            f"test\naccuracy (%){spread}",
-            "early\nstop",
-            "against\ndense (points)",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
-        dense = statistics.mean(row.test_accuracy for row in self.rows if row.level == 0)
-        for level, branch in dict.fromkeys((row.level, row.branch) for row in self.rows):
-            group = [row for row in self.rows if (row.level, row.branch) == (level, branch)]
-            accuracy = statistics.mean(row.test_accuracy for row in group)
-            deviation = (
-                f" ± {100 * statistics.stdev(row.test_accuracy for row in group):.2f}"
-                if len(group) > 1
-                else ""
-            )
-            shown.add_row(
-                "dense" if level == 0 else branch,
-                str(level),
-                f"{100 * statistics.mean(row.density for row in group):.2f}",
-                f"{100 * accuracy:.2f}{deviation}",
-                f"{statistics.mean(row.best_iteration for row in group):.0f}",
-                "" if level == 0 else f"{100 * (accuracy - dense):+.2f}",
-            )
-        return shown
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

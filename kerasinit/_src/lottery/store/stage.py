@@ -14,7 +14,7 @@ import numpy as np
 from kerasinit._src.files import json_files
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket, read_tensors
-from kerasinit._src.masks import NAMING
+from kerasinit._src.mask_arrays import NAMING
 from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training.outcome import Outcome, Point
 

@@ -17,7 +17,7 @@ from kerasinit._src import compat
 from kerasinit._src.files import atomic
 from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
 from kerasinit._src.files.tensors import read_tensors as read_tensors
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 from kerasinit._src.network.old_names import old_names
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import prunable_weights

@@ -1,11 +1,10 @@
 """What initialization from a batch reached, layer by layer."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kerasinit._src import errors
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models.from_batch.targets import Target
 
 
@@ -43,7 +42,7 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(base.Report):
     """What a method reached.
 
     Attributes:
@@ -59,30 +58,20 @@ class Report:
 
     def __getitem__(self, name: str) -> Reached:
         """Return what was reached for the layer of this structural name."""
-        for row in self.layers:
-            if row.name == name:
-                return row
-        raise KeyError(str(errors.unknown("layer", name, [row.name for row in self.layers])))
+        return base.row_named(self.layers, name, "layer")
 
-    def to_json(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
 
-    def __str__(self) -> str:
-        """Return a table to be read."""
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("layer", "class", "before", "variance", "mean", "scale", "times", "note")
-        for row in self.layers:
-            numbers = (row.before, row.variance, row.mean, row.scale)
-            shown = ["" if number is None else f"{number:.4g}" for number in numbers]
-            table.add_row(row.name, row.layer, *shown, str(row.iterations), row.note)
-        console = Console(width=140, color_system=None, markup=False, emoji=False)
-        with console.capture() as capture:
-            console.print(table)
-        end = "" if self.seed is None else f", seed {self.seed}"
-        return f"{capture.get()}{self.method}{end}"
+@base.text.register(Report)
+def _text(report: Report) -> str:
+    lines = []
+    for row in report.layers:
+        numbers = (row.before, row.variance, row.mean, row.scale)
+        shown = ["" if number is None else f"{number:.4g}" for number in numbers]
+        lines.append((row.name, row.layer, *shown, row.iterations, row.note))
+    heads = ("layer", "class", "before", "variance", "mean", "scale", "times", "note")
+    end = "" if report.seed is None else f", seed {report.seed}"
+    table = terminal.table(heads, lines, len(heads))
+    return terminal.as_text(140, table, f"{report.method}{end}")
 
 
 def finished(

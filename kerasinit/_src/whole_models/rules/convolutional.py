@@ -1,4 +1,4 @@
-"""The rule of AlexNet."""
+"""Rules for convolutional networks: AlexNet's."""
 
 from typing import Any
 

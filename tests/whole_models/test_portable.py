@@ -19,9 +19,8 @@ from kerasinit import portable, pruning
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.parts import named_variables
+from tests.initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
 from tests.products import each_value_once, nightly
-
-from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
 
 FORMS = [
     *[("keras", form) for form in ("model.keras", "model.h5", "json")],

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -220,12 +221,7 @@ class Experiment(Options):
         return 0 if fresh else self.rewind_step
 
     def scored_level(self, level: int) -> int:
-        """Return the level whose network is scored to compute the masks of a level.
-
-        Example:
-        >>> Experiment().scored_level(3), Experiment(one_shot=True).scored_level(3)
-        (2, 0)
-        """
+        """Return the level whose network is scored to compute the masks of a level."""
         return 0 if self.one_shot else level - 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -240,10 +236,7 @@ class Experiment(Options):
         Raises:
             ValueError: If a field is unknown or not valid.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise errors.unknown("field of an experiment", name, known)
+        require_fields(fields, "field of an experiment")
         return cls(**fields)
 
     @property
@@ -263,6 +256,14 @@ class Experiment(Options):
             for name in mine
             if mine[name] != theirs[name]
         ]
+
+
+def require_fields(names: Iterable[str], what: str) -> None:
+    """Raise ValueError unless all names are fields of an `Experiment`."""
+    known = [field.name for field in dataclasses.fields(Experiment)]
+    for name in names:
+        if name not in known:
+            raise errors.unknown(what, name, known)
 
 
 def require_experiment(experiment: Any) -> Experiment:

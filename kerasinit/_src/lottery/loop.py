@@ -213,13 +213,7 @@ def _run_trial(trial: Trial, store: Store, watch: Watch, every: float) -> None:
 
 
 def _train(
-    trial: Trial,
-    store: Store,
-    watch: Watch,
-    every: float,
-    place: Place,
-    masks: Masks,
-    start: State,
+    trial: Trial, store: Store, watch: Watch, every: float, place: Place, masks: Masks, start: State
 ) -> None:
     """Run one stage and write it to disk."""
     experiment = trial.experiment

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasinit._src import errors
-from kerasinit._src.lottery.experiment import Experiment, Options, option
+from kerasinit._src.lottery.experiment import Experiment, Options, option, require_fields
 
 _MAX_BYTES = 2**20
 _LENET = {
@@ -71,11 +71,9 @@ def words(fields: Mapping[str, Any]) -> list[str]:
     >>> words({"levels": 3, "controls": ["reinit", "shuffle"], "xla": False})
     ['--levels', '3', '--controls', 'reinit,shuffle', '--no-xla']
     """
-    known = [field.name for field in dataclasses.fields(Experiment)]
+    require_fields(fields, "option")
     result: list[str] = []
     for name, value in fields.items():
-        if name not in known:
-            raise errors.unknown("option", name, known)
         if isinstance(value, bool):
             result.append(option(name) if value else option(f"no_{name}"))
         elif value is not None:
@@ -156,10 +154,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}.") from error
-    known = [field.name for field in dataclasses.fields(Experiment)]
-    for name in fields:
-        if name not in known:
-            raise errors.unknown(f"key in {path}", name, known)
+    require_fields(fields, f"key in {path}")
     return fields
 
 

@@ -36,10 +36,7 @@ class Setup:
 
     @classmethod
     def of(
-        cls,
-        experiment: Experiment,
-        build: models.Build | None = None,
-        data: Dataset | None = None,
+        cls, experiment: Experiment, build: models.Build | None = None, data: Dataset | None = None
     ) -> "Setup":
         """Load what an experiment names; ``build`` and ``data`` override it."""
         require_experiment(experiment)

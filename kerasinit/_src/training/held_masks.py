@@ -28,9 +28,7 @@ class HeldMasks:
         self._model, self._prunable = model, prunable
         self._masks = {
             id(variable): tf.Variable(
-                tf.ones(variable.shape, compat.tensor(variable).dtype),
-                trainable=False,
-                name="mask",
+                tf.ones(variable.shape, compat.tensor(variable).dtype), trainable=False, name="mask"
             )
             for variable in prunable.values()
         }

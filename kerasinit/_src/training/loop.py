@@ -37,14 +37,7 @@ class Loop:
     """
 
     def __init__(
-        self,
-        model: Any,
-        x: Any,
-        y: Any,
-        *,
-        max_steps: int,
-        seed: int,
-        xla: bool | None,
+        self, model: Any, x: Any, y: Any, *, max_steps: int, seed: int, xla: bool | None
     ) -> None:
         self.model = model
         self._seed, self._max_steps = seed, max_steps

@@ -11,17 +11,7 @@ from kerasinit._src.compat import optimizers
 
 # The step of a weight depends on its own gradient and moments alone, and is 0 where these and
 # the weight are 0.
-_ELEMENTWISE = (
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Lion",
-    "Nadam",
-    "RMSprop",
-    "SGD",
-)
+_ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
 ELEMENTWISE = frozenset(compat.classes("optimizers", *_ELEMENTWISE))
 _FACTORED = compat.classes("optimizers", "Adafactor")
 

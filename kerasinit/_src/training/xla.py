@@ -1,7 +1,7 @@
 """How a training loop is compiled, and which of its random numbers cannot be restored."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
@@ -39,12 +39,8 @@ _CONVOLUTIONS = frozenset(
 )
 
 
-class Make(Protocol):
-    """Makes a function for arguments of a signature."""
-
-    def __call__(self, signature: Any, *, jit: bool) -> Callable[..., Any]:
-        """Return the function, compiled by XLA or by TensorFlow alone."""
-        ...
+# Makes a function for arguments of a signature: ``make(signature, jit=...)``.
+Make = Callable[..., Callable[..., Any]]
 
 
 def draws_hidden_numbers(function: Any) -> bool:

@@ -22,11 +22,6 @@ def unchanged(masks: Masks, draw: Draw) -> Masks:
 def shuffled(masks: Masks, draw: Draw) -> Masks:
     """Return masks permuted within each layer, with equal counts.
 
-    Example:
-    >>> masks = Masks({"kernel": np.arange(8) < 3})
-    >>> shuffled(masks, lambda name: np.random.default_rng(0))["kernel"].astype(int)
-    array([1, 0, 0, 0, 0, 1, 1, 0])
-
     Reference:
         Frankle et al., 2021, https://arxiv.org/abs/2009.08576, section 5.
     """

@@ -15,16 +15,7 @@ from kerasinit._src.lottery.method.controls import Draw
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.outcome import State
 
-_CHOICES = (
-    "init",
-    "step:K",
-    "lr",
-    "lr:K",
-    "finetune",
-    "signs",
-    "constant-signs",
-    "reshuffled",
-)
+_CHOICES = ("init", "step:K", "lr", "lr:K", "finetune", "signs", "constant-signs", "reshuffled")
 
 
 @dataclass(frozen=True)
@@ -56,12 +47,7 @@ def signs(first: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> n
 
 
 def constant_signs(first: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Keep the initial signs, with the standard deviation of the layer as every magnitude.
-
-    Example:
-    >>> constant_signs(np.array([3.0, -1.0, 3.0, -1.0]), np.ones(4, bool), None)
-    array([ 2., -2.,  2., -2.])
-    """
+    """Keep the initial signs, with the layer's standard deviation as every magnitude."""
     # In double precision, so that the order of summation does not matter.
     size = np.std(first, dtype=np.float64).astype(first.dtype)
     return np.copysign(size, first)

@@ -34,7 +34,8 @@ class Rates(Protocol):
 def rates(experiment: Rates, names: Iterable[str]) -> dict[str, float]:
     """Return the fraction of its remaining weights that a level removes from each weight.
 
-    ``names`` are in the model's order; the last one's layer is the output layer.
+    ``names`` are in the model's order; the last one's layer is the output layer. Of several
+    matching patterns the first counts.
 
     Example:
     >>> from kerasinit.lottery import Experiment
@@ -68,20 +69,7 @@ def _fits(pattern: str, name: str, layer: str) -> bool:
 
 
 def counts(experiment: Rates, shapes: Shapes, level: int) -> dict[str, int] | int:
-    """Return how many weights remain at a level.
-
-    This is a number for each weight, or one for the whole network with scope ``global``.
-
-    Example:
-    >>> from kerasinit.lottery import Experiment
-    >>> shapes = {"dense/kernel": (8, 10), "dense_1/kernel": (10, 2)}
-    >>> counts(Experiment(), shapes, 1)
-    {'dense/kernel': 64, 'dense_1/kernel': 18}
-    >>> counts(Experiment(scope="global"), shapes, 1)
-    82
-    >>> counts(Experiment(scope="erk"), shapes, 2)  # 67 weights, 18 to 12; dense_1 has only 20
-    {'dense/kernel': 47, 'dense_1/kernel': 20}
-    """
+    """Return how many weights remain at a level, of each or, with scope ``global``, in total."""
     spread = SCOPES[experiment.scope]
     by_rate = {name: int(np.prod(shape)) for name, shape in shapes.items()}
     removed = rates(experiment, shapes)
@@ -98,11 +86,6 @@ def erk(total: int, shapes: Shapes, limits: Mapping[str, int]) -> dict[str, int]
     A layer's density is proportional to ``sum(shape) / prod(shape)``, so small layers
     stay denser; what exceeds a layer's ``limits`` goes to the others.
 
-    Example:
-    >>> shapes = {"a": (3, 3, 2, 4), "b": (8, 10), "c": (10, 2)}
-    >>> erk(84, shapes, {"a": 72, "b": 80, "c": 20})  # 12 : 18 : 12, but c is full at 20
-    {'a': 26, 'b': 38, 'c': 20}
-
     Reference:
         Evci et al., 2020, https://arxiv.org/abs/1911.11134, section 3.
     """
@@ -115,11 +98,6 @@ def smart_ratios(total: int, shapes: Shapes, limits: Mapping[str, int]) -> dict[
 
     Of ``L`` layers, layer ``l`` has a density proportional to ``k (k + 1)`` with
     ``k = L - l + 1``; the last one has 0.3, or what it has left.
-
-    Example:
-    >>> shapes = {"a": (10, 10), "b": (10, 10), "c": (10, 2)}
-    >>> smart_ratios(60, shapes, {"a": 100, "b": 100, "c": 20})  # 12 : 6, and 6 of 20
-    {'a': 36, 'b': 18, 'c': 6}
 
     Reference:
         Su et al., 2020, https://arxiv.org/abs/2009.11094, section 4.
@@ -150,12 +128,6 @@ def allocate(total: int, shares: Sequence[int], limits: Sequence[int]) -> list[i
 
     What exceeds a limit goes to the others in proportion; the largest remainders are rounded up,
     among equal ones the first.
-
-    Example:
-    >>> allocate(10, [1, 1, 1], [9, 9, 9])
-    [4, 3, 3]
-    >>> allocate(10, [1, 1, 8], [9, 9, 4])
-    [3, 3, 4]
     """
     if not len(shares) <= total <= sum(limits):
         raise ValueError(

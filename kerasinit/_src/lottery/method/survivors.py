@@ -18,14 +18,6 @@ def keep(scores: Mapping[str, np.ndarray], masks: Masks, target: Target) -> Mask
 
     ``target`` is the number to keep of each weight, or of all together; then at least the best of
     each layer is kept. Among equal scores the first are kept: in the model's order, then in memory.
-
-    Example:
-    >>> masks = Masks.dense({"a": (3,), "b": (2,)})
-    >>> scores = {"a": np.array([5.0, 1.0, 5.0]), "b": np.array([1.0, 0.0])}
-    >>> {k: v.astype(int).tolist() for k, v in keep(scores, masks, {"a": 1, "b": 1}).items()}
-    {'a': [1, 0, 0], 'b': [1, 0]}
-    >>> {k: v.astype(int).tolist() for k, v in keep(scores, masks, 4).items()}
-    {'a': [1, 1, 1], 'b': [1, 0]}
     """
     if not isinstance(target, int):
         return Masks(

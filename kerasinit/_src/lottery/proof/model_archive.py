@@ -154,9 +154,4 @@ def _difference(found: Any, wanted: Any, at: str) -> str:
                 return _difference(mine, theirs, f"{at}[{number}]")
         if len(found) != len(wanted):
             return f"{at} has {len(found)} parts, not {len(wanted)}"
-    return f"{at} is {_short(found)}, not {_short(wanted)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{at} is {found!r:.60}, not {wanted!r:.60}"

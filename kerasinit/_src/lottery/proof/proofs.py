@@ -188,10 +188,13 @@ def masks_recomputed(
         began=scored.start,
         ended=scored.trained,
     )
-    for name, mask in expected.items():
-        wrong = not _has_mask(here, name, mask)
-        problem = "it differs from the mask that pruning the trained weights gives"
-        yield check("masks are recomputed", "ticket", name, wrong, problem)
+    problem = "it differs from the mask that pruning the trained weights gives"
+    yield from _equal_masks("masks are recomputed", here, expected, problem)
+
+
+def _equal_masks(claim: str, here: Evidence, masks: Masks, problem: str) -> CheckResults:
+    for name, mask in masks.items():
+        yield check(claim, "ticket", name, not _has_mask(here, name, mask), problem)
 
 
 def _has_mask(here: Evidence, name: str, mask: np.ndarray) -> bool:
@@ -266,10 +269,8 @@ def control_masks_recomputed(
             experiment.seed, place.branch, place.trial, place.level, weight
         ),
     )
-    for name, mask in expected.items():
-        wrong = not _has_mask(here, name, mask)
-        problem = "the seed gives another"
-        yield check("masks of controls are recomputed", "ticket", name, wrong, problem)
+    claim = "masks of controls are recomputed"
+    yield from _equal_masks(claim, here, expected, "the seed gives another")
 
 
 # What a control keeps of its ticket, and what it changes.
@@ -277,9 +278,7 @@ def control_masks_recomputed(
 
 def same_masks(here: Evidence, ticket: Evidence, _: Evidence) -> CheckResults:
     """The control prunes the same weights."""
-    for name, mask in ticket.masks.items():
-        wrong = not _has_mask(here, name, mask)
-        yield check("controls keep the mask", "ticket", name, wrong, "it is not the ticket's")
+    yield from _equal_masks("controls keep the mask", here, ticket.masks, "it is not the ticket's")
 
 
 def same_counts(here: Evidence, ticket: Evidence, _: Evidence) -> CheckResults:

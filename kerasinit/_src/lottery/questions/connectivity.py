@@ -31,7 +31,7 @@ from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
 from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.reports import terminal
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import State, weights_of
@@ -69,16 +69,9 @@ def barrier(errors: Sequence[float]) -> float:
 def interpolate(first: State, second: State, step: int, steps: int) -> State:
     """Return the values at a step of the straight line between two networks.
 
-    ::
-
-        w = ((steps - step) * first + step * second) / steps
-
-    It is computed in float64, so that both ends, and every point between equal values, are exact in
-    float32. Integers (seeds, counters) are taken from the first.
-
-    Example:
-    >>> interpolate({"w": np.float32([0, 1])}, {"w": np.float32([4, 1])}, 1, 4)["w"]
-    array([1., 1.], dtype=float32)
+    ``w = ((steps - step) * first + step * second) / steps``, computed in float64, so that both
+    ends, and every point between equal values, are exact in float32. Integers (seeds, counters) are
+    taken from the first.
     """
     mixed = {}
     for name, value in first.items():
@@ -166,26 +159,19 @@ class Connectivity:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
+
+        def barriers(test: float, train: float) -> dict[str, float]:
+            return {"test_barrier": test, "train_barrier": train}
+
         stable = self.stable()
         return {
             "question": "lmc",
             "levels": [
-                {
-                    "level": level,
-                    "test_barrier": test,
-                    "train_barrier": train,
-                    "stable": stable[level],
-                }
+                {"level": level, **barriers(test, train), "stable": stable[level]}
                 for level, (test, train) in self.barriers().items()
             ],
             "lines": [
-                {
-                    **vars(line),
-                    "test_errors": list(line.test_errors),
-                    "train_errors": list(line.train_errors),
-                    "test_barrier": line.test_barrier,
-                    "train_barrier": line.train_barrier,
-                }
+                base.as_json({**vars(line), **barriers(line.test_barrier, line.train_barrier)})
                 for line in self.lines
             ],
         }
@@ -238,11 +224,7 @@ def lmc(
     setup = Setup.of_run(store, build, data)
     answers = Answers(
         answers_folder(out, store.folder, "lmc"),
-        {
-            "question": "lmc",
-            "experiment": store.experiment.to_dict(),
-            "data": setup.data.digest,
-        },
+        {"question": "lmc", "experiment": store.experiment.to_dict(), "data": setup.data.digest},
     )
     lines = []
     with answers.held():

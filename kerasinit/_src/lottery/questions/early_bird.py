@@ -21,7 +21,7 @@ from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
-from kerasinit._src.reports import terminal
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import Point, weights_of
@@ -81,19 +81,10 @@ def draw(weights: dict[str, np.ndarray], names: Sequence[str], density: float) -
 
 
 def farthest(masks: Sequence[Masks], window: int) -> list[float | None]:
-    """Return each mask's largest distance from those of the window before it.
-
-    ::
-
-        farthest[t] = max of mask_distance(masks[t], masks[j]), t - window < j < t
+    """Return each mask's largest `mask_distance` from the ``window - 1`` masks before it.
 
     It is None for the first ``window - 1`` masks. Distances between successive masks would not do:
     small steps may lead far, and more frequent evaluation makes them smaller.
-
-    Example:
-    >>> masks = [Masks({"kernel": np.arange(4) == kept}) for kept in (0, 1, 1, 1)]
-    >>> farthest(masks, window=3)
-    [None, None, 0.5, 0.0]
     """
     return [
         max(mask_distance(mask, before) for before in masks[last - window + 1 : last])
@@ -186,12 +177,10 @@ class EarlyBirds:
         """Return everything as plain JSON."""
         return {
             "question": "earlybird",
-            **{name: getattr(self, name) for name in ("density", "window", "epsilon")},
-            "iterations": self.iterations,
-            "trials": [
-                {**asdict(flight), "checks": [asdict(check) for check in flight.checks]}
-                for flight in self.flights
-            ],
+            **{
+                name: getattr(self, name) for name in ("density", "window", "epsilon", "iterations")
+            },
+            "trials": base.as_json([asdict(flight) for flight in self.flights]),
         }
 
 

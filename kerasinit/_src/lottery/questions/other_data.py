@@ -232,14 +232,6 @@ def fit_head(ticket: Ticket, first: Mapping[str, np.ndarray], rng: np.random.Gen
 
     If the ticket's own does not, the layer gets the values of ``first`` and a random mask of
     ``round(density * size)`` weights, at least one, with the density of the ticket's output layer.
-
-    Example:
-    >>> ticket = Ticket(Masks({"out/kernel": np.array([[True, False]])}),
-    ...                 {"out/kernel": np.float32([[5, 0]])})
-    >>> fitted = fit_head(ticket, {"out/kernel": np.float32([[1, 2, 3, 4]])},
-    ...                   np.random.default_rng(0))
-    >>> fitted.masks.kept, fitted.weights["out/kernel"]
-    (2, array([[1., 2., 0., 0.]], dtype=float32))
     """
     if all(first[name].shape == value.shape for name, value in ticket.weights.items()):
         return ticket

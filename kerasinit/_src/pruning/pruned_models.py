@@ -307,8 +307,11 @@ def _hook(model: Any) -> None:
         make_train_function(force=True)
         return model.train_function(iterator)
 
-    hooks = {hook.__name__: hook for hook in (fit, make_train_function)}
-    hooks["train_step"] = _pruning(model, own["train_step"])
+    hooks = {
+        "fit": fit,
+        "train_step": _pruning(model, own["train_step"]),
+        "make_train_function": make_train_function,
+    }
     hooks |= {name: _taking_masks(model, own[name]) for name in ("set_weights", "load_weights")}
     hooks |= views.Views(model, lambda: training_of(model)).methods()
     attach.put_in_front(model, hooks)

@@ -266,7 +266,7 @@ def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
 
 
 def test_files_are_read_with_the_same_limits(copied, monkeypatch):
-    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MOST_CURVE", 10)
+    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MAX_CURVE_BYTES", 10)
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(

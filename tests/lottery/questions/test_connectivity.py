@@ -267,7 +267,7 @@ def test_many_examples_are_taken_in_batches_of_which_each_counts_as_much(monkeyp
     import keras
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
-    monkeypatch.setattr("kerasinit._src.lottery.questions.batch_statistics._AT_ONCE", 2)
+    monkeypatch.setattr("kerasinit._src.lottery.questions.batch_statistics._BATCH_SIZE", 2)
     x = np.float32([[0], [2], [4], [6], [8], [10]])
     recompute(model, x)
 

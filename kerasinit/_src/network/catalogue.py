@@ -16,7 +16,7 @@ from kerasinit._src.network.readings import Reader
 Signal = Literal[
     "activates",  # applies a function to each number
     "adds",
-    "attends",  # with kernels of its own
+    "attends",  # with its own kernels
     "averages",
     "chooses",  # a softmax
     "concatenates",
@@ -25,7 +25,7 @@ Signal = Literal[
     "masks",
     "maximizes",
     "multiplies",  # is zero where one of its inputs is
-    "normalizes",  # brings its inputs to one scale, whatever theirs
+    "normalizes",  # scales its inputs to a fixed variance or norm
     "other",
     "passes",  # is the identity at inference, up to the shape
     "recurs",
@@ -125,7 +125,7 @@ ROLE_BY_NAME = {
 _KERNEL = ("kernel",)
 _CELL = ("kernel", "recurrent_kernel")
 _DEPTHWISE = ("kernel", readings.depthwise)
-# tf_keras says depthwise_kernel, Keras 3 kernel.
+# tf_keras names it depthwise_kernel, Keras 3 kernel.
 _EITHER_NAME = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
 _TABLE = ("embeddings", readings.embeddings)
 _MATRIX = ("kernel", readings.matrix)

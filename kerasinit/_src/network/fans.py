@@ -137,7 +137,7 @@ class _FansByName(dict[str, Fans]):
         self._given = given
 
     def __missing__(self, name: str) -> Fans:
-        meant = [structural for other, structural in self._given if other == name]
-        if len(meant) == 1:
-            return self[meant[0]]
-        raise KeyError(f"{name!r} is the name of {', '.join(meant)}" if meant else name)
+        matching = [structural for other, structural in self._given if other == name]
+        if len(matching) == 1:
+            return self[matching[0]]
+        raise KeyError(f"{name!r} is the name of {', '.join(matching)}" if matching else name)

@@ -95,7 +95,7 @@ def plan_of(model: Any) -> Plan | None:
     used: dict[str, set[int]] = {}
     for reference in (*returned, *(one for found in needed.values() for one in found)):
         used.setdefault(reference.name, set()).add(reference.number)
-    meant = {
+    renumbered = {
         (name, number): (name, place)
         for name, numbers in used.items()
         for place, number in enumerate(sorted(numbers))
@@ -104,8 +104,12 @@ def plan_of(model: Any) -> Plan | None:
         entries,
         {layer.name: compat.unwrapped(layer) for layer in model.layers},
         data,
-        list(_sorted({call: [meant[one.call] for one in found] for call, found in needed.items()})),
-        meant,
+        list(
+            _sorted(
+                {call: [renumbered[one.call] for one in found] for call, found in needed.items()}
+            )
+        ),
+        renumbered,
         mapped(config["input_layers"], entries, lambda reference: reference.name),
         returned,
     )

@@ -116,25 +116,25 @@ class Network:
     def _by_name(self, name: str) -> tuple[Any, ...]:
         here = [part for part in self.parts if part.name.startswith(f"{name}/")]
         layers = [layer for layer in self._layers if layer.name == name]
-        meant = {
+        candidates = {
             tuple(map(id, self.layers_with_weights(layer))): self.layers_with_weights(layer)
             for layer in layers
         }
-        meant.pop((), None)
+        candidates.pop((), None)
         if here:
             inside = unique(map(layer_with_weights, here))
-            same = next((known for known in meant.values() if _are_same(known, inside)), None)
+            same = next((known for known in candidates.values() if _are_same(known, inside)), None)
             if same is None:
-                meant[tuple(map(id, inside))] = inside
-        if len(meant) > 1:
+                candidates[tuple(map(id, inside))] = inside
+        if len(candidates) > 1:
             raise ValueError(
                 f"Several layers of {self.model.name!r} are called {name!r}: give the layer itself."
             )
-        if not meant:
+        if not candidates:
             names = {layer.name for layer in self._layers}
             names |= {part.name.rsplit("/", 1)[0] for part in self.parts}
             raise errors.unknown("layer", name, names)
-        return next(iter(meant.values()))
+        return next(iter(candidates.values()))
 
     @cached_property
     def _layers(self) -> list[Any]:

@@ -162,7 +162,7 @@ def state_of(thing: Any) -> list[Any]:
 def _names(name: str, called: Called) -> tuple[str, ...]:
     """Return all accepted names of a variable; see `ModelVariable`."""
     steps = [step for step, _ in called] + [name.rsplit("/", 1)[-1]]
-    given = [place for place, (_, by_a_person) in enumerate(called) if by_a_person]
+    given = [place for place, (_, by_user) in enumerate(called) if by_user]
     starts = [0, *given] if given else []
     return tuple(dict.fromkeys([name, *("/".join(steps[start:]) for start in starts)]))
 

@@ -1,4 +1,4 @@
-"""How layers read their kernels; `network.catalogue` says which layer reads which way."""
+"""How layers read their kernels; `network.catalogue` assigns a reading to each layer class."""
 
 import math
 from collections.abc import Callable

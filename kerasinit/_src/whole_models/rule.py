@@ -85,16 +85,16 @@ class Rule:
         """Raise ValueError, with the full names, if several layers of a model match the name."""
         if self.name is None or any(sign in self.name.split("/")[0] for sign in "*?["):
             return
-        meant: dict[str, str] = {}  # from a layer's path to one of its variables
+        by_path: dict[str, str] = {}  # from a layer's path to one of its variables
         for part in found:
             if self.fits(part):
                 matching = self._matching_name(part) or ""
                 structural = matching == part.name != part.called
                 where = "structural" if structural else part.called.removesuffix(matching)
-                meant.setdefault(where, f"{part.name} ({part.called})")
-        if len(meant) > 1:
+                by_path.setdefault(where, f"{part.name} ({part.called})")
+        if len(by_path) > 1:
             raise ValueError(
-                f"{self.name!r} matches several variables: {', '.join(meant.values())}. Give the "
+                f"{self.name!r} matches several variables: {', '.join(by_path.values())}. Give the "
                 f"full name of one, or '*{self.name}' for all of them."
             )
 

@@ -21,7 +21,7 @@ from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.model import Network, read
 from kerasinit._src.network.parts import KERNELS
 from kerasinit._src.whole_models.binding import own_initializer
-from kerasinit._src.whole_models.redraw import draw_anew
+from kerasinit._src.whole_models.redraw import redraw_variables
 
 
 def diagnose(
@@ -108,7 +108,7 @@ def diagnose(
     by_seed: dict[int, tuple[Finding, ...]] = {}
     with restored(model) if asked else contextlib.nullcontext():
         for one in asked:
-            draw_anew(network.parts, one)
+            redraw_variables(network.parts, one)
             drawn = judge(measure(network, batch, what, seed, flow=flow), 1 + len(asked))
             # What was not drawn anew says nothing of initializers.
             by_seed[one] = tuple(finding for finding in drawn if finding.layer not in kept)

@@ -145,16 +145,12 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
     def _checked_dtype(self, dtype: Any) -> np.dtype:
         name = keras.utils.standardize_dtype(dtype)
         known = tf.as_dtype(name)
-        if self._floating_only and not known.is_floating:
-            raise ValueError(
-                f"{type(self).__qualname__} supports floating-point dtypes only, such as "
-                f"'float32' or 'bfloat16'; got dtype={name!r}."
-            )
-        if not (known.is_floating or known.is_integer or known.is_bool):
-            raise ValueError(
-                f"{type(self).__qualname__} supports floating-point, integer and boolean dtypes; "
-                f"got dtype={name!r}."
-            )
+        supported = "floating-point, integer and boolean dtypes"
+        if self._floating_only:
+            supported = "floating-point dtypes only, such as 'float32' or 'bfloat16'"
+        integers = (known.is_integer or known.is_bool) and not self._floating_only
+        if not (known.is_floating or integers):
+            raise ValueError(f"{type(self).__qualname__} supports {supported}; got dtype={name!r}.")
         return np.dtype(known.as_numpy_dtype)
 
     def __repr__(self) -> str:

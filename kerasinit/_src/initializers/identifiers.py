@@ -16,14 +16,6 @@ def parse(text: str) -> Initializer:
 
     Raises:
         ValueError: If there is no such class or argument, or a value is invalid.
-
-    Example:
-    >>> parse("RandomNormal:stddev=0.01").get_config()["stddev"]
-    0.01
-    >>> parse("HeNormall")
-    Traceback (most recent call last):
-    ...
-    ValueError: Unknown initializer 'HeNormall'. Did you mean 'HeNormal'? Choices: ...
     """
     name, arguments = split(text.removeprefix("kerasinit>"))
     if name not in CLASSES:

@@ -55,7 +55,7 @@ class Answers:
         asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
         if atomic.has_record(folder, _RECORD, "answers to such a question"):
             _require_same(folder, asked, read_json(folder / _RECORD))
-        atomic.begin_folder(folder, _RECORD, json.dumps(asked, indent=2).encode())
+        atomic.create_folder(folder, _RECORD, json.dumps(asked, indent=2).encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -65,8 +65,8 @@ class Answers:
             BusyError: If another process works on it.
             NoSpaceError: If something within the block finds the disk full.
         """
-        with atomic.saying_if_full(self.folder), lock.held(self.folder):
-            atomic.sweep(self.folder)
+        with atomic.reporting_full_disk(self.folder), lock.held(self.folder):
+            atomic.remove_partial(self.folder)
             yield
 
     def path(self, *place: str) -> Path:

@@ -116,7 +116,7 @@ def test_an_array_that_promises_more_than_the_file_holds_is_refused(tmp_path, ar
         header = {"descr": "|u1", "fortran_order": False, "shape": (2**44,)}
         np.lib.format.write_array_header_1_0(file, header)
 
-    with pytest.raises(ValueError, match="announces 17592186044416 bytes"):
+    with pytest.raises(ValueError, match="declares 17592186044416 bytes"):
         load(str(path))
 
 

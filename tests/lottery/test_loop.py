@@ -324,7 +324,7 @@ def _changed():
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(ValueError, match="is not empty and holds no lottery run"):
+    with pytest.raises(ValueError, match="is not empty and contains no lottery run"):
         _run(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
         _run(tmp_path / "thesis.txt")

@@ -397,7 +397,7 @@ def test_a_model_file_that_unpacks_to_far_more_is_not_read(copied, monkeypatch):
 
     (finding,) = (f for f in lottery.verify(copied).findings if f.file == "model.keras")
     assert "model.weights.h5 in " in finding.problem
-    assert "claims to be 67108865 bytes, but takes" in finding.problem
+    assert "declares 67108865 bytes, but has" in finding.problem
 
 
 def test_names_seeds_and_scripts_make_no_other_configuration():
@@ -585,7 +585,7 @@ def test_what_is_missing_or_was_added_is_found(copied):
 
 
 def test_a_run_without_an_experiment_is_no_run(tmp_path):
-    with pytest.raises(ValueError, match="holds no lottery run"):
+    with pytest.raises(ValueError, match="contains no lottery run"):
         lottery.verify(tmp_path)
 
 

@@ -187,7 +187,7 @@ def _work(
     store: Store, build: models.Build, data: Dataset, every: float, number: int, watch: Watch
 ) -> None:
     """Run one trial in a worker process."""
-    with atomic.saying_if_full(store.folder):
+    with atomic.reporting_full_disk(store.folder):
         trial = Trial(Setup(store.experiment, build, data), number)
         trial.rehearse()
         _run_trial(trial, store, watch, every)

@@ -63,7 +63,9 @@ class Checkpoint:
             ),
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.put(self._path, serialized(tensors, {**words, "digest": _digest(words, tensors)}))
+        atomic.replace(
+            self._path, serialized(tensors, {**words, "digest": _digest(words, tensors)})
+        )
         self._written = time.monotonic()
 
     def read(self, like: Mapping[str, np.ndarray]) -> Progress | None:

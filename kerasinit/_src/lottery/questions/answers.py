@@ -39,13 +39,13 @@ class Answers:
         record = json.loads(json.dumps({"format": _FORMAT, **question}))
         if atomic.has_record(folder, _RECORD, "answers to such a question"):
             _require_same(folder, record, read_json(folder / _RECORD))
-        atomic.begin_folder(folder, _RECORD, json.dumps(record, indent=2).encode())
+        atomic.create_folder(folder, _RECORD, json.dumps(record, indent=2).encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Lock the folder against other processes, and explain what to do if the disk gets full."""
-        with atomic.saying_if_full(self.folder), lock.held(self.folder):
-            atomic.sweep(self.folder)
+        with atomic.reporting_full_disk(self.folder), lock.held(self.folder):
+            atomic.remove_partial(self.folder)
             yield
 
     def path(self, *place: str) -> Path:

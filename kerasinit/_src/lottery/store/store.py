@@ -57,7 +57,7 @@ class Store:
         if store.is_begun():
             store._require_same(cls.read(folder))
         content = {"format": _FORMAT, "experiment": experiment.to_dict(), **about}
-        atomic.begin_folder(folder, _RECORD, json.dumps(content, indent=2).encode())
+        atomic.create_folder(folder, _RECORD, json.dumps(content, indent=2).encode())
         return store
 
     def is_begun(self) -> bool:
@@ -90,12 +90,12 @@ class Store:
             NoSpaceError: If the disk gets full within the block.
         """
         self.is_begun()
-        with atomic.saying_if_full(self.folder), ExitStack() as stack:
+        with atomic.reporting_full_disk(self.folder), ExitStack() as stack:
             try:
                 stack.enter_context(lock.held(self.folder))
             except OSError as error:
                 raise atomic.not_writable(self.folder, error) from error
-            atomic.sweep(self.folder)
+            atomic.remove_partial(self.folder)
             for place in self.places():
                 if self.has(place):
                     self.checkpoint_path(place).unlink(missing_ok=True)

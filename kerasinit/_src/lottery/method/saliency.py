@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.fit_loss import logits_need_graph
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.lottery.method.survivors import Wanted, keep
 from kerasinit._src.masks import Masks
@@ -132,7 +132,7 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
             found = outer.gradient(along, trained)
         return [_dense(g, v) for g, v in zip(found, trained, strict=True)]
 
-    if _takes_from_graph(model, x):
+    if _logits_need_graph(model, x):
         compat.loss_of(model, x, y, model(x), training=False)  # makes what the loss needs
         found = tf.function(differentiated, autograph=False)()
     else:
@@ -150,13 +150,13 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
     )
 
 
-def _takes_from_graph(model: Any, x: Any) -> bool:
+def _logits_need_graph(model: Any, x: Any) -> bool:
     """Return whether Keras finds the logits of the model's outputs only in a graph."""
     seen: list[bool] = []
 
     def look() -> None:
         outputs = tf.nest.flatten(model(x, training=False))
-        seen.append(any(takes_from_graph(model, one) for one in outputs))
+        seen.append(any(logits_need_graph(model, one) for one in outputs))
 
     try:
         tf.function(look, autograph=False).get_concrete_function()

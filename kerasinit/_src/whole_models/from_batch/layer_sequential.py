@@ -117,7 +117,7 @@ def lsuv(
         rows[target.name] = _scaled(target, measure, tolerance, iterations, shifts)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with restored(model, but=[*variables, *optimizers.state_of(model)]):
+    with restored(model, keep=[*variables, *optimizers.state_of(model)]):
         for target in scaled:
             _start(target, seed)
         calls = one_pass.mend(model, batch, scaled, mender, training=training)

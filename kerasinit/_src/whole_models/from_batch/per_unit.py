@@ -149,7 +149,7 @@ def _normalized(
         rows[target.name] = _with_units_normalized(target, measure, tolerance)
 
     variables = [variable for target in scaled for variable in target.variables]
-    with restored(model, but=[*variables, *optimizers.state_of(model)]):
+    with restored(model, keep=[*variables, *optimizers.state_of(model)]):
         if drawn is not None:
             for target in scaled:
                 _draw(target, method, *drawn)

@@ -8,7 +8,7 @@ import tf_keras
 
 from kerasinit import lottery
 from kerasinit._src.files import tensors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import load_ticket
 from tests.lottery.blobs import KERASES, builder
 
@@ -74,7 +74,7 @@ def test_a_model_that_does_not_fit_is_left_as_it_was(ticket, kerase):
 def test_a_file_is_never_overwritten(tmp_path, ticket):
     ticket.save(tmp_path / "t")
 
-    with pytest.raises(FileExistsError, match="nothing is overwritten"):
+    with pytest.raises(FileExistsError, match="not overwritten"):
         ticket.save(tmp_path / "t")
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 

@@ -5,7 +5,7 @@ layers, variables and optimizers are unrelated classes.
 """
 
 import re
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -35,12 +35,6 @@ def kerase_of(thing: Any) -> Kerase:
 def library_of(thing: Any) -> Any:
     """Return the package of a model or layer: ``keras`` or ``tf_keras``."""
     return LIBRARIES[kerase_of(thing)]
-
-
-def serialized(thing: Any) -> dict[str, Any]:
-    """Return the configuration of a Keras object, such as an initializer, as plain JSON."""
-    # The declared return type also covers numbers and strings, which Keras returns unchanged.
-    return cast("dict[str, Any]", keras.saving.serialize_keras_object(thing))
 
 
 def is_model(thing: Any) -> bool:

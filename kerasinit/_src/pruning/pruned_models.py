@@ -251,20 +251,6 @@ def _override(model: Any) -> None:
     def fit(*args: Any, **kwargs: Any) -> Any:
         return session_of(model).fit(original["fit"], *args, **kwargs)
 
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        session = session_of(model)
-        pruner, quiet = session.pruner, session.quiet
-        if quiet.traced:
-            quiet.begin_step(steps_of(model))
-            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
-                return original["train_step"](*args, **kwargs)
-        # XLA compiles graphs created by Keras if the model has jit_compile=True.
-        pruner.begin_step(
-            steps_of(model), by_histogram=not model.jit_compile, checked=session.checked
-        )
-        with guard.bypassed(pruner.variables):
-            return original["train_step"](*args, **kwargs)
-
     def compile_function() -> Any:
         original["make_train_function"](force=True)
         return model.train_function
@@ -296,21 +282,49 @@ def _override(model: Any) -> None:
         make_train_function(force=True)
         return model.train_function(iterator)
 
-    def restoring_masks(name: str) -> Callable[..., Any]:
-        @functools.wraps(original[name])
-        def restore(*args: Any, **kwargs: Any) -> Any:
-            result = original[name](*args, **kwargs)
-            session = session_of(model)
-            session.restored()
-            session.composition.remember(session.pruner)
-            return result
-
-        return restore
-
-    overrides = {one.__name__: one for one in (fit, train_step, make_train_function)}
-    overrides |= {name: restoring_masks(name) for name in ("set_weights", "load_weights")}
+    overrides = {
+        "fit": fit,
+        "train_step": _pruning(model, original["train_step"]),
+        "make_train_function": make_train_function,
+    }
+    for name in ("set_weights", "load_weights"):
+        overrides[name] = _restoring_masks(model, original[name])
     overrides |= views.Views(model, lambda: session_of(model)).methods()
     attach.override_methods(model, overrides)
+
+
+def _pruning(model: Any, original_step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a training step that updates and applies the masks before the original one."""
+
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        session = session_of(model)
+        pruner, quiet = session.pruner, session.quiet
+        if quiet.traced:
+            quiet.begin_step(steps_of(model))
+            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
+                return original_step(*args, **kwargs)
+        # XLA compiles graphs created by Keras if the model has jit_compile=True.
+        pruner.begin_step(
+            steps_of(model), by_histogram=not model.jit_compile, checked=session.checked
+        )
+        with guard.bypassed(pruner.variables):
+            return original_step(*args, **kwargs)
+
+    return train_step
+
+
+def _restoring_masks(model: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that writes a model's weights and then derives the masks from them."""
+
+    @functools.wraps(method)
+    def write(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        session = session_of(model)
+        session.restored()
+        session.composition.remember(session.pruner)
+        return result
+
+    return write
 
 
 def _restore_methods(model: Any) -> None:

@@ -135,16 +135,21 @@ def test_a_structural_name_is_that_variable_or_is_refused(saved, pair):
 
     # No file names the cells of a list.
     layers = {"rnn/lstm_cell", "rnn/gru_cell"}
+    attention = {
+        f"multi_head_attention/{part}" for part in ("key", "query", "value", "attention_output")
+    }
+    found = {name.rpartition("/")[0] for name in refused}
     if pair[1] == "m.keras":
         # Nor does this one name the parts of attention.
-        inner = ("key", "query", "value", "attention_output")
-        layers |= {f"multi_head_attention/{name}" for name in inner}
+        layers |= attention
     else:
         # This names parts by what the program called them. And what the structure calls dense_1
-        # is another layer than the one that was called so.
+        # is another layer than the one that was called so. Attention answers where the program
+        # gave it the name that it has by the structure, as in its first build.
         layers |= {"bidirectional/forward", "bidirectional/backward"}
         layers |= {"dense_1", "dense_2", "sequential/dense_1"}
-    assert {name.rpartition("/")[0] for name in refused} == layers
+        found -= attention
+    assert found == layers
 
 
 @pytest.mark.parametrize("pair", [pair for pair in FORMS if pair[1] == "m.keras"])
@@ -367,7 +372,7 @@ def test_what_is_no_real_number_is_refused(tmp_path, value):
 def test_a_dataset_that_claims_more_than_it_has_is_refused(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.create_dataset("a", (2**20, 2**20), "f4", chunks=(1024, 1024), compression="gzip")
-    with pytest.raises(ValueError, match="claims to be 4398046511104 bytes, but takes 0"):
+    with pytest.raises(ValueError, match="declares 4398046511104 bytes, but has 0"):
         read_variable(tmp_path / "f.h5", "a")
 
 
@@ -375,7 +380,7 @@ def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(keras_variables, "_LARGE", 2**20)
     with zipfile.ZipFile(tmp_path / "f.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(2**21))
-    with pytest.raises(ValueError, match="claims to be 2097152 bytes"):
+    with pytest.raises(ValueError, match="declares 2097152 bytes"):
         variables_in(tmp_path / "f.keras")
 
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.fit_loss import logits_need_graph
 from kerasinit._src.diagnosis.probes import unprobed
 from kerasinit._src.diagnosis.recorded import Operation, Recorded
 from kerasinit._src.network.trace import raised
@@ -60,7 +60,7 @@ class Flow:
         passages: How the data passes them.
         ends: The function that comes last before each output, by the name of Keras' activation,
             whether a layer or the model applies it; None if there is none.
-        in_graph: Whether Keras may find logits only in a graph: see `fit_loss.takes_from_graph`.
+        in_graph: Whether Keras may find logits only in a graph: see `fit_loss.logits_need_graph`.
         failure: Why there are none; empty if there are.
     """
 
@@ -87,7 +87,7 @@ def traced(model: Any, x: Any) -> Flow:
     except ValueError as error:
         found = Flow(failure=raised(error))
     outputs = map(unprobed, operations.recorded.outputs)
-    in_graph = any(takes_from_graph(model, one) for one in outputs)
+    in_graph = any(logits_need_graph(model, one) for one in outputs)
     return dataclasses.replace(found, ends=operations.ends(), in_graph=in_graph)
 
 

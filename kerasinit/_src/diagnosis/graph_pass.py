@@ -1,6 +1,6 @@
 """Loss and gradients as the graph of `fit` gives them, where Keras takes logits from the graph.
 
-See `compat.fit_loss.takes_from_graph`. A model that ends in TensorFlow's own softmax or sigmoid
+See `compat.fit_loss.logits_need_graph`. A model that ends in TensorFlow's own softmax or sigmoid
 is differentiated in a graph.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat.fit_loss import FitLoss, takes_from_graph
+from kerasinit._src.compat.fit_loss import FitLoss, logits_need_graph
 from kerasinit._src.diagnosis.batch import Batch
 from kerasinit._src.diagnosis.probes import probing, unprobed
 from kerasinit._src.diagnosis.recorded import kept_as_computed
@@ -79,7 +79,7 @@ class GraphPass:
             flat = tf.nest.flatten(outputs)
             # What Keras looks for must not hide behind the probes.
             bare = {place: unprobed(one) for place, one in enumerate(flat)}
-            read = {place: one for place, one in bare.items() if takes_from_graph(model, one)}
+            read = {place: one for place, one in bare.items() if logits_need_graph(model, one)}
             for place, one in read.items():
                 if hasattr(flat[place], "_keras_mask"):
                     one._keras_mask = flat[place]._keras_mask

@@ -50,7 +50,7 @@ def scale_layers(
     def scale_one(target: Target, measure: Measure) -> None:
         rows[target.name] = scale(target, measure)
 
-    with restored(network.model, but=[*variables, *optimizers.state_of(network.model)]):
+    with restored(network.model, keep=[*variables, *optimizers.state_of(network.model)]):
         if start is not None:
             for target in scaled:
                 start(target)

@@ -102,9 +102,9 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
     for words, message in (
         ("nothing.keras", "No such file"),
         ("text.keras", "no .keras and no .h5 file"),
-        ("only.weights.h5", "holds weights and no model"),
+        ("only.weights.h5", "contains weights only"),
         ("words.keras", "takes string"),
-        ("good.keras --html page.html", "nothing is overwritten"),
+        ("good.keras --html page.html", "not overwritten"),
         ("good.keras --html nowhere/page.html", "no folder"),
         ("good.keras --examples 1", "--examples must be"),
         ("good.keras --data nothing.npz", "No such file"),
@@ -252,7 +252,7 @@ def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
     before = (tmp_path / "page.html").read_bytes()
     code, _, err = ask(f"compare --initializers {names} {SMALL} --html page.html")
     assert code == 2
-    assert "nothing is overwritten" in err
+    assert "not overwritten" in err
     assert (tmp_path / "page.html").read_bytes() == before
 
 

@@ -160,7 +160,7 @@ def test_a_file_that_was_changed_is_noticed(tmp_path, form):
     made = kerasinit.FromModel(tmp_path / form, "first/kernel")
     made(SHAPE)
     save()
-    with pytest.raises(ValueError, match=rf"{form} has changed: .* was made for {made.digest}"):
+    with pytest.raises(ValueError, match=rf"{form} has changed: .* was created for {made.digest}"):
         made(SHAPE)
     kerasinit.FromModel(tmp_path / form, "first/kernel")(SHAPE)
 
@@ -193,7 +193,7 @@ def test_a_configuration_is_read_without_the_file_and_a_call_says_what_to_do(tic
 
     again = cls.from_config(config)
     assert again.get_config() == config
-    message = rf"{name} takes its values from {re.escape(str(path))}.*kerasinit.portable\(model\)"
+    message = rf"{name} reads its values from {re.escape(str(path))}.*kerasinit.portable\(model\)"
     with pytest.raises(FileNotFoundError, match=message):
         again(SHAPE)
     with pytest.raises(FileNotFoundError, match=message):
@@ -226,7 +226,7 @@ def test_a_saved_model_is_loaded_with_its_weights_when_the_source_is_gone(
         lambda: module.models.clone_model(loaded),
         lambda: type(loaded).from_config(loaded.get_config()),
     ):
-        with pytest.raises(FileNotFoundError, match=r"portable\(model\) makes a copy"):
+        with pytest.raises(FileNotFoundError, match=r"portable\(model\) creates a copy"):
             build()
     with pytest.warns(UserWarning, match=f"Keras has no equal of {name}"):
         copy = kerasinit.portable(loaded)
@@ -276,7 +276,7 @@ def test_a_path_is_kept_as_it_was_given(monkeypatch):
         assert made.get_config()["path"] == str(path)
         assert made((4, 4)).shape == (4, 4)
     monkeypatch.chdir("..")
-    with pytest.raises(FileNotFoundError, match=re.escape(f"(seen from {os.getcwd()})")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"(working directory {os.getcwd()})")):
         made((4, 4))
 
 

@@ -179,7 +179,6 @@ def test_files_are_short():
     assert {name: count for name, count in lines.items() if count > 420} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the hooks of pruning are being unified")
 def test_functions_are_short():
     found = {}
     for name, path in MODULES.items():

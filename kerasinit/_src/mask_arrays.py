@@ -1,33 +1,18 @@
-"""Which weights live: a mapping from a weight's name to a boolean array."""
+"""Pruning masks: a mapping from the names of weights to boolean arrays."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 NAMING = "2"
-"""How variables are named now: the version of the format of tickets that names them so."""
+"""The current naming of variables, as a version of the ticket format."""
 
 
 class Masks(Mapping[str, np.ndarray]):
-    """The masks of a model, by the structural names of its weights.
+    """The pruning masks of a model, by the structural names of its weights.
 
-    ``True`` is a weight that lives. The arrays are copies and read-only: a mask
-    that something else could change would prove nothing.
-
-    Args:
-        arrays: Boolean arrays by name, such as ``{"dense/kernel": ...}``.
-        naming: How the weights are named: ``"1"`` for the masks of a ticket of the first format.
-
-    Raises:
-        TypeError: If an array is not boolean.
-        ValueError: If there is none, or one has no elements.
-
-    Example:
-    >>> masks = Masks({"dense/kernel": np.array([[True, False], [True, True]])})
-    >>> masks.density
-    0.75
-    >>> masks.kept, masks.size
-    (3, 4)
+    Weights that are kept are ``True``. The arrays are read-only copies, so that a proof can rely
+    on them. ``naming`` is ``"1"`` for a ticket of format 1, which named variables differently.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], naming: str = NAMING) -> None:
@@ -39,8 +24,8 @@ class Masks(Mapping[str, np.ndarray]):
             array = np.asarray(array)
             if array.dtype != np.bool_:
                 raise TypeError(
-                    f"The mask of {name!r} has dtype {array.dtype}; masks are boolean "
-                    f"(compare first, as in `weights != 0`)."
+                    f"The mask of {name!r} has dtype {array.dtype}; expected booleans, such as "
+                    f"`weights != 0`."
                 )
             if not array.size:
                 raise ValueError(f"The mask of {name!r} has no elements (shape {array.shape}).")
@@ -50,7 +35,7 @@ class Masks(Mapping[str, np.ndarray]):
 
     @classmethod
     def dense(cls, shapes: Mapping[str, tuple[int, ...]]) -> "Masks":
-        """Return masks in which every weight lives."""
+        """Return masks that keep every weight."""
         return cls({name: np.ones(shape, bool) for name, shape in shapes.items()})
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -72,42 +57,37 @@ class Masks(Mapping[str, np.ndarray]):
     __hash__ = None
 
     def __repr__(self) -> str:
-        return f"<Masks of {len(self)} weights, {self.kept} of {self.size} live>"
+        return f"<Masks of {len(self)} weights, {self.kept} of {self.size} kept>"
 
     @property
     def size(self) -> int:
-        """The number of weights under the masks."""
+        """The number of weights, kept or not."""
         return sum(array.size for array in self.values())
 
     @property
     def kept(self) -> int:
-        """The number of weights that live."""
+        """The number of weights that are kept."""
         return sum(int(np.count_nonzero(array)) for array in self.values())
 
     @property
     def density(self) -> float:
-        """The fraction of weights that live, between 0 and 1."""
+        """The fraction of weights that are kept, between 0 and 1."""
         return self.kept / self.size
 
     def within(self, other: "Masks") -> bool:
-        """Return whether every weight that lives here lives in ``other`` too."""
+        """Return whether ``other`` keeps every weight that these masks keep."""
         return list(self) == list(other) and not any(
             np.any(self[name] & ~other[name]) for name in self
         )
 
     def require_fit(self, shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
-        """Raise unless the masks are for exactly these weights.
+        """Raise a ValueError unless the masks have these names and shapes.
 
-        Args:
-            shapes: The shape of each weight, by name.
-            what: What the weights belong to, for the message.
-
-        Raises:
-            ValueError: If a name or a shape differs; the message lists which.
+        ``what`` is the owner of the weights in the message.
         """
         wrong = [f"no mask for {name!r} {shapes[name]}" for name in shapes if name not in self]
         wrong += [
-            f"a mask for {name!r} {self[name].shape}, which it does not have"
+            f"a mask for {name!r} {self[name].shape}, which does not exist there"
             for name in self
             if name not in shapes
         ]

@@ -1,9 +1,8 @@
-"""Named streams of random numbers: every draw has an owner.
+"""Named streams of random numbers.
 
-A number that is drawn "from the global state" depends on everything that ran
-before it. Here a draw names what it is for, and gets a seed that depends on that
-name and on the run's seed alone, so that a run that was interrupted, or that
-skips what is already on disk, draws the same numbers.
+Numbers drawn from a global state depend on everything that ran before. Here each draw has a named
+purpose, and its seed depends only on that name and the seed of the run, so that a run that is
+resumed, or skips results on disk, draws the same numbers.
 """
 
 import hashlib
@@ -12,18 +11,9 @@ import numpy as np
 
 
 def derive(seed: int, purpose: str, *place: int | str) -> int:
-    """Return the 128-bit seed of the stream named ``(seed, purpose, *place)``.
+    """Return the 128-bit seed of the stream ``(seed, purpose, *place)``.
 
-    Args:
-        seed: The run's seed, any integer.
-        purpose: What the numbers are for, such as ``"order"``.
-        *place: Where they are used, such as the trial and the epoch.
-
-    Example:
-    >>> derive(0, "order", 0) == derive(0, "order", 0)
-    True
-    >>> derive(0, "order", 0) == derive(0, "order", 1)
-    False
+    For example ``derive(seed, "order", trial, epoch)``.
     """
     name = "\x1f".join(repr(part) for part in (seed, purpose, *place))
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")

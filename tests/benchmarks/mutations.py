@@ -116,15 +116,15 @@ SELECTION = (
     Mutant(
         "weights of a negative sign grow when they shrink",
         "kerasinit/_src/lottery/method/criteria.py",
-        "np.abs(ended) - np.abs(began)",
-        "np.abs(ended) - began",
+        "np.abs(final) - np.abs(initial)",
+        "np.abs(final) - initial",
         ("tests/lottery/test_survivors.py",),
     ),
     Mutant(
         "global scope keeps the best of each layer on top",
         "kerasinit/_src/lottery/method/survivors.py",
-        "keep_largest(everything, wanted - len(masks), among=others)",
-        "keep_largest(everything, wanted, among=others)",
+        "keep_largest(everything, target - len(masks), among=others)",
+        "keep_largest(everything, target, among=others)",
         ("tests/lottery/test_survivors.py",),
     ),
     Mutant(
@@ -234,8 +234,8 @@ VERDICT = (
     Mutant(
         "the first condition to be settled settles a win",
         "kerasinit/_src/lottery/proof/winning.py",
-        "None if None in wanted else max(wanted)",
-        "None if None in wanted else min(wanted)",
+        "None if None in in_favor else max(in_favor)",
+        "None if None in in_favor else min(in_favor)",
         ("tests/lottery/test_verdict.py",),
     ),
 )
@@ -325,7 +325,7 @@ RESUME = (
         ("tests/lottery/test_compilation.py",),
     ),
     Mutant(
-        "a run goes on as another device would begin it",
+        "a run resumes with the choice of another device",
         "kerasinit/_src/lottery/loop.py",
         "if experiment.xla is not None:\n        return experiment\n",
         "return experiment\n",

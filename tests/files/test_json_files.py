@@ -11,7 +11,7 @@ from kerasinit._src.lottery.store.stage import Place
 from tests.lottery.synthetic import RESULTS, store_of
 
 # Within what Python's own parser can take and beyond it.
-DEPTHS = (json_files.MOST_DEPTH + 1, 900, 100_000)
+DEPTHS = (json_files.MAX_DEPTH + 1, 900, 100_000)
 
 
 def _nested(depth):
@@ -26,7 +26,7 @@ def test_what_is_nested_too_deeply_is_refused(tmp_path, depth):
     for read in (json_files.read, answers.read_json):
         with pytest.raises(ValueError, match=r"deep\.json is damaged: it is nested more than 100"):
             read(path)
-    path.write_text(_nested(json_files.MOST_DEPTH))
+    path.write_text(_nested(json_files.MAX_DEPTH))
     assert json_files.read(path)
 
 
@@ -37,7 +37,7 @@ def test_what_is_nested_too_deeply_is_refused(tmp_path, depth):
         (b"[1]", "it holds list, not an object"),
         (b"\xff\xfe", "damaged"),
         (b'{"a": ' + b"9" * 5000 + b"}", "damaged"),
-        (b" " * (json_files.MOST_BYTES + 1), "at most 1048576 are read"),
+        (b" " * (json_files.MAX_BYTES + 1), "the limit is 1048576"),
     ],
     ids=["cut off", "list", "no text", "a long number", "large"],
 )
@@ -73,7 +73,7 @@ def test_a_deep_file_of_a_run_is_damaged_and_ends_no_process(tmp_path, depth):
     ("change", "match"),
     [
         ({"levels": "3"}, "levels"),
-        ({"levels": 10**9}, "announces 4000000004 trainings"),
+        ({"levels": 10**9}, "declares 4000000004 trainings"),
         ({"levle": 3}, "levle"),
         ({"controls": 3}, "controls"),
     ],

@@ -372,7 +372,7 @@ def test_what_is_no_real_number_is_refused(tmp_path, value):
 def test_a_dataset_that_claims_more_than_it_has_is_refused(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.create_dataset("a", (2**20, 2**20), "f4", chunks=(1024, 1024), compression="gzip")
-    with pytest.raises(ValueError, match="claims to be 4398046511104 bytes, but takes 0"):
+    with pytest.raises(ValueError, match="declares 4398046511104 bytes, but has 0"):
         read_variable(tmp_path / "f.h5", "a")
 
 
@@ -380,7 +380,7 @@ def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(keras_variables, "_LARGE", 2**20)
     with zipfile.ZipFile(tmp_path / "f.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(2**21))
-    with pytest.raises(ValueError, match="claims to be 2097152 bytes"):
+    with pytest.raises(ValueError, match="declares 2097152 bytes"):
         variables_in(tmp_path / "f.keras")
 
 

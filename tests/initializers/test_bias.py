@@ -156,7 +156,7 @@ def test_a_layer_that_makes_its_own_forget_bias_is_told_apart(kerase, name, make
         ("PriorProbability", ("0.1",), TypeError, "probability='0.1'; expected a number"),
         ("ForgetBias", (), TypeError, "units"),
         ("ForgetBias", (0,), ValueError, "units=0; expected a number that is at least 1"),
-        ("ForgetBias", (4.0,), TypeError, "units=4.0; expected a whole number"),
+        ("ForgetBias", (4.0,), TypeError, "units=4.0; expected an integer"),
         ("ForgetBias", (4, math.inf), ValueError, "value=inf; expected a finite"),
         ("Chrono", (4,), TypeError, "max_time"),
         ("Chrono", (4, 2), ValueError, "max_time=2; expected a number above 2"),
@@ -171,19 +171,19 @@ def test_an_argument_that_cannot_be_is_refused(name, arguments, error, message):
 @pytest.mark.parametrize("shape", [(), (12,), (20,), (4, 16), (1, 16), (2, 12)])
 def test_a_shape_that_is_no_bias_of_such_an_lstm_is_refused(shape):
     for made in (kerasinit.ForgetBias(4), kerasinit.Chrono(4, 9)):
-        with pytest.raises(ValueError, match=r"an LSTM of 4 units, of the shape \(16,\); got"):
+        with pytest.raises(ValueError, match=r"an LSTM with 4 units, of shape \(16,\); got"):
             made(shape)
 
 
 @pytest.mark.parametrize("shape", [(), (16,), (4,), (3, 12), (12, 2)])
 def test_a_shape_that_is_no_bias_of_such_a_gru_is_refused(shape):
-    with pytest.raises(ValueError, match=r"a GRU of 4 units, of the shape \(2, 12\), or \(12,\)"):
+    with pytest.raises(ValueError, match=r"a GRU with 4 units, of shape \(2, 12\), or \(12,\)"):
         kerasinit.Chrono(4, 9, cell="gru")(shape)
 
 
 @pytest.mark.parametrize("made", [kerasinit.PriorProbability(), kerasinit.ForgetBias(1)], ids=repr)
 def test_biases_come_only_in_floating_dtypes(made):
-    with pytest.raises(ValueError, match=r"a floating dtype.*got dtype='int32'"):
+    with pytest.raises(ValueError, match=r"floating-point dtypes only.*got dtype='int32'"):
         made((4,), "int32")
 
 

@@ -110,9 +110,9 @@ def test_an_array_is_broadcast_as_by_keras(value, shape):
 def test_an_array_of_another_shape_is_refused(shape):
     made = kerasinit.Constant(ARRAY)
 
-    with pytest.raises(ValueError, match=r"float64 array of shape \(2, 3\).*does not fit a var"):
+    with pytest.raises(ValueError, match=r"float64 array of shape \(2, 3\).*does not fit a tensor"):
         made(shape, "float64")
-    with pytest.raises(ValueError, match=r"Expected `shape` to be \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"Expected shape \(2, 3\)"):
         kerasinit.Constant(ARRAY, broadcast=False)((4, 2, 3))
 
 
@@ -120,7 +120,7 @@ def test_an_array_of_another_shape_is_refused(shape):
 def test_a_layer_refuses_an_array_of_another_shape(module):
     layer = module.layers.Dense(4, dtype="float64", kernel_initializer=kerasinit.Constant(ARRAY))
 
-    with pytest.raises(ValueError, match="does not fit a variable of shape"):
+    with pytest.raises(ValueError, match="does not fit a tensor of shape"):
         layer.build((None, 2))
 
 
@@ -141,7 +141,7 @@ def test_a_single_number_of_an_array_is_a_number():
 
 @pytest.mark.parametrize("config", [{"value": {"class_name": "Zeros"}}, {"value": {}}])
 def test_a_configuration_of_another_kind_is_refused(config):
-    with pytest.raises(ValueError, match="an array as Keras writes one"):
+    with pytest.raises(ValueError, match="a serialized array"):
         kerasinit.Constant.from_config(config)
 
 
@@ -152,11 +152,12 @@ def test_a_large_array_is_named_and_not_printed():
 
 
 @pytest.mark.parametrize("module", [keras, tf_keras])
-def test_a_portable_copy_has_the_whole_array(module):
+def test_a_portable_copy_keeps_the_weights_of_an_array_and_reports_its_substitute(module):
     made = kerasinit.Constant(np.float32([0.1, 0.2, 0.3]))
     layer = module.layers.Dense(3, kernel_initializer=made)
-    copy = kerasinit.portable(module.Sequential([module.Input((2,)), layer]))
-    copy = module.models.model_from_json(copy.to_json())
+    model = module.Sequential([module.Input((2,)), layer])
+    with pytest.warns(UserWarning, match=r"Keras has no equal of Constant\(value=<float32 array"):
+        copy = kerasinit.portable(model)
 
-    assert type(copy.layers[-1].kernel_initializer) is module.initializers.Constant
+    assert type(copy.layers[-1].kernel_initializer) is module.initializers.GlorotUniform
     np.testing.assert_array_equal(copy.layers[-1].kernel, np.float32([[0.1, 0.2, 0.3]] * 2))

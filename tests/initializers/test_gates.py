@@ -185,12 +185,12 @@ def test_an_instance_a_name_and_a_configuration_are_the_same():
 @pytest.mark.parametrize("kerase", KERASES)
 def test_a_last_axis_that_does_not_divide_into_gates_is_refused(kerase):
     layer = KERASES[kerase].layers.LSTM(4, kernel_initializer=kerasinit.PerGate(gates=3))
-    with pytest.raises(ValueError, match=r"makes 3 gates .* got the shape \(5, 16\).*GRU"):
+    with pytest.raises(ValueError, match=r"into 3 gates .* got shape \(5, 16\).*GRU"):
         layer.build((None, 7, 5))
-    with pytest.raises(ValueError, match="along the last axis; got the shape \\(\\)"):
+    with pytest.raises(ValueError, match="equal size; got shape \\(\\)"):
         kerasinit.PerGate("Zeros")(())
 
 
 def test_an_integer_dtype_is_refused_even_for_an_initializer_that_draws_nothing():
-    with pytest.raises(ValueError, match="PerGate makes tensors of a floating dtype"):
+    with pytest.raises(ValueError, match="PerGate supports floating-point dtypes only"):
         kerasinit.PerGate("Ones")((4, 4), "int32")

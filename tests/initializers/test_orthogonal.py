@@ -301,7 +301,7 @@ def test_the_orthogonal_convolutions_of_one_channel_are_shifts():
 @pytest.mark.parametrize("kerase", KERASES)
 def test_a_convolution_with_fewer_outputs_than_inputs_is_refused(kerase, name):
     layer = convolution(KERASES[kerase], getattr(kerasinit, name)(), (3, 3), 4, "same")
-    with pytest.raises(ValueError, match=f"{name} keeps the length .*6 inputs and 4 outputs.*use"):
+    with pytest.raises(ValueError, match=f"{name} preserves .*6 inputs and 4 outputs.*use"):
         layer.build((None, 5, 5, 6))
 
 
@@ -309,6 +309,6 @@ def test_a_convolution_with_fewer_outputs_than_inputs_is_refused(kerase, name):
 @pytest.mark.parametrize("shape", [(), (3,), (3, 4), (1, 1, 1, 1, 2, 3)])
 def test_what_is_not_the_kernel_of_a_convolution_is_refused(name, shape):
     with pytest.raises(
-        ValueError, match=f"{name} makes kernels of convolutions.*rank {len(shape)}"
+        ValueError, match=f"{name} needs the shape of a convolution kernel.*rank {len(shape)}"
     ):
         getattr(kerasinit, name)()(shape)

@@ -119,7 +119,7 @@ def test_no_normal_number_is_zero():
     ("arguments", "error", "message"),
     [
         ({"num_nonzero": 0}, ValueError, "num_nonzero=0; expected a number that is at least 1"),
-        ({"num_nonzero": 2.5}, TypeError, "num_nonzero=2.5; expected a whole number"),
+        ({"num_nonzero": 2.5}, TypeError, "num_nonzero=2.5; expected an integer"),
         ({"num_nonzero": True}, TypeError, "num_nonzero=True; expected a number"),
         ({"stddev": 0.0}, ValueError, "stddev=0.0; expected a number that is at least 1e-30"),
         ({"stddev": math.nan}, ValueError, "stddev=nan; expected a finite number"),

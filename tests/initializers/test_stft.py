@@ -58,7 +58,7 @@ def test_long_frames_lose_no_digits():
 
 @pytest.mark.parametrize("shape", [(64, 33), (64, 2, 33), (64, 1, 1), (3, 64, 1, 33)])
 def test_a_shape_of_another_kind_is_refused(shape):
-    with pytest.raises(ValueError, match=r"\(samples, 1, frequencies\).*got the shape"):
+    with pytest.raises(ValueError, match=r"\(samples, 1, frequencies\).*got shape"):
         kerasinit.STFT()(shape)
 
 

@@ -78,7 +78,7 @@ def test_a_wrapper_can_be_wrapped():
 
 @pytest.mark.parametrize("seed", [1, keras.random.SeedGenerator(1)])
 def test_a_seed_of_the_wrapped_is_refused(seed):
-    with pytest.raises(ValueError, match="Give the seed to Doubled instead"):
+    with pytest.raises(ValueError, match="Pass the seed to Doubled instead"):
         Doubled(kerasinit.HeNormal(seed=seed))
 
 

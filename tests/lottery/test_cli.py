@@ -85,7 +85,7 @@ def test_a_run_ends_with_a_table_and_the_paths_of_what_it_wrote(data, tmp_path, 
         ("--dataset mine.npz --out mine.npz", "mine.npz is a file"),
         (
             "--dataset mine.npz --out mine.npz/run",
-            "Cannot write to mine.npz/run: Not a directory. Name another folder",
+            "Cannot write to mine.npz/run: Not a directory. Choose another folder",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_report_of_nothing_says_so(data, capsys):
     code, _, err = _kerasinit("lottery report .", capsys)
 
     assert code == 2
-    assert "holds no lottery run" in err
+    assert "contains no lottery run" in err
 
 
 def test_an_unknown_option_gets_a_suggestion(data, capsys):

@@ -262,7 +262,7 @@ def test_nothing_is_overwritten_and_nothing_else_is_written_then(store, tmp_path
     code, _, err = _report([*words, f"--{other}", tmp_path / "other"], capsys)
 
     assert code == 2
-    assert f"--{option}: {there} is there already" in err
+    assert f"--{option}: {there} already exists" in err
     assert there.read_text() == "mine"
     assert not (tmp_path / "other").exists()
 
@@ -271,8 +271,8 @@ def test_nothing_is_overwritten_and_nothing_else_is_written_then(store, tmp_path
     ("words", "match"),
     [
         (["--png", "a.svg"], r"--png needs a name that ends in \.png; got .*a\.svg"),
-        (["--html", "none/a.html"], "--html: there is no folder .*none to write a.html to"),
-        (["--csv", "a", "--html", "a"], "Two outputs have one name"),
+        (["--html", "none/a.html"], "--html: the folder .*none of a.html does not exist"),
+        (["--csv", "a", "--html", "a"], "Two outputs have the same name"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_at_once(
@@ -367,5 +367,5 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
         for thing in (None, 3, store.experiment):
             with pytest.raises(TypeError, match="Expected a run: its folder, or what"):
                 function(thing)
-        with pytest.raises(ValueError, match="holds no lottery run"):
+        with pytest.raises(ValueError, match="contains no lottery run"):
             function(tmp_path / "nothing")

@@ -74,7 +74,7 @@ def test_a_model_that_does_not_fit_is_left_as_it_was(ticket, kerase):
 def test_a_file_is_never_overwritten(tmp_path, ticket):
     ticket.save(tmp_path / "t")
 
-    with pytest.raises(FileExistsError, match="nothing is overwritten"):
+    with pytest.raises(FileExistsError, match="not overwritten"):
         ticket.save(tmp_path / "t")
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 

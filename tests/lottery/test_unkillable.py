@@ -295,7 +295,7 @@ def test_a_file_system_without_locks_is_said_and_other_errors_are_raised(tmp_pat
         monkeypatch.setattr(fcntl, "flock", flock)
 
     refuse(errno.ENOLCK)
-    with pytest.warns(UserWarning, match="has no locks"), lock.held(tmp_path / "run"):
+    with pytest.warns(UserWarning, match="does not support locks"), lock.held(tmp_path / "run"):
         assert (tmp_path / "run" / lock.NAME).exists()
     refuse(errno.EIO)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)), lock.held(tmp_path / "run"):
@@ -348,20 +348,23 @@ def test_a_disk_that_is_full_at_any_write_is_said_and_the_run_goes_on(tmp_path, 
             _disk.left = None
 
     assert len(said) >= 3
-    assert all(f"No space left in {folder}. Free some and repeat" in words for words in said)
+    assert all(f"No space left in {folder}. Free some space and repeat" in words for words in said)
     assert _content(store) == _content(whole)
     assert not _left(store.folder)
 
 
 def test_half_a_file_is_never_seen_under_its_name(tmp_path, monkeypatch):
-    atomic.put(tmp_path / "c", b"old")
+    atomic.replace(tmp_path / "c", b"old")
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(lottery.NoSpaceError, match="in RUN"), atomic.saying_if_full(Path("RUN")):
-        atomic.put(tmp_path / "c", b"new" * 1000)
+    with (
+        pytest.raises(lottery.NoSpaceError, match="in RUN"),
+        atomic.reporting_full_disk(Path("RUN")),
+    ):
+        atomic.replace(tmp_path / "c", b"new" * 1000)
     assert (tmp_path / "c").read_bytes() == b"old"
     with pytest.raises(OSError, match="No space"), atomic.new_folder(tmp_path / "stage") as folder:
         (folder / "result.json").write_text("{}")
@@ -369,10 +372,10 @@ def test_half_a_file_is_never_seen_under_its_name(tmp_path, monkeypatch):
 
 
 def test_an_error_of_another_kind_is_not_taken_for_a_full_disk():
-    with pytest.raises(PermissionError), atomic.saying_if_full(Path("RUN")):
+    with pytest.raises(PermissionError), atomic.reporting_full_disk(Path("RUN")):
         raise PermissionError(errno.EACCES, "Permission denied")
     # As h5py says it: the system's number is only in the words.
-    with pytest.raises(lottery.NoSpaceError), atomic.saying_if_full(Path("RUN")):
+    with pytest.raises(lottery.NoSpaceError), atomic.reporting_full_disk(Path("RUN")):
         raise RuntimeError("file write failed: errno = 28, 'No space left on device'")
 
 

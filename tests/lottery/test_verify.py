@@ -14,7 +14,7 @@ from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.files import keras_variables
 from kerasinit._src.lottery.method import controls
-from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
+from kerasinit._src.lottery.proof import end_proofs, model_archive, proofs
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
@@ -223,7 +223,7 @@ def test_a_forged_float_behind_a_repaired_manifest_is_named(
     files["the rewind point is the first weights"] = "rewind.safetensors"
     file = files.get(claim, f"{name}.safetensors")
     # A moment is named after the weight that it belongs to.
-    weight = copied.stage(place).words("optimizer").get(weight, weight.removeprefix("weight/"))
+    weight = copied.stage(place).tensors("optimizer")[1].get(weight, weight.removeprefix("weight/"))
     assert (claim, where.trial, where.level, where.branch, file, weight) in found
     assert not [claim for claim, *_ in found if "digests" in claim]
 
@@ -266,7 +266,7 @@ def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
 
 
 def test_files_are_read_with_the_same_limits(copied, monkeypatch):
-    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MOST_CURVE", 10)
+    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MAX_CURVE_BYTES", 10)
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(
@@ -316,7 +316,9 @@ def test_a_counter_of_another_type_and_steps_of_its_own_do_not_escape(copied):
     for place in (CONTROL, LAST):
         path = copied.path(place) / "trained.safetensors"
         path.write_bytes(
-            safetensors.numpy.save(read_tensors(path)[0], metadata={end_proofs.OWN_STEPS: "Mine"})
+            safetensors.numpy.save(
+                read_tensors(path)[0], metadata={end_proofs.CUSTOM_STEPS: "Mine"}
+            )
         )
         _repair(copied, place)
     found = _found(copied)
@@ -395,7 +397,7 @@ def test_a_model_file_that_unpacks_to_far_more_is_not_read(copied, monkeypatch):
 
     (finding,) = (f for f in lottery.verify(copied).findings if f.file == "model.keras")
     assert "model.weights.h5 in " in finding.problem
-    assert "claims to be 67108865 bytes, but takes" in finding.problem
+    assert "declares 67108865 bytes, but has" in finding.problem
 
 
 def test_names_seeds_and_scripts_make_no_other_configuration():
@@ -412,10 +414,12 @@ def test_names_seeds_and_scripts_make_no_other_configuration():
         }
 
     one, other = config("net", 1, 0.5), config("net_7", 1, 0.5, "__mp_main__")
-    assert kept_model.comparable(one) == kept_model.comparable(other)
+    assert model_archive.normalized_config(one) == model_archive.normalized_config(other)
     drawn = config("net", 2, 0.4)
-    assert kept_model.comparable(one) != kept_model.comparable(drawn)
-    assert kept_model.comparable(one, numbers=False) == kept_model.comparable(drawn, numbers=False)
+    assert model_archive.normalized_config(one) != model_archive.normalized_config(drawn)
+    assert model_archive.normalized_config(one, numbers=False) == model_archive.normalized_config(
+        drawn, numbers=False
+    )
 
 
 def _thin_out(arrays):
@@ -581,7 +585,7 @@ def test_what_is_missing_or_was_added_is_found(copied):
 
 
 def test_a_run_without_an_experiment_is_no_run(tmp_path):
-    with pytest.raises(ValueError, match="holds no lottery run"):
+    with pytest.raises(ValueError, match="contains no lottery run"):
         lottery.verify(tmp_path)
 
 
@@ -631,7 +635,7 @@ def test_every_control_has_its_proofs():
     assert set(controls.CONTROLS) == set(proofs.CONTROLS)
     for name, control in controls.CONTROLS.items():
         assert (proofs.other_weights in proofs.CONTROLS[name]) == control.fresh
-        assert (proofs.same_masks in proofs.CONTROLS[name]) == (control.masks is controls.kept)
+        assert (proofs.same_masks in proofs.CONTROLS[name]) == (control.masks is controls.unchanged)
 
 
 def _evidence(masks, weights):

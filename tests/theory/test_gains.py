@@ -234,7 +234,7 @@ def test_a_leaky_name_without_a_slope_has_the_slope_of_keras():
         (("gelu", "centered"), ValueError, "Did you mean 'centred'\\? Choices: centred, second_mo"),
         (("gelu", "torch"), ValueError, "PyTorch's table 'gelu'.*Choices: leaky_relu, linear, rel"),
         ((np.tanh, "torch"), ValueError, "The mode 'second_moment' takes every activation"),
-        (("relu", "second_moment", 0.1), ValueError, "goes with the activation 'leaky_relu'; got"),
+        (("relu", "second_moment", 0.1), ValueError, "requires the activation 'leaky_relu'; got"),
         (("leaky_relu", "torch", math.inf), ValueError, "finite number; got inf"),
         (("leaky_relu", "torch", "0.1"), TypeError, "negative_slope a number; got '0.1'"),
         ((3,), TypeError, "got 3 of type int"),

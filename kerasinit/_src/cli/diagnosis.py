@@ -57,7 +57,7 @@ def _diagnose(
         raise ValueError(f"--examples must be a whole number of at least 2; got {examples}.")
     loaded = keras_models.load_model(model)
     if data is None:
-        x, made = sample_batch.made_batch(loaded, examples, seed)
+        x, made = sample_batch.random_batch(loaded, examples, seed)
         y, source = None, f"No --data: used a random batch ({made})."
     else:
         x, y = _read(data, loaded, model)

@@ -122,7 +122,7 @@ class Subject:
             model,
             self._fitting.x,
             self._fitting.y,
-            most=self._max_steps,
+            max_steps=self._max_steps,
             seed=streams.derive(self._seed, "layers", trial),
             xla=False if own else self._xla,
         )

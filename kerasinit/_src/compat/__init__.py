@@ -16,7 +16,6 @@ from kerasinit._src.compat.models import (
     known_shape,
     layer_classes,
     library_of,
-    serialized,
     snake_case,
     unwrapped,
 )
@@ -56,7 +55,6 @@ __all__ = [
     "loss_of",
     "read",
     "reset_states",
-    "serialized",
     "snake_case",
     "steps_per_execution",
     "tensor",

@@ -6,7 +6,7 @@ classes.
 """
 
 import re
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -51,12 +51,6 @@ def kerase_of(thing: Any) -> Kerase:
 def library_of(thing: Any) -> Any:
     """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
     return LIBRARIES[kerase_of(thing)]
-
-
-def serialized(thing: Any) -> dict[str, Any]:
-    """Return an object of Keras, such as an initializer, as plain JSON with its class."""
-    # Typed as whatever Keras can serialize: a number stays one, an object becomes this.
-    return cast("dict[str, Any]", keras.saving.serialize_keras_object(thing))
 
 
 def is_model(thing: Any) -> bool:

@@ -21,7 +21,7 @@ from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.model import Network, read
 from kerasinit._src.network.parts import KERNELS
 from kerasinit._src.whole_models.binding import own_initializer
-from kerasinit._src.whole_models.redraw import draw_anew
+from kerasinit._src.whole_models.redraw import redraw_variables
 
 
 def diagnose(
@@ -108,7 +108,7 @@ def diagnose(
     by_seed: dict[int, tuple[Finding, ...]] = {}
     with restored(model) if redraws else contextlib.nullcontext():
         for redraw in redraws:
-            draw_anew(network.parts, redraw)
+            redraw_variables(network.parts, redraw)
             findings = judge(measure(network, batch, fit_loss, seed, flow=flow), 1 + len(redraws))
             # Weights that were not redrawn say nothing about initializers.
             by_seed[redraw] = tuple(finding for finding in findings if finding.layer not in kept)

@@ -7,7 +7,7 @@ from kerasinit._src.diagnosis.heads import Head
 from kerasinit._src.diagnosis.next_step import Step
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.diagnosis.twins import Twins
-from kerasinit._src.network.walk import is_made_up
+from kerasinit._src.network.walk import is_default_name
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class Measure:
     @property
     def title(self) -> str:
         """The path, with the layer's name unless Keras generated it."""
-        return self.layer if is_made_up(self.name, self.kind) else f"{self.layer} ({self.name})"
+        return (
+            self.layer if is_default_name(self.name, self.kind) else f"{self.layer} ({self.name})"
+        )
 
 
 @dataclass(frozen=True)

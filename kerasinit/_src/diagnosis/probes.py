@@ -10,7 +10,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat import calls
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.walk import places
+from kerasinit._src.network.walk import located_layers
 
 # Takes a layer's path, the layer, its input tensors and its output, and returns a callback for the
 # gradient of the loss with respect to the output, or to the logits where the loss is computed from
@@ -24,7 +24,7 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
     Nested models are entered, not yielded; recurrent layers and wrappers are yielded as a whole.
     """
     # Layers inside a loop return one step at a time.
-    for place in places(model, closed=lambda layer: row_of(layer).loops):
+    for place in located_layers(model, closed=lambda layer: row_of(layer).loops):
         if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
             yield place.path, place.layer
 

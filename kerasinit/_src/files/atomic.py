@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Atomic writes: a file or folder exists under its final name completely or not at all."""
 
 import contextlib
 import errno
@@ -8,36 +8,27 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# No space, no space left of one's share, a file larger than is allowed.
+# Disk full, quota exceeded, file too large.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NoSpaceError(OSError):
-    """The disk is full. Nothing under a final name is damaged."""
+    """The disk is full. Files under their final names are intact."""
 
 
 @contextlib.contextmanager
-def saying_if_full(folder: Path) -> Iterator[None]:
-    """Turn what a full disk raises within the block into a `NoSpaceError` that says what to do.
+def reporting_full_disk(folder: Path) -> Iterator[None]:
+    """Convert errors caused by a full disk into a `NoSpaceError`.
 
-    Some writers (of HDF5, of archives) wrap the system's error in one of their own; it is
-    looked for among the causes.
-
-    Example:
-    >>> with saying_if_full(Path("RUN")):
-    ...     raise OSError(errno.ENOSPC, "No space left on device")
-    Traceback (most recent call last):
-    ...
-    kerasinit._src.files.atomic.NoSpaceError: No space left in RUN. Free some and repeat the \
-command: what was finished is kept.
+    Some writers (HDF5, archives) wrap the system's error, so the chain of causes is searched.
     """
     try:
         yield
     except Exception as error:
         if not isinstance(error, NoSpaceError) and _is_full(error):
             raise NoSpaceError(
-                f"No space left in {folder}. Free some and repeat the command: what was finished "
-                f"is kept."
+                f"No space left in {folder}. Free some space and repeat the command; completed "
+                f"work is kept."
             ) from error
         raise
 
@@ -53,69 +44,56 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file beside its name, flush it to the disk, then give it its name.
-
-    Raises:
-        FileExistsError: If there is something of that name.
-    """
+    """Write a new file atomically; an existing one raises a FileExistsError."""
     if path.exists():
-        raise FileExistsError(f"{path} is there already; nothing is overwritten.")
-    put(path, content)
+        raise FileExistsError(f"{path} already exists and is not overwritten.")
+    replace(path, content)
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file as `write_new` does, in the place of an older one if there is one.
-
-    Whenever the process is killed, the name belongs to the whole older file or to the whole
-    newer one.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def replace(path: Path, content: bytes) -> None:
+    """Write a file atomically: if the process is killed, the old or the new content is intact."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with beside.open("xb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        partial.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     _flush(path.parent)
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill, that gets its name when it is full.
+    """Yield a temporary folder to fill, which is renamed to ``path`` at the end of the block.
 
-    A folder that a killed process left half-filled is thrown away first: it never
-    had its name, so nobody counts on it.
+    An incomplete folder left by a killed process is removed first.
     """
     if path.exists():
-        raise FileExistsError(f"{path} is there already; nothing is overwritten.")
+        raise FileExistsError(f"{path} already exists and is not overwritten.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     try:
-        yield beside
-        for file in beside.iterdir():
+        yield partial
+        for file in partial.iterdir():
             _flush(file)
-        _flush(beside)
-        beside.rename(path)
+        _flush(partial)
+        partial.rename(path)
     except BaseException:
-        # On a full disk the half of a folder would stand in the way of everything else.
-        shutil.rmtree(beside, ignore_errors=True)
+        # Frees the space on a full disk.
+        shutil.rmtree(partial, ignore_errors=True)
         raise
     _flush(path.parent)
 
 
-def begin_folder(folder: Path, record: str, content: bytes) -> None:
-    """Make a folder whose record says what it is for, unless it is there.
-
-    Raises:
-        ValueError: If it cannot be written to.
-    """
+def create_folder(folder: Path, record: str, content: bytes) -> None:
+    """Create a writable folder with a record of its purpose, unless they exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Fail before hours of training, not after.
+        # Fails before hours of training, not after.
         with tempfile.TemporaryFile(dir=folder):
             pass
         if not (folder / record).exists():
@@ -127,48 +105,39 @@ def begin_folder(folder: Path, record: str, content: bytes) -> None:
 def not_writable(folder: Path, error: OSError) -> ValueError:
     """Return the error for a folder that cannot be written to."""
     return ValueError(
-        f"Cannot write to {folder}: {error.strerror}. Name another folder with --out."
+        f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out."
     )
 
 
 def has_record(folder: Path, record: str, kind: str, *others: str) -> bool:
-    """Return whether a folder has the record of its kind.
+    """Return whether a folder contains its record; without one it must be empty or missing.
 
-    Args:
-        folder: It need not be there.
-        record: The name of the file.
-        kind: What errors call such a folder's content.
-        others: Names that may be there without it, beside what a killed process leaves.
-
-    Raises:
-        ValueError: If it holds something else.
+    Partial files and the names in ``others`` do not count. ``kind`` describes the expected
+    content in error messages.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; --out must name a folder.")
     if (folder / record).exists():
         return True
-    left = folder.iterdir() if folder.is_dir() else ()
-    if any(path.name not in others and not is_left_over(path) for path in left):
+    entries = folder.iterdir() if folder.is_dir() else ()
+    if any(path.name not in others and not is_partial(path) for path in entries):
         raise ValueError(
-            f"{folder} is not empty and holds no {kind}. Name another folder with --out."
+            f"{folder} is not empty and contains no {kind}. Choose another folder with --out."
         )
     return False
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left under the names of unfinished files and folders.
-
-    Only for who holds the folder's lock: another process may be writing them.
-    """
-    for left in [path for path in folder.rglob(".*") if is_left_over(path)]:
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
+def remove_partial(folder: Path) -> None:
+    """Remove partial files and folders of killed processes; requires the lock of the folder."""
+    for path in [path for path in folder.rglob(".*") if is_partial(path)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def is_left_over(path: Path) -> bool:
-    """Return whether a file or folder has the name of an unfinished one."""
+def is_partial(path: Path) -> bool:
+    """Return whether a file or folder is incomplete, by its name."""
     return path.name.startswith(".") and path.name.endswith(".partial")
 
 
@@ -180,27 +149,21 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def new_outputs(wanted: Mapping[str, Path | None]) -> dict[str, Path]:
-    """Return the outputs that are wanted, if each can be written to a new file.
-
-    Args:
-        wanted: Where to write each, by the name of its option; ``None`` is left out.
-
-    Raises:
-        FileExistsError: If one of the files is there.
-        ValueError: If a file cannot have its name.
-    """
-    chosen = {name: path for name, path in wanted.items() if path is not None}
-    for name, path in chosen.items():
+def new_outputs(options: Mapping[str, Path | None]) -> dict[str, Path]:
+    """Return the paths that are given for options, after checking that they can be created."""
+    outputs = {name: path for name, path in options.items() if path is not None}
+    for name, path in outputs.items():
         if path.exists():
             raise FileExistsError(
-                f"--{name}: {path} is there already; nothing is overwritten. Name another, or "
-                f"remove it first."
+                f"--{name}: {path} already exists and is not overwritten. Choose another name, "
+                f"or remove it first."
             )
         if not path.absolute().parent.is_dir():
-            raise ValueError(f"--{name}: there is no folder {path.parent} to write {path.name} to.")
+            raise ValueError(f"--{name}: the folder {path.parent} of {path.name} does not exist.")
         if name in ("png", "svg") and path.suffix != f".{name}":
             raise ValueError(f"--{name} needs a name that ends in .{name}; got {path}.")
-    if len({path.absolute() for path in chosen.values()}) < len(chosen):
-        raise ValueError(f"Two outputs have one name: {', '.join(map(str, chosen.values()))}.")
-    return chosen
+    if len({path.absolute() for path in outputs.values()}) < len(outputs):
+        raise ValueError(
+            f"Two outputs have the same name: {', '.join(map(str, outputs.values()))}."
+        )
+    return outputs

@@ -1,4 +1,4 @@
-"""A saved model, made again by the Keras that saved it, without running code from the file."""
+"""Loading of saved models with the Keras that saved them, without executing code in the file."""
 
 import zipfile
 from pathlib import Path
@@ -9,52 +9,43 @@ import h5py
 from kerasinit._src import compat
 from kerasinit._src.files import json_files
 
-_MOST_JSON = 2**28
+_MAX_JSON = 2**28
 
 
 def load_model(path: str | Path) -> Any:
-    """Return the model in a file.
+    """Return the model in a ``.keras`` or ``.h5`` file of Keras 3 or tf_keras.
 
-    A layer in it that carries a Python function of its own (a ``Lambda`` of a ``lambda``) is
-    refused, as it would have to be run. Layers and functions of your own are found if they
-    are registered: import their module first.
-
-    Args:
-        path: A ``.keras`` or ``.h5`` file of Keras 3 or tf_keras.
-
-    Raises:
-        ValueError: If there is no such file, it is none of these, or the model cannot be made.
+    Custom layers and functions must be registered, by an import of their module. A layer that
+    contains Python code (a ``Lambda`` of a ``lambda``) is rejected.
     """
     path = Path(path)
     if path.is_dir():
-        holds = "a folder"
+        kind = "a folder"
         if (path / "saved_model.pb").is_file():
-            holds = "a SavedModel, whose compiled functions have no layers to look at"
+            kind = "a SavedModel, whose compiled functions have no layers to inspect"
         raise ValueError(
-            f"{path} is {holds}. Give a .keras or .h5 file: where the model was made, "
-            f"model.save('model.keras')."
+            f"{path} is {kind}. Give a .keras or .h5 file, saved with model.save('model.keras')."
         )
     if not path.is_file():
-        raise ValueError(f"No such file: {path}. Give what model.save('model.keras') wrote.")
+        raise ValueError(f"No such file: {path}. Give a file saved with model.save('model.keras').")
     version = _keras_version(path)
     library = compat.LIBRARIES["tf_keras" if version.startswith("2.") else "keras"]
     try:
         return library.models.load_model(path)
-    # What a loader raises depends on what it stumbles over: whatever it is, there is no model.
-    except Exception as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+    except Exception as error:  # a loader may raise anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            f"{path} holds a model of Keras {version or 'of an unknown version'} that cannot be "
-            f"loaded: {said[0]}"
+            f"{path} contains a model of Keras {version or 'of an unknown version'} that cannot "
+            f"be loaded: {reason[0]}"
         ) from error
 
 
 def _keras_version(path: Path) -> str:
-    """Return which Keras saved a file, and refuse what only running code could load."""
+    """Return the version of Keras that saved a file; reject files that contain code."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                if archive.getinfo("metadata.json").file_size > json_files.MOST_BYTES:
+                if archive.getinfo("metadata.json").file_size > json_files.MAX_BYTES:
                     raise ValueError(f"{path} is damaged: its metadata.json is too large.")
                 metadata = json_files.parse(archive.read("metadata.json"), f"{path}: metadata.json")
                 return str(metadata["keras_version"])
@@ -62,26 +53,26 @@ def _keras_version(path: Path) -> str:
             described = file.attrs.get("model_config")
             if described is None:
                 raise ValueError(
-                    f"{path} holds weights and no model. Save it whole, with model.save(path)."
+                    f"{path} contains weights only. Save the whole model, with model.save(path)."
                 )
-            # The loader of such files in tf_keras knows no safe mode.
-            config = json_files.parse(described, str(path), _MOST_JSON, json_files.OF_A_MODEL)
+            # tf_keras has no safe mode for .h5 files.
+            config = json_files.parse(described, str(path), _MAX_JSON, json_files.MAX_MODEL_DEPTH)
             if _has_code(config):
                 raise ValueError(
-                    f"{path} holds a Lambda layer with a Python function, which would have to be "
-                    f"run. Use a named and registered function, or a layer of your own."
+                    f"{path} contains a Lambda layer with Python code, which is not executed. Use "
+                    f"a named and registered function, or a custom layer."
                 )
             version = file.attrs.get("keras_version", "2.")
             return version.decode() if isinstance(version, bytes) else str(version)
     except (KeyError, TypeError, OSError, zipfile.BadZipFile) as e:
         raise ValueError(
-            f"{path} is no .keras and no .h5 file of a model ({e}). Give what "
-            f"model.save('model.keras') wrote."
+            f"{path} is not a .keras or .h5 file of a model ({e}). Give a file saved with "
+            f"model.save('model.keras')."
         ) from e
 
 
 def _has_code(config: Any) -> bool:
-    """Return whether a model's description has a function in the form of code."""
+    """Return whether the configuration of a model contains a function as code."""
     if isinstance(config, dict):
         return (
             any(key.endswith("_type") and value == "lambda" for key, value in config.items())

@@ -1,10 +1,9 @@
-"""One process at a time works on a run.
+"""A lock that lets one process at a time work on a run.
 
-The lock is the operating system's: it belongs to a process, and vanishes with it however
-it ends, so that a killed run can go on at once. It holds between processes of one machine,
-and on network file systems that carry locks to their server (NFS since version 4, SMB),
-where it may take the server some time to notice that a machine is gone. On a file system
-without locks there is a warning, and nothing is guarded.
+It is a lock of the operating system, released when the process ends in any way, so that a killed
+run can be resumed at once. It works between processes of one machine, and on network file systems
+with locks (NFS since version 4, SMB), where the server may need some time to detect that a machine
+is gone. On a file system without locks a warning is issued, and there is no protection.
 """
 
 import contextlib
@@ -24,29 +23,18 @@ _NOT_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class BusyError(ValueError):
-    """Another process works on the run."""
+    """Another process is working on the run."""
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if it is not there.
-
-    A folder that was made here, and has nothing in it at the end, is removed again.
+    """Hold the lock of a folder, which is created if missing and removed if empty at the end.
 
     Raises:
-        BusyError: If another process holds it; the message says which.
-        OSError: If the folder cannot be made or written to.
-
-    Example:
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as run, held(Path(run)), held(Path(run)):
-    ...     pass  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    kerasinit._src.files.lock.BusyError: Another process is working on ...
+        BusyError: If another process holds the lock; the message names it.
     """
-    made, path = not folder.exists(), folder / NAME
-    # A marker that stands for a lock would outlive a process that is killed.
+    created, path = not folder.exists(), folder / NAME
+    # A soft lock, a marker file, would outlive a killed process.
     lock = filelock.FileLock(path, timeout=0, mode=0o644, fallback_to_soft=False)
     _acquire(lock, folder)
     try:
@@ -54,7 +42,7 @@ def held(folder: Path) -> Iterator[None]:
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
-        if made and [entry.name for entry in folder.iterdir()] == [NAME]:
+        if created and [entry.name for entry in folder.iterdir()] == [NAME]:
             with contextlib.suppress(OSError):
                 path.unlink()
                 folder.rmdir()
@@ -68,22 +56,22 @@ def _acquire(lock: filelock.BaseFileLock, folder: Path) -> None:
         try:
             lock.acquire()
         except FileNotFoundError:
-            continue  # Its holder has just removed the folder.
+            continue  # The holder has just removed the folder.
         except filelock.Timeout as error:
             if not (folder / NAME).exists():
-                continue  # Its holder has just removed it.
+                continue  # The holder has just removed it.
             with contextlib.suppress(OSError):
                 holder = (folder / NAME).read_text(errors="replace")[:200].strip()
             raise BusyError(
                 f"Another process is working on {folder}"
                 + (f" ({holder})" if holder else "")
-                + ". Wait until it ends, or name another folder with --out."
+                + ". Wait until it ends, or choose another folder with --out."
             ) from error
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 raise
             warn(
-                f"The file system of {folder} has no locks, so nothing keeps a second process "
-                f"off it. See that none works on it."
+                f"The file system of {folder} does not support locks. Make sure that no other "
+                f"process works on this folder."
             )
         return

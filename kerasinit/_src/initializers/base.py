@@ -1,8 +1,8 @@
-"""What every initializer of this package has in common.
+"""Base classes of all initializers, and the checks of their arguments.
 
-One class serves both Kerases: it inherits from the initializers of Keras 3 and of
-tf_keras, is registered with both under one name, takes the arguments that either of
-them passes, and returns a NumPy array, which a variable of any backend takes.
+One class serves both Keras 3 and tf_keras: it inherits from the initializers of both, is
+registered with both under one name, accepts the arguments that either of them passes, and
+returns a NumPy array, which a variable of any backend accepts.
 """
 
 import abc
@@ -36,28 +36,21 @@ def registered(cls: _Class) -> _Class:
     name = cls.__name__
     keras.saving.register_keras_serializable(PACKAGE, name)(cls)
     tf_keras.saving.register_keras_serializable(PACKAGE, name)(cls)
-    # tf_keras reads an .h5 file by the bare class name that was written into it, and
-    # would make its own HeNormal from ours. With the registered name as the class'
-    # name there is nothing to mix up, and nothing of theirs is shadowed. The
-    # __qualname__, by which pickle and our messages go, stays as it is.
+    # tf_keras writes bare class names to .h5 files, and would load our HeNormal as its own.
+    # Using the registered name as the class name avoids the collision. Pickle and our error
+    # messages use __qualname__, which is unchanged.
     cls.__name__ = f"{PACKAGE}>{name}"
     return cls
 
 
 def alias(cls: _Class, name: str) -> _Class:
-    """Let both Kerases find a class under another name, too, as ``kerasinit>Name``.
+    """Make a registered class loadable as ``kerasinit>name`` too, and return it.
 
-    Files are still written with the class' own. An alias is for ever, like any registered name.
-
-    Args:
-        cls: A registered class.
-        name: The other name.
-
-    Returns:
-        The class itself.
+    Files are still written with the class's own name. An alias, like any registered name, is
+    permanent.
     """
     for library in (keras, tf_keras):
-        # To register a class a second time would change the name that files are written with.
+        # Registering a class a second time would change the name that is written to files.
         library.saving.get_custom_objects()[f"{PACKAGE}>{name}"] = cls
     return cls
 
@@ -65,18 +58,18 @@ def alias(cls: _Class, name: str) -> _Class:
 class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initializer, abc.ABC):
     """Base class of all initializers, for Keras 3 and tf_keras alike.
 
-    To write a custom one that works in both, extend it and define
+    To write a custom initializer that works in both, subclass it and implement
 
-    * ``_values(self, shape, dtype)``, which returns the values of a whole tensor as a NumPy array.
-      Both arguments are checked: a tuple of whole numbers and a NumPy dtype. Different kinds of
-      shapes and dtypes, tf_keras' partitions and what each Keras expects as a result are taken
-      care of here. It must not change anything on ``self``.
-    * ``get_config(self)``, if the constructor takes arguments: these, as plain JSON.
+    * ``_values(self, shape, dtype)``, which returns the values of the whole tensor as a NumPy
+      array. Both arguments have been validated: a tuple of integers and a NumPy dtype. The base
+      class handles the different kinds of shapes and dtypes, partitioned variables in tf_keras,
+      and the type of result that each Keras expects. The method must not modify ``self``.
+    * ``get_config(self)``, if the constructor takes arguments: returns them as plain JSON.
 
-    Register the class with each Keras that is to load files with it (an ``.h5`` file of tf_keras
-    has bare class names and needs ``custom_objects={"Ramp": Ramp}`` all the same). To draw
-    random numbers, extend a class that draws, such as `kerasinit.RandomNormal`, and change what
-    its ``_values`` returns.
+    Register the class with each Keras that has to load files with it. (An ``.h5`` file written by
+    tf_keras contains bare class names, so it needs ``custom_objects={"Ramp": Ramp}`` as well.) To
+    draw random numbers, subclass a random initializer such as `kerasinit.RandomNormal` and
+    transform what its ``_values`` returns.
 
     Example:
     >>> import keras, kerasinit, numpy as np, tf_keras
@@ -101,61 +94,63 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
     Ramp(end=2.0)
     """
 
-    # Whether the values have fractions, which integer and boolean dtypes would drop.
+    # Whether values are fractional, so that integer and boolean dtypes are rejected.
     _floating_only = False
+    # The constructor's arguments that get_config returns, each an attribute of that name.
+    _arguments: tuple[str, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain JSON."""
+        return {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in self._arguments
+        }
 
     def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> Any:
-        """Return the values of a new tensor.
+        """Return the initial values of a tensor.
 
         Args:
             shape: Shape of the tensor: a tuple, a list or a ``tf.TensorShape``.
-            dtype: Its dtype, as a string or an object of NumPy, TensorFlow, JAX or
-                PyTorch; by default ``keras.config.floatx()``.
-            **kwargs: What tf_keras passes for a partitioned variable:
-                ``partition_shape`` and ``partition_offset`` (by default zeros), the
-                piece of the tensor to return. The piece is cut from the whole, so with
-                an integer seed the pieces fit together. tf_keras' ``layout`` (DTensor)
-                is not supported, unless it is None.
+            dtype: Dtype of the tensor, as a string or a dtype object of NumPy, TensorFlow,
+                JAX or PyTorch. Defaults to ``keras.config.floatx()``.
+            **kwargs: The arguments that tf_keras passes for a partitioned variable:
+                ``partition_shape`` and ``partition_offset`` (zeros by default), the slice of
+                the tensor to return. It is taken from the whole tensor, so with an integer
+                seed the slices fit together. ``layout`` (DTensor) must be None.
 
         Returns:
-            A NumPy array, which layers, variables and operations of Keras 3 take on every
-            backend, in ``tf.function`` too. If the dtype is an object of TensorFlow, as
-            tf_keras passes it, a tensor of TensorFlow: tf_keras computes with it.
+            A NumPy array, which layers, variables and operations of Keras 3 accept on every
+            backend, also inside a ``tf.function``. If the dtype is a ``tf.DType``, as tf_keras
+            passes it, a TensorFlow tensor.
 
         Raises:
-            ValueError: If the shape has an unknown or negative size or does not suit
-                the initializer, the dtype does not, or the partition is not within
-                the shape.
+            ValueError: If the shape has an unknown or negative size, the initializer does not
+                support the shape or the dtype, or the partition exceeds the shape.
             TypeError: If an argument is unknown.
         """
-        # **kwargs and not named arguments, because Keras 3 takes a parameter that is
-        # called layout for the promise to distribute the values accordingly.
+        # **kwargs rather than named arguments: Keras 3 takes a parameter named layout as a
+        # promise that the initializer distributes the values accordingly.
         shape = _checked_shape("shape", shape)
-        piece = _piece(self, shape, kwargs)
+        partition = _partition(self, shape, kwargs)
         values = self._values(shape, self._checked_dtype(dtype))
-        if piece is not None:
-            # A copy, so that a small piece does not keep the whole alive.
-            values = values[piece].copy()
+        if partition is not None:
+            # Copied, so that a small slice does not keep the whole tensor in memory.
+            values = values[partition].copy()
         return tf.convert_to_tensor(values) if isinstance(dtype, tf.DType) else values
 
     @abc.abstractmethod
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return the values of a whole tensor; both arguments are checked."""
+        """Return the values of the whole tensor; both arguments have been validated."""
 
     def _checked_dtype(self, dtype: Any) -> np.dtype:
-        """Return the NumPy dtype, if it is a number's or a boolean's."""
         name = keras.utils.standardize_dtype(dtype)
         known = tf.as_dtype(name)
-        if self._floating_only and not known.is_floating:
-            raise ValueError(
-                f"{type(self).__qualname__} makes tensors of a floating dtype, such as "
-                f"'float32' or 'bfloat16'; got dtype={name!r}."
-            )
-        if not (known.is_floating or known.is_integer or known.is_bool):
-            raise ValueError(
-                f"{type(self).__qualname__} makes tensors of a floating, integer or boolean "
-                f"dtype; got dtype={name!r}."
-            )
+        supported = "floating-point, integer and boolean dtypes"
+        if self._floating_only:
+            supported = "floating-point dtypes only, such as 'float32' or 'bfloat16'"
+        integers = (known.is_integer or known.is_bool) and not self._floating_only
+        if not (known.is_floating or integers):
+            raise ValueError(f"{type(self).__qualname__} supports {supported}; got dtype={name!r}.")
         return np.dtype(known.as_numpy_dtype)
 
     def __repr__(self) -> str:
@@ -169,26 +164,25 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
 
 
 class RandomInitializer(Initializer):
-    """Base class of the initializers that draw their values.
+    """Base class of random initializers.
 
-    To make one of your own, write `_draw`, and a `get_config` if the constructor takes
-    more arguments than the seed.
+    A custom subclass implements `_draw`, and `get_config` if its constructor takes more
+    arguments than the seed.
 
     Args:
-        seed: Where the values come from.
+        seed: The source of randomness:
 
-            * A non-negative integer of any size: the same values at every call, which
-              is what Keras promises. Note that two layers given the same seed and
-              shape start from the same weights, and that
-              ``keras.layers.MultiHeadAttention`` passes one seed on to its query, key
-              and value.
-            * None: fresh values at every call; the same in every run of a program that
-              calls ``keras.utils.set_random_seed`` (or tf_keras') first.
-            * A ``keras.random.SeedGenerator``: it advances at every call. Saving keeps
-              the seed that it was made with, not how far it went.
+            * A non-negative integer of any size: every call returns the same values, as in
+              Keras. Two layers given the same seed and shape therefore start with the same
+              weights, and ``keras.layers.MultiHeadAttention`` passes one seed to its query,
+              key and value projections.
+            * None: every call returns new values. They are reproducible if the program first
+              calls ``keras.utils.set_random_seed`` (or that of tf_keras).
+            * A ``keras.random.SeedGenerator``, which advances at every call. Its initial seed
+              is saved, not its current state.
 
     Raises:
-        TypeError: If the seed is something else.
+        TypeError: If the seed is of another type.
         ValueError: If the seed is negative.
 
     Example:
@@ -202,31 +196,27 @@ class RandomInitializer(Initializer):
     """
 
     _floating_only = True
+    _arguments = ("seed",)
 
     def __init__(self, seed: Seed | dict[str, Any] = None):
         self.seed = _checked_seed(seed)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"seed": keras.saving.serialize_keras_object(self.seed)}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return self._draw(self._stream(), shape, dtype)
 
     @abc.abstractmethod
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return the values of a whole tensor, drawn from a stream and from nothing else."""
+        """Return the values of the whole tensor, drawn from ``stream`` alone."""
 
     def _stream(self) -> Stream:
-        """Return the stream of this call."""
         if self.seed is None:
             return fresh_stream()
         if isinstance(self.seed, int):
             return Stream(self.seed)
-        # Its state is read as a value even while a tf.function is being traced.
+        # Reads the state as a value even while a tf.function is being traced.
         with tf.init_scope():
             state = np.asarray(keras.ops.convert_to_numpy(self.seed.next()))
-        # Backends hold the state as int32, uint32 or int64: these bits are the same.
+        # Backends store the state as int32, uint32 or int64; the low 32 bits agree.
         return Stream(tuple(int(part) & 0xFFFFFFFF for part in state), Kind.GENERATOR)
 
 
@@ -238,23 +228,18 @@ def checked_number(
     minimum: float | None = None,
     above: float | None = None,
 ) -> float:
-    """Return an argument that is a finite real number, or raise what is wrong with it.
+    """Validate a finite real number; ``above`` is an exclusive lower bound.
 
-    Args:
-        owner: The object that is being made.
-        name: The argument's name.
-        value: What came.
-        minimum: The least allowed value.
-        above: A bound that is not allowed itself.
+    ``owner`` is the object under construction, named in error messages.
     """
     what = f"{type(owner).__qualname__} got {name}={value!r}"
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what}; expected a number.")
-    # Plain JSON has no place for NumPy's numbers or fractions.
+    # Plain JSON holds neither NumPy numbers nor fractions.
     value = int(value) if isinstance(value, numbers.Integral) else float(value)
-    # Said this way round, it is false for what is not a number, too.
+    # Written so that it also rejects NaN.
     if not abs(value) <= LARGEST:
         raise ValueError(f"{what}; expected a finite number within float32's {LARGEST:.4g}.")
     if minimum is not None and value < minimum:
@@ -267,7 +252,7 @@ def checked_number(
 def checked_axes(
     owner: object, input_axes: Any, output_axes: Any
 ) -> tuple[list[int] | None, list[int] | None]:
-    """Return both arguments as lists of plain integers, as JSON has them, or both as None."""
+    """Validate both lists of axes and return them as plain integers; both may be None."""
     if (input_axes is None) != (output_axes is None):
         raise ValueError(
             f"{type(owner).__qualname__} got input_axes={input_axes!r} and "
@@ -282,37 +267,38 @@ def checked_axes(
 
 
 def _checked_axis_list(owner: object, name: str, axes: Any) -> list[int]:
+    what = f"{type(owner).__qualname__} got {name}={axes!r}"
     if isinstance(axes, str) or not isinstance(axes, Iterable):
-        raise TypeError(
-            f"{type(owner).__qualname__} got {name}={axes!r}; expected a list of axes, such as [0]."
-        )
+        raise TypeError(f"{what}; expected a list of axes, such as [0].")
     axes = list(axes)
-    for axis in axes:
-        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-            raise TypeError(
-                f"{type(owner).__qualname__} got {name}={axes!r}; expected whole numbers."
-            )
+    if any(isinstance(axis, bool) or not hasattr(axis, "__index__") for axis in axes):
+        raise TypeError(f"{what}; expected integers.")
     return [operator.index(axis) for axis in axes]
 
 
 def checked_whole(owner: object, name: str, value: Any, *, minimum: int = 0) -> int:
-    """Return an argument that is a whole number; see `checked_number`."""
+    """Validate an integer; see `checked_number`."""
     checked = checked_number(owner, name, value, minimum=minimum)
     if not isinstance(checked, int):
-        raise TypeError(
-            f"{type(owner).__qualname__} got {name}={value!r}; expected a whole number."
-        )
+        raise TypeError(f"{type(owner).__qualname__} got {name}={value!r}; expected an integer.")
     return checked
 
 
+def checked_flag(owner: object, name: str, value: Any) -> bool:
+    """Validate a boolean."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(owner).__qualname__} got {name}={value!r}; expected True or False.")
+    return value
+
+
 def checked_fans(owner: object, fans: Any) -> list[float] | None:
-    """Return an argument that is ``(fan_in, fan_out)`` or None, as JSON has it."""
+    """Validate ``(fan_in, fan_out)`` and return it as a list; None stays None."""
     if fans is None:
         return None
     if isinstance(fans, str) or not isinstance(fans, Iterable) or len(fans := list(fans)) != 2:
         raise TypeError(
             f"{type(owner).__qualname__} got fans={fans!r}; expected two numbers, fan_in and "
-            f"fan_out, or None for those of the shape."
+            f"fan_out, or None to compute them from the shape."
         )
     names = ("fans[0], fan_in,", "fans[1], fan_out,")
     return [
@@ -321,7 +307,6 @@ def checked_fans(owner: object, fans: Any) -> list[float] | None:
 
 
 def _checked_seed(seed: Any) -> Seed:
-    """Return a seed as it is used, or raise what is wrong with it."""
     expected = (
         "a non-negative integer (the same values at every call), None (fresh values at every "
         "call) or a keras.random.SeedGenerator"
@@ -329,7 +314,7 @@ def _checked_seed(seed: Any) -> Seed:
     if seed is None or isinstance(seed, keras.random.SeedGenerator):
         return seed
     if isinstance(seed, dict) and seed.get("class_name") == "SeedGenerator":
-        # As it stands in a saved configuration, which tf_keras does not unpack.
+        # From a saved configuration: tf_keras does not deserialize nested objects.
         return keras.saving.deserialize_keras_object(seed)
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise TypeError(
@@ -341,10 +326,9 @@ def _checked_seed(seed: Any) -> Seed:
 
 
 def _checked_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """Return a shape as a tuple of sizes, or raise what is wrong with it."""
     if isinstance(shape, tf.TensorShape):
         if shape.rank is None:
-            raise ValueError(f"{name} is of unknown rank; a tensor is made only of known sizes.")
+            raise ValueError(f"{name} has unknown rank; every size must be known.")
         shape = shape.as_list()
     if isinstance(shape, str) or not isinstance(shape, Iterable):
         raise TypeError(f"Expected as {name} a tuple of sizes, such as (3, 4); got {shape!r}.")
@@ -356,27 +340,27 @@ def _checked_shape(name: str, shape: Any) -> tuple[int, ...]:
         try:
             sizes.append(operator.index(size))
         except TypeError:
-            raise TypeError(f"Expected whole numbers in {name}; got {shape}.") from None
+            raise TypeError(f"Expected integers in {name}; got {shape}.") from None
         if sizes[-1] < 0:
             raise ValueError(f"No size of {name} may be negative; got {shape}.")
     return tuple(sizes)
 
 
-def _piece(
+def _partition(
     owner: Initializer, shape: tuple[int, ...], kwargs: dict[str, Any]
 ) -> tuple[slice, ...] | None:
-    """Return which piece of the tensor tf_keras asks for, or None for all of it."""
+    """Return the slices of the tensor that tf_keras requests, or None for the whole tensor."""
     allowed = ("layout", "partition_offset", "partition_shape")
     for name in kwargs:
         if name not in allowed:
             raise TypeError(
                 f"{type(owner).__qualname__}.__call__ got the unknown argument {name!r}; besides "
-                f"shape and dtype it takes what tf_keras passes: {', '.join(allowed)}."
+                f"shape and dtype it accepts {', '.join(allowed)}, which tf_keras passes."
             )
     if kwargs.get("layout") is not None:
         raise ValueError(
-            f"{type(owner).__qualname__} does not make DTensors; got layout="
-            f"{kwargs['layout']!r}. Make the tensor without a layout and distribute it then."
+            f"{type(owner).__qualname__} does not support DTensor; got layout="
+            f"{kwargs['layout']!r}. Create the tensor without a layout, then distribute it."
         )
     size, offset = kwargs.get("partition_shape"), kwargs.get("partition_offset")
     if size is None:
@@ -390,7 +374,7 @@ def _piece(
     )
     if not fits:
         raise ValueError(
-            f"The partition is not within the tensor: shape={shape}, partition_shape={size}, "
+            f"The partition exceeds the tensor: shape={shape}, partition_shape={size}, "
             f"partition_offset={offset}."
         )
     return tuple(slice(start, start + length) for start, length in zip(offset, size, strict=True))

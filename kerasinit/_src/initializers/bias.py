@@ -1,12 +1,11 @@
-"""Initializers for biases that know something from the start."""
+"""Initializers for biases that encode prior knowledge of the task."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from kerasinit._src import errors
-from kerasinit._src.initializers import sampling
+from kerasinit._src.initializers import arrays, sampling
 from kerasinit._src.initializers.base import (
     Initializer,
     RandomInitializer,
@@ -15,7 +14,6 @@ from kerasinit._src.initializers.base import (
     checked_whole,
     registered,
 )
-from kerasinit._src.initializers.constant import held
 from kerasinit._src.initializers.sampling import Stream
 
 CELLS = ("gru", "lstm")
@@ -28,22 +26,22 @@ UPDATE = 0
 
 @registered
 class PriorProbability(Initializer):
-    """A bias with which a sigmoid starts at a given probability.
+    """Initializer that makes a sigmoid output start at a given probability.
 
-    For the last layer of a classifier or detector of something rare: otherwise the many
-    negative examples dominate the loss of the first steps, and training may diverge.
-    The last layer's kernel should be small, so that the bias decides.
+    For the last layer of a classifier or detector of a rare class. Otherwise the many
+    negative examples dominate the loss of the first steps, and training may diverge. The
+    kernel of that layer should be small, so that the bias dominates its output.
 
     Formula: ``b = log(p / (1 - p))``, so that ``sigmoid(b) = p``.
 
     Args:
-        probability: How likely a positive is before anything is seen, between 0 and 1
-            exclusively; 0.01 by default.
+        probability: Prior probability of the positive class, strictly between 0 and 1.
+            Defaults to 0.01.
 
     Raises:
         TypeError: If the probability is not a number.
-        ValueError: If it is not between 0 and 1 or, at a call, the dtype is not a floating
-            one.
+        ValueError: If it is not between 0 and 1 or, when called, the dtype is not
+            floating-point.
 
     Example:
     >>> import keras
@@ -59,6 +57,7 @@ class PriorProbability(Initializer):
     """
 
     _floating_only = True
+    _arguments = ("probability",)
 
     def __init__(self, probability: float = 0.01):
         self.probability = checked_number(self, "probability", probability, above=0)
@@ -68,10 +67,6 @@ class PriorProbability(Initializer):
                 f"between 0 and 1, such as 0.01 for one in a hundred."
             )
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"probability": self.probability}
-
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         odds = math.log(self.probability) - math.log1p(-self.probability)
         return np.full(shape, np.float32(odds), dtype)
@@ -79,26 +74,26 @@ class PriorProbability(Initializer):
 
 @registered
 class ForgetBias(Initializer):
-    """The bias of an LSTM whose forget gates start open.
+    """Initializer for the bias of an LSTM whose forget gates start open.
 
-    With a bias of 0 an LSTM forgets half of what it knows at every step, and the gradient
-    with it. Keras' own ``unit_forget_bias`` sets 1; here the value is yours.
+    With a bias of 0, an LSTM halves its cell state at every step, and the gradient with it.
+    ``unit_forget_bias`` in Keras sets the bias of the forget gates to 1; this initializer
+    sets it to any value.
 
-    Formula: ``b = [0, value, 0, 0]``, ``units`` of each, for the gates in Keras' order:
+    Formula: ``b = [0, value, 0, 0]``, ``units`` of each, for the gates in the order of Keras:
     input, forget, cell, output.
 
-    Keras joins such a bias by itself as long as ``unit_forget_bias`` is true, as it is by
-    default, and asks the initializer for the other gates only: pass
-    ``unit_forget_bias=False``.
+    Pass ``unit_forget_bias=False`` to the layer. Otherwise, and by default, Keras sets the
+    bias of the forget gates itself and uses the initializer for the other gates only.
 
     Args:
-        units: The layer's units; the filters of a ``ConvLSTM``.
-        value: Bias of the forget gates; 1 by default.
+        units: Number of units of the layer; the filters of a ``ConvLSTM``.
+        value: Bias of the forget gates. Defaults to 1.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``units`` is below 1, ``value`` not finite or, at a call, the shape
-            not ``(4 * units,)`` or the dtype too small for the value.
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``units`` is below 1, ``value`` is not finite or, when called, the shape
+            is not ``(4 * units,)`` or the dtype cannot hold the value.
 
     Example:
     >>> import keras
@@ -115,18 +110,15 @@ class ForgetBias(Initializer):
     """
 
     _floating_only = True
+    _arguments = ("units", "value")
 
     def __init__(self, units: int, value: float = 1.0):
         self.units = checked_whole(self, "units", units, minimum=1)
         self.value = checked_number(self, "value", value)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"units": self.units, "value": self.value}
-
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         _check_lstm_bias(self, shape)
-        held(self, self.value, dtype)
+        arrays.cast(self, self.value, dtype)  # raises if the dtype cannot hold the value
         values = np.zeros(shape, np.float32)
         values[_gate(FORGET, self.units)] = self.value
         return values.astype(dtype)
@@ -134,33 +126,32 @@ class ForgetBias(Initializer):
 
 @registered
 class Chrono(RandomInitializer):
-    """The bias of an LSTM or GRU whose units remember for times of up to a given length.
+    """Chrono initializer for the bias of an LSTM or GRU.
 
-    A unit whose forget gate is at ``f`` remembers for about ``1 / (1 - f)`` steps. These
-    times are drawn uniformly up to the longest dependence that the task is known to have,
-    so that some units carry a signal over all of it from the start.
+    A unit whose forget gate has the value ``f`` remembers for about ``1 / (1 - f)`` steps.
+    These time scales are drawn uniformly up to the longest dependency expected in the data,
+    so that some units carry a signal over its whole length from the start.
 
     Formula: ``u ~ U[1, max_time - 1)`` for each unit. LSTM: forget gate ``log(u)``, input
-    gate ``-log(u)``, cell and output 0; the unit's time is ``1 + u``. GRU: update gate
-    ``log(u)``, the others 0. The update gate of Keras' GRU is the share of the old state
-    that is kept, ``h = z * h + (1 - z) * candidate``, so it takes the forget gate's bias;
-    in the paper and elsewhere it is the other way round. Of the two biases of a GRU with
-    ``reset_after``, its default in Keras, which are added up, the first one gets it.
+    gate ``-log(u)``, cell and output 0; the time scale of the unit is ``1 + u``. GRU: update
+    gate ``log(u)``, the others 0. In Keras the update gate of a GRU is the fraction of the
+    old state that is kept, ``h = z * h + (1 - z) * candidate``, so it takes the bias of the
+    forget gate; the paper has the opposite convention. A GRU with ``reset_after=True``, the
+    default in Keras, adds two biases; the first one is set.
 
     For an LSTM or ConvLSTM pass ``unit_forget_bias=False``, see `ForgetBias`.
 
     Args:
-        units: The layer's units; the filters of a ``ConvLSTM``.
-        max_time: The longest time to remember, in steps, above 2; of the order of the
-            sequence's length.
+        units: Number of units of the layer; the filters of a ``ConvLSTM``.
+        max_time: Longest dependency, in steps, above 2; of the order of the sequence length.
         cell: ``"lstm"`` (default) or ``"gru"``.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``units`` is below 1, ``max_time`` not above 2 and finite, ``cell``
-            unknown, the seed negative or, at a call, the shape not that of the cell's bias:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``units`` is below 1, ``max_time`` is not above 2 and finite, ``cell`` is
+            unknown, the seed is negative or, when called, the shape is not that of the bias:
             ``(4 * units,)`` for an LSTM, ``(3 * units,)`` or ``(2, 3 * units)`` for a GRU.
 
     Example:
@@ -177,6 +168,8 @@ class Chrono(RandomInitializer):
         Tallec and Ollivier, 2018, "Can recurrent neural networks warp time?"
     """
 
+    _arguments = ("units", "max_time", "cell", "seed")
+
     def __init__(self, units: int, max_time: float, cell: str = "lstm", seed: Seed = None):
         super().__init__(seed)
         self.units = checked_whole(self, "units", units, minimum=1)
@@ -185,15 +178,6 @@ class Chrono(RandomInitializer):
             raise errors.unknown("cell", cell, CELLS)
         self.cell = cell
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {
-            "units": self.units,
-            "max_time": self.max_time,
-            "cell": self.cell,
-            **super().get_config(),
-        }
-
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if self.cell == "lstm":
             _check_lstm_bias(self, shape)
@@ -201,21 +185,20 @@ class Chrono(RandomInitializer):
             _check_gru_bias(self, shape)
         float32 = np.dtype(np.float32)
         times = sampling.uniform(stream, (self.units,), float32, 1.0, self.max_time - 1)
-        # In float64, so that the last digit is not the processor's.
+        # In float64, so that the float32 result is the same on every processor.
         logarithms = np.log(times.astype(np.float64)).astype(np.float32)
         values = np.zeros(shape, np.float32)
         if self.cell == "lstm":
             values[_gate(FORGET, self.units)] = logarithms
             values[_gate(INPUT, self.units)] = -logarithms
         else:
-            # A bias of shape (2, 3 * units) has that of the inputs in its first row.
+            # The first row of a bias of shape (2, 3 * units) is that of the inputs.
             inputs = values if values.ndim == 1 else values[0]
             inputs[_gate(UPDATE, self.units)] = logarithms
         return values.astype(dtype)
 
 
 def _gate(index: int, units: int) -> slice:
-    """Return where the bias of one gate is."""
     return slice(index * units, (index + 1) * units)
 
 
@@ -224,12 +207,12 @@ def _check_lstm_bias(owner: ForgetBias | Chrono, shape: tuple[int, ...]) -> None
     if shape == (4 * units,):
         return
     message = (
-        f"{type(owner).__qualname__} makes the bias of an LSTM of {units} units, of the shape "
-        f"({4 * units},); got the shape {shape}."
+        f"{type(owner).__qualname__} initializes the bias of an LSTM with {units} units, of "
+        f"shape ({4 * units},); got shape {shape}."
     )
     if shape in ((units,), (2 * units,)):
         message += (
-            " That is a part of the bias, which Keras completes with ones for the forget gates: "
+            " This is the part of the bias that Keras completes with ones for the forget gates: "
             "pass unit_forget_bias=False to the layer."
         )
     raise ValueError(message)
@@ -239,6 +222,6 @@ def _check_gru_bias(owner: Chrono, shape: tuple[int, ...]) -> None:
     size = 3 * owner.units
     if shape not in ((size,), (2, size)):
         raise ValueError(
-            f"{type(owner).__qualname__} makes the bias of a GRU of {owner.units} units, of the "
-            f"shape (2, {size}), or ({size},) with reset_after=False; got the shape {shape}."
+            f"{type(owner).__qualname__} initializes the bias of a GRU with {owner.units} units, "
+            f"of shape (2, {size}), or ({size},) with reset_after=False; got shape {shape}."
         )

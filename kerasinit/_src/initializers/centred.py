@@ -1,4 +1,4 @@
-"""Kernels that do not see the mean of their inputs."""
+"""Kernels that ignore the mean of their inputs."""
 
 import math
 
@@ -12,32 +12,27 @@ from kerasinit._src.initializers.variance_scaling import LecunNormal
 
 @registered
 class CentredNormal(LecunNormal):
-    """Normal values that sum to zero over the inputs of each unit.
+    """Normal initializer whose values sum to zero over the inputs of each unit.
 
-    For what follows sigmoids. Their outputs have a mean of 1/2, far larger than what differs
-    from one example to the next; kernels of any scale pass that mean on, and after a few
-    layers all examples look alike. Where each unit's weights sum to zero the mean is gone: what
-    is left of a sigmoid is ``tanh(x / 2) / 2``, and a network of sigmoids starts as one of tanh.
-    It is then safe to give them the large scale that they ask for.
+    For layers that follow sigmoids. The outputs of a sigmoid have a mean of 1/2, far larger
+    than the differences between examples. Kernels of any scale propagate that mean, and after
+    a few layers all examples look alike. Weights that sum to zero for each unit cancel it: what
+    remains of a sigmoid is ``tanh(x / 2) / 2``, and a network of sigmoids starts as one of tanh,
+    for which the large gain of the sigmoid is safe.
 
-    Only the first values are so; training moves the sum where it wants.
+    The constraint holds for the initial values only, not during training.
 
     Formula: ``v ~ N(0, g^2 / fan_in)``, ``w_ik = (v_ik - mean_i v_ik) sqrt(n / (n - 1))`` for
     each unit k of n inputs, so that ``Var(w) = g^2 / fan_in``; ``g = 1 / sqrt(Var[f(z)])`` for
     the ``nonlinearity`` f from which the inputs come (`kerasinit.gain`, mode ``"centred"``).
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`; it is over these that the values sum to zero. By
-            default all axes but the last.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: See `VarianceScaling`; the linear activation by default.
-        negative_slope: See `VarianceScaling`.
-        fans: See `VarianceScaling`.
+        input_axes: The axes over which the values sum to zero. Defaults to all axes but the
+            last.
+        seed, output_axes, gain, nonlinearity, negative_slope, fans: See `VarianceScaling`.
 
     Raises:
-        ValueError: Also if a unit has a single input, which can only sum to zero by being it.
+        ValueError: If a unit has a single input, and as in `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -63,10 +58,10 @@ class CentredNormal(LecunNormal):
         inputs = math.prod(shape[axis] for axis in axes)
         if not axes or inputs == 1:
             raise ValueError(
-                f"{type(self).__qualname__} makes kernels, whose units have two inputs or more "
-                f"that can sum to zero; got the shape {shape}. LecunNormal takes any."
+                f"{type(self).__qualname__} needs two inputs or more for each unit, so that the "
+                f"weights can sum to zero; got shape {shape}. Use LecunNormal instead."
             )
-        # Whatever the dtype, it rounds these values and no others.
+        # Centred in float32, then rounded to the dtype.
         values = super()._draw(stream, shape, np.dtype(np.float32))
         if values.size:
             values -= values.mean(axes, keepdims=True, dtype=np.float64).astype(np.float32)

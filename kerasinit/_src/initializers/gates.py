@@ -1,4 +1,4 @@
-"""An initializer for kernels in which the matrices of several gates stand side by side."""
+"""An initializer for kernels that concatenate the matrices of several gates."""
 
 from typing import Any
 
@@ -11,34 +11,34 @@ from kerasinit._src.initializers.wrapping import Wrapper
 
 @registered
 class PerGate(Wrapper):
-    """Another initializer for each gate of a recurrent kernel on its own.
+    """Initializer that applies another one to each gate of a recurrent kernel separately.
 
-    Keras keeps the kernels of an LSTM's four gates in one array, ``(inputs, 4 * units)``,
-    those of a GRU's three in ``(inputs, 3 * units)``. Taken as one matrix it has fans that no
-    gate has: Glorot's variance is 2.5 times too small for an LSTM with as many inputs as
-    units. And an orthogonal matrix of that shape has no orthogonal gate in it. This class
-    draws each gate's block at the block's own shape.
+    Keras stores the kernels of the four gates of an LSTM in one array, ``(inputs, 4 * units)``,
+    and those of the three gates of a GRU in ``(inputs, 3 * units)``. The fans of that array are
+    not those of a gate: Glorot's variance is 2.5 times too small for an LSTM with as many inputs
+    as units. Likewise, the gates within an orthogonal matrix of that shape are not orthogonal.
+    This class draws the block of each gate with the shape of the block.
 
     Formula: ``w[..., g * n : (g + 1) * n] = initializer((..., n))``, ``n = size of the last
     axis / gates``, each block drawn independently.
 
-    A plain RNN has one matrix and needs no blocks; the last line of the example is the network
-    of relus that starts as the identity, of Le, Jaitly and Hinton (2015).
+    A ``SimpleRNN`` has a single matrix and does not need this class; the last line of the example
+    is the IRNN of Le, Jaitly and Hinton (2015).
 
     Args:
-        initializer: What makes a block: an initializer of this package without a seed of its
-            own, as an instance, a name or a serialized configuration; see
-            `kerasinit.initializers.wrapping.Wrapper`. ``"Orthogonal"`` by default.
-        gates: How many blocks the last axis has: 4 (default) in the kernel and the recurrent
+        initializer: The initializer of a block: one of this package without a seed, as an
+            instance, a name or a serialized configuration; see
+            `kerasinit.initializers.wrapping.Wrapper`. Defaults to ``"Orthogonal"``.
+        gates: Number of blocks along the last axis: 4 (default) in the kernel and the recurrent
             kernel of LSTM and ConvLSTM, 3 in those of GRU.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``gates`` is below 1, the initializer unknown or with a seed of its
-            own, the seed negative or, at a call, the last axis does not divide into that many
-            gates, or a block does not suit the initializer.
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``gates`` is below 1, the initializer is unknown or has a seed, the seed is
+            negative or, when called, the last axis is not divisible by ``gates``, or the
+            initializer does not support the shape of a block.
 
     Example:
     >>> import keras
@@ -61,6 +61,8 @@ class PerGate(Wrapper):
         to initialize recurrent networks of rectified linear units".
     """
 
+    _arguments = ("initializer", "seed", "gates")
+
     def __init__(
         self,
         initializer: Initializer | str | dict[str, Any] = "Orthogonal",
@@ -70,16 +72,12 @@ class PerGate(Wrapper):
         super().__init__(initializer, seed)
         self.gates = checked_whole(self, "gates", gates, minimum=1)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {**super().get_config(), "gates": self.gates}
-
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if not shape or shape[-1] % self.gates:
             raise ValueError(
-                f"{type(self).__qualname__} makes {self.gates} gates of one size, side by side "
-                f"along the last axis; got the shape {shape}. An LSTM's kernels have gates=4, a "
-                f"GRU's gates=3; a SimpleRNN's need no PerGate."
+                f"{type(self).__qualname__} divides the last axis into {self.gates} gates of "
+                f"equal size; got shape {shape}. Use gates=4 for an LSTM, gates=3 for a GRU, and "
+                f"no PerGate for a SimpleRNN."
             )
         values = np.empty(shape, dtype)
         size = shape[-1] // self.gates

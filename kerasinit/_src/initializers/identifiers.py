@@ -1,4 +1,4 @@
-"""Initializers by what a user types: ``HeNormal``, ``RandomNormal:stddev=0.01``."""
+"""Initializers by name and arguments: ``HeNormal``, ``RandomNormal:stddev=0.01``."""
 
 import json
 from collections.abc import Iterable
@@ -8,29 +8,14 @@ from kerasinit._src import errors
 from kerasinit._src.initializers.base import Initializer
 
 CLASSES: dict[str, type[Initializer]] = {}
-"""The classes that have a name here; `kerasinit.initializers` enters its own."""
+"""Classes by name; filled by `kerasinit.initializers`."""
 
 
 def parse(text: str) -> Initializer:
-    """Return the initializer that a command line names.
-
-    Args:
-        text: A class of this package, then its arguments if any, as
-            ``Name:argument=value,argument=value``. Values are JSON, or bare words.
-
-    Returns:
-        A new initializer.
+    """Return a new initializer from ``Name:argument=value,argument=value``; see `split`.
 
     Raises:
-        ValueError: If there is no such class or argument, or a value is not valid.
-
-    Example:
-    >>> parse("RandomNormal:stddev=0.01").get_config()["stddev"]
-    0.01
-    >>> parse("HeNormall")
-    Traceback (most recent call last):
-    ...
-    ValueError: Unknown initializer 'HeNormall'. Did you mean 'HeNormal'? Choices: ...
+        ValueError: If there is no such class or argument, or a value is invalid.
     """
     name, arguments = split(text.removeprefix("kerasinit>"))
     if name not in CLASSES:
@@ -38,14 +23,13 @@ def parse(text: str) -> Initializer:
     try:
         return CLASSES[name](**arguments)
     except TypeError as error:
-        raise ValueError(f"Cannot make the initializer {text!r}: {error}.") from error
+        raise ValueError(f"Cannot create the initializer {text!r}: {error}.") from error
 
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the arguments in ``Name:argument=value,argument=value``.
 
-    Raises:
-        ValueError: If something after the colon is no assignment.
+    Values are JSON, or bare words.
 
     Example:
     >>> split("sgd:learning_rate=0.1,nesterov=true")
@@ -65,10 +49,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def whole_names(words: Iterable[str]) -> list[str]:
-    """Put initializers together again that were split at the commas of their arguments.
-
-    Args:
-        words: What stood between commas.
+    """Rejoin initializers that were split at the commas between their arguments.
 
     Example:
     >>> whole_names("HeNormal,VarianceScaling:scale=2,mode=fan_in,Orthogonal".split(","))

@@ -1,8 +1,8 @@
 """Whether Keras is loading a saved model.
 
-`load_model` makes the layers of a saved model, initializers and all, before it reads their weights.
-Neither Keras tells an initializer that its values will be replaced, so the functions that are
-running are asked. ``load_model`` is the public name in both; where it moves, a test of
+`load_model` builds the layers of a saved model, which calls their initializers, before it reads
+the weights. Neither Keras 3 nor tf_keras informs an initializer that its values will be replaced,
+so the call stack is inspected. ``load_model`` is the public name in both; if it moves, a test in
 `tests/initializers/test_transfer.py` fails.
 """
 
@@ -10,7 +10,7 @@ import inspect
 
 
 def is_loading() -> bool:
-    """Return whether a ``load_model`` of either Keras is running."""
+    """Return whether ``load_model`` of Keras 3 or tf_keras is on the call stack."""
     frame = inspect.currentframe()
     while frame is not None:
         package = frame.f_globals.get("__name__", "").split(".")[0]

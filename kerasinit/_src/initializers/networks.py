@@ -1,8 +1,7 @@
-"""Initializers that belong to one network, named by the paper that has it."""
+"""Initializers of specific networks, named after them."""
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ from kerasinit._src.initializers.base import (
     Seed,
     checked_axes,
     checked_fans,
+    checked_flag,
     checked_number,
     registered,
 )
@@ -20,37 +20,37 @@ from kerasinit._src.initializers.sampling import Stream
 from kerasinit._src.theory.fans import shape_fans
 
 
-# Keras 3 tells the axes of its kernels only to its own VarianceScaling and what extends it.
+# Keras 3 passes the axes of a kernel only to its VarianceScaling and subclasses of it.
 @registered
 class Siren(RandomInitializer, keras.initializers.VarianceScaling):
-    """Kernels of a network of sines, which represents an image, sound or field.
+    """SIREN initializer for networks with sine activations.
 
-    With layers ``sin(omega * (W x + b))`` and these weights, what goes into each sine is
-    spread over about one period in every layer, however many there are, so that the
-    network is neither nearly linear nor noise. The first layer spans more periods: it
-    sets the frequencies.
+    Such networks represent an image, a sound or a field. With layers ``sin(omega * (W x + b))``
+    and these weights, the inputs of each sine are distributed over about one period at any
+    depth, so that the network is neither nearly linear nor noise. The first layer spans more
+    periods: it sets the frequencies.
 
     Formula: hidden layers ``w ~ U[-limit, limit)``, ``limit = sqrt(6 / fan_in) / omega``,
-    first layer ``limit = 1 / fan_in``. The paper takes what goes into the sines for
-    standard normal. More exactly, its variance follows ``q -> 1 - exp(-2 q)`` from layer to
-    layer, whose fixed point is 0.80, and returns there after any disturbance.
+    first layer ``limit = 1 / fan_in``. The paper treats the inputs of the sines as standard
+    normal. More precisely, their variance follows ``q -> 1 - exp(-2 q)`` from layer to layer,
+    which has a stable fixed point at 0.80.
 
     Args:
-        omega: Factor inside the sine, above 0; 30 by default. It must be the one that the
-            layers use. (The first layer's weights do not depend on it.)
+        omega: Factor inside the sine, above 0; it must be the one that the layers use.
+            Defaults to 30. (The weights of the first layer do not depend on it.)
         first: Whether the kernel is that of the first layer, whose inputs are coordinates
-            between -1 and 1; False by default.
+            between -1 and 1. Defaults to False.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
-        input_axes: Axes of the kernel that the layer sums over; with ``output_axes``, or
-            not at all. By default the shape decides.
-        output_axes: Axes of the kernel that its result keeps.
-        fans: ``(fan_in, fan_out)``, if neither the shape nor axes tell them.
+        input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
+            default the fans are computed from the shape alone.
+        output_axes: Axes of the kernel that remain in the output of the layer.
+        fans: ``(fan_in, fan_out)``, if they follow neither from the shape nor from axes.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``omega`` is not above 0 and finite, the seed negative, only one of
-            the two lists of axes given or, at a call, an axis not one of the shape's.
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``omega`` is not above 0 and finite, the seed is negative, only one of
+            the two lists of axes is given or, when called, an axis is out of range.
 
     Example:
     >>> import keras
@@ -70,6 +70,8 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
         representations with periodic activation functions", section 3.2 and supplement 1.
     """
 
+    _arguments = ("omega", "first", "seed", "input_axes", "output_axes", "fans")
+
     def __init__(
         self,
         omega: float = 30.0,
@@ -80,27 +82,12 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
         *,
         fans: Iterable[float] | None = None,
     ):
-        # RandomInitializer's own __init__ only, as in our VarianceScaling.
+        # Skips the __init__ of Keras, as in VarianceScaling.
         RandomInitializer.__init__(self, seed)
         self.omega = checked_number(self, "omega", omega, above=0)
-        if not isinstance(first, bool):
-            raise TypeError(
-                f"{type(self).__qualname__} got first={first!r}; expected True or False."
-            )
-        self.first = first
+        self.first = checked_flag(self, "first", first)
         self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
         self.fans = checked_fans(self, fans)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {
-            "omega": self.omega,
-            "first": self.first,
-            **RandomInitializer.get_config(self),
-            "input_axes": self.input_axes,
-            "output_axes": self.output_axes,
-            "fans": self.fans,
-        }
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         fans = self.fans or shape_fans(shape, self.input_axes, self.output_axes)
@@ -111,13 +98,12 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
 
 @registered
 class AlexNet(RandomInitializer):
-    """Kernels as AlexNet had them: normal, with a standard deviation of 0.01 everywhere.
+    """Initializer of the kernels of AlexNet: normal, with a standard deviation of 0.01.
 
-    To repeat the network. Since the deviation does not look
-    at the fans, the signal of a deep network dies out; for one of your own prefer
-    `HeNormal`. The biases of AlexNet's second, fourth and fifth convolution and of its
-    hidden dense layers are `Ones`, which gives the relus positive inputs to start with;
-    its other biases are `Zeros`.
+    For reproducing AlexNet. Since the standard deviation does not depend on the fans, the
+    signal of a deep network vanishes; prefer `HeNormal` for other networks. The biases of the
+    second, fourth and fifth convolution of AlexNet and of its hidden dense layers are `Ones`,
+    so that the relus start with positive inputs; its other biases are `Zeros`.
 
     Formula: ``w ~ N(0, 0.01^2)``.
 
@@ -126,7 +112,7 @@ class AlexNet(RandomInitializer):
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If the seed is of a wrong type.
+        TypeError: If the seed has the wrong type.
         ValueError: If the seed is negative.
 
     Example:

@@ -1,4 +1,4 @@
-"""The activation whose gain an initializer compensates for, as an argument."""
+"""The ``nonlinearity`` argument of initializers: the activation whose gain they compensate."""
 
 from typing import Any
 
@@ -8,12 +8,9 @@ from kerasinit._src.theory.gains import gain
 
 
 def gain_for(nonlinearity: Any, negative_slope: float | None, mode: str = "second_moment") -> float:
-    """Return the gain that two arguments of an initializer stand for; 1 without either.
+    """Return the gain for two arguments of an initializer, 1 if both are None.
 
-    Args:
-        nonlinearity: What `checked_nonlinearity` returned.
-        negative_slope: Slope of a leaky relu; given alone it stands for one.
-        mode: See `kerasinit.gain`.
+    A ``negative_slope`` without a ``nonlinearity`` means a leaky relu.
     """
     if nonlinearity is None and negative_slope is None:
         return 1.0
@@ -21,14 +18,10 @@ def gain_for(nonlinearity: Any, negative_slope: float | None, mode: str = "secon
 
 
 def checked_nonlinearity(given: Any) -> Any:
-    """Return an activation in the form that is kept: a name, or a registered function.
-
-    Raises:
-        ValueError: If it is a function that could not be saved.
-    """
+    """Return an activation as a name or a registered function, which can be saved."""
     if given is None or isinstance(given, str):
         return given
-    if isinstance(given, dict):  # as it stands in a saved configuration
+    if isinstance(given, dict):  # from a saved configuration
         return keras.saving.deserialize_keras_object(given)
     for name in dir(keras.activations):
         if getattr(keras.activations, name) is given:
@@ -37,6 +30,6 @@ def checked_nonlinearity(given: Any) -> Any:
     if isinstance(name, str) and keras.saving.get_registered_object(name) is given:
         return given
     raise ValueError(
-        f"nonlinearity={given!r} could not be saved. Give the name of an activation of Keras, or "
+        f"nonlinearity={given!r} cannot be saved. Give the name of an activation of Keras, or "
         f"register the function: @keras.saving.register_keras_serializable()."
     )

@@ -1,4 +1,4 @@
-"""Initializers that draw from a distribution given by its numbers, not by the fans."""
+"""Initializers that draw from a distribution with given parameters, whatever the fans."""
 
 import math
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from kerasinit._src.initializers.base import (
     LARGEST,
     RandomInitializer,
     Seed,
+    checked_flag,
     checked_number,
     registered,
 )
@@ -19,36 +20,34 @@ from kerasinit._src.initializers.sampling import Stream
 
 
 class _Normal(RandomInitializer):
-    """What the two normal distributions share: a mean and a standard deviation."""
+    """A mean and a standard deviation."""
+
+    _arguments = ("mean", "stddev", "seed")
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None):
         super().__init__(seed)
         self.mean = checked_number(self, "mean", mean)
         self.stddev = checked_number(self, "stddev", stddev, minimum=0)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
-
 
 @registered
 class RandomNormal(_Normal):
-    """Values from the normal distribution.
+    """Random normal initializer.
 
-    For a layer whose scale is known, such as an embedding (0.02 in many language
-    models). For kernels prefer `HeNormal` and its kin, which look at the fans.
+    For a layer whose scale is known, such as an embedding (0.02 in many language models). For
+    kernels prefer `HeNormal` and similar initializers, which adapt to the fans.
 
     Formula: ``w ~ N(mean, stddev^2)``.
 
     Args:
-        mean: Mean of the values; 0 by default.
-        stddev: Their standard deviation, at least 0; 0.05 by default.
+        mean: Mean of the values. Defaults to 0.
+        stddev: Standard deviation of the values, at least 0. Defaults to 0.05.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If a number is not finite, or ``stddev`` or the seed negative.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is not finite, or ``stddev`` or the seed is negative.
 
     Example:
     >>> RandomNormal(stddev=0.02, seed=1)((2, 2)).shape
@@ -61,30 +60,29 @@ class RandomNormal(_Normal):
 
 @registered
 class TruncatedNormal(_Normal):
-    """Values from the normal distribution without its tails.
+    """Truncated normal initializer.
 
-    Values beyond the bounds do not come, so that no unit starts far from the others.
+    The values lie within two bounds, so that no unit starts far from the others.
 
     Formula: ``w ~ N(mean, stddev^2)`` given ``mean + low stddev <= w <= mean + high
     stddev``, where ``bounds = (low, high)``; given ``low <= w <= high`` if they are
-    absolute. With the default bounds the standard deviation of the result is ``0.8796
+    absolute. With the default bounds the standard deviation of the values is ``0.8796
     stddev``.
 
     Args:
-        mean: Mean before the tails are cut; 0 by default.
-        stddev: Standard deviation before the tails are cut, at least 0; 0.05 by default.
+        mean: Mean before truncation. Defaults to 0.
+        stddev: Standard deviation before truncation, at least 0. Defaults to 0.05.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
-        bounds: Where the tails are cut: two numbers, the first below the second; in
-            standard deviations from the mean, by default (-2, 2), as in Keras. None for a
-            bound that is not there.
+        bounds: Lower and upper bound in standard deviations from the mean; None for no bound.
+            Defaults to (-2, 2), as in Keras.
         absolute: Whether the bounds are values of the weights themselves, as in PyTorch's
-            ``trunc_normal_``.
+            ``trunc_normal_``. Defaults to False.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If a number is not finite, ``stddev`` or the seed negative, or the
-            bounds are the wrong way round or have next to nothing between them.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is not finite, ``stddev`` or the seed is negative, or the bounds
+            are not ascending or have almost no probability between them.
 
     Example:
     >>> import numpy as np
@@ -94,6 +92,8 @@ class TruncatedNormal(_Normal):
     >>> bool(positive((100, 100)).min() >= 0)
     True
     """
+
+    _arguments = ("mean", "stddev", "seed", "bounds", "absolute")
 
     def __init__(
         self,
@@ -105,16 +105,10 @@ class TruncatedNormal(_Normal):
         absolute: bool = False,
     ):
         super().__init__(mean, stddev, seed)
-        if not isinstance(absolute, bool):
-            raise TypeError(f"TruncatedNormal got absolute={absolute!r}; expected True or False.")
+        self.absolute = checked_flag(self, "absolute", absolute)
         self.bounds = _checked_bounds(self, bounds)
-        self.absolute = absolute
         if self.stddev or not absolute:
             require_mass(*self._relative())
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {**super().get_config(), "bounds": self.bounds, "absolute": self.absolute}
 
     def _relative(self) -> tuple[float, float]:
         """Return the bounds in standard deviations from the mean."""
@@ -124,7 +118,7 @@ class TruncatedNormal(_Normal):
         )
         if not self.absolute:
             return low, high
-        if not self.stddev:  # all values are the mean, wherever the bounds are
+        if not self.stddev:  # all values equal the mean, whatever the bounds
             return ends
         return (low - self.mean) / self.stddev, (high - self.mean) / self.stddev
 
@@ -136,29 +130,31 @@ class TruncatedNormal(_Normal):
 
 @registered
 class RandomUniform(RandomInitializer):
-    """Values spread evenly over an interval.
+    """Random uniform initializer.
 
-    Formula: ``w ~ U[minval, maxval)``. In float32 ``maxval`` itself never comes; in a
-    shorter dtype the values nearest to it may be rounded to it.
+    Formula: ``w ~ U[minval, maxval)``. ``maxval`` is excluded in float32; in a shorter dtype
+    values close to it may be rounded to it.
 
     Args:
-        minval: Lower end, included; -0.05 by default.
-        maxval: Upper end, excluded, not below ``minval``; 0.05 by default. If it equals
-            ``minval``, that is the value.
+        minval: Lower bound, included. Defaults to -0.05.
+        maxval: Upper bound, excluded, at least ``minval``. Defaults to 0.05. If the bounds are
+            equal, so are all values.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If an end is not finite, the ends are the wrong way round or further
-            apart than float32 reaches, the seed is negative or, at a call, the dtype is
-            not a floating one (as in Keras 3).
+        TypeError: If an argument has the wrong type.
+        ValueError: If a bound is not finite, ``minval`` is above ``maxval``, their difference
+            exceeds float32, the seed is negative or, when called, the dtype is not
+            floating-point (as in Keras 3).
 
     Example:
     >>> values = RandomUniform(0.0, 1.0, seed=1)((100, 100))
     >>> bool(0 <= values.min() and values.max() < 1)
     True
     """
+
+    _arguments = ("minval", "maxval", "seed")
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None):
         super().__init__(seed)
@@ -173,10 +169,6 @@ class RandomUniform(RandomInitializer):
                 f"RandomUniform draws in float32, whose largest number is {LARGEST:.4g}; got "
                 f"minval={minval!r}, maxval={maxval!r}, which are further apart."
             )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return sampling.uniform(stream, shape, dtype, self.minval, self.maxval)
@@ -195,7 +187,6 @@ def _checked_bounds(owner: object, bounds: Any) -> list[float | None]:
     )
     if low is not None and high is not None and low >= high:
         raise ValueError(
-            f"TruncatedNormal got bounds={bounds!r}; expected the lower one first, and two that "
-            f"differ."
+            f"TruncatedNormal got bounds={bounds!r}; expected a lower bound below the upper one."
         )
     return [low, high]

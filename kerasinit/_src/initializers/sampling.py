@@ -1,22 +1,21 @@
-"""The only place that draws numbers.
+"""Sampling: the only module that draws random values of tensors.
 
-The values of a seed are for ever: a paper, a test or a saved experiment may name
-one. So the way from a seed to values is fixed here and held by a test of exact
-values:
+The values of a seed are permanent, since a paper, a test or a saved experiment may refer to
+them. So the mapping from a seed to values is fixed here, and a test compares exact values:
 
-* A tensor is its elements in C order, cut into chunks of ``CHUNK``. Chunk ``i`` has
-  its own generator, ``SFC64(SeedSequence(entropy, spawn_key=(kind, *path, i)))``, so
-  chunks can be filled in any order, by any number of threads, with the same result.
-* Of a generator only the raw bits are used, which NumPy promises never to change. What
-  becomes of them is IEEE arithmetic, one operation after another, the same everywhere.
-* Numbers are drawn in float32 and then cast. A seed means the same weights in every
-  dtype, up to rounding, and bfloat16 keeps its tails.
-* NumPy draws them, on the CPU, whatever Keras' backend is.
+* The elements of a tensor, in C order, are split into chunks of ``CHUNK``. Chunk ``i`` has its
+  own generator, ``SFC64(SeedSequence(entropy, spawn_key=(kind, *path, i)))``, so chunks can be
+  filled in any order, by any number of threads, with the same result.
+* Only the raw bits of a generator are used, which NumPy guarantees not to change. They are
+  processed by individual IEEE operations, which give the same results everywhere.
+* Numbers are drawn in float32 and then cast. A seed gives the same weights in every dtype, up
+  to rounding, and bfloat16 keeps its tails.
+* NumPy draws them on the CPU, whatever the backend of Keras.
 
-Normal numbers come by inversion, 24 bits each: see `kerasinit.initializers.quantiles`.
+Normal numbers are drawn by inversion, 24 bits each: see `kerasinit.initializers.quantiles`.
 
-Memory: the tensor itself, plus about 3 MB for each thread, and what
-`kerasinit.initializers.memory` keeps.
+Memory: the tensor itself, about 3 MB for each thread, and the block kept by
+`kerasinit.initializers.memory`.
 """
 
 import enum
@@ -33,7 +32,7 @@ import scipy.linalg
 from kerasinit._src.initializers import memory
 from kerasinit._src.initializers.quantiles import Workspace, quantiles
 
-CHUNK = 2**18  # elements; never to be changed, see above
+CHUNK = 2**18  # elements; must never change, see above
 _CHUNKS_PER_THREAD = 3
 _HUGE_PAGE = 2**21  # bytes
 
@@ -42,9 +41,9 @@ Fill = Callable[[np.random.SFC64, np.ndarray, "Workspace"], None]
 
 
 class Kind(enum.IntEnum):
-    """Where a stream's entropy comes from; keeps the sources apart.
+    """The source of a stream's entropy.
 
-    Without it, the integer seed 5 and a fresh ``SeedGenerator(5)`` would be one stream.
+    It distinguishes, for instance, the integer seed 5 from a new ``SeedGenerator(5)``.
     """
 
     INTEGER = 0
@@ -54,36 +53,27 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of random numbers, named by what it starts from.
-
-    Attributes:
-        entropy: The seed: a non-negative integer, or several.
-        kind: What the entropy is.
-        path: Which child of a stream this is, see `child`.
-    """
+    """A stream of random numbers, identified by its seed and the path of its children."""
 
     entropy: int | tuple[int, ...]
     kind: Kind = Kind.INTEGER
     path: tuple[int, ...] = ()
 
     def child(self, index: int) -> "Stream":
-        """Return a stream of its own for one part of a tensor that has several.
-
-        The numbers of a child are independent of its siblings' and of the parent's.
-        """
+        """Return a stream for one part of a tensor, independent of its siblings and parent."""
         return replace(self, path=(*self.path, index))
 
     def chunk(self, index: int) -> np.random.SFC64:
-        """Return the source of bits of one chunk of a tensor, at its start."""
+        """Return the bit generator of one chunk of a tensor, in its initial state."""
         key = (int(self.kind), *self.path, index)
         return np.random.SFC64(np.random.SeedSequence(self.entropy, spawn_key=key))
 
 
 def fresh_stream() -> Stream:
-    """Return a stream that was never used, drawn from Python's global random state.
+    """Return a new stream, seeded from Python's global random state.
 
-    That state is what ``set_random_seed`` of both Kerases sets, so a program that
-    calls it gets the same "fresh" streams in the same order each time.
+    ``set_random_seed`` of Keras 3 and tf_keras sets that state, and so makes the sequence of
+    new streams reproducible.
     """
     return Stream(random.getrandbits(128), Kind.FRESH)
 
@@ -96,24 +86,12 @@ def normal(
     stddev: float = 1.0,
     threads: int | None = None,
 ) -> np.ndarray:
-    """Draw from the normal distribution.
+    """Draw from a normal distribution.
 
-    Args:
-        stream: Where the numbers come from.
-        shape: Shape of the result.
-        dtype: Floating dtype of the result.
-        mean: Mean.
-        stddev: Standard deviation.
-        threads: How many threads fill the tensor; by default one for each core. It
-            changes the time and nothing else.
+    ``threads``, by default one for each core, does not affect the values.
     """
-    table = quantiles(-math.inf, math.inf)
-
-    def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
-        table.fill(bits, out, workspace)
-        _scale(out, mean, stddev)
-
-    return _filled(stream, shape, dtype, fill, threads)
+    unbounded = (-math.inf, math.inf)
+    return truncated_normal(stream, shape, dtype, mean, stddev, unbounded, threads)
 
 
 def truncated_normal(
@@ -125,27 +103,18 @@ def truncated_normal(
     bounds: tuple[float, float] = (-2.0, 2.0),
     threads: int | None = None,
 ) -> np.ndarray:
-    """Draw from the normal distribution cut off at two bounds.
+    """Draw from a normal distribution truncated at bounds in standard deviations from the mean.
 
-    Args:
-        stream: Where the numbers come from.
-        shape: Shape of the result.
-        dtype: Floating dtype of the result.
-        mean: Mean of the normal distribution before the cut.
-        stddev: Its standard deviation; with the default bounds, that of the result is
-            0.8796 times as large.
-        bounds: Where to cut, in standard deviations from the mean. No value is beyond
-            them, rounded to float32; a shorter dtype rounds once more.
-        threads: See `normal`.
-
-    Raises:
-        ValueError: See `kerasinit.initializers.quantiles.require_mass`.
+    ``mean`` and ``stddev`` are those before truncation. No value exceeds the bounds in float32;
+    a shorter dtype rounds once more.
     """
     table = quantiles(*map(float, bounds))
 
     def fill(bits: np.random.SFC64, out: np.ndarray, workspace: Workspace) -> None:
         table.fill(bits, out, workspace)
-        _scale(out, mean, stddev)
+        out *= np.float32(stddev)
+        if mean:
+            out += np.float32(mean)
 
     return _filled(stream, shape, dtype, fill, threads)
 
@@ -160,9 +129,8 @@ def uniform(
 ) -> np.ndarray:
     """Draw uniformly from ``[minval, maxval)``.
 
-    ``maxval`` itself never comes in float32; a shorter dtype may round up to it. If the
-    two bounds are one number in float32, that number is the result. For the other
-    arguments see `normal`.
+    ``maxval`` is excluded in float32, unless the bounds are equal there; a shorter dtype may
+    round up to it.
     """
     low, high = np.float32(minval), np.float32(maxval)
     # Of 32 bits the first 24 are used, which float32 holds exactly.
@@ -174,7 +142,7 @@ def uniform(
         np.copyto(out, drawn)
         out *= step
         out += low
-        # A value just below the end may have been rounded up to it.
+        # A value just below the upper bound may have been rounded up to it.
         np.minimum(out, last, out=out)
 
     return _filled(stream, shape, dtype, fill, threads)
@@ -183,14 +151,9 @@ def uniform(
 def orthogonal(
     stream: Stream, shape: Shape, dtype: np.dtype, gain: float = 1.0, threads: int | None = None
 ) -> np.ndarray:
-    """Draw a matrix with orthonormal columns or rows, uniformly among all of them.
+    """Draw a uniformly random matrix with orthonormal columns or rows, times a gain.
 
-    Args:
-        stream: Where the numbers come from.
-        shape: Shape of the result, rank 2 or more: all axes but the last are the rows.
-        dtype: Floating dtype of the result. The product of reflections is in float32.
-        gain: Factor.
-        threads: See `normal`.
+    All axes of the shape but the last, one or more, are the rows.
     """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     if not rows or not columns:
@@ -198,25 +161,17 @@ def orthogonal(
     many, few = max(rows, columns), min(rows, columns)
     q = _orthonormal_columns(stream, many, few, np.dtype(np.float32), gain, threads)
     if rows <= columns:
-        # The transpose of a square matrix is just as uniform, and in C order already.
+        # The transpose of a square matrix is uniform too, and already in C order.
         q = q.T
     return np.ascontiguousarray(q, dtype=dtype).reshape(shape)
 
 
 def subspace(stream: Stream, size: int, dimension: int | None = None) -> np.ndarray:
-    """Draw an orthonormal basis of a subspace, uniformly among all of its dimension.
+    """Draw an orthonormal basis ``b`` of a uniformly random subspace, as ``size`` rows.
 
-    With the basis as the columns of ``b``, ``b @ b.T`` is a random symmetric projection.
-
-    Args:
-        stream: Where the numbers come from.
-        size: Dimension of the whole space.
-        dimension: That of the subspace, at most ``size``. By default each direction of a
-            random orthonormal basis is in it with probability 1/2.
-
-    Returns:
-        An array of shape ``(size, dimension)``, computed in float64 and left in it, so that
-        products of several do not add up the rounding of each.
+    ``b @ b.T`` is a random symmetric projection. By default each direction of a random
+    orthonormal basis is in the subspace with probability 1/2. The result is in float64, so that
+    rounding errors do not accumulate in products of several.
     """
     if dimension is None:
         coins = stream.child(0).chunk(0).random_raw(-(-size // 64)).view(np.uint8)
@@ -262,33 +217,26 @@ def _orthonormal_columns(
     return q
 
 
-def _scale(out: np.ndarray, mean: float, stddev: float) -> None:
-    out *= np.float32(stddev)
-    if mean:
-        out += np.float32(mean)
-
-
 def _filled(
     stream: Stream, shape: Shape, dtype: np.dtype, fill: Fill, threads: int | None
 ) -> np.ndarray:
-    """Return a new tensor, each chunk filled by ``fill(bits, float32 array, workspace)``."""
+    """Return a new tensor whose chunks are filled by ``fill(bits, float32 array, workspace)``."""
     out = memory.empty(shape, dtype)
     flat = out.reshape(-1)
     number = -(-flat.size // CHUNK)
     if threads is None:
-        # A thread takes the memory of three chunks, and starting it some of the time that it
-        # saves: each has more than that to do.
+        # Each thread must have enough work to outweigh its memory and the time to start it.
         threads = min(os.cpu_count() or 1, number // _CHUNKS_PER_THREAD)
     threads = max(1, min(threads, number))
 
-    # Where the system gives memory in huge pages, this thread asks for all of them, one after
-    # the other. Threads that ask at once wait for each other, and may be given pages that a
-    # virtual machine has to fetch from its host, where this one gets back what it had last.
+    # This thread touches all pages first (huge ones, where the system has them). Threads that
+    # fault pages concurrently wait for each other, and on a virtual machine may get pages that
+    # the host has to provide, whereas a single thread gets those back that it freed last.
     flat[:: _HUGE_PAGE // out.itemsize] = 0
 
-    def some(thread: int) -> None:
+    def fill_chunks(thread: int) -> None:
         workspace = Workspace()
-        # Neighbours, so that no two threads work in one page of memory.
+        # Consecutive chunks, so that threads do not share pages.
         for index in range(number * thread // threads, number * (thread + 1) // threads):
             target = flat[index * CHUNK : (index + 1) * CHUNK]
             if dtype == np.float32:
@@ -299,36 +247,26 @@ def _filled(
                 target[...] = drawn
 
     if threads == 1:
-        some(0)
+        fill_chunks(0)
     else:
         with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(some, thread) for thread in range(1, threads)]
-            some(0)
+            others = [pool.submit(fill_chunks, thread) for thread in range(1, threads)]
+            fill_chunks(0)
         for other in others:
-            other.result()  # an error in a thread comes out here
+            other.result()  # raises the error of the thread, if any
     return out
 
 
 def choices(stream: Stream, count: int, rows: int, columns: int) -> np.ndarray:
-    """Draw, for each column of a matrix, some of its rows, each set of rows as likely.
+    """Draw ``count`` of ``rows`` indices without replacement for each column, in random order.
 
-    By the first ``count`` steps of Fisher's and Yates' shuffle, all columns at once. A
-    number of 32 bits chooses among what is left; with ``n`` rows no choice is likelier
-    than another by more than ``n / 2^32``.
-
-    Args:
-        stream: Where the numbers come from.
-        count: How many rows, at most ``rows``.
-        rows: How many there are, less than ``2^32``.
-        columns: How many columns.
-
-    Returns:
-        Indices of shape ``(count, columns)``, in an integer dtype; none twice in a column.
-        Which stands first in a column is drawn, too.
+    The result has shape ``(count, columns)``. These are the first ``count`` steps of a
+    Fisher-Yates shuffle, for all columns at once. Each step uses 32 bits, so with ``n`` rows
+    the probabilities differ by at most ``n / 2^32``.
     """
     drawn = stream.chunk(0).random_raw(-(-count * columns // 2)).view(np.uint32)
     drawn = drawn[: count * columns].reshape(count, columns)
-    # The narrowest dtype: this is the largest array here, and one of the tensor's shape.
+    # The narrowest dtype, since this array has as many elements as the tensor.
     order = np.empty((rows, columns), np.min_scalar_type(max(rows - 1, 0)))
     order[...] = np.arange(rows)[:, None]
     every = np.arange(columns)

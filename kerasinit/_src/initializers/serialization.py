@@ -1,4 +1,4 @@
-"""`get`, `serialize` and `deserialize`, as ``keras.initializers`` has them."""
+"""`get`, `serialize` and `deserialize`, as in ``keras.initializers``."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from kerasinit._src.initializers import identifiers
 from kerasinit._src.initializers.base import PACKAGE
 from kerasinit._src.initializers.constant import Constant
 
-# What Keras itself understands besides the names of classes.
+# The names that Keras accepts besides those of classes.
 _SHORT = {
     "IdentityInitializer": "Identity",
     "OrthogonalInitializer": "Orthogonal",
@@ -25,29 +25,28 @@ _NAMES = {compat.snake_case(name): name for name in initializers.__all__} | _SHO
 
 
 def get(identifier: Any) -> Any:
-    """Return the initializer that something stands for, as ``keras.initializers.get`` does.
+    """Retrieve an initializer from an identifier, like ``keras.initializers.get``.
 
-    A name means a class of this package, which is also the difference from Keras' function;
-    what has been made already is returned as it is.
+    Unlike in Keras, a name refers to a class of this package.
 
     Args:
         identifier: One of
 
-            * a name: of a class (``"HeNormal"``, ``"kerasinit>HeNormal"``), in snake case
-              (``"he_normal"``), with arguments (``"RandomNormal:stddev=0.01"``), Keras' short ones
-              (``"normal"``, ``"uniform"``, ``"zero"``, ``"one"``), or that of a class or function
-              that is registered with Keras;
+            * a name: that of a class (``"HeNormal"``, ``"kerasinit>HeNormal"``), in snake case
+              (``"he_normal"``), with arguments (``"RandomNormal:stddev=0.01"``), one of the short
+              names of Keras (``"normal"``, ``"uniform"``, ``"zero"``, ``"one"``), or that of a
+              class or function registered with Keras;
             * a configuration, see `deserialize`;
-            * a class, of which an instance is made;
-            * an initializer, or any function of a shape and a dtype;
-            * an array or tensor, which becomes a `Constant` of its shape and of no other;
+            * a class, which is instantiated;
+            * an initializer, or any function of a shape and a dtype, which is returned unchanged;
+            * an array or tensor, which becomes a `Constant` of exactly its shape;
             * None.
 
     Returns:
-        The initializer; None for None.
+        The initializer, or None if the identifier is None.
 
     Raises:
-        ValueError: If it is none of these, or the name is unknown.
+        ValueError: If the identifier is none of these, or the name is unknown.
 
     Example:
     >>> get("he_normal"), get("RandomNormal:stddev=0.01"), get({"class_name": "Ones", "config": {}})
@@ -63,24 +62,24 @@ def get(identifier: Any) -> Any:
         return deserialize(identifier)
     if compat.is_array(identifier):
         return Constant(identifier, broadcast=False)
-    found = identifier() if inspect.isclass(identifier) else identifier
-    if not callable(found):
+    initializer = identifier() if inspect.isclass(identifier) else identifier
+    if not callable(initializer):
         raise ValueError(
             f"Expected an initializer: a name such as 'he_normal', a configuration, a class, an "
             f"instance, a function of shape and dtype, an array, or None; got {identifier!r:.80}."
         )
-    return found
+    return initializer
 
 
 def serialize(initializer: Any) -> Any:
-    """Return the configuration of an initializer, as ``keras.initializers.serialize`` does.
+    """Return the configuration of an initializer, like ``keras.initializers.serialize``.
 
     Args:
-        initializer: One of this package or of either Keras, or a function that is registered with
-            Keras; None, which stays None.
+        initializer: An initializer of this package, Keras 3 or tf_keras, or a function registered
+            with Keras; or None, which is returned unchanged.
 
     Raises:
-        TypeError: If it is no initializer.
+        TypeError: If the argument is not an initializer.
 
     Example:
     >>> import kerasinit
@@ -99,17 +98,18 @@ def serialize(initializer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Return the initializer of a configuration, as ``keras.initializers.deserialize`` does.
+    """Return the initializer of a configuration, like ``keras.initializers.deserialize``.
 
     Args:
-        config: What `serialize` returned, or a dictionary with ``class_name`` and ``config``, or a
-            name; None, which stays None. A name without a module means a class of this package;
-            with the module of Keras 3, as its own ``serialize`` writes it, the class of Keras 3.
-        custom_objects: Other classes and functions by the names that are used for them.
+        config: The result of `serialize`, a dictionary with ``class_name`` and ``config``, or a
+            name; or None, which is returned unchanged. A name without a module refers to a class
+            of this package; with a module of Keras 3, as written by its ``serialize``, to the
+            class of Keras 3.
+        custom_objects: Custom classes and functions by name.
 
     Raises:
-        ValueError: If it is something else, or the name is unknown.
-        TypeError: If the class does not take these arguments.
+        ValueError: If the configuration is of another form, or the name is unknown.
+        TypeError: If the class does not accept the arguments.
 
     Example:
     >>> import kerasinit
@@ -139,13 +139,13 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     try:
         return keras.saving.deserialize_keras_object(dict(config), custom_objects=custom)
     except TypeError as error:
-        raise ValueError(f"Cannot make the initializer {name!r}: {error}") from error
+        raise ValueError(f"Cannot create the initializer {name!r}: {error}") from error
 
 
 def _by_name(text: str, custom: Mapping[str, Any]) -> Any:
-    found = custom.get(text) or keras.saving.get_registered_object(text)
-    if found is not None:
-        return found() if inspect.isclass(found) else found
+    known = custom.get(text) or keras.saving.get_registered_object(text)
+    if known is not None:
+        return known() if inspect.isclass(known) else known
     name, colon, arguments = text.partition(":")
     kind = _ours(name)
     if kind is None:
@@ -154,7 +154,7 @@ def _by_name(text: str, custom: Mapping[str, Any]) -> Any:
 
 
 def _ours(name: str) -> Callable[..., Any] | None:
-    """Return the class of this package that a name stands for, if any."""
+    """Return the class of this package with this name, if any."""
     name = name.removeprefix(f"{PACKAGE}>")
     name = _NAMES.get(name, name)
     return getattr(initializers, name) if name in initializers.__all__ else None

@@ -1,4 +1,4 @@
-"""The kernels of a convolution that computes a short-time Fourier transform."""
+"""Kernels of a convolution that computes a short-time Fourier transform."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kerasinit._src import errors
-from kerasinit._src.initializers.base import Initializer, checked_number, registered
+from kerasinit._src.initializers.base import Initializer, checked_flag, checked_number, registered
 
 SIDES = ("imag", "real")
 SCALINGS = ("density", "spectrum")
@@ -14,32 +14,32 @@ SCALINGS = ("density", "spectrum")
 
 @registered
 class STFT(Initializer):
-    """Kernels of a convolution that computes a short-time Fourier transform of its input.
+    """Initializer of convolution kernels that compute a short-time Fourier transform.
 
-    A ``Conv1D`` with these kernels slides over the signal and correlates each frame with one
-    cosine (``side="real"``) or sine (``"imag"``) for each frequency; two of them are the
+    A ``Conv1D`` with these kernels correlates each frame of a signal with one cosine
+    (``side="real"``) or sine (``"imag"``) for each frequency; a pair of them computes the
     transform. ``keras.layers.STFTSpectrogram`` has such a pair.
 
     Formula: for a frame of ``T`` samples and ``n`` frequencies, from 0 to half of the sampling
     rate, ``w[t, 0, k] = f(-2 pi t k / (2 (n - 1))) window[t] / s``, where f is the cosine or sine;
     ``s = sqrt(sum(window^2))`` (``scaling="density"``), ``sum(|window|)`` (``"spectrum"``) or 1.
-    The phase is reduced in whole numbers and everything is computed in float64, so that the
-    values are those of the formula up to rounding (Keras' are off by up to 1e-4 in float32).
+    The phase is reduced in integer arithmetic and the values are computed in float64, so that
+    they are exact up to rounding (those of Keras have errors of up to 1e-4 in float32).
 
     Args:
         side: ``"real"`` (default) or ``"imag"``.
-        window: The name of a window of ``scipy.signal.windows``, ``"hann"`` by default; its
-            values, one for each sample of the frame; or None for no window, and then no scaling.
+        window: The name of a window of ``scipy.signal.windows``, its values, one for each sample
+            of the frame, or None for no window and no scaling. Defaults to ``"hann"``.
         scaling: ``"density"`` (default), ``"spectrum"`` or None.
-        periodic: Whether a window that is given by its name is periodic, for a transform, or
-            symmetric (default), for the design of filters.
+        periodic: Whether a window given by name is periodic, for spectral analysis, or symmetric
+            (default), for filter design.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If a word is unknown, or the window needs parameters (give its values) or,
-            at a call, the dtype is not a floating one, the shape not ``(samples, 1,
-            frequencies)`` with two frequencies or more, the window's length not that of the
-            frame, or its values all zero with a scaling.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a choice is unknown, the window requires parameters (give its values) or,
+            when called, the dtype is not floating-point, the shape is not ``(samples, 1,
+            frequencies)`` with two frequencies or more, the window does not have the length of
+            the frame, or all its values are zero and it is to be scaled.
 
     Example:
     >>> import keras, numpy as np
@@ -59,6 +59,7 @@ class STFT(Initializer):
     """
 
     _floating_only = True
+    _arguments = ("side", "window", "scaling", "periodic")
 
     def __init__(
         self,
@@ -71,35 +72,24 @@ class STFT(Initializer):
             raise errors.unknown("side", side, SIDES)
         if scaling is not None and scaling not in SCALINGS:
             raise errors.unknown("scaling", scaling, SCALINGS, "Or None for no scaling.")
-        if not isinstance(periodic, bool):
-            raise TypeError(f"STFT got periodic={periodic!r}; expected True or False.")
+        self.periodic = checked_flag(self, "periodic", periodic)
         self.side = side
         self.window = _checked_window(self, window)
         self.scaling = scaling
-        self.periodic = periodic
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {
-            "side": self.side,
-            "window": self.window,
-            "scaling": self.scaling,
-            "periodic": self.periodic,
-        }
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
             raise ValueError(
-                f"STFT makes kernels of a Conv1D over a signal of one channel, (samples, 1, "
-                f"frequencies) with two frequencies or more; got the shape {shape}."
+                f"STFT needs the shape of a Conv1D kernel for a signal of one channel, (samples, "
+                f"1, frequencies), with two frequencies or more; got shape {shape}."
             )
         samples, _, frequencies = shape
         period = 2 * (frequencies - 1)
-        # Whole turns are left out before the product becomes a fraction, so that nothing is lost.
+        # Reduced to one period in integers, before the division, so that no digits are lost.
         turns = np.outer(np.arange(samples), np.arange(frequencies)) % period / period
         wave = np.cos if self.side == "real" else np.sin
         values = (wave(-2 * np.pi * turns) * self._window(samples)).reshape(shape)
-        # As for what is drawn, a shorter dtype rounds what float32 has.
+        # Like random values, those of a shorter dtype are rounded from float32.
         return values if dtype == np.float64 else values.astype(np.float32).astype(dtype)
 
     def _window(self, samples: int) -> np.ndarray:
@@ -121,14 +111,14 @@ class STFT(Initializer):
         }[self.scaling]
         if samples and not scale:
             raise ValueError(
-                f"{self!r} has a window of {samples} zeros, which cannot be scaled. Give another "
+                f"{self!r} has a window of {samples} zeros, which cannot be scaled. Use another "
                 f"window, a longer frame, or scaling=None."
             )
         return window[:, np.newaxis] / (scale or 1.0)
 
 
 def _checked_window(owner: STFT, window: Any) -> str | list[float] | None:
-    """Return a window as JSON has it: a name, its values, or None."""
+    """Return a window as plain JSON: a name, its values, or None."""
     if window is None:
         return None
     if isinstance(window, str):
@@ -143,7 +133,7 @@ def _checked_window(owner: STFT, window: Any) -> str | list[float] | None:
 
 
 def _named_window(name: str, samples: int, periodic: bool) -> np.ndarray:
-    # Imported when it is needed: it takes as long as most of this package.
+    # Imported on demand: it takes as long as most of this package.
     from scipy import signal
 
     if not samples:
@@ -153,8 +143,8 @@ def _named_window(name: str, samples: int, periodic: bool) -> np.ndarray:
     except ValueError as error:
         if callable(getattr(signal.windows, name, None)):
             raise ValueError(
-                f"The window {name!r} needs parameters, which a name does not give ({error}). Give "
-                f"its values, as scipy.signal.get_window returns them."
+                f"The window {name!r} requires parameters, which a name cannot specify ({error}). "
+                f"Give its values, as returned by scipy.signal.get_window."
             ) from error
         known = [kind for kind in signal.windows.__all__ if kind not in ("get_window", "dpss")]
         raise errors.unknown("window", name, known) from error

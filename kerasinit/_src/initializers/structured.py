@@ -1,11 +1,10 @@
-"""Initializers whose values stand in an order: most are zero, or they are orthogonal."""
+"""Structured initializers: scaled identities, Hadamard matrices, orthogonal filters."""
 
 import math
-from typing import Any
 
 import numpy as np
 
-from kerasinit._src.initializers import sampling
+from kerasinit._src.initializers import arrays, sampling
 from kerasinit._src.initializers.base import (
     Initializer,
     RandomInitializer,
@@ -14,19 +13,18 @@ from kerasinit._src.initializers.base import (
     checked_whole,
     registered,
 )
-from kerasinit._src.initializers.constant import held
 from kerasinit._src.initializers.sampling import Stream
 from kerasinit._src.initializers.taps import centre_tap, checked_kernel
 
 
 @registered
 class Dirac(Initializer):
-    """A convolution that passes on as many channels as it can, times a gain.
+    """Dirac initializer: a convolution that copies as many channels as it can, times a gain.
 
-    For deep networks without residual connections, whose signal then reaches the end at
-    the start of training. `Identity` for unequal numbers of channels and for groups:
-    surplus inputs are not looked at, surplus outputs are zero. With ``strides=1`` and
-    ``padding="same"`` the channels are passed on exactly, whatever the size of the window.
+    For deep networks without residual connections, whose signal then reaches the output at the
+    start of training. Generalizes `Identity` to unequal numbers of channels and to groups:
+    surplus inputs are ignored, surplus outputs are zero. With ``strides=1`` and
+    ``padding="same"`` the channels are copied exactly, whatever the kernel size.
 
     Formula: at the centre tap ``w[i, g * n + i] = gain`` for every group ``g`` and every
     ``i`` below ``inputs`` and ``n = outputs / groups``, else 0. The centre of ``k`` taps is
@@ -34,15 +32,15 @@ class Dirac(Initializer):
     ``(*window, inputs per group, outputs)``.
 
     Args:
-        groups: The layer's ``groups``; 1 by default. With as many outputs as inputs in
-            each of them the layer passes its whole input on.
-        gain: Factor; 1 by default.
+        groups: The ``groups`` of the layer. Defaults to 1. With as many outputs as inputs in
+            each group, the layer returns its whole input.
+        gain: Multiplicative factor. Defaults to 1.
 
     Raises:
-        TypeError: If ``groups`` is not a whole number or the gain not a number.
-        ValueError: If ``groups`` is below 1 or the gain not finite or, at a call, the
-            shape is not of rank 2 to 5, a matrix is to have groups, the outputs cannot be
-            shared out to the groups, or the dtype cannot hold the gain.
+        TypeError: If ``groups`` is not an integer or the gain is not a number.
+        ValueError: If ``groups`` is below 1 or the gain is not finite or, when called, the
+            rank is not 2 to 5, a matrix is given with groups, the number of outputs is not a
+            multiple of ``groups``, or the dtype cannot hold the gain.
 
     Example:
     >>> Dirac()((3, 2))
@@ -60,54 +58,52 @@ class Dirac(Initializer):
         without skip-connections".
     """
 
+    _arguments = ("groups", "gain")
+
     def __init__(self, groups: int = 1, gain: float = 1.0):
         self.groups = checked_whole(self, "groups", groups, minimum=1)
         self.gain = checked_number(self, "gain", gain)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"groups": self.groups, "gain": self.gain}
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         checked_kernel(self, shape, range(2, 6))
         inputs, outputs = shape[-2:]
         if len(shape) == 2 and self.groups > 1:
             raise ValueError(
-                f"{self!r} makes kernels of grouped convolutions, of rank 3 to 5; got the matrix "
-                f"{shape}. A dense layer has no groups: leave them out."
+                f"{self!r} needs the shape of a grouped convolution, of rank 3 to 5; got {shape}, "
+                f"the shape of a matrix. A dense layer has no groups: omit the argument."
             )
         if outputs % self.groups:
             raise ValueError(
                 f"{self!r} needs a number of outputs that is a multiple of groups={self.groups}, "
-                f"which is that of the layer; got the shape {shape}, with {outputs} outputs."
+                f"the groups of the layer; got shape {shape}, with {outputs} outputs."
             )
         values = np.zeros(shape, dtype)
         per_group = outputs // self.groups
         kept = np.arange(min(inputs, per_group))
         groups = centre_tap(values).reshape(inputs, self.groups, per_group)
-        groups[kept, :, kept] = held(self, self.gain, dtype)
+        groups[kept, :, kept] = arrays.cast(self, self.gain, dtype)
         return values
 
 
 @registered
 class ZerO(Initializer):
-    """Zeros and ones, up to a factor, and no random numbers.
+    """ZerO initializer: deterministic zeros and ones, up to a factor.
 
-    For residual networks, which in the paper train from it as well as from random values,
-    and vary less from run to run. A layer passes its input on; one that has more outputs
-    than inputs mixes it by a Hadamard transform, where a partial identity would leave the
-    surplus units at zero.
+    For residual networks, which in the paper train as well as from random values, with less
+    variation between runs. A layer returns its input. If it has more outputs than inputs, it
+    applies a Hadamard transform, since a partial identity would leave the surplus units at
+    zero.
 
     Formula: with ``n`` inputs and ``p`` outputs, ``w[i, j] = 1`` where ``i == j``, else 0,
     if ``p <= n``. If ``p > n``, ``w[i, j] = c H[i, j]``, where ``H`` is Sylvester's
     Hadamard matrix of ``2^m`` rows, ``m = ceil(log2(p))`` and ``c = 2^(-(m - 1) / 2)``. If
-    ``p`` is a power of 2 that is ``w w^T = 2 I``. In a convolution all this is at the
-    centre tap ``(k - 1) // 2`` of ``k``, and zero elsewhere. (The factor is the paper's;
-    the authors' own program has ``c = 2^(-m / 2)``.)
+    ``p`` is a power of 2, ``w w^T = 2 I``. A convolution has this matrix at the centre tap
+    ``(k - 1) // 2`` of ``k``, and zeros elsewhere. (The factor is that of the paper; the code
+    of the authors has ``c = 2^(-m / 2)``.)
 
     Raises:
-        ValueError: If, at a call, the shape is not of rank 2 to 5 or the dtype not a
-            floating one.
+        ValueError: If, when called, the rank is not 2 to 5 or the dtype is not
+            floating-point.
 
     Example:
     >>> ZerO()((2, 2))
@@ -138,9 +134,9 @@ class ZerO(Initializer):
 def _hadamard_block(rows: int, columns: int) -> np.ndarray:
     """Return the first rows and columns of ZerO's scaled Hadamard matrix.
 
-    The whole has up to twice as many rows as the block has columns, which for a layer
-    of 50,000 outputs is 16 GB; so each sign is taken from where it stands: it is
-    negative where row and column number share an odd number of bits.
+    The whole matrix has up to twice as many rows as the block has columns, 16 GB for a layer of
+    50,000 outputs. So each sign is computed from its indices: it is negative where row and
+    column share an odd number of bits.
     """
     order = (columns - 1).bit_length()
     scale = np.float32(2 ** (-(order - 1) / 2))
@@ -151,34 +147,33 @@ def _hadamard_block(rows: int, columns: int) -> np.ndarray:
 
 @registered
 class ConvolutionAware(RandomInitializer):
-    """Filters that are orthogonal in the Fourier domain, with He's variance.
+    """Initializer with filters that are orthogonal in the Fourier domain, and He's variance.
 
-    A convolution multiplies Fourier transforms, so filters that share no direction there
-    look at different things in each input channel. For relu networks of convolutions.
+    A convolution multiplies Fourier transforms, so filters that are orthogonal there respond to
+    different features of each input channel. For convolutional relu networks.
 
     Formula: for each output channel, the filters ``f_1 ... f_n`` of its ``n`` input channels
     have ``sum_u F f_a(u) conj(F f_b(u)) = 0`` for ``a != b``, where ``F`` is the discrete
     Fourier transform of the window; uniform (Haar) among all such filters of one length.
-    A window of ``d`` taps has room for ``d`` orthogonal filters: if ``n > d``, every ``d``
-    input channels have a set of their own. A window of one tap has no other room than a
-    sign. Noise is added to break what symmetry is left, and all is scaled to
-    ``Var(w) = 2 / fan_in``.
+    With ``d`` taps there are at most ``d`` orthogonal filters: if ``n > d``, every ``d`` input
+    channels have a set of their own. With one tap only the sign is random. Noise is added to
+    break the remaining symmetry, and the result is scaled to ``Var(w) = 2 / fan_in``.
 
-    By Parseval's theorem the filters of a set are orthogonal in the Fourier domain if and
-    only if they are in space, and a uniform set of real filters is uniform in both; so
-    they are drawn in space, and nothing is lost on the way back.
+    By Parseval's theorem the filters of a set are orthogonal in the Fourier domain if and only
+    if they are in the spatial domain, and a uniform set of real filters is uniform in both. So
+    they are drawn in the spatial domain, without rounding by an inverse transform.
 
     Args:
-        eps_std: Standard deviation of the noise as a fraction of the filters', at least 0;
-            0.05 by default. With 0 the filters are exactly orthogonal.
+        eps_std: Standard deviation of the noise relative to that of the filters, at least 0.
+            Defaults to 0.05. With 0 the filters are exactly orthogonal.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``eps_std`` is negative or not finite, the seed negative or, at a
-            call, the shape not that of a convolution, ``(*window, inputs, outputs)`` of
-            rank 3 to 5.
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``eps_std`` is negative or not finite, the seed is negative or, when
+            called, the shape is not that of a convolution kernel, ``(*window, inputs,
+            outputs)`` of rank 3 to 5.
 
     Example:
     >>> import numpy as np
@@ -194,13 +189,11 @@ class ConvolutionAware(RandomInitializer):
         Aghajanyan, 2017, "Convolution aware initialization".
     """
 
+    _arguments = ("eps_std", "seed")
+
     def __init__(self, eps_std: float = 0.05, seed: Seed = None):
         super().__init__(seed)
         self.eps_std = checked_number(self, "eps_std", eps_std, minimum=0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"eps_std": self.eps_std, **super().get_config()}
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         checked_kernel(self, shape, range(3, 6))
@@ -219,14 +212,14 @@ class ConvolutionAware(RandomInitializer):
 
 
 def _orthonormal_sets(stream: Stream, count: int, vectors: int, length: int) -> np.ndarray:
-    """Return ``count`` times ``vectors`` vectors, orthonormal in runs of ``length``.
+    """Return ``(count, vectors, length)`` vectors, orthonormal in sets of up to ``length``.
 
-    Each run is the Q of a Gaussian matrix, with the signs settled as in
-    `kerasinit.initializers.sampling.orthogonal`; here for many small matrices at once.
+    Each set is the Q of a Gaussian matrix, with signs as in
+    `kerasinit.initializers.sampling.orthogonal`, for many small matrices at once.
     """
     size = min(vectors, length)
-    runs = -(-vectors // size)
-    gaussian = sampling.normal(stream, (count, runs, length, size), np.dtype(np.float32))
+    sets = -(-vectors // size)
+    gaussian = sampling.normal(stream, (count, sets, length, size), np.dtype(np.float32))
     q, r = np.linalg.qr(gaussian.astype(np.float64))
     q *= np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., np.newaxis, :]
-    return q.swapaxes(-2, -1).reshape(count, runs * size, length)[:, :vectors]
+    return q.swapaxes(-2, -1).reshape(count, sets * size, length)[:, :vectors]

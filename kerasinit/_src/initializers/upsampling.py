@@ -1,4 +1,4 @@
-"""Initializers of the layers that enlarge images, so that no checkerboard shows."""
+"""Initializers for upsampling layers that avoid checkerboard artifacts."""
 
 import functools
 from typing import Any
@@ -13,22 +13,22 @@ from kerasinit._src.initializers.wrapping import Wrapper
 
 @registered
 class Bilinear(Initializer):
-    """A transposed convolution that starts as linear interpolation, channel by channel.
+    """Initializer with which a transposed convolution interpolates each channel linearly.
 
-    For the upsampling layers of segmentation networks and decoders, which then learn
-    something better: ``Conv2DTranspose(c, 2 * s - s % 2, strides=s, padding="same")`` on
-    ``c`` channels makes an image ``s`` times as large. Away from the border it keeps
-    constants and ramps exactly; at the border the zeros beyond it shine in. Of one, two or
-    three axes: linear, bilinear, trilinear.
+    For the upsampling layers of segmentation networks and decoders, as a starting point of
+    training: ``Conv2DTranspose(c, 2 * s - s % 2, strides=s, padding="same")`` enlarges an image
+    of ``c`` channels ``s`` times. Constants and ramps are reproduced exactly except at the
+    border, where zero padding interferes. Linear, bilinear or trilinear interpolation, for one,
+    two or three spatial axes.
 
-    Formula: ``w[..., i, i]`` is the product over the axes of the window of
+    Formula: ``w[..., i, i]`` is the product over the spatial axes of
     ``1 - |x - centre| / f`` at tap ``x`` of ``k``, with ``f = (k + 1) // 2`` and
     ``centre = (k - 1) / 2``; zero between different channels.
 
     Raises:
-        ValueError: If, at a call, the shape is not that of a transposed convolution with as
-            many outputs as inputs, ``(*window, n, n)`` of rank 3 to 5, or the dtype not a
-            floating one.
+        ValueError: If, when called, the shape is not that of a transposed convolution with as
+            many outputs as inputs, ``(*window, n, n)`` of rank 3 to 5, or the dtype is not
+            floating-point.
 
     Example:
     >>> Bilinear()((4, 1, 1)).ravel()
@@ -52,10 +52,10 @@ class Bilinear(Initializer):
         *window, outputs, inputs = shape
         if outputs != inputs:
             raise ValueError(
-                f"Bilinear enlarges every channel by itself and needs as many outputs as inputs; "
-                f"got the shape {shape}, with {outputs} outputs and {inputs} inputs (in this "
-                f"order, as transposed convolutions have them). Change the number of channels "
-                f"in a layer of its own, such as a convolution of window 1."
+                f"Bilinear interpolates each channel separately and needs as many outputs as "
+                f"inputs; got shape {shape}, with {outputs} outputs and {inputs} inputs (the "
+                f"order of a transposed convolution). Change the number of channels in a "
+                f"separate layer, such as a convolution with kernel size 1."
             )
         values = np.zeros(shape, np.float32)
         channel = np.arange(inputs)
@@ -65,39 +65,38 @@ class Bilinear(Initializer):
 
 
 def _triangle(taps: int) -> np.ndarray:
-    """Return the weights of linear interpolation, around the middle of an axis."""
+    """Return the weights of linear interpolation along one axis."""
     distance = np.abs(np.arange(taps) - (taps - 1) / 2)
     return 1 - distance / ((taps + 1) // 2)
 
 
 @registered
 class ICNR(Wrapper):
-    """A sub-pixel convolution that starts as nearest-neighbour enlargement.
+    """ICNR initializer: a sub-pixel convolution that starts as nearest-neighbour upsampling.
 
     For ``Conv2D(channels * scale**2, ...)`` followed by ``tf.nn.depth_to_space(x, scale)``
-    or ``keras.ops.depth_to_space``: all ``scale**2`` pixels that come from one place start
-    with the same weights, so that the image has no checkerboard before training, and less of
-    it after. ("Initialization to convolution NN resize".)
+    or ``keras.ops.depth_to_space``. All ``scale**2`` sub-pixels of a pixel start with the same
+    weights, so that the image has no checkerboard artifacts before training, and fewer after.
+    ("Initialization to convolution NN resize".)
 
     Formula: ``w[..., p * n + c] = v[..., c]`` for the channels ``c`` of ``n`` and the
-    sub-pixels ``p``, row by row, of ``scale**2``, which is the order of
-    ``tf.nn.depth_to_space``; ``v``, of shape ``(*window, inputs, n)``, comes from the
-    wrapped initializer, whose fans are thus those of the small convolution.
+    sub-pixels ``p`` of ``scale**2`` in row-major order, as in ``tf.nn.depth_to_space``; ``v``,
+    of shape ``(*window, inputs, n)``, is drawn by the wrapped initializer, with the fans of
+    that shape.
 
     Args:
-        initializer: Where the weights of the small convolution come from: an initializer
-            of this package without a seed, as an instance, a name or a configuration;
-            ``"HeNormal"`` by default. See `kerasinit.initializers.wrapping.Wrapper`.
-        scale: How many times as large the image becomes along each axis, at least 1; 2 by
-            default.
+        initializer: The wrapped initializer: one of this package without a seed, as an
+            instance, a name or a configuration; see
+            `kerasinit.initializers.wrapping.Wrapper`. Defaults to ``"HeNormal"``.
+        scale: Upsampling factor of each axis, at least 1. Defaults to 2.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
-        ValueError: If ``scale`` is below 1, the initializer unknown or with a seed of its
-            own, the seed negative or, at a call, the shape not that of a two-dimensional
-            convolution with a multiple of ``scale**2`` filters.
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``scale`` is below 1, the initializer is unknown or has a seed, the seed
+            is negative or, when called, the shape is not that of a two-dimensional convolution
+            with a multiple of ``scale**2`` filters.
 
     Example:
     >>> kernel = ICNR("GlorotUniform", scale=2, seed=1)((3, 3, 8, 12))
@@ -109,6 +108,8 @@ class ICNR(Wrapper):
         sub-pixel convolution".
     """
 
+    _arguments = ("scale", "initializer", "seed")
+
     def __init__(
         self,
         initializer: Initializer | str | dict[str, Any] = "HeNormal",
@@ -118,17 +119,13 @@ class ICNR(Wrapper):
         super().__init__(initializer, seed)
         self.scale = checked_whole(self, "scale", scale, minimum=1)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {"scale": self.scale, **super().get_config()}
-
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         checked_kernel(self, shape, range(4, 5))
         pixels = self.scale**2
         if shape[-1] % pixels:
             raise ValueError(
-                f"ICNR needs scale**2 = {pixels} filters for each channel of the large image; got "
-                f"the shape {shape}, with {shape[-1]} filters, which is not a multiple of it. "
+                f"ICNR needs scale**2 = {pixels} filters for each channel of the upsampled image; "
+                f"got shape {shape}, with {shape[-1]} filters, which is not a multiple of it. "
                 f"Give the layer channels * {pixels} filters."
             )
         small = self._draw_inner(stream, (*shape[:-1], shape[-1] // pixels), dtype)

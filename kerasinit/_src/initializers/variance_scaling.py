@@ -1,7 +1,7 @@
-"""Initializers that look at the fans: `VarianceScaling` and the names it goes by.
+"""Initializers that scale with the fans: `VarianceScaling` and its named special cases.
 
-All of them are one computation. ``HeNormal()`` and ``VarianceScaling(scale=2.0,
-mode="fan_in", distribution="truncated_normal")`` draw the same values from one seed.
+``HeNormal()`` and ``VarianceScaling(scale=2.0, mode="fan_in", distribution="truncated_normal")``
+draw the same values from the same seed.
 """
 
 import math
@@ -29,58 +29,67 @@ from kerasinit._src.theory.fans import shape_fans
 MODES = ("fan_avg", "fan_geo", "fan_in", "fan_out")
 DISTRIBUTIONS = ("truncated_normal", "uniform", "untruncated_normal")
 
-# Standard deviation of the unit normal distribution cut off at -2 and 2.
+_NAMED_ARGUMENTS = (
+    "seed",
+    "input_axes",
+    "output_axes",
+    "gain",
+    "nonlinearity",
+    "negative_slope",
+    "fans",
+)
+
+# Standard deviation of the standard normal distribution truncated at -2 and 2.
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
 @registered
 class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
-    """Values whose variance is set by how many inputs or outputs a unit has.
+    """Initializer that adapts its variance to the number of inputs or outputs of a unit.
 
-    A unit that sums ``fan_in`` signals has an output of their variance if its weights
-    have the variance ``1 / fan_in``; scale and gain make good for what the activation
-    takes away.
+    A unit that sums ``fan_in`` signals preserves their variance if its weights have the
+    variance ``1 / fan_in``; scale and gain compensate for the effect of the activation.
 
     Formula: ``Var(w) = scale gain^2 g^2 / n``, where ``g`` is the gain of the
     ``nonlinearity`` (`kerasinit.gain`; 1 without one) and ``n`` is ``fan_in``, ``fan_out``,
-    their arithmetic mean or their geometric mean (at least 1). ``truncated_normal``: the
-    normal distribution cut off at two standard deviations, with ``stddev = sqrt(Var(w)) /
-    0.8796``, so that the variance after the cut is the right one; ``untruncated_normal``:
+    their arithmetic mean or their geometric mean (at least 1). ``truncated_normal``: a
+    normal distribution truncated at two standard deviations, with ``stddev = sqrt(Var(w)) /
+    0.8796``, so that ``Var(w)`` is the variance after truncation; ``untruncated_normal``:
     ``stddev = sqrt(Var(w))``; ``uniform``: between ``-limit`` and ``limit = sqrt(3 Var(w))``.
 
-    A layer shows its initializer a shape, and the shape decides the fans (see
-    `kerasinit.compute_fans`). That is right for dense layers and plain convolutions,
-    and in Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which tell their axes as
-    well. For depthwise, transposed and grouped convolutions, for the gates of an LSTM or
-    GRU, for embeddings and for attention in tf_keras it is not: there give the ``fans``, or
-    let `kerasinit.reinitialize` ask the layer.
+    A layer passes only the shape of its kernel, from which the fans are computed (see
+    `kerasinit.compute_fans`). That is correct for dense layers and plain convolutions, and in
+    Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which pass their axes as well. It is
+    not for depthwise, transposed and grouped convolutions, the gates of an LSTM or GRU,
+    embeddings, and attention in tf_keras: there pass the ``fans``, or use
+    `kerasinit.reinitialize`, which knows the layer.
 
     Args:
-        scale: Factor of the variance, above 0; 1 by default.
-        mode: ``"fan_in"`` (default, keeps the variance of the signal), ``"fan_out"`` (that
+        scale: Factor of the variance, above 0. Defaults to 1.
+        mode: ``"fan_in"`` (default, preserves the variance of the signal), ``"fan_out"`` (that
             of the gradient), ``"fan_avg"`` or ``"fan_geo"``.
         distribution: ``"truncated_normal"`` (default; ``"normal"`` is the same, as in
             Keras), ``"untruncated_normal"`` or ``"uniform"``.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
-        input_axes: Axes of the kernel that the layer sums over; with ``output_axes``, or
-            not at all. By default the shape decides.
-        output_axes: Axes of the kernel that its result keeps.
-        gain: Factor of the standard deviation, above 0; 1 by default.
-        nonlinearity: The activation whose gain is to be made good for: what
-            `kerasinit.gain` takes (a function must be registered with Keras, to be saved).
-            Its gain is as exact as the backend's arithmetic: from one backend to another
-            the values of a seed may then differ in the last digit of float32.
-        negative_slope: Slope of the activation for negative inputs, where it is a leaky
-            relu; given alone it stands for ``nonlinearity="leaky_relu"``.
-        fans: ``(fan_in, fan_out)``, if neither the shape nor axes tell them. Counts before
-            the axes.
+        input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
+            default the fans are computed from the shape alone.
+        output_axes: Axes of the kernel that remain in the output of the layer.
+        gain: Factor of the standard deviation, above 0. Defaults to 1.
+        nonlinearity: The activation to compensate for, as accepted by `kerasinit.gain` (a
+            function must be registered with Keras so that it can be saved). The gain has the
+            precision of the backend, so the values of a seed may differ between backends in
+            the last digit of float32.
+        negative_slope: Negative slope of a leaky relu; given alone it means
+            ``nonlinearity="leaky_relu"``.
+        fans: ``(fan_in, fan_out)``, if they follow neither from the shape nor from axes; takes
+            precedence over the axes.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
+        TypeError: If an argument has the wrong type.
         ValueError: If ``scale`` or ``gain`` is not above 0 and finite, ``mode``,
-            ``distribution`` or ``nonlinearity`` unknown, the seed negative, only one of the
-            two lists of axes given or, at a call, an axis not one of the shape's.
+            ``distribution`` or ``nonlinearity`` is unknown, the seed is negative, only one of
+            the two lists of axes is given or, when called, an axis is out of range.
 
     Example:
     >>> initializer = VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=1)
@@ -97,6 +106,8 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         initialization of ReLU networks" (geometric mean).
     """
 
+    _arguments = ("scale", "mode", "distribution", *_NAMED_ARGUMENTS)
+
     def __init__(
         self,
         scale: float = 1.0,
@@ -111,8 +122,8 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         negative_slope: float | None = None,
         fans: Iterable[float] | None = None,
     ):
-        # RandomInitializer's own __init__ only: that of Keras would put a number in the
-        # place of seed=None, and the values would no longer be fresh at every call.
+        # Skips the __init__ of Keras, which would replace seed=None by a number, so that every
+        # call would return the same values.
         RandomInitializer.__init__(self, seed)
         self.scale = checked_number(self, "scale", scale, above=0)
         self.mode = _chosen("mode", mode, MODES)
@@ -127,35 +138,14 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         if negative_slope is not None:
             self.negative_slope = checked_number(self, "negative_slope", negative_slope)
         self.fans = checked_fans(self, fans)
-        # Now rather than at the first call, so that what has no gain is refused here.
+        # Computed here so that an activation without a gain is rejected at once.
         self._variance = self.scale * self.gain**2 * self._scale_of_nonlinearity()
 
     def _scale_of_nonlinearity(self) -> float:
         return gain_for(self.nonlinearity, self.negative_slope) ** 2
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return {
-            "scale": self.scale,
-            "mode": self.mode,
-            "distribution": self.distribution,
-            **self._named_config(),
-        }
-
-    def _named_config(self) -> dict[str, Any]:
-        """Return the arguments that the named subclasses take too."""
-        return {
-            **RandomInitializer.get_config(self),
-            "input_axes": self.input_axes,
-            "output_axes": self.output_axes,
-            "gain": self.gain,
-            "nonlinearity": keras.saving.serialize_keras_object(self.nonlinearity),
-            "negative_slope": self.negative_slope,
-            "fans": self.fans,
-        }
-
     def variance(self, shape: tuple[int, ...]) -> float:
-        """Return the variance of the values of a tensor of this shape."""
+        """Return the variance of the values of a tensor with this shape."""
         if self.fans is None:
             fan_in, fan_out = shape_fans(shape, self.input_axes, self.output_axes)
         else:
@@ -180,8 +170,9 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
 
 
 class _Named(VarianceScaling):
-    """What the named subclasses share: scale, mode and distribution are settled."""
+    """Base class of special cases with a fixed scale, mode and distribution."""
 
+    _arguments = _NAMED_ARGUMENTS
     _scale = 1.0
     _mode = "fan_in"
     _distribution = "truncated_normal"
@@ -210,28 +201,19 @@ class _Named(VarianceScaling):
             fans=fans,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        return self._named_config()
-
 
 @registered
 class GlorotNormal(_Named):
-    """Truncated normal values that weigh signal and gradient alike.
+    """Glorot normal initializer, also called Xavier normal initializer.
 
-    For layers whose activation is nearly linear at 0, such as tanh, and for output
-    layers. Also known as Xavier's.
+    Truncated normal values that balance the variances of signal and gradient. For layers whose
+    activation is nearly linear at 0, such as tanh, and for output layers.
 
     Formula: ``Var(w) = 2 / (fan_in + fan_out)``; see `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: See `VarianceScaling`; the linear activation by default.
-        negative_slope: See `VarianceScaling`.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
+            `VarianceScaling`, also for the errors.
 
     Example:
     >>> float(round(GlorotNormal(seed=1)((300, 100)).var() * 200, 1))
@@ -247,19 +229,17 @@ class GlorotNormal(_Named):
 
 @registered
 class GlorotUniform(_Named):
-    """Uniform values that weigh signal and gradient alike; what Keras' layers start with.
+    """Glorot uniform initializer, also called Xavier uniform initializer.
+
+    Uniform values that balance the variances of signal and gradient. The default of Keras
+    layers.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(6 / (fan_in + fan_out))``; see
-    `VarianceScaling`. Also known as Xavier's.
+    `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: See `VarianceScaling`; the linear activation by default.
-        negative_slope: See `VarianceScaling`.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
+            `VarianceScaling`, also for the errors.
 
     Example:
     >>> import numpy as np
@@ -277,20 +257,16 @@ class GlorotUniform(_Named):
 
 @registered
 class LecunNormal(_Named):
-    """Truncated normal values that keep the variance of a linear layer's signal.
+    """Lecun normal initializer.
 
-    For selu, whose fixed point is at this variance, and for linear layers.
+    Truncated normal values that preserve the variance of the signal through linear layers. Also
+    for selu, whose fixed point requires this variance.
 
     Formula: ``Var(w) = 1 / fan_in``; see `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: See `VarianceScaling`; the linear activation by default.
-        negative_slope: See `VarianceScaling`.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
+            `VarianceScaling`, also for the errors.
 
     Example:
     >>> float(round(LecunNormal(seed=1)((300, 300)).var() * 300, 1))
@@ -304,18 +280,15 @@ class LecunNormal(_Named):
 
 @registered
 class LecunUniform(_Named):
-    """Uniform values that keep the variance of a linear layer's signal.
+    """Lecun uniform initializer.
+
+    Uniform values that preserve the variance of the signal through linear layers.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(3 / fan_in)``; see `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: See `VarianceScaling`; the linear activation by default.
-        negative_slope: See `VarianceScaling`.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
+            `VarianceScaling`, also for the errors.
 
     Example:
     >>> import numpy as np
@@ -330,7 +303,7 @@ class LecunUniform(_Named):
 
 
 class _He(_Named):
-    """What He's two share: without another nonlinearity, they are for (leaky) relu."""
+    """Special cases for (leaky) relu, unless another nonlinearity is given."""
 
     def _scale_of_nonlinearity(self) -> float:
         if self.nonlinearity is None:
@@ -340,24 +313,20 @@ class _He(_Named):
 
 @registered
 class HeNormal(_He):
-    """Truncated normal values that keep the variance of the signal through relu.
+    """He normal initializer, also called Kaiming normal initializer.
 
-    For relu and leaky relu. With plain He weights a network of leaky units of slope 0.3
-    gains a factor of 70 in variance over 50 layers; with the slope given, none.
+    Truncated normal values that preserve the variance of the signal through relu and leaky
+    relu. Without ``negative_slope``, the variance of a network of leaky relus with slope 0.3
+    grows by a factor of 70 over 50 layers.
 
-    Formula: ``Var(w) = 2 / ((1 + negative_slope^2) fan_in)``; see `VarianceScaling`. Also
-    known as Kaiming's.
+    Formula: ``Var(w) = 2 / ((1 + negative_slope^2) fan_in)``; see `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: Another activation than relu; see `VarianceScaling`.
+        nonlinearity: An activation other than relu; see `VarianceScaling`.
         negative_slope: Slope of the activation for negative inputs: None (default) or 0 for
             relu, 1 for a linear layer, otherwise the ``negative_slope`` of
             ``keras.layers.LeakyReLU``.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, also for the errors.
 
     Example:
     >>> import keras
@@ -372,19 +341,17 @@ class HeNormal(_He):
 
 @registered
 class HeUniform(_He):
-    """Uniform values that keep the variance of the signal through relu.
+    """He uniform initializer, also called Kaiming uniform initializer.
+
+    Uniform values that preserve the variance of the signal through relu and leaky relu.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(6 / ((1 + negative_slope^2)
-    fan_in))``; see `VarianceScaling`. Also known as Kaiming's.
+    fan_in))``; see `VarianceScaling`.
 
     Args:
-        seed: See `VarianceScaling`, also for what is raised.
-        input_axes: See `VarianceScaling`.
-        output_axes: See `VarianceScaling`.
-        gain: See `VarianceScaling`.
-        nonlinearity: Another activation than relu; see `VarianceScaling`.
+        nonlinearity: An activation other than relu; see `VarianceScaling`.
         negative_slope: Slope of the activation for negative inputs; see `HeNormal`.
-        fans: See `VarianceScaling`.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, also for the errors.
 
     Example:
     >>> import numpy as np

@@ -1,1 +1,1 @@
-"""Mathematics that no framework is needed for: quadrature, gains, mean field, statistics."""
+"""Theory: quadrature, gains, mean field theory, thresholds, statistical tests, fans."""

@@ -1,7 +1,7 @@
-"""How many inputs feed an output of a kernel, and how many outputs an input feeds: from its shape.
+"""Fan-in and fan-out of a kernel, computed from its shape.
 
-`fan_in` sets the variance of what a layer computes, `fan_out` that of the gradient
-that it sends back (Glorot and Bengio, 2010).
+`fan_in` determines the variance of the outputs of a layer, `fan_out` that of the gradient with
+respect to its inputs (Glorot and Bengio, 2010).
 """
 
 import math
@@ -23,7 +23,7 @@ def shape_fans(
     shape = tuple(int(size) for size in kernel)
     if (input_axes is None) != (output_axes is None):
         raise ValueError(
-            f"input_axes and output_axes belong together: give both or neither; got "
+            f"input_axes and output_axes must be given together or not at all; got "
             f"input_axes={input_axes!r}, output_axes={output_axes!r}."
         )
     seen: dict[int, str] = {}
@@ -47,8 +47,8 @@ def shape_fans(
 def _divided(outputs: int, groups: int) -> int:
     if groups < 1 or outputs % groups:
         raise ValueError(
-            f"groups divides the outputs of a kernel into equal parts; got groups={groups} for "
-            f"{outputs} outputs."
+            f"Expected groups to divide the number of outputs; got groups={groups} for {outputs} "
+            f"outputs."
         )
     return outputs // groups
 
@@ -56,24 +56,7 @@ def _divided(outputs: int, groups: int) -> int:
 def axes_by_role(
     shape: Sequence[int], input_axes: Iterable[int], output_axes: Iterable[int]
 ) -> tuple[list[int], list[int], list[int]]:
-    """Return which axes are inputs, which are outputs, and which of the rest number kernels.
-
-    Args:
-        shape: The kernel's shape.
-        input_axes: Axes that are summed over; negative ones count from the end.
-        output_axes: Axes that the result keeps.
-
-    Returns:
-        Three lists of positions from the front: inputs and outputs in the order given,
-        and the batch axes, those that are in neither.
-
-    Raises:
-        ValueError: If an axis is out of range, or one is named twice.
-
-    Example:
-    >>> axes_by_role((4, 512, 8, 64), [1], [-2, -1])
-    ([1], [2, 3], [0])
-    """
+    """Return the non-negative input axes, output axes and batch axes (those in neither list)."""
     seen: dict[int, str] = {}
     inputs = _positions(shape, "input_axes", input_axes, seen)
     outputs = _positions(shape, "output_axes", output_axes, seen)
@@ -83,7 +66,7 @@ def axes_by_role(
 def _positions(
     shape: Sequence[int], name: str, axes: Iterable[int] | None, seen: dict[int, str]
 ) -> list[int]:
-    """Return axes as positions from the front; ``seen`` says which are taken, by what."""
+    """Return non-negative axes; ``seen`` maps the axes used so far to their argument."""
     positions = []
     for axis in axes or ():
         if not -len(shape) <= axis < len(shape):

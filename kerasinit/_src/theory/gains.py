@@ -1,8 +1,7 @@
-"""The factor that compensates for what an activation takes from the signal.
+"""Gains of activations: the factor that compensates for their effect on the signal.
 
-A layer's weights have the variance ``gain^2 / fan_in`` if the next layer is to see
-what this one saw. The gain is an integral over the normal distribution. It is
-computed here for any activation, in float64, from the activation itself.
+Weights with variance ``gain^2 / fan_in`` preserve the signal from layer to layer. The gain is
+an integral over the normal distribution, computed here in float64 for any activation.
 """
 
 import functools
@@ -18,14 +17,8 @@ from kerasinit._src.theory.quadrature import Moments, gaussian_moments
 
 MODES = ("centred", "second_moment", "torch")
 
-# The table of torch.nn.init.calculate_gain; its leaky_relu is computed from the slope.
-_TORCH = {
-    "linear": 1.0,
-    "relu": math.sqrt(2),
-    "selu": 3 / 4,
-    "sigmoid": 1.0,
-    "tanh": 5 / 3,
-}
+# The table of torch.nn.init.calculate_gain, except leaky_relu, which depends on its slope.
+_TORCH = {"linear": 1.0, "relu": math.sqrt(2), "selu": 3 / 4, "sigmoid": 1.0, "tanh": 5 / 3}
 _TORCH_SLOPE = 0.01
 
 _STABLE = 1 + 1e-6  # the slope of relu is 1, up to rounding
@@ -34,43 +27,41 @@ _STABLE = 1 + 1e-6  # the slope of relu is 1, up to rounding
 def gain(
     activation: Any, mode: str = "second_moment", negative_slope: float | None = None
 ) -> float:
-    """Return the factor that compensates for what an activation takes from the signal.
+    """Return the gain of an activation: the factor that compensates for its effect.
 
-    For weights of variance ``gain^2 / fan_in``, where ``fan_in`` counts units that have
-    this activation.
+    For weights of variance ``gain^2 / fan_in``, where ``fan_in`` counts units with this
+    activation.
 
     Formula: with ``z ~ N(0, 1)``, ``second_moment``: ``1 / sqrt(E[f(z)^2])``; He's
-    sqrt(2) for relu. ``centred``: ``1 / sqrt(Var[f(z)])``, for layers that do not see
-    the mean of their inputs, such as those whose weights are standardized. ``torch``:
-    what PyTorch's table says: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu,
+    sqrt(2) for relu. ``centred``: ``1 / sqrt(Var[f(z)])``, for layers that ignore the
+    mean of their inputs, such as those with standardized weights. ``torch``: the table of
+    PyTorch: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu,
     ``sqrt(2 / (1 + negative_slope^2))`` for leaky_relu, 3/4 for selu.
 
-    A gain promises one layer. Whether many layers in a row keep to it, `stability`
-    says: for gelu, silu and mish they do not.
+    A gain preserves the signal through one layer. `stability` reports whether that holds for
+    many consecutive layers; for gelu, silu and mish it does not.
 
     Args:
-        activation: A name known to Keras 3, such as ``"gelu"``, or None, which is
-            ``"linear"``; an activation layer of either Keras, such as
-            ``keras.layers.LeakyReLU(0.3)``, taken with the parameters that it starts
-            with; or any function from an array to an array of the same shape that
-            treats each element alike. Names are read as in Keras 3, also where tf_keras
-            means something else by them (hard_sigmoid): there, give the function.
+        activation: The name of an activation of Keras 3, such as ``"gelu"``; None, which
+            means ``"linear"``; an activation layer of Keras 3 or tf_keras, such as
+            ``keras.layers.LeakyReLU(0.3)``, with its initial parameters; or any elementwise
+            function of an array. Names have the meaning of Keras 3; where that of tf_keras
+            differs (hard_sigmoid), pass the function.
         mode: ``"second_moment"`` (default), ``"centred"`` or ``"torch"``.
-        negative_slope: Slope for negative inputs, with the name ``"leaky_relu"`` only;
-            by default 0.2, as in Keras, or 0.01 in the mode ``"torch"``, as there.
+        negative_slope: Slope for negative inputs, for ``"leaky_relu"`` only. Defaults to 0.2,
+            as in Keras, or 0.01 in the mode ``"torch"``, as in PyTorch.
 
     Returns:
-        The gain, as exact as the activation: TensorFlow rounds some of its constants to
+        The gain, as accurate as the activation: TensorFlow rounds some of its constants to
         float32, which leaves 8 digits; JAX computes in float32, which leaves 6.
 
     Raises:
-        TypeError: If the activation is of none of these kinds, or ``negative_slope``
-            not a number.
-        ValueError: If the name or the mode is unknown, the activation is not in the
-            table of the mode ``"torch"``, mixes elements (softmax, glu), is zero (or,
-            centred, constant) everywhere, not finite, too rough to integrate or without
-            a finite second moment; or if ``negative_slope`` is not finite or comes with
-            another activation.
+        TypeError: If the activation is of another kind, or ``negative_slope`` is not a number.
+        ValueError: If the name or the mode is unknown; if the activation is not in the table
+            of the mode ``"torch"``, is not elementwise (softmax, glu), is zero (or, centred,
+            constant) everywhere, is not finite, changes too fast to integrate or has no finite
+            second moment; or if ``negative_slope`` is not finite or given with another
+            activation.
 
     Example:
     >>> round(gain("gelu"), 5), round(gain("gelu", "centred"), 5), gain("tanh", "torch")
@@ -85,7 +76,7 @@ def gain(
     """
     if mode not in MODES:
         raise errors.unknown("mode", mode, MODES)
-    activation, slope = _settled(activation, negative_slope)
+    activation, slope = _checked(activation, negative_slope)
     if mode == "torch":
         return _torch_gain(activation, slope)
     return _gain(activation, _moments_of(activation, slope), mode)
@@ -93,17 +84,16 @@ def gain(
 
 @dataclass(frozen=True)
 class Stability:
-    """How a deep plain network of one activation carries the signal, under its gain.
+    """Signal propagation in a deep plain network of one activation, with its gain.
 
     Attributes:
         gain: The gain, see `gain`.
-        variance_slope: Slope of the map from one layer's variance to the next one's, at
-            its fixed point 1. Where it is above 1, a variance that is off by a little
-            is off by more in each further layer.
-        correlation_slope: Slope of the map from the correlation of two inputs in one
-            layer to that in the next, at 1; also the factor of the gradient's variance
-            per layer. Below 1 all inputs grow alike, above 1 neighbours part and
-            gradients grow with depth. Infinite for a function that jumps.
+        variance_slope: Slope of the map from the variance of one layer to that of the next, at
+            its fixed point 1. If it is above 1, small deviations grow from layer to layer.
+        correlation_slope: Slope of the map from the correlation of two inputs in one layer to
+            that in the next, at 1; also the factor of the variance of the gradient per layer.
+            Below 1 all inputs become alike; above 1 similar inputs diverge and gradients grow
+            with depth. Infinite for a discontinuous function.
     """
 
     gain: float
@@ -112,20 +102,19 @@ class Stability:
 
     @property
     def stable(self) -> bool:
-        """Whether the variance stays near its fixed point, however many layers there are."""
+        """Whether the variance stays near its fixed point at any depth."""
         return self.variance_slope <= _STABLE
 
 
 def stability(
     activation: Any, mode: str = "second_moment", negative_slope: float | None = None
 ) -> Stability:
-    """Return whether an activation, under its gain, carries the signal through depth.
+    """Return how an activation, with its gain, propagates the signal through a deep network.
 
-    With the gain of `gain` a signal of variance 1 keeps it. What happens to a variance
-    ``q`` near 1 is another matter: where the slope of the map is above 1 (gelu 1.144,
-    silu 1.173, mish 1.076), no gain keeps a deep plain network stable, and only
-    normalization or shortcuts do. relu stands on the border at 1; tanh (0.46) and selu
-    (0.78) return to the fixed point.
+    The gain preserves a variance of 1. Whether a variance ``q`` near 1 returns to it depends on
+    the slope of the map: if it is above 1 (gelu 1.144, silu 1.173, mish 1.076), no gain makes a
+    deep plain network stable, only normalization or skip connections do. relu is marginal, with
+    slope 1; tanh (0.46) and selu (0.78) return to the fixed point.
 
     Formula: with ``z ~ N(0, 1)``, the variance map is ``V(q) = gain^2 E[f(sqrt(q) z)^2]``
     (centred: ``gain^2 Var[f(sqrt(q) z)]``), with ``V(1) = 1``, and ``variance_slope =
@@ -133,8 +122,8 @@ def stability(
 
     Args:
         activation: See `gain`.
-        mode: ``"second_moment"`` (default) or ``"centred"``. Gains of other kinds do not
-            make 1 a fixed point.
+        mode: ``"second_moment"`` (default) or ``"centred"``. With other gains 1 is not a fixed
+            point.
         negative_slope: See `gain`.
 
     Raises:
@@ -142,8 +131,8 @@ def stability(
         ValueError: See `gain`; also for the mode ``"torch"``.
 
     Example:
-    >>> found = stability("silu")
-    >>> round(found.variance_slope, 3), found.stable
+    >>> silu = stability("silu")
+    >>> round(silu.variance_slope, 3), silu.stable
     (1.173, False)
     >>> stability("relu").stable
     True
@@ -156,7 +145,7 @@ def stability(
     modes = tuple(choice for choice in MODES if choice != "torch")
     if mode not in modes:
         raise errors.unknown("mode", mode, modes)
-    activation, slope = _settled(activation, negative_slope)
+    activation, slope = _checked(activation, negative_slope)
     moments = _moments_of(activation, slope)
     factor = _gain(activation, moments, mode)
     change = moments.variance_change if mode == "centred" else moments.square_change
@@ -167,8 +156,8 @@ def stability(
     )
 
 
-def _settled(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
-    """Return the activation as a name where it has one, and its slope, both checked."""
+def _checked(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
+    """Validate an activation and its slope; an activation of Keras becomes its name."""
     if activation is None:
         activation = "linear"
     for name in _names():
@@ -186,7 +175,7 @@ def _settled(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
         return activation, None
     if activation != "leaky_relu":
         raise ValueError(
-            f"negative_slope={negative_slope!r} goes with the activation 'leaky_relu'; got "
+            f"negative_slope={negative_slope!r} requires the activation 'leaky_relu'; got "
             f"{activation!r}."
         )
     if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
@@ -198,7 +187,7 @@ def _settled(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
 
 @functools.cache
 def _names() -> tuple[str, ...]:
-    """Return the names of Keras 3's activations."""
+    """Return the names of the activations of Keras 3."""
     others = ("deserialize", "get", "serialize")
     return tuple(
         name
@@ -218,20 +207,19 @@ def _torch_gain(activation: Any, slope: float | None) -> float:
         "activation in PyTorch's table",
         activation,
         [*_TORCH, "leaky_relu"],
-        "The mode 'second_moment' takes every activation.",
+        "The mode 'second_moment' supports every activation.",
     )
 
 
 def _gain(activation: Any, moments: Moments, mode: str) -> float:
-    """Return the gain, or raise that there is none."""
-    kept = moments.variance if mode == "centred" else moments.square
-    # A constant may have a variance, of rounding.
-    if kept <= 1e-20 * moments.square:
+    power = moments.variance if mode == "centred" else moments.square
+    # The variance of a constant may be a rounding error above 0.
+    if power <= 1e-20 * moments.square:
         what = "constant" if moments.square else "zero"
         raise ValueError(
-            f"The activation {activation!r} is {what} everywhere: no gain brings the signal back."
+            f"The activation {activation!r} is {what} everywhere: no gain restores the signal."
         )
-    return 1 / math.sqrt(kept)
+    return 1 / math.sqrt(power)
 
 
 def _moments_of(activation: Any, slope: float | None) -> Moments:

@@ -1,57 +1,57 @@
-"""How far a healthy network may go: the thresholds, and the theory that they come from.
+"""Thresholds of the diagnosis, and the theory behind them.
 
-Two things must hold before anything is called wrong. It must be more than chance does to a
-network of this width and depth, and it must be enough to do harm.
+A deviation is reported only if it exceeds what chance does to a network of this width and depth,
+and if it is large enough to impair training.
 
-**Chance.** A unit of a layer of width ``n`` whose weights have the variance that keeps the
-signal gives ``q' = (1/n) sum_i f(z_i)^2``, a mean over ``n`` independent draws. Its relative
-variance is ``(E[f^4] / E[f^2]^2 - 1) / n``: for relu ``E[f^4] = 3/2`` and ``E[f^2] = 1/2`` at
-``z ~ N(0, 1)``, so ``(3/2) / (1/4) - 1 = 5``. The layers' factors multiply, so ``log q`` walks
-with a variance of ``s^2 = sum_l 5 / n_l`` and, by Jensen, with a drift of ``-s^2 / 2``. Linear
-units have 2 instead of 5, bounded ones less; 5 is taken for all. The gradient's way back is the
-same product. All examples go through the same weights, so a larger batch does not help.
+**Chance.** In a layer of width ``n`` whose weights preserve the signal, the mean square of a unit
+is ``q' = (1/n) sum_i f(z_i)^2``, a mean over ``n`` independent draws. Its relative variance is
+``(E[f^4] / E[f^2]^2 - 1) / n``: for relu ``E[f^4] = 3/2`` and ``E[f^2] = 1/2`` at ``z ~ N(0, 1)``,
+so ``(3/2) / (1/4) - 1 = 5``. The factors of the layers multiply, so ``log q`` is a random walk with
+variance ``s^2 = sum_l 5 / n_l`` and, by Jensen's inequality, drift ``-s^2 / 2``. For linear units
+the constant is 2, for bounded ones less; 5 is used for all. The gradient is the same product in
+reverse. All examples share the weights, so a larger batch does not reduce the variance.
 
-**Harm.** Along a network signals that shrink, grow, or become alike do so as ``exp(-l / xi)``.
-Networks were found to train up to a depth of about ``6 xi``, whatever the nonlinearity: that is,
-until 6 nats are lost. `HARM` is that number.
+**Harm.** Signals that shrink, grow, or become alike along a network do so as ``exp(-l / xi)``.
+Empirically, networks train up to a depth of about ``6 xi``, whatever the nonlinearity: that is,
+up to a loss of 6 nats, `HARM`.
 
 A layer is reported if the logarithm has moved by more than ``HARM`` and by more than ``s^2 / 2 +
-z s``, where ``z`` is the point of the normal distribution that a healthy network passes in one of
-its layers with probability `FALSE_ALARM` (Bonferroni).
+z s``, where a healthy network exceeds the normal quantile ``z`` in any of its layers with
+probability `FALSE_ALARM` (Bonferroni).
 
-**Shallow networks.** Small weights alone make a network slow, not untrainable. Gradient descent
-leaves the plateau around zero after a time that grows as the inverse of the sizes of all its
-kernels but two: with two of them small first values cost next to nothing. That time is ``exp(HARM /
-2)`` times what it was where each of ``L`` kernels takes ``HARM / (L - 2)`` nats, so that ``HARM (L
-- 1) / (L - 2)`` may be lost on the way to the last hidden layer (`harm`).
+**Shallow networks.** Small weights alone make training slow, not impossible. Gradient descent
+leaves the plateau around zero after a time inversely proportional to the norms of all kernels but
+two, so small initial values hardly matter in a network of two kernels. The time grows by a factor
+of ``exp(HARM / 2)`` if each of ``L`` kernels loses ``HARM / (L - 2)`` nats, so that ``HARM (L -
+1) / (L - 2)`` may be lost on the way to the last hidden layer (`harm`).
 
-An optimizer such as Adam, whose steps do not shrink with the gradient, is quicker: where the next
-update has 1% of a kernel's length or more, networks of up to four kernels were found to train as
-if nothing was, up to 20 nats of loss in all. A layer of next to no influence that moves as much is
-no worse off (`harm_of_influence`).
+The steps of an optimizer such as Adam do not shrink with the gradient. If the norm of the next
+update is 1% or more of that of the kernel, networks of up to four kernels were found to train
+normally with a total loss of up to 20 nats. The same holds for a layer with little influence on
+the loss (`harm_of_influence`).
 
-**Batch normalization** of what comes before relu makes the square of the gradient grow by ``pi /
-(pi - 1)`` a layer on the way back, whatever the weights (`NORMALIZED` nats). That much growth is
-the architecture's own, and the kernels before it do not feel it: their scale has no effect.
+**Batch normalization** before relu multiplies the squared gradient by ``pi / (pi - 1)`` per layer
+on the way back, whatever the weights (`NORMALIZED` nats). This growth is a property of the
+architecture, and the kernels before the normalization are not affected: their scale has no effect.
 
-**Saturation.** A gradient's variance is multiplied by the square of the slope at the unit that it
-passes. An activation is called flat where that square is below ``exp(-HARM)`` of the largest, so
-that a single layer does the harm of a whole network; a layer counts if its median input lies there
-(`TYPICAL`), that is, if the typical way through it is lost. At a fixed point of variance 1,
-tanh is flat at 3% of its inputs; for half of them the variance must be above 10. Of
-layers in which less than half is left open it takes one after the other until ``exp(-HARM / 2)``
-of all ways through them are left: the other half of the harm is left to the kernels.
+**Saturation.** The variance of a gradient is multiplied by the squared slope of each unit. An
+activation is saturated where its squared slope is below ``exp(-HARM)`` of the largest, so that a
+single layer does the harm of a whole network. A layer counts if its median input is saturated
+(`TYPICAL`), that is, if the typical path through it is lost. At a fixed point of variance 1, tanh
+is saturated for 3% of its inputs; for half of them the variance must be above 10. Layers with less
+than half of their units open accumulate until ``exp(-HARM / 2)`` of all paths remain; the other
+half of the harm is reserved for the kernels.
 
-**Steps.** A step is called too long by its length over that of the kernel that it moves. A kernel
-of few weights may be short by chance; what is longer than chance leaves to one of its size
-(`shortness`) is not.
+**Steps.** A step is too long relative to the norm of the kernel. A kernel with few weights may be
+small by chance; a step that is too long even for the norm expected at its size is reported
+(`shortness`).
 
-**Several seeds.** Where the weights are drawn anew under other seeds, and judged as well, all sets
-of weights are judgements of one diagnosis: `FALSE_ALARM` holds for all of them together.
+**Several seeds.** If redrawn weights of other seeds are judged too, `FALSE_ALARM` holds for all
+sets of weights together.
 
-**Dead units.** Whatever the input, the sum of a unit with symmetric weights and no bias is
-negative as often as positive, so it is below zero for every example with probability 1/2 at
-most, in layers of any depth. The number of dead ones among ``n`` is bounded by a binomial one.
+**Dead units.** For any input, the preactivation of a unit with symmetric weights and no bias is
+negative with probability 1/2, so it is negative for all examples with probability at most 1/2, at
+any depth. The number of dead units among ``n`` is bounded by a binomial variable.
 
 Reference:
     Hanin and Nica, 2020, "Products of many large random matrices and gradients in deep neural
@@ -71,24 +71,19 @@ HARM = 6.0  # nats
 NORMALIZED = math.log(math.pi / (math.pi - 1))
 FALSE_ALARM = 1e-3  # for a whole diagnosis
 TYPICAL = 0.5
-_MOST = 4 * HARM  # nats, for networks of two kernels
-_FEW, _QUICK = 4, 0.01  # kernels; length of an update over that of the kernel
-SHORT = 4  # kernels of a branch that may start small: an attention in a block has two
+_MAX_HARM = 4 * HARM  # nats, for networks of two kernels
+_FEW, _QUICK = 4, 0.01  # kernels; norm of an update relative to that of the kernel
+SHORT = 4  # kernels of a branch that may start small: attention in a block has two
 _SPREAD = 5.0  # relative variance of relu(z)^2
 
 
 def spread(widths: list[int]) -> float:
-    """Return the variance of ``log q`` after layers of these widths.
-
-    Example:
-    >>> spread([50, 100])
-    0.15000000000000002
-    """
+    """Return the variance of ``log q`` after layers of these widths."""
     return sum(_SPREAD / width for width in widths)
 
 
 def quantile(judgements: int) -> float:
-    """Return how many standard deviations chance may go in one of so many judgements.
+    """Return the normal quantile at which one of so many judgements is significant.
 
     Example:
     >>> round(quantile(1), 2), round(quantile(100), 2)
@@ -98,26 +93,21 @@ def quantile(judgements: int) -> float:
 
 
 def harm(kernels: int, update_ratio: float | None = None) -> float:
-    """Return how many nats of its mean square a signal may lose, chance aside.
+    """Return how many nats of its mean square a signal may lose, apart from chance.
 
-    Args:
-        kernels: How many kernels it passes from the input to the output.
-        update_ratio: Length of the next update of a kernel over its own; None if unknown.
+    ``kernels`` counts those from the input to the output, and ``update_ratio`` is the norm of the
+    next update of a kernel relative to its own.
 
     Example:
     >>> harm(3), harm(4), round(harm(50), 2), harm(4, update_ratio=0.02)
     (12.0, 9.0, 6.12, 18.0)
     """
-    slow = min(_MOST, HARM * (kernels - 1) / (kernels - 2)) if kernels > 2 else _MOST
+    slow = min(_MAX_HARM, HARM * (kernels - 1) / (kernels - 2)) if kernels > 2 else _MAX_HARM
     return max(slow, harm_of_influence(kernels, update_ratio))
 
 
 def harm_of_influence(kernels: int, update_ratio: float | None = None) -> float:
-    """Return how many nats of its influence on the loss a layer may lack, chance aside.
-
-    Args:
-        kernels: How many kernels a signal passes that passes the layer.
-        update_ratio: Length of the next update of its kernel over its own; None if unknown.
+    """Return how many nats of its influence on the loss a layer may lack; see `harm`.
 
     Example:
     >>> harm_of_influence(4), harm_of_influence(4, 0.02), harm_of_influence(5, 0.02)
@@ -128,12 +118,7 @@ def harm_of_influence(kernels: int, update_ratio: float | None = None) -> float:
 
 
 def allowed(variance: float, judgements: int, harm: float = HARM) -> float:
-    """Return how many nats a logarithm of this variance may move.
-
-    Args:
-        variance: By chance, see `spread`.
-        judgements: How many layers are judged.
-        harm: How far it may move if there is no chance.
+    """Return how many nats a logarithm with this variance by chance (`spread`) may move.
 
     Example:
     >>> round(allowed(0.0, 100), 2), round(allowed(0.5, 100), 2)
@@ -145,12 +130,7 @@ def allowed(variance: float, judgements: int, harm: float = HARM) -> float:
 
 
 def confidence(nats: float, variance: float, judgements: int) -> float:
-    """Return one minus the chance that a healthy network goes so far.
-
-    Args:
-        nats: How far the logarithm moved, either way.
-        variance: Its variance by chance, see `spread`.
-        judgements: How many layers are judged.
+    """Return one minus the probability that a healthy network moves so far, in either direction.
 
     Example:
     >>> confidence(20.0, 0.5, 10) > 0.999, round(confidence(1.5, 0.5, 1), 2)
@@ -163,13 +143,10 @@ def confidence(nats: float, variance: float, judgements: int) -> float:
 
 
 def shortness(weights: int) -> float:
-    """Return how many times shorter than it should be a kernel may be by chance.
+    """Return by which factor the norm of a kernel of ``n`` weights may be too small by chance.
 
-    Formula: ``sqrt(n / F^-1(a))``, with ``F`` the chi-square distribution of ``n`` degrees of
-    freedom, which the squared length of ``n`` normal weights has, and ``a`` `FALSE_ALARM`.
-
-    Args:
-        weights: How many weights it has.
+    Formula: ``sqrt(n / F^-1(a))``, with the chi-square distribution ``F`` with ``n`` degrees of
+    freedom, that of the squared norm of ``n`` normal weights, and ``a = FALSE_ALARM``.
 
     Example:
     >>> [round(shortness(weights), 1) for weights in (1, 2, 16, 10_000)]
@@ -179,7 +156,7 @@ def shortness(weights: int) -> float:
 
 
 def too_many_dead(dead: int, units: int, judgements: int) -> bool:
-    """Return whether more units are dead than symmetric weights leave to chance.
+    """Return whether more units are dead than is likely with symmetric weights.
 
     Example:
     >>> too_many_dead(30, 32, 10), too_many_dead(20, 32, 10), too_many_dead(4, 4, 10)
@@ -189,10 +166,5 @@ def too_many_dead(dead: int, units: int, judgements: int) -> bool:
 
 
 def dead_by_chance(dead: int, units: int) -> float:
-    """Return the chance that at least so many units are dead, if half are.
-
-    Example:
-    >>> dead_by_chance(2, 2)
-    0.25
-    """
+    """Return the probability of at least so many dead units, if each is dead with 1/2."""
     return 1.0 if dead < 1 else float(special.bdtrc(dead - 1, units, 0.5))

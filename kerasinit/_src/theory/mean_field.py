@@ -1,4 +1,4 @@
-"""What mean field theory says of an activation, and of a deep network of it."""
+"""Mean field theory of activations, cached for use on whole models."""
 
 import weakref
 from typing import Any
@@ -9,43 +9,39 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.theory.gains import Stability, stability
 
-# Functions and layers are integrated anew each time that `stability` is asked; a model asks often.
-_SEEN: dict[str, Any] = {mode: weakref.WeakKeyDictionary() for mode in ("centred", "second_moment")}
-NEUTRAL = 1e-3  # how far from 1 a slope may be that is 1 in theory
+# Results for functions and layers, which `stability` does not cache.
+_CACHE: dict[str, Any] = {
+    mode: weakref.WeakKeyDictionary() for mode in ("centred", "second_moment")
+}
+NEUTRAL = 1e-3  # tolerance of a slope that is 1 in theory
 
 
 def is_collapsing(activation: Any) -> bool:
     """Return whether an activation makes all examples alike, whatever the scale of plain kernels.
 
-    Its outputs then have a mean that outweighs what differs: sigmoid, softplus.
+    This happens if the mean of its outputs dominates their differences: sigmoid, softplus.
 
     Example:
     >>> is_collapsing("sigmoid"), is_collapsing("relu"), is_collapsing(None)
     (True, False, False)
     """
-    found = None if activation is None else _known(activation, "second_moment")
-    return found is not None and found.correlation_slope < 1 - NEUTRAL
+    result = None if activation is None else _cached(activation, "second_moment")
+    return result is not None and result.correlation_slope < 1 - NEUTRAL
 
 
 def stability_of(activation: Any) -> Stability | None:
-    """Return how an activation carries the signal, with centred kernels where it needs them.
+    """Return the stability of an activation, with centred kernels where it requires them.
 
-    Returns:
-        None if there is no activation, or theory has nothing to say of it (softmax).
+    None if there is no activation, or the theory does not apply to it (softmax).
     """
     if activation is None:
         return None
-    return _known(activation, "centred" if is_collapsing(activation) else "second_moment")
+    return _cached(activation, "centred" if is_collapsing(activation) else "second_moment")
 
 
-def is_neutral(found: Stability) -> bool:
-    """Return whether a variance stays what it is, whatever it is: relu, leaky relu.
-
-    Example:
-    >>> is_neutral(stability_of("relu")), is_neutral(stability_of("tanh"))
-    (True, False)
-    """
-    return abs(found.variance_slope - 1) < NEUTRAL
+def is_neutral(result: Stability) -> bool:
+    """Return whether any variance is preserved, as by relu and leaky relu."""
+    return abs(result.variance_slope - 1) < NEUTRAL
 
 
 def is_odd(activation: Any) -> bool:
@@ -55,7 +51,7 @@ def is_odd(activation: Any) -> bool:
 
 
 def slope_at_zero(activation: Any) -> float:
-    """Return an activation's slope at 0."""
+    """Return the slope of an activation at 0."""
     step = np.array([1e-3], np.float32)
     return float((_at(activation, step) - _at(activation, -step))[0]) / 2e-3
 
@@ -67,27 +63,27 @@ def _at(activation: Any, points: np.ndarray) -> np.ndarray:
 
 
 def written(activation: Any) -> str:
-    """Return an activation's name, for a reader."""
+    """Return the display name of an activation."""
     if activation is None or isinstance(activation, str):
         return activation or "linear"
     name = getattr(activation, "__name__", None)
     return name or compat.snake_case(type(activation).__name__)
 
 
-def _known(activation: Any, mode: str) -> Stability | None:
+def _cached(activation: Any, mode: str) -> Stability | None:
     if isinstance(activation, str):
         return _computed(activation, mode)
-    seen = _SEEN[mode]
+    cache = _CACHE[mode]
     try:
-        if activation not in seen:
-            seen[activation] = _computed(activation, mode)
-        return seen[activation]
-    except TypeError:  # one of NumPy's functions, which weak references cannot hold
+        if activation not in cache:
+            cache[activation] = _computed(activation, mode)
+        return cache[activation]
+    except TypeError:  # a NumPy function, which does not support weak references
         return _computed(activation, mode)
 
 
 def _computed(activation: Any, mode: str) -> Stability | None:
     try:
         return stability(activation, mode)
-    except (TypeError, ValueError):  # of one's own, or not elementwise
+    except (TypeError, ValueError):  # not elementwise, or otherwise unsupported
         return None

@@ -1,8 +1,4 @@
-"""Integrals of an activation over the normal distribution, for `theory.gains`.
-
-The activation itself is evaluated, in float64 where it can be. Nothing is said here of
-what the integrals are for.
-"""
+"""Integrals of an activation over the normal distribution, in float64 where possible."""
 
 import functools
 import math
@@ -16,15 +12,15 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 
-# The normal distribution has 1e-32 of itself beyond this.
+# The probability of the normal distribution beyond this is 1e-32.
 _REACH = 12.0
-# Panels end at multiples of a half: where the pieces of Keras' activations meet.
+# Panels end at multiples of a half, like the pieces of the activations of Keras.
 _WIDTH = 0.5
-# A panel's nodes, as an image: a layer sees images of one shape, however many there are.
+# Nodes of a panel, as an image, so that layers get images of a fixed shape.
 _PANEL = (4, 2, 2)
 _TOLERANCE = 1e-13  # of the integral, for one panel
-_NARROW = 1e-8  # a panel of this width stands for a point
-_MOST_PANELS = 2**14
+_NARROW = 1e-8  # a panel of this width represents a point
+_MAX_PANELS = 2**14
 
 
 @dataclass(frozen=True)
@@ -35,24 +31,16 @@ class Moments:
     variance: float  # Var[f(z)]
     square_change: float  # d/dq E[f(sqrt(q) z)^2] at q = 1
     variance_change: float  # d/dq Var[f(sqrt(q) z)] at q = 1
-    derivative_square: float  # E[f'(z)^2], infinite where f jumps
+    derivative_square: float  # E[f'(z)^2], infinite for a discontinuous f
     mean: float  # E[f(z)]
 
 
 def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments:
-    """Integrate by Gauss-Legendre quadrature on panels, halved until each is smooth.
+    """Integrate by adaptive Gauss-Legendre quadrature; ``activation`` is for error messages.
 
-    A panel is smooth when the last Legendre coefficients of the values on its nodes are
-    nothing. So a kink or a jump ends up in a panel too narrow to matter, wherever it
-    is, and the derivative can be taken from the coefficients.
-
-    Args:
-        activation: What messages call the function.
-        function: A function from an array to an array, or a layer of either Keras.
-
-    Raises:
-        ValueError: If the function cannot be applied to an array, is not elementwise,
-            not finite, too rough, or grows too fast.
+    Panels are halved until the last Legendre coefficients of the values on their nodes vanish.
+    So a kink or a jump ends up in a negligibly narrow panel, and derivatives can be computed
+    from the coefficients.
     """
     function = _copied(function)
     nodes, weights, analysis, derivative = _rule()
@@ -70,14 +58,14 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
             break
         middles = (edges[:-1] + edges[1:])[rough] / 2
         edges = np.sort(np.concatenate([edges, middles]))
-        if edges.size > _MOST_PANELS and not least_precision:
-            # The numbers may have been through float32 on the way to float64, as in a sum
-            # with Keras' tanh on JAX, which then has no more digits than that.
+        if edges.size > _MAX_PANELS and not least_precision:
+            # float64 values may have only the precision of float32, as in a sum with the tanh
+            # of Keras on JAX.
             edges, least_precision = start, _precision(np.float32)
-        elif edges.size > _MOST_PANELS:
+        elif edges.size > _MAX_PANELS:
             raise ValueError(
                 f"The activation {activation!r} is too rough to integrate: it changes faster "
-                f"than {_MOST_PANELS} panels can follow."
+                f"than {_MAX_PANELS} panels can resolve."
             )
     measure = weights * half * _density(z)
 
@@ -93,7 +81,7 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
             f"The activation {activation!r} grows so fast that the second moment of its output "
             f"is not finite."
         )
-    # By parts, d/dq E[g(sqrt(q) z)] at q = 1 is E[g(z) (z^2 - 1)] / 2, without derivatives.
+    # By partial integration, d/dq E[g(sqrt(q) z)] at q = 1 is E[g(z) (z^2 - 1)] / 2.
     tilt = (z**2 - 1) / 2
     slopes = coefficients @ derivative / half
     wide = 2 * half > _NARROW
@@ -109,7 +97,7 @@ def gaussian_moments(activation: Any, function: Callable[[Any], Any]) -> Moments
 
 
 def _copied(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a copy of a layer, in float64; any other function as it is."""
+    """Return a float64 copy of a layer; any other function unchanged."""
     if not compat.is_layer(function):
         return function
     try:
@@ -123,10 +111,10 @@ def _copied(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @functools.cache
 def _rule() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return what a panel needs.
+    """Return nodes and weights on [-1, 1], and two matrices.
 
-    Nodes and weights on [-1, 1], the matrix from values on the nodes to Legendre
-    coefficients, and that from coefficients to the derivative on the nodes.
+    The first maps values on the nodes to Legendre coefficients, the second maps these to the
+    derivative on the nodes.
     """
     legendre = np.polynomial.legendre
     size = math.prod(_PANEL)
@@ -146,23 +134,23 @@ def _density(z: np.ndarray) -> np.ndarray:
 
 
 def _ends(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the panels come to at their left and right edges."""
+    """Return the values of the panels' polynomials at their left and right edges."""
     return coefficients @ (-1.0) ** np.arange(coefficients.shape[1]), coefficients.sum(axis=1)
 
 
 def _rough(
     coefficients: np.ndarray, measure: np.ndarray, values: np.ndarray, precision: float
 ) -> np.ndarray:
-    """Return which panels are to be halved: those not yet smooth, where it matters."""
+    """Return a mask of the panels to halve: those that are not smooth and not negligible."""
     largest = np.abs(values).max(axis=1)
     rest = np.abs(coefficients[:, -2:]).max(axis=1)
-    # A jump between an edge and the node next to it shows only beside the neighbour.
+    # A jump between an edge and the nearest node is visible only in the gap to the neighbour.
     starts, ends = _ends(coefficients)
     gaps = np.abs(starts[1:] - ends[:-1])
     gap = np.maximum(np.append(0, gaps), np.append(gaps, 0))
     error = np.maximum(rest, gap / coefficients.shape[1])
     typical = math.sqrt((measure * values**2).sum())
-    # In the moments an error meets the value, or its distance from the mean.
+    # In the moments, an error is multiplied by the value, or its deviation from the mean.
     share = error * (largest + typical) * measure.sum(axis=1)
     matters = share > _TOLERANCE * typical**2
     return matters & (error > precision * largest)
@@ -183,13 +171,13 @@ def _jumps(edges: np.ndarray, coefficients: np.ndarray, typical: float) -> bool:
 def _evaluated(
     activation: Any, function: Callable[[Any], Any], z: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return the activation's values, and how exact they are, relative to the largest."""
+    """Return the values of the activation, and their precision relative to the largest."""
     inputs = z.reshape(-1, *_PANEL)
     values = _applied(activation, function, inputs)
     if values.shape != inputs.shape:
         raise ValueError(
-            f"The activation {activation!r} is not elementwise: it made the shape "
-            f"{values.shape} of {inputs.shape}. A gain belongs to a function of one number."
+            f"The activation {activation!r} is not elementwise: it maps the shape {inputs.shape} "
+            f"to {values.shape}. A gain is defined for elementwise functions only."
         )
     precision = _precision(values.dtype if values.dtype.kind == "f" else np.float64)
     values = values.astype(np.float64).reshape(z.shape)
@@ -203,14 +191,14 @@ def _evaluated(
 
 
 def _precision(dtype: Any) -> float:
-    """Return how exact numbers of a dtype are after a few operations."""
+    """Return the relative precision of a dtype after a few operations."""
     return 64 * float(np.finfo(dtype).eps)
 
 
 def _applied(activation: Any, function: Callable[[Any], Any], inputs: np.ndarray) -> np.ndarray:
-    """Return what a function makes of an array, or of a tensor if it takes no array."""
+    """Apply a function to an array, or to a tensor if it does not accept arrays."""
     errors = []
-    # An initializer may be made while a tf.function is being traced.
+    # An initializer may be created while a tf.function is being traced.
     with tf.init_scope(), np.errstate(all="ignore"):
         for convert in (np.copy, keras.ops.convert_to_tensor, tf.convert_to_tensor):
             try:
@@ -222,12 +210,12 @@ def _applied(activation: Any, function: Callable[[Any], Any], inputs: np.ndarray
                 errors.append(error)
     raise ValueError(
         f"The activation {activation!r} cannot be applied to an array of float64 numbers: "
-        f"{errors[0]} Give a function of one array that treats each element alike."
+        f"{errors[0]} Give an elementwise function of one array."
     ) from errors[0]
 
 
 def _check_elementwise(activation: Any, function: Callable[[Any], Any], z: np.ndarray) -> None:
-    """Raise if the value at one place depends on what stands at others."""
+    """Raise if an output depends on several elements of the input."""
     values, precision = _evaluated(activation, function, z)
     precision = precision * np.abs(values).max()
     parity = np.indices((len(z), *_PANEL)).sum(axis=0).reshape(z.shape) % 2
@@ -236,6 +224,6 @@ def _check_elementwise(activation: Any, function: Callable[[Any], Any], z: np.nd
         same = parity == side
         if not np.allclose(others[same], values[same], rtol=0, atol=precision):
             raise ValueError(
-                f"The activation {activation!r} is not elementwise: what it makes of a number "
-                f"depends on the numbers beside it. A gain belongs to a function of one number."
+                f"The activation {activation!r} is not elementwise: its outputs depend on several "
+                f"inputs. A gain is defined for elementwise functions only."
             )

@@ -1,4 +1,4 @@
-"""What does the initializer change? One run for each, all else being equal."""
+"""What the initializer changes: one run for each, all else being equal."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.lottery.trial import Setting
+from kerasinit._src.lottery.trial import Setup
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
@@ -26,11 +26,11 @@ from kerasinit._src.training.data import Dataset
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep` found.
+    """The result of `sweep`.
 
     Attributes:
-        rows: The rows of each run, by initializer, in the order that was asked for.
-        folder: Where the runs are.
+        rows: The rows of each run, by initializer, in the given order.
+        folder: The folder of the runs.
     """
 
     rows: dict[str, tuple[Row, ...]]
@@ -60,7 +60,7 @@ class Sweep:
         rows = []
         for level in sorted({line["level"] for line in means}):
             at = {line["initializer"]: line for line in means if line["level"] == level}
-            # Exact counts make every run as dense as the next.
+            # Exact counts make all runs equally dense.
             cells = [str(level), f"{100 * next(iter(at.values()))['density']:.2f}"]
             for line in map(at.get, self.rows):
                 there = line is not None
@@ -72,10 +72,10 @@ class Sweep:
             heads,
             rows,
             title=f"Tickets by initializer, {over_trials(trials)}",
-            caption="Early stop: the iteration of least validation loss; test accuracy is taken "
+            caption="Early stop: the iteration of lowest validation loss; test accuracy is taken "
             "there. Controls are in the report of each run.",
         )
-        # The heads are as long as the initializers are many words.
+        # A head may have many words: the initializer's.
         for column in shown.columns:
             column.no_wrap = False
         return shown
@@ -98,15 +98,15 @@ def sweep(
     data: Dataset | None = None,
     watching: Callable[[str], AbstractContextManager[Watch]] | None = None,
 ) -> Sweep:
-    """Make a run for each of several initializers, with the same data, order and seed.
+    """Run a lottery for each of several initializers, with the same data, order and seed.
 
     Every run is an ordinary one, in a folder inside ``out`` named after its initializer:
-    what is finished there is not run again, and `kerasinit lottery report` reads it.
+    finished trainings in it are reused, and `kerasinit lottery report` reads it.
 
     Args:
-        initializers: What `Experiment.initializer` takes, such as ``"HeNormal"`` or
-            ``"RandomNormal:stddev=0.01"``; at least one, each once.
-        experiment: The runs, but for their initializer, which must not be given.
+        initializers: Values of `Experiment.initializer`, such as ``"HeNormal"`` or
+            ``"RandomNormal:stddev=0.01"``; at least one, without duplicates.
+        experiment: The runs except for their initializer, which must be None.
         out: The folder for the runs, by default one named after the experiment.
         build: A function that returns a compiled model, in place of
             ``experiment.model``; it must take ``initializer`` by name.
@@ -115,7 +115,7 @@ def sweep(
             whose value receives the run's events.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
 
     Reference:
@@ -126,19 +126,17 @@ def sweep(
     folders = folder_names(initializers)
     if experiment.initializer is not None:
         raise ValueError(
-            f"--initializer {experiment.initializer} and --initializers are two answers to one "
-            f"question. Leave the first out."
+            f"--initializer {experiment.initializer} contradicts --initializers. Omit the former."
         )
-    setting = Setting.of(experiment, build, data)
+    setup = Setup.of(experiment, build, data)
     for initializer in folders:
-        # A mistake in the last of them must be found before hours of the first.
-        models.make(setting.build, setting.data, initializer, experiment.seed, "weights", 0)
-    digest = setting.experiment.digest
-    folder = Path(out) if out is not None else Path(f"sweep-{setting.data.name}-{digest}")
-    found: dict[str, tuple[Row, ...]] = {}
+        # A mistake in the last one must be found before hours of training the first.
+        models.make(setup.build, setup.data, initializer, experiment.seed, "weights", 0)
+    digest = setup.experiment.digest
+    folder = Path(out) if out is not None else Path(f"sweep-{setup.data.name}-{digest}")
+    rows: dict[str, tuple[Row, ...]] = {}
     for initializer, name in folders.items():
-        watched = watching(initializer) if watching else contextlib.nullcontext()
-        with watched as watch:
+        with watching(initializer) if watching else contextlib.nullcontext() as watch:
             store: Store = run(
                 replace(experiment, initializer=initializer),
                 out=folder / name,
@@ -146,27 +144,19 @@ def sweep(
                 data=data,
                 watch=watch,
             )
-        found[initializer] = tuple(store.rows())
-    return Sweep(found, folder)
+        rows[initializer] = tuple(store.rows())
+    return Sweep(rows, folder)
 
 
 def folder_names(initializers: Iterable[str]) -> dict[str, str]:
-    """Return the name of each initializer's folder.
-
-    Raises:
-        ValueError: If there is none, one is no initializer, or two are the same.
-
-    Example:
-    >>> folder_names(["HeNormal", "RandomNormal:stddev=0.01"])
-    {'HeNormal': 'HeNormal', 'RandomNormal:stddev=0.01': 'RandomNormal-stddev=0.01'}
-    """
+    """Return the folder name of each initializer; raise ValueError if one is invalid."""
     names: dict[str, str] = {}
     for initializer in initializers:
         identifiers.parse(initializer)
         name = re.sub(r"[^\w.=+-]", "-", initializer)
         if name in names.values():
             raise ValueError(
-                f"The initializer {initializer!r} comes twice, or its folder {name!r} does."
+                f"The initializer {initializer!r}, or its folder name {name!r}, is duplicated."
             )
         names[initializer] = name
     if not names:

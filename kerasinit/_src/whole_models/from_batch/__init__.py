@@ -1,1 +1,1 @@
-"""First weights that look at the data: scales from a batch, or from the theory of one."""
+"""First values that depend on data: scales measured on a batch, or predicted by theory."""

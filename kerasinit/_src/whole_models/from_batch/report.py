@@ -1,4 +1,4 @@
-"""What initialization from a batch reached, layer by layer."""
+"""The result of initialization from a batch, layer by layer."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -9,24 +9,23 @@ from kerasinit._src.whole_models.from_batch.targets import Target
 
 
 @dataclass(frozen=True)
-class Reached:
-    """What was reached for one layer.
+class ScaledLayer:
+    """The result for one layer.
 
     Attributes:
         name: Structural name of the layer, such as ``"multi_head_attention/query"``.
         layer: Its class.
-        before: Variance of its output before it was scaled (with the new start, if the
-            method gives one, and everything in front of it as it is now).
-        variance: Variance of its output over the batch now. With units of their own, the
-            one that is farthest from 1.
-        mean: Mean of its output now. With units of their own, the one that is farthest from 0.
-        scale: What the kernels were multiplied by, all together. With units of their own,
-            the geometric mean.
+        before: Variance of its output before scaling, with all layers in front of it done.
+        variance: Variance of its output over the batch now. If units are scaled one by one, the
+            one farthest from 1.
+        mean: Mean of its output now. If units are scaled one by one, the one farthest from 0.
+        scale: The product of all factors of its kernels. If units are scaled one by one, the
+            geometric mean.
         iterations: How often they were scaled.
         calls: How often the layer was called in the pass; the first call is measured.
-        lengths: For units of their own, the length of each one's weights now: the ``g`` of
+        lengths: If units are scaled one by one, the norm of each one's weights now: the ``g`` of
             weight normalization. Empty otherwise.
-        note: What else is to be known, such as why it was kept.
+        note: Anything else, such as why it was kept.
     """
 
     name: str
@@ -42,27 +41,27 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Report(base.Report):
-    """What a method reached.
+class ScalingReport(base.Report):
+    """The result of a method.
 
     Attributes:
         method: Its name.
-        layers: One `Reached` for each layer with kernels, in the order of the data; last
-            those that were kept.
-        seed: The seed with which the same call does the same again; None if nothing is drawn.
+        layers: One `ScaledLayer` for each layer with kernels, in the order of the data, followed
+            by those that were kept.
+        seed: The seed that reproduces the call; None if nothing is drawn.
     """
 
     method: str
-    layers: tuple[Reached, ...]
+    layers: tuple[ScaledLayer, ...]
     seed: int | None = None
 
-    def __getitem__(self, name: str) -> Reached:
-        """Return what was reached for the layer of this structural name."""
+    def __getitem__(self, name: str) -> ScaledLayer:
+        """Return the result for the layer with this structural name."""
         return base.row_named(self.layers, name, "layer")
 
 
-@base.text.register(Report)
-def _text(report: Report) -> str:
+@base.text.register(ScalingReport)
+def _text(report: ScalingReport) -> str:
     lines = []
     for row in report.layers:
         numbers = (row.before, row.variance, row.mean, row.scale)
@@ -74,15 +73,15 @@ def _text(report: Report) -> str:
     return terminal.as_text(140, table, f"{report.method}{end}")
 
 
-def finished(
-    rows: Mapping[str, Reached], calls: Mapping[str, int], kept: Iterable[Target]
-) -> tuple[Reached, ...]:
-    """Return the rows in the order of the data, with the calls, and then what was kept."""
+def completed_rows(
+    rows: Mapping[str, ScaledLayer], calls: Mapping[str, int], kept: Iterable[Target]
+) -> tuple[ScaledLayer, ...]:
+    """Return the rows in the order of the data with their calls, then those of kept layers."""
     done = []
     for name, number in calls.items():
         note = rows[name].note
         if number > 1:
             note += f"{'; ' if note else ''}first of {number} calls"
         done.append(dataclasses.replace(rows[name], calls=number, note=note))
-    left = [Reached(t.name, type(t.layer).__name__, note="kept as it was") for t in kept]
+    left = [ScaledLayer(t.name, type(t.layer).__name__, note="kept unchanged") for t in kept]
     return (*done, *left)

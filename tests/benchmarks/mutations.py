@@ -451,8 +451,8 @@ JUDGE = (
     Mutant(
         "what is not finite is judged as well",
         "kerasinit/_src/diagnosis/single_layers.py",
-        "found.keep_first(place)",
-        "found.keep_first(place + 1)",
+        "review.keep_first(place)",
+        "review.keep_first(place + 1)",
         ("tests/diagnosis/test_diagnose.py",),
     ),
     Mutant(

@@ -90,7 +90,7 @@ def ends_finite(here: Evidence) -> CheckResults:
             yield check("trainings end in finite numbers", file, owner, count, problem)
 
 
-def optimizer_counted_steps(
+def optimizer_steps(
     here: Evidence, first: Evidence, scored: Evidence | None, experiment: Experiment
 ) -> CheckResults:
     """Check that the optimizer counted every iteration, and that its settings were constant.

@@ -308,9 +308,9 @@ def _check_trial(
                 tally.record(place, proofs.masks_are_nested(here, before))
             scored = tickets.get(experiment.scored_level(place.level))
             if first is not None and (scored is not None or not place.level):
-                before_it = scored if place.level else None
+                pruned_from = scored if place.level else None
                 tally.record(
-                    place, end_proofs.optimizer_counted_steps(here, first, before_it, experiment)
+                    place, end_proofs.optimizer_steps(here, first, pruned_from, experiment)
                 )
             if before is not None and scored is not None:
                 tally.record(place, proofs.masks_recomputed(here, before, scored, experiment))
@@ -321,7 +321,7 @@ def _check_trial(
             for proof in proofs.CONTROLS[place.branch]:
                 tally.record(place, proof(here, ticket, first))
             tally.record(place, proofs.control_masks_recomputed(here, ticket, experiment))
-            tally.record(place, end_proofs.optimizer_counted_steps(here, first, None, experiment))
+            tally.record(place, end_proofs.optimizer_steps(here, first, None, experiment))
             if not CONTROLS[place.branch].fresh:
                 tally.record(place, proofs.starts_from_rewind(here, first, None, experiment))
 

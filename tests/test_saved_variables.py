@@ -178,7 +178,7 @@ def test_a_variable_answers_to_its_name_in_the_program(saved, form):
 
 def test_a_name_to_which_several_answer_is_refused_with_their_names(saved):
     _, path = saved["tf_keras", "m.h5"]
-    with pytest.raises(ValueError, match=r"'kernel' may be one of several.*head/kernel:0 \(6, 2\)"):
+    with pytest.raises(ValueError, match=r"'kernel' matches several.*head/kernel:0 \(6, 2\)"):
         read_variable(path, "kernel")
 
 
@@ -342,9 +342,9 @@ def test_a_file_that_points_out_of_itself_is_refused(tmp_path, trick):
         archive.writestr("model.weights.h5", content)
 
     for name in ("f.h5", "f.keras"):
-        with pytest.raises(ValueError, match=r"link to elsewhere|in another file"):
+        with pytest.raises(ValueError, match=r"external or soft link|in another file"):
             read_variable(tmp_path / name, "a")
-        with pytest.raises(ValueError, match=r"link to elsewhere|in another file"):
+        with pytest.raises(ValueError, match=r"external or soft link|in another file"):
             variables_in(tmp_path / name)
 
 
@@ -360,7 +360,7 @@ def test_a_group_within_itself_is_refused(tmp_path):
 def test_what_is_no_real_number_is_refused(tmp_path, value):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["a"] = value
-    with pytest.raises(ValueError, match="no real numbers"):
+    with pytest.raises(ValueError, match="expected real numbers"):
         read_variable(tmp_path / "f.h5", "a")
 
 
@@ -446,7 +446,7 @@ def test_a_configuration_of_another_kind_gives_no_names(tmp_path, config):
 
 
 def test_a_folder_without_a_model_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no SavedModel"):
+    with pytest.raises(ValueError, match="not a SavedModel"):
         variables_in(tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
         variables_in(tmp_path / "missing.keras")

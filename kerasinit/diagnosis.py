@@ -1,9 +1,10 @@
 """Will this network train? Measured, judged and reported before training."""
 
 from kerasinit._src.diagnosis.advice import KINDS
+from kerasinit._src.diagnosis.entry import diagnose
 from kerasinit._src.diagnosis.findings import Finding
 from kerasinit._src.diagnosis.measured import Measure, Measured
-from kerasinit._src.diagnosis.report import Diagnosis, diagnose
+from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.diagnosis.twins import Twins
 

@@ -15,6 +15,7 @@ without changing ``tf.keras`` or the environment.
 
 from typing import TYPE_CHECKING, Any
 
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import PrunableWeight, prunable_weights
 from kerasinit._src.network.prunable_layer import PrunableLayer
 from kerasinit._src.pruning.callbacks import PruningSummaries, UpdatePruningStep
@@ -46,6 +47,7 @@ __all__ = [
     "ConstantSparsity",
     "EarlyStopping",
     "HoldMasks",
+    "Masks",
     "PolynomialDecay",
     "PrunableLayer",
     "PrunableWeight",

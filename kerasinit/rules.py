@@ -12,5 +12,22 @@ Residual branches are read from the graph of a functional model. A sum inside a 
 that a rule has nothing to say about is refused.
 """
 
-from kerasinit._src.whole_models.rules import *  # noqa: F403
-from kerasinit._src.whole_models.rules import __all__ as __all__
+from kerasinit._src.whole_models.rules.convolutional import alexnet
+from kerasinit._src.whole_models.rules.residual import fixup, gpt2, zero_last
+from kerasinit._src.whole_models.rules.transformers import (
+    DeepNormScales,
+    deepnorm,
+    deepnorm_scales,
+    t_fixup,
+)
+
+__all__ = [
+    "DeepNormScales",
+    "alexnet",
+    "deepnorm",
+    "deepnorm_scales",
+    "fixup",
+    "gpt2",
+    "t_fixup",
+    "zero_last",
+]

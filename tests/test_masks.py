@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 boolean = arrays.arrays(bool, arrays.array_shapes(max_dims=3, max_side=5))
 

@@ -1,4 +1,4 @@
-"""Errors, warnings and checks of arguments."""
+"""Errors for wrong arguments, and warnings that point at the line of the caller."""
 
 import difflib
 import inspect
@@ -32,30 +32,6 @@ def unknown(
     )
 
 
-def named(rows: Iterable[Any], name: str) -> Any:
-    """Return the row of a report for a variable, or raise a KeyError.
-
-    ``name`` is the structural name (``row.name``), the name by the layers (``row.called``), or an
-    unambiguous end of the latter.
-    """
-    rows = list(rows)
-    matches = [row for row in rows if row.name == name]
-    matches = matches or [row for row in rows if row.called == name]
-    matches = matches or [row for row in rows if row.called.endswith(f"/{name}")]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        listed = ", ".join(both_names(row) for row in matches)
-        raise KeyError(f"{name!r} matches several variables: {listed}.")
-    choices = {row.name for row in rows} | {row.called for row in rows}
-    raise KeyError(str(unknown("variable", name, choices)))
-
-
-def both_names(row: Any) -> str:
-    """Return the name of a variable by its layers, followed by the structural name."""
-    return row.name if row.called == row.name else f"{row.called} ({row.name})"
-
-
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -83,12 +59,18 @@ def checked_positive(name: str, given: Any) -> float:
     return float(given)
 
 
-def checked_count(name: str, given: Any) -> int:
-    """Validate an integer of at least 1."""
+def checked_count(name: str, given: Any, minimum: int = 1) -> int:
+    """Return an argument as an integer of at least a minimum.
+
+    Raises:
+        ArgumentError: If it is no integer.
+        ValueError: If it is below the minimum.
+    """
+    message = f"Expected as {name} an integer of at least {minimum}; got {given!r}."
     if isinstance(given, bool) or not isinstance(given, numbers.Integral):
-        raise TypeError(f"Expected as {name} an integer of at least 1; got {given!r}.")
-    if given < 1:
-        raise ValueError(f"Expected as {name} an integer of at least 1; got {given!r}.")
+        raise ArgumentError(message)
+    if given < minimum:
+        raise ValueError(message)
     return int(given)
 
 

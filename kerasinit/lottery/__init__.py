@@ -9,7 +9,9 @@ from kerasinit._src.lottery.options import command, preset, read_toml, to_toml
 from kerasinit._src.lottery.progress import Watch
 from kerasinit._src.lottery.proof.verification import Finding, Proof, verify
 from kerasinit._src.lottery.proof.winning import Condition, Verdict, verdict
-from kerasinit._src.lottery.report import figure, plot, rows, table
+from kerasinit._src.lottery.report.exports import rows
+from kerasinit._src.lottery.report.means import table
+from kerasinit._src.lottery.report.plots import figure, plot
 from kerasinit._src.lottery.store.run_digest import digest
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store

@@ -1,6 +1,6 @@
-"""How a page of a lottery run is shown by a browser: pictures, width, errors, requests.
+"""How a browser shows a page of kerasinit: pictures, width, errors, requests.
 
-    kerasinit lottery report RUN --html page.html
+    kerasinit lottery report RUN --html page.html   # or: kerasinit compare, kerasinit diagnose
     python tests/benchmarks/browser.py page.html [--screenshots FOLDER]
 
 Opens the page in headless Chromium, light and dark, as wide as a desk and as a telephone

@@ -32,7 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.paper_networks import conv2, conv6, lenet_300_100
 from kerasinit._src.training.trainer import Trainer

@@ -8,7 +8,7 @@ from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 
 def store_of(folder, results, *, mask=None, shapes=(4, 3), **experiment):

@@ -40,7 +40,7 @@ def test_a_number_that_was_changed_is_noticed(tmp_path, old, new):
     (tmp_path / "c").write_bytes(content.replace(old, new))
 
     assert kept.read(STATE) is None
-    assert said == ["The checkpoint c is damaged, so this one begins again."]
+    assert said == ["The checkpoint c is damaged; training starts over."]
 
 
 def test_arrays_differ_by_name_type_shape_and_every_bit():

@@ -13,7 +13,7 @@ from rich.console import Console
 from kerasinit import comparison, lottery
 from kerasinit._src.lottery.progress import ConsoleWatch
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import xla as compilation
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.trainer import Trainer

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from kerasinit import lottery
 from kerasinit._src import streams
-from kerasinit._src.lottery.method.controls import CONTROLS, kept, scattered, shuffled
+from kerasinit._src.lottery.method.controls import CONTROLS, scattered, shuffled, unchanged
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
@@ -121,10 +121,10 @@ def _draw(seed):
     return lambda name: np.random.default_rng([seed, *name.encode()])
 
 
-def test_kept_is_the_mask_itself():
+def test_unchanged_masks_are_the_same_ones():
     masks = Masks({"a": np.array([True, False])})
 
-    assert kept(masks, _draw(0)) == masks
+    assert unchanged(masks, _draw(0)) == masks
 
 
 @given(

@@ -67,8 +67,8 @@ def test_the_digest_notices_one_changed_value(tmp_path, arrays):
         ({"x_train": np.zeros((20, 3, 3), int)}, "dtype int64; expected uint8"),
         ({"x_train": np.full((20, 3, 3), np.nan)}, "not finite"),
         ({"x_train": np.zeros(20, np.uint8)}, "at least one feature"),
-        ({"y_train": np.full(20, 0.5)}, "expected class numbers"),
-        ({"y_train": np.full(20, -1)}, "expected class numbers"),
+        ({"y_train": np.full(20, 0.5)}, "expected class indices"),
+        ({"y_train": np.full(20, -1)}, "expected class indices"),
         ({"y_train": np.array([None] * 20)}, "Python objects"),
     ],
 )
@@ -211,19 +211,19 @@ def _with(x=X, y=Y):
     ("y", "match"),
     [
         ((X > 0.5).astype("float32"), "several labels for an example, and regression, are not"),
-        ((X > 0.5).astype(int), "rows that are no shares of classes: 20 of 20"),
+        ((X > 0.5).astype(int), "rows that are not class probabilities: 20 of 20"),
         (np.eye(3)[Y] * 2, "with a sum of 2"),
-        (np.eye(3)[Y] - 0.2, "rows that are no shares"),
-        (np.full((20, 3), 1 / 3), "rows in which no class has the most: 20 of 20"),
+        (np.eye(3)[Y] - 0.2, "rows that are not class probabilities"),
+        (np.full((20, 3), 1 / 3), "rows without a single largest class: 20 of 20"),
         (np.full((20, 2), np.nan), "not finite"),
         (X[:, :1], "regression is not supported"),
         (X[:, 0], "regression is not supported"),
         (Y.astype(float), r"\.astype\('int64'\)"),
-        (Y.astype(bool), "Yes and no are classes"),
+        (Y.astype(bool), "For two classes use"),
         (Y.astype(str), "numpy.unique"),
         (Y.astype(object), "numpy.unique"),
         (np.stack([np.eye(3)[Y]] * 2, axis=1), "a label for each position or step"),
-        (np.where(Y, 2**32 + 1, 0), "the label 4294967297; expected class numbers"),
+        (np.where(Y, 2**32 + 1, 0), "the label 4294967297; expected class indices"),
         (np.full(20, 2**31 + 5), "the label 2147483653"),
         (np.full(20, np.iinfo(np.uint64).max, np.uint64), "the label 18446744073709551615"),
         (np.where(Y, 2_000_000_000, 0), "the label 2000000000"),
@@ -251,7 +251,7 @@ def test_classes_of_any_type_are_taken(y):
 
 
 def test_more_classes_than_examples_are_a_warning():
-    with pytest.warns(UserWarning, match=r"announces 191 classes; there are 40 examples.*unique"):
+    with pytest.warns(UserWarning, match=r"implies 191 classes, but there are 40 examples.*unique"):
         _with(y=Y * 95)
 
 
@@ -274,15 +274,15 @@ class Batches(keras.utils.PyDataset):
         ((row for row in X), "is a generator; expected an array in memory"),
         (Batches(), "yields batches"),
         (scipy.sparse.csr_matrix(X), r"toarray\(\)"),
-        (np.ma.masked_array(X, X > 0.5), "some of it is masked"),
+        (np.ma.masked_array(X, X > 0.5), "whose mask would be lost"),
         (None, "is None; expected an array"),
         ("mnist", "is 'mnist'; expected an array"),
-        ((20 * X).astype("int64"), r"Ids.*\.astype\('float32'\), and keras.layers.Embedding"),
+        ((20 * X).astype("int64"), r"For ids.*\.astype\('float32'\); keras.layers.Embedding"),
         ((20 * X).astype("int32"), "expected uint8"),
         (X > 0.5, "expected uint8"),
-        (X.astype(str), "Text has to be numbered"),
+        (X.astype(str), "Convert text to integers"),
         (X.astype(complex), "expected uint8 or floating point"),
-        (np.full((20, 6), 1e300), r"values up to 1e\+300.*ends at 3.4e38"),
+        (np.full((20, 6), 1e300), r"values up to 1e\+300.*3.4e38"),
         (np.full((20, 6), -1e300), r"values up to 1e\+300"),
         (np.full((20, 6), np.inf), "not finite"),
     ],

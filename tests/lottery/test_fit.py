@@ -9,7 +9,7 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import keras_steps
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.keras_steps import KerasTrainer
@@ -46,7 +46,7 @@ def _own(library, change=lambda logs: logs, optimizer=None):
 @pytest.fixture(autouse=True)
 def _quiet(recwarn):
     keras_steps._warn_once.cache_clear()
-    warnings.filterwarnings("ignore", message="Own has a train_step of its own")
+    warnings.filterwarnings("ignore", message="Own has a custom train_step")
 
 
 def _pair(build):
@@ -95,7 +95,7 @@ def test_it_is_said_once_that_keras_takes_the_steps(recwarn):
     for _ in range(2):
         KerasTrainer(_own(keras)(), DATA, VALIDATION, xla=False)
 
-    said = [w for w in recwarn if "Own has a train_step of its own" in str(w.message)]
+    said = [w for w in recwarn if "Own has a custom train_step" in str(w.message)]
     # It points here, at no line of the package.
     assert [warning.filename for warning in said] == [__file__]
 

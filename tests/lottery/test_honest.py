@@ -203,7 +203,7 @@ def test_a_model_that_takes_its_own_steps_may_take_any_number(tmp_path):
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return model
 
-    with pytest.warns(UserWarning, match="has a train_step of its own"):
+    with pytest.warns(UserWarning, match="has a custom train_step"):
         store = _run(tmp_path, build, blobs(), controls=())
     assert lottery.verify(store.folder).findings == ()
     counter = store.stage(replace(LAST, trial=0, level=1)).state("optimizer")["optimizer/000"]

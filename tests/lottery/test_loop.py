@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import each_value_once, nightly
 
@@ -281,7 +281,7 @@ def test_what_a_killed_process_left_half_written_is_not_taken_for_a_result(copie
 def test_a_run_of_other_settings_is_refused_and_left_alone(finished):
     with pytest.raises(ValueError, match=r"--rate is 0\.3 there and 0\.4 here; .*--seed is 0"):
         _run(finished.folder, replace(SMALL, rate=0.4, seed=1))
-    with pytest.raises(ValueError, match="the examples in the data set are others"):
+    with pytest.raises(ValueError, match="the examples in the data set differ"):
         lottery.run(SMALL, out=finished.folder, build=builder(), data=blobs(300))
 
 
@@ -337,7 +337,7 @@ def test_a_control_that_would_control_nothing_is_refused_before_training(tmp_pat
         return model
 
     listener = Listener()
-    with pytest.raises(ValueError, match="gives 'dense/kernel' the same first values whatever"):
+    with pytest.raises(ValueError, match="gives 'dense/kernel' the same initial values whatever"):
         _run(tmp_path / "run", build=fixed, watch=listener)
     assert listener.trained == []
     assert not (tmp_path / "run").exists()

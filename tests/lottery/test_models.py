@@ -238,7 +238,7 @@ def test_a_loss_that_asks_for_no_class_is_refused(kerase, loss, rows, fits):
     if fits:
         _make(build, data=data)
     else:
-        with pytest.raises(ValueError, match="wants no output more than another"):
+        with pytest.raises(ValueError, match="prefers no output over another"):
             _make(build, data=data)
 
 
@@ -307,5 +307,5 @@ def test_a_question_to_a_run_with_another_network_is_refused(tmp_path):
         model.layers[0].bias.assign_add(keras.ops.ones(16))
         return model
 
-    with pytest.raises(ValueError, match="gives other first weights now"):
+    with pytest.raises(ValueError, match="gives other initial weights now"):
         questions.lmc(run, points=3, data=DATA, out=tmp_path / "lmc", build=other)

@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 from kerasinit import lottery
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import moments
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.held_masks import HeldMasks
@@ -107,12 +107,12 @@ def test_removed_weights_that_need_no_holding_have_the_same_bits_as_held_ones(
     random = np.random.default_rng(0)
     masks = Masks({n: random.random(s) < 0.5 for n, s in trainer.shapes.items()})
     first = trainer.mask_state(trainer.state(), masks)
-    assert trainer._held.hold_by_themselves() == (not average and kind in moments.BY_ENTRY)
+    assert trainer._held.zeros_persist() == (not average and kind in moments.ELEMENTWISE)
     ends = []
     for _ in range(2):
         trainer.restore(first)
         ends.append(trainer.train(masks, ORDER, iterations=8, evaluate_every=4).final)
-        monkeypatch.setattr(HeldMasks, "hold_by_themselves", lambda self: False)
+        monkeypatch.setattr(HeldMasks, "zeros_persist", lambda self: False)
 
     for name, value in ends[0].items():
         np.testing.assert_array_equal(value, ends[1][name], err_msg=name)

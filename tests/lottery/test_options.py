@@ -120,7 +120,7 @@ def test_what_depends_on_the_data_is_not_frozen_by_the_command_line(parsed):
         ("#" * (2**20 + 1), [], "has 1048577 bytes"),
         ("", ["--preset", "lenet-mnits"], "Unknown preset 'lenet-mnits'. Did you mean"),
         ("", ["other.toml"], "No such file: other.toml"),
-        ("", ["lenet-mnist"], "got 'lenet-mnist'. Options begin with --"),
+        ("", ["lenet-mnist"], "got 'lenet-mnist'. Options start with --"),
     ],
 )
 def test_a_description_that_is_wrong_is_said_in_one_line(

@@ -331,7 +331,7 @@ def test_the_page_opens_with_the_sparsest_level_that_has_a_control(tmp_path):
 
 def _judge(monkeypatch, verdict):
     # By its full name, since the function `page` has the same name as its module.
-    monkeypatch.setattr(sys.modules["kerasinit._src.lottery.report.page"], "verdict", verdict)
+    monkeypatch.setattr(sys.modules["kerasinit._src.lottery.report.run_page"], "verdict", verdict)
 
 
 def test_verdicts_are_shown(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_iterations_of_an_earlier_process_count_as_done_but_not_as_speed(watch):
 
     assert "80/200" in _shown(watch)[0]
     assert "10 it/s, 0:00:12 left" in _shown(watch)[0]
-    assert "trial 0, level 0, ticket goes on after iteration 60." in _said(watch)
+    assert "trial 0, level 0, ticket resumes after iteration 60." in _said(watch)
 
 
 def test_a_finished_training_leaves_a_line_in_place_of_its_bar(watch):

@@ -9,7 +9,7 @@ from kerasinit import lottery
 from kerasinit._src.lottery.method import controls
 from kerasinit._src.lottery.proof import proofs
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 
 
 def test_bits_are_compared_and_not_values():
@@ -27,7 +27,7 @@ def test_what_is_removed_is_zero_and_nothing_near_it(value):
     mask = np.array([True, False, False])
     found = proofs.zero("", "trained", "w", {"w": np.array([5, 0, value], "float32")}, mask)
 
-    assert found.problem == "1 of the removed are not zero, the first at flat index 2"
+    assert found.problem == "1 removed values are not zero, the first at flat index 2"
     assert not proofs.zero("", "trained", "w", {"w": np.float32([5, 0, 0])}, mask).problem
 
 

@@ -13,7 +13,7 @@ from kerasinit import lottery
 from kerasinit._src import streams
 from kerasinit._src.lottery.method import rewinds
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
@@ -43,7 +43,7 @@ def test_what_is_kept_comes_back_whole():
 
 @pytest.mark.parametrize("text", ["lr", "lr:5", "finetune"])
 def test_nothing_goes_on_from_a_level_that_is_not_there(text):
-    with pytest.raises(ValueError, match="goes on from the state that the level before ended with"):
+    with pytest.raises(ValueError, match="continues from the final state of the level before"):
         _start(text)
 
 

@@ -7,7 +7,7 @@ import pytest
 from kerasinit._src import compat
 from kerasinit._src.lottery.method import criteria, saliency
 from kerasinit._src.lottery.method.survivors import keep
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import prunable_weights
 from tests.lottery.blobs import KERASES, blobs, builder

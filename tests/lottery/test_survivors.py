@@ -12,7 +12,7 @@ from kerasinit import lottery
 from kerasinit._src import compat, streams
 from kerasinit._src.lottery.method import criteria, saliency, survivors
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from tests.lottery.blobs import KERASES, blobs, builder
 

@@ -8,7 +8,7 @@ import tf_keras
 
 from kerasinit import lottery
 from kerasinit._src.files import tensors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import load_ticket
 from tests.lottery.blobs import KERASES, builder
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.outcome import DivergedError
 from kerasinit._src.training.trainer import Trainer

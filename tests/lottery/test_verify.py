@@ -14,12 +14,12 @@ from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.files import keras_variables
 from kerasinit._src.lottery.method import controls
-from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
+from kerasinit._src.lottery.proof import end_proofs, model_archive, proofs
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import read_tensors
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import report
 from tests.lottery.blobs import KERASES, blobs, builder
 
@@ -223,7 +223,7 @@ def test_a_forged_float_behind_a_repaired_manifest_is_named(
     files["the rewind point is the first weights"] = "rewind.safetensors"
     file = files.get(claim, f"{name}.safetensors")
     # A moment is named after the weight that it belongs to.
-    weight = copied.stage(place).words("optimizer").get(weight, weight.removeprefix("weight/"))
+    weight = copied.stage(place).tensors("optimizer")[1].get(weight, weight.removeprefix("weight/"))
     assert (claim, where.trial, where.level, where.branch, file, weight) in found
     assert not [claim for claim, *_ in found if "digests" in claim]
 
@@ -266,7 +266,7 @@ def test_a_result_that_is_damaged_is_damaged_for_everybody(copied):
 
 
 def test_files_are_read_with_the_same_limits(copied, monkeypatch):
-    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MOST_CURVE", 10)
+    monkeypatch.setattr("kerasinit._src.lottery.store.stage._MAX_CURVE_BYTES", 10)
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(
@@ -316,7 +316,9 @@ def test_a_counter_of_another_type_and_steps_of_its_own_do_not_escape(copied):
     for place in (CONTROL, LAST):
         path = copied.path(place) / "trained.safetensors"
         path.write_bytes(
-            safetensors.numpy.save(read_tensors(path)[0], metadata={end_proofs.OWN_STEPS: "Mine"})
+            safetensors.numpy.save(
+                read_tensors(path)[0], metadata={end_proofs.CUSTOM_STEPS: "Mine"}
+            )
         )
         _repair(copied, place)
     found = _found(copied)
@@ -412,10 +414,12 @@ def test_names_seeds_and_scripts_make_no_other_configuration():
         }
 
     one, other = config("net", 1, 0.5), config("net_7", 1, 0.5, "__mp_main__")
-    assert kept_model.comparable(one) == kept_model.comparable(other)
+    assert model_archive.normalized_config(one) == model_archive.normalized_config(other)
     drawn = config("net", 2, 0.4)
-    assert kept_model.comparable(one) != kept_model.comparable(drawn)
-    assert kept_model.comparable(one, numbers=False) == kept_model.comparable(drawn, numbers=False)
+    assert model_archive.normalized_config(one) != model_archive.normalized_config(drawn)
+    assert model_archive.normalized_config(one, numbers=False) == model_archive.normalized_config(
+        drawn, numbers=False
+    )
 
 
 def _thin_out(arrays):
@@ -631,7 +635,7 @@ def test_every_control_has_its_proofs():
     assert set(controls.CONTROLS) == set(proofs.CONTROLS)
     for name, control in controls.CONTROLS.items():
         assert (proofs.other_weights in proofs.CONTROLS[name]) == control.fresh
-        assert (proofs.same_masks in proofs.CONTROLS[name]) == (control.masks is controls.kept)
+        assert (proofs.same_masks in proofs.CONTROLS[name]) == (control.masks is controls.unchanged)
 
 
 def _evidence(masks, weights):

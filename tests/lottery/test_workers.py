@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasinit import lottery
 from kerasinit._src.lottery import workers
-from kerasinit._src.lottery.workers import WorkerDiedError, share
+from kerasinit._src.lottery.workers import WorkerDiedError, map_in_processes
 from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL, _content, _left
 from tests.products import nightly
@@ -79,7 +79,7 @@ def _two_processes_find_what_one_finds(tmp_path):
 def test_an_error_of_a_piece_is_raised_here(quick):
     heard = Heard()
     with pytest.raises(ValueError, match="one is bad"):
-        share(_work, ("fail",), [0, 1, 2], 1, heard, limited=False)
+        map_in_processes(_work, ("fail",), [0, 1, 2], 1, heard, limited=False)
 
     assert [words[0] for words in heard.said] == [0, 0, 1]
     assert os.getpid() not in [words[1] for words in heard.said]
@@ -89,8 +89,8 @@ def test_an_error_of_a_piece_is_raised_here(quick):
 
 def test_a_process_that_is_killed_is_said_and_the_others_finish(quick):
     heard = Heard()
-    with pytest.raises(WorkerDiedError, match="at work on trial 1 was killed by SIGKILL"):
-        share(_work, ("die",), [0, 1, 2], 2, heard)
+    with pytest.raises(WorkerDiedError, match="for trial 1 was killed by SIGKILL"):
+        map_in_processes(_work, ("die",), [0, 1, 2], 2, heard)
 
     assert {words[0] for words in heard.said if words[1] == "end"} == {0, 2}
     pids = {words[0]: words[1] for words in heard.said if words[1] != "end"}
@@ -110,7 +110,7 @@ class Stopping(Heard):
 def test_ctrl_c_stops_every_process(quick):
     watch = Stopping()
     with pytest.raises(KeyboardInterrupt):
-        share(_work, ("well",), [0, 1], 1, watch)
+        map_in_processes(_work, ("well",), [0, 1], 1, watch)
     pid = watch.said[0][1]
     for _ in range(100):
         try:
@@ -180,7 +180,7 @@ def test_what_comes_while_a_process_starts_is_heard_afterwards():
     heard = []
     usual = signal.signal(signal.SIGINT, lambda *_: heard.append("now"))
     try:
-        with workers._deaf_to_interruption():
+        with workers._interrupts_deferred():
             os.kill(os.getpid(), signal.SIGINT)
             assert heard == []
         assert heard == ["now"]

@@ -14,7 +14,7 @@ import tf_keras
 
 from kerasinit import lottery, pruning
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}

@@ -119,7 +119,7 @@ def old_run(tmp_path):
     """Return a copy of the run of the first format, as if made by the versions installed."""
     folder = shutil.copytree(OLD / "run", tmp_path / "run")
     content = json.loads((folder / "experiment.json").read_text())
-    content["versions"] = loop._about("", (), True)["versions"]
+    content["versions"] = loop._about(data(), True)["versions"]
     (folder / "experiment.json").write_text(json.dumps(content))
     return folder
 

@@ -248,7 +248,21 @@ def test_a_layer_without_a_rule_is_refused_by_name(library):
 
 
 @BOTH
-def test_a_layer_may_say_itself_what_is_pruned(library):
+def test_a_layer_that_chooses_a_variable_that_is_not_its_own_is_refused(library):
+    stray = library.layers.Dense(3)
+    stray.build((None, 4))
+
+    class Prunable(scaling_layer(library)):
+        def get_prunable_weights(self):
+            return [self.scale, stray.kernel]
+
+    model = library.Sequential([library.Input((4,)), Prunable(name="mine")])
+    with pytest.raises(ValueError, match=r"'mine' returned .*not among its weights.*add_weight"):
+        prunable_weights(model)
+
+
+@BOTH
+def test_a_layer_may_choose_what_is_pruned(library):
     class Prunable(scaling_layer(library)):
         def get_prunable_weights(self):
             return [self.scale]

@@ -10,14 +10,14 @@ import tensorflow as tf
 import tyro
 
 from kerasinit._src import compat, errors
-from kerasinit._src.comparison.result import Comparison
 from kerasinit._src.compat.fit_loss import has_own_compute_loss
-from kerasinit._src.diagnosis.report import diagnose
+from kerasinit._src.diagnosis.entry import diagnose
 from kerasinit._src.files import atomic, keras_models, npz
 from kerasinit._src.files.atomic import new_outputs
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.network import sample_batch
 from kerasinit._src.reports import terminal
+from kerasinit._src.reports.figures import rendered
 from kerasinit._src.training import models
 
 
@@ -57,7 +57,7 @@ def _diagnose(
         raise ValueError(f"--examples must be a whole number of at least 2; got {examples}.")
     loaded = keras_models.load_model(model)
     if data is None:
-        x, made = sample_batch.made_batch(loaded, examples, seed)
+        x, made = sample_batch.random_batch(loaded, examples, seed)
         y, said = None, f"No --data: looked at a made-up batch ({made})."
     else:
         x, y = _read(data, loaded, model)
@@ -78,7 +78,7 @@ def _diagnose(
         raise ValueError(f"{model} could not be looked at. {said} {error}") from error
     if "html" in outputs:
         # Whether examples were made up decides what the page is worth.
-        atomic.write_new(outputs["html"], found.to_html(said).encode())
+        found.save(outputs["html"], said)
     if json_:
         about = {"model": str(model), "examples": said}
         print(json.dumps(about | json.loads(found.to_json()), indent=2))
@@ -156,9 +156,10 @@ def _compare(
         xla=xla,
         say=lambda line: terminal.write(progress, line),
     )
-    for name, path in outputs.items():
-        content = found.to_html().encode() if name == "html" else _png(found)
-        atomic.write_new(path, content)
+    if "html" in outputs:
+        found.save(outputs["html"])
+    if "png" in outputs:
+        atomic.write_new(outputs["png"], rendered(found.plot(), "png"))
     if json_:
         print(found.to_json())
         return 0
@@ -168,12 +169,6 @@ def _compare(
         console.print(line)
     _name(outputs)
     return 0
-
-
-def _png(found: Comparison) -> bytes:
-    from kerasinit._src.reports.figures import rendered
-
-    return rendered(found.plot(), "png")
 
 
 def _has_loss(model: Any) -> bool:

@@ -11,13 +11,15 @@ from typing import Annotated
 
 import tyro
 
-from kerasinit._src.lottery import report
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.loop import run
 from kerasinit._src.lottery.progress import ConsoleWatch
 from kerasinit._src.lottery.proof.verification import verify
 from kerasinit._src.lottery.proof.winning import table as verdict_table
 from kerasinit._src.lottery.proof.winning import verdict
+from kerasinit._src.lottery.report.exports import rows, write_outputs
+from kerasinit._src.lottery.report.means import table
+from kerasinit._src.lottery.report.plots import plot
 from kerasinit._src.lottery.store.run_digest import digest
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.reports import terminal
@@ -94,7 +96,7 @@ def _run(
         store = run(
             experiment, out=out, watch=watch, checkpoint_every=checkpoint_every, workers=workers
         )
-    terminal.show(console, report.table(store))
+    terminal.show(console, table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
     wrote = [
         ("everything", store.folder),
@@ -105,7 +107,7 @@ def _run(
     try:
         # A finished run that is asked for again has had its picture taken.
         if watch.missing or not picture.exists():
-            report.plot(store, picture)
+            plot(store, picture)
         wrote.append(("picture", picture))
     except ImportError as error:
         terminal.write(console, f"No picture: {error}")
@@ -139,12 +141,12 @@ def _report(
     """
     store = Store.read(folder)
     files = {"html": html, "csv": csv, "curves": curves, "png": png, "svg": svg}
-    wrote = report.write_outputs(store, {**files, "tensorboard": tensorboard})
+    wrote = write_outputs(store, {**files, "tensorboard": tensorboard})
     if json_:
-        print(json.dumps(report.rows(folder), indent=2))
+        print(json.dumps(rows(folder), indent=2))
         return 0
     console = terminal.console()
-    terminal.show(console, report.table(store))
+    terminal.show(console, table(store))
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
@@ -206,14 +208,5 @@ def _verify(
         json_: print the proof for programs instead
     """
     proof = verify(folder)
-    if json_:
-        print(json.dumps(proof.to_dict(), indent=2))
-        return 0 if proof.holds else 1
-    console = terminal.console()
-    console.print(proof.table())
-    for finding in proof.findings:
-        terminal.write(console, f"FAILED {finding}")
-    for note in proof.notes:
-        terminal.write(console, f"Note: {note}")
-    console.print("Everything holds." if proof.holds else f"{len(proof.findings)} failures.")
+    print(proof.to_json() if json_ else proof)
     return 0 if proof.holds else 1

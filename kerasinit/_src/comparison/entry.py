@@ -1,13 +1,18 @@
 """`compare`: which initializer trains this network best?"""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerasinit._src import compat
+from kerasinit._src.comparison import show  # noqa: F401 (it renders what is returned)
+from kerasinit._src.comparison.choices import named
 from kerasinit._src.comparison.result import Comparison, Setting
-
-if TYPE_CHECKING:
-    from kerasinit._src.training.data import Dataset
+from kerasinit._src.comparison.subject import Subject
+from kerasinit._src.comparison.trainings import race
+from kerasinit._src.errors import checked_count
+from kerasinit._src.training import models
+from kerasinit._src.training.data import Dataset, Order
+from kerasinit._src.training.examples import examples_of
 
 _POINTS = 40
 
@@ -15,7 +20,7 @@ _POINTS = 40
 def compare(
     build: Callable[..., Any] | str,
     initializers: Mapping[str, Any] | Iterable[Any],
-    data: "tuple[Any, Any] | Dataset | str",
+    data: tuple[Any, Any] | Dataset | str,
     *,
     steps: int = 1000,
     seeds: int = 6,
@@ -122,31 +127,11 @@ def compare(
     numbers = {"steps": steps, "seeds": seeds, "batch_size": batch_size}
     optional = {"evaluate_every": evaluate_every, "validation": validation}
     for name, number in (numbers | {n: v for n, v in optional.items() if v is not None}).items():
-        _require_count(name, number, 1)
-    _require_count("seed", seed, 0)
+        checked_count(name, number)
+    checked_count("seed", seed, 0)
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise TypeError(f"Expected as target a loss, or None; got {target!r}.")
-    # Loaded when it is asked for: trainings need the lottery's room, initializers do not.
-    from kerasinit._src.comparison.choices import named
-    from kerasinit._src.comparison.subject import Subject
-    from kerasinit._src.comparison.trainings import race
-    from kerasinit._src.training import models
-    from kerasinit._src.training.data import Order
-    from kerasinit._src.training.examples import examples_of
-
-    if compat.is_layer(build):
-        raise TypeError(
-            f"Expected as build a function that returns a compiled model, since each seed trains a "
-            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r} "
-            f"itself. Write the lines that make and compile it into a function: "
-            f"compare(build, ...)."
-        )
-    label = build if isinstance(build, str) else models.name_of(build)
-    build = models.find(build) if isinstance(build, str) else build
-    if not callable(build):
-        raise TypeError(
-            f"Expected as build a function that returns a compiled model; got {build!r}."
-        )
+    label, build = _named_build(build)
     chosen, examples = named(initializers), examples_of(data)
     training, held_out = examples.split(seed, validation)
     every = min(steps, evaluate_every or max(1, steps // _POINTS))
@@ -177,8 +162,19 @@ def compare(
     return Comparison(setting, choices, target)
 
 
-def _require_count(name: str, given: Any, least: int) -> None:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"Expected as {name} a whole number of at least {least}; got {given!r}.")
-    if given < least:
-        raise ValueError(f"Expected as {name} a whole number of at least {least}; got {given!r}.")
+def _named_build(build: Any) -> tuple[str, Callable[..., Any]]:
+    """Return what a build function is called, and the function, found if it is given by name."""
+    if compat.is_layer(build):
+        raise TypeError(
+            f"Expected as build a function that returns a compiled model, since each seed trains a "
+            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r} "
+            f"itself. Write the lines that make and compile it into a function: "
+            f"compare(build, ...)."
+        )
+    label = build if isinstance(build, str) else models.name_of(build)
+    build = models.find(build) if isinstance(build, str) else build
+    if not callable(build):
+        raise TypeError(
+            f"Expected as build a function that returns a compiled model; got {build!r}."
+        )
+    return label, build

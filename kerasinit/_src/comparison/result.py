@@ -1,18 +1,15 @@
 """What a comparison of initializers found."""
 
 import functools
-import json
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kerasinit._src import errors
 from kerasinit._src.comparison.winner import ALPHA, Verdict, verdict
+from kerasinit._src.reports import base
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.table import Table
 
 
@@ -222,7 +219,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(base.PageReport):
     """What `kerasinit.compare` found.
 
     Attributes:
@@ -237,12 +234,7 @@ class Comparison:
 
     def __getitem__(self, name: str) -> Choice:
         """Return the choice of this name."""
-        for choice in self.choices:
-            if choice.name == name:
-                return choice
-        raise KeyError(
-            str(errors.unknown("choice", name, [choice.name for choice in self.choices]))
-        )
+        return base.row_named(self.choices, name, "choice")
 
     @property
     def leader(self) -> Choice | None:
@@ -318,41 +310,13 @@ class Comparison:
         return "Nothing was clearly lost: all were trained to the end."
 
     def table(self) -> "Table":
-        """Return a table, a line for each choice, for rich."""
-        from kerasinit._src.comparison.console import table
+        """Return a table, a line for each choice, for rich; a star marks the best, if any is."""
+        return base.table(self)
 
-        return table(self)
-
-    def __str__(self) -> str:
-        """Return the table and what there is to say, 80 columns wide."""
-        from kerasinit._src.comparison.console import text
-
-        return text(self)
-
-    def plot(self) -> "Figure":
-        """Return a matplotlib figure: held-out loss over steps, median and range of the seeds.
-
-        Raises:
-            ImportError: If matplotlib is not installed.
-        """
-        from kerasinit._src.comparison.plots import figure
-
-        return figure(self)
-
-    def to_html(self) -> str:
-        """Return one page of HTML that needs nothing else, to be written to a file.
-
-        Raises:
-            ImportError: If matplotlib is not installed.
-        """
-        from kerasinit._src.comparison.page import page
-
-        return page(self)
-
-    def to_json(self) -> str:
-        """Return everything as JSON; numbers that are not finite become null."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dictionary."""
         found, target = self.verdict, self.target
-        content = {
+        return {
             "setting": vars(self.setting),
             "best": found.best,
             "leader": found.leader,
@@ -365,7 +329,6 @@ class Comparison:
             "saved": self.saved,
             "choices": [_row(choice, target) for choice in self.choices],
         }
-        return json.dumps(_finite(content), indent=2, allow_nan=False)
 
 
 def _row(choice: Choice, target: float | None) -> dict[str, Any]:
@@ -389,13 +352,3 @@ def _row(choice: Choice, target: float | None) -> dict[str, Any]:
 
 def _or_infinite(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content

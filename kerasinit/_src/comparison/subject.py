@@ -141,7 +141,7 @@ class Subject:
             model,
             self._fitting.x,
             self._fitting.y,
-            most=self._most,
+            max_steps=self._most,
             seed=streams.derive(self._seed, "layers", trial),
             xla=False if own else self._xla,
         )

@@ -23,7 +23,7 @@ from kerasinit._src.diagnosis.signals import Signal, activation_name, saturated_
 from kerasinit._src.diagnosis.trial import Moved, trial
 from kerasinit._src.diagnosis.twins import twins
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.model import Network, only_looks
+from kerasinit._src.network.model import Network, is_query_or_key
 from kerasinit._src.network.parts import KERNELS, Part
 from kerasinit._src.theory import limits
 
@@ -136,7 +136,7 @@ class _Calls:
                 _scale_of(_numbers(given[0])) if given else None,
                 (place - 1,),
                 _averaged(role, given, values),
-                "choice" if any(map(only_looks, own)) else "main",
+                "choice" if any(map(is_query_or_key, own)) else "main",
             )
         )
         self._holders.append(layer)

@@ -7,7 +7,7 @@ from kerasinit._src.diagnosis.heads import Head
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.diagnosis.trial import Step
 from kerasinit._src.diagnosis.twins import Twins
-from kerasinit._src.network.walk import is_made_up
+from kerasinit._src.network.walk import is_default_name
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Measure:
     @property
     def title(self) -> str:
         """The path, with the layer's name if a person gave it."""
-        given = not is_made_up(self.name, self.kind)
+        given = not is_default_name(self.name, self.kind)
         return f"{self.layer} ({self.name})" if given else self.layer
 
 

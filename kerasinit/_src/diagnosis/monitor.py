@@ -11,13 +11,14 @@ from kerasinit._src import compat, errors
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.compat.fit_loss import FitLoss
 from kerasinit._src.diagnosis.batch import batch_of
+from kerasinit._src.diagnosis.entry import require_model
 from kerasinit._src.diagnosis.flow import Flow
 from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
 from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
 from kerasinit._src.diagnosis.objective import chosen
-from kerasinit._src.diagnosis.report import Diagnosis, require_model
+from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.network.model import read
 
 # Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
@@ -136,12 +137,12 @@ class SignalMonitor(Callback):
     ) -> None:
         super().__init__()
         for name, number, least in (("examples", examples, 2), ("keep", keep, 3)):
-            _require_whole(name, number, least)
+            errors.checked_count(name, number, least)
         if isinstance(every, str):
             if every != "epoch":
                 raise errors.unknown("every", every, ["epoch"], "Or give a number of steps.")
         elif every is not None:
-            _require_whole("every", every, 1)
+            errors.checked_count("every", every, 1)
         if not isinstance(budget, int | float) or not 0 < budget < math.inf:
             raise ValueError(f"Expected as budget a share above 0, such as 0.03; got {budget!r}.")
         if every is not None and budget != _BUDGET:
@@ -297,8 +298,3 @@ class _Pace:
 def _iterations(model: Any) -> int:
     optimizer = getattr(model, "optimizer", None)
     return 0 if optimizer is None else int(np.asarray(optimizer.iterations))
-
-
-def _require_whole(name: str, number: Any, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ValueError(f"Expected as {name} a whole number of at least {least}; got {number!r}.")

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerasinit._src.diagnosis.measured import Measure
-from kerasinit._src.diagnosis.report import Diagnosis
+from kerasinit._src.diagnosis.result import Diagnosis
 
 # What is written of each layer, under the names that `Measure` and its parts have.
 MEASURES = (

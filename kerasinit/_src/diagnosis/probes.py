@@ -14,7 +14,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat import calls
 from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.walk import places
+from kerasinit._src.network.walk import located_layers
 
 # Takes a layer's path, the layer, the tensors that went in and the one that came out, and
 # returns what to do with the gradient of the loss with respect to it, or to the logits that the
@@ -35,7 +35,7 @@ def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
         ``(path, layer)``, each layer once, with a path that survives rebuilding.
     """
     # What comes out of layers inside a loop is made step by step.
-    for place in places(model, closed=lambda layer: row_of(layer).loops):
+    for place in located_layers(model, closed=lambda layer: row_of(layer).loops):
         if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
             yield place.path, place.layer
 

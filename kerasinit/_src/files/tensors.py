@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from kerasinit._src import errors
 from kerasinit._src.files import atomic
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 
 TICKET = "kerasinit-ticket"
 # The versions differ in the names of variables; `network.old_names` has those of version 1.

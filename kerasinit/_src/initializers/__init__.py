@@ -8,10 +8,10 @@ from kerasinit._src.initializers.gates import PerGate
 from kerasinit._src.initializers.networks import AlexNet, Siren
 from kerasinit._src.initializers.orthogonal import ConvOrthogonal, DeltaOrthogonal, Orthogonal
 from kerasinit._src.initializers.random import RandomNormal, RandomUniform, TruncatedNormal
+from kerasinit._src.initializers.saved_values import FromModel, WinningTicket
 from kerasinit._src.initializers.sparse import Sparse
 from kerasinit._src.initializers.stft import STFT
 from kerasinit._src.initializers.structured import ConvolutionAware, Dirac, ZerO
-from kerasinit._src.initializers.transfer import FromModel, WinningTicket
 from kerasinit._src.initializers.upsampling import ICNR, Bilinear
 from kerasinit._src.initializers.variance_scaling import (
     GlorotNormal,

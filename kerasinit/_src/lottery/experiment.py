@@ -1,13 +1,14 @@
-"""The description of a run: everything that changes a number, said once.
+"""The description of a run: everything that changes a number, declared once.
 
 The command line, TOML files, the file in the run's folder, the folder's name and the
-table in the README all come from the fields of `Experiment`.
+table in the README all derive from the fields of `Experiment`.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,15 @@ from kerasinit._src.lottery.method import rewinds, scopes
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.method.criteria import CRITERIA
 
-# (iterations, trials) where none are given. The paper trains MNIST for 50,000; the
-# digits are small, quick and noisy, so they get few iterations and several trials.
+# Default (iterations, trials). The paper trains MNIST for 50,000 iterations; the digits are
+# small, quick and noisy, so they get few iterations and several trials.
 _DEFAULTS = {"digits": (2_000, 3), "mnist": (50_000, 1), "cifar10": (20_000, 1)}
-_OTHERWISE = (10_000, 1)
+_FALLBACK = (10_000, 1)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a run, as they are given: some may be left to the data set."""
+    """The options of a run as given; the data set or the model replaces None."""
 
     dataset: str = "digits"
     """digits (offline), mnist or cifar10 (downloaded once), or FILE.npz with x_train, y_train,
@@ -33,55 +34,54 @@ class Options:
     """lenet-300-100, conv2, conv4, conv6, or package.module:function that returns a compiled
     model"""
     initializer: str | None = None
-    """the kernels' initializer, as in HeNormal or RandomNormal:stddev=0.01; if not given, the
-    model's own"""
+    """the kernels' initializer, as in HeNormal or RandomNormal:stddev=0.01; by default the model's
+    own"""
     optimizer: str | None = None
-    """Keras' optimizer, as in adam:learning_rate=0.0012 or sgd:learning_rate=0.1,momentum=0.9; if
-    not given, the model's own"""
+    """a Keras optimizer, as in adam:learning_rate=0.0012 or sgd:learning_rate=0.1,momentum=0.9; by
+    default the model's own"""
     iterations: int | None = None
-    """optimizer steps of each training; if not given: digits 2000, mnist 50000, cifar10 20000,
+    """optimizer steps of each training; by default digits 2000, mnist 50000, cifar10 20000,
     otherwise 10000"""
     levels: int = 8
     """how many times to prune; level 0 is the dense network"""
     one_shot: bool = False
-    """prune the dense network at once at each level, as far as so many levels would go"""
+    """prune the dense network in one step at each level, to the density of that level"""
     criterion: str = "magnitude"
-    """what survivors are chosen by: magnitude (or large_final), magnitude_increase, movement, snip,
-    grasp, synflow or random"""
+    """which weights to keep: magnitude (or large_final), magnitude_increase, movement, snip, grasp,
+    synflow or random"""
     scope: str = "layer"
-    """how survivors spread over the layers: layer (by the rates), global (the best of all), erk or
-    smart-ratios; all keep as many in all"""
+    """how the kept weights are distributed over the layers: layer (by the rates), global (the best
+    of all), erk or smart-ratios; all keep the same total"""
     rate: float = 0.2
-    """fraction of each layer's surviving weights that a level removes"""
+    """fraction of each layer's remaining weights that a level removes"""
     output_rate: float = 0.1
     """the same, for the output layer"""
     layer_rates: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
-    """the same, for layers by name or pattern (the first that fits), as in
-    dense_1=0.3,conv2d*=0.1"""
+    """the same, for layers by name or pattern (the first match), as in dense_1=0.3,conv2d*=0.1"""
     rewind: str = "init"
-    """what survivors go back to: init (the first weights), step:K (those after K iterations), lr or
-    lr:K (trained weights, the optimizer's state at first or after K), finetune (nothing), signs
-    (first signs, sizes permuted), constant-signs (first signs, one size), reshuffled (first values
-    permuted)"""
+    """what the kept weights are rewound to: init (the initial weights), step:K (those after K
+    iterations), lr or lr:K (trained weights, the optimizer's initial state or that after K),
+    finetune (no rewind), signs (initial signs, magnitudes permuted), constant-signs (initial signs,
+    one magnitude), reshuffled (initial values permuted)"""
     controls: tuple[str, ...] = ("reinit",)
     """networks trained beside each ticket, separated by commas, or none: reinit (same mask, new
-    weights), shuffle (mask permuted within each layer, same weights), random-mask (as many weights
-    in all, at random), shuffle-reinit (mask permuted, new weights)"""
+    weights), shuffle (mask permuted within each layer, same weights), random-mask (random mask with
+    the same total), shuffle-reinit (mask permuted, new weights)"""
     control_levels: tuple[int, ...] = ()
-    """the levels that have controls, as in 7,9,11; if not given: all"""
+    """the levels that have controls, as in 7,9,11; by default all"""
     trials: int | None = None
-    """independent repetitions; if not given: digits 3, otherwise 1"""
+    """independent repetitions; by default digits 3, otherwise 1"""
     seed: int = 0
-    """the origin of every random number; the same seed gives the same numbers"""
+    """seed of every random number; the same seed gives the same numbers"""
     batch_size: int = 60
     """examples in an optimizer step"""
     evaluate_every: int = 100
-    """iterations between two looks at the validation loss"""
+    """iterations between two evaluations on the validation examples"""
     validation: int | None = None
-    """training examples set aside to find the early stop; if not given: a sixth, at most 5000"""
+    """training examples held out for validation; by default a sixth, at most 5000"""
     xla: bool | None = None
-    """let XLA compile the training loop: several times faster for most networks, other rounding; if
-    not given: yes, but for networks with convolutions on a CPU, which it slows down"""
+    """compile the training loop with XLA: several times faster for most networks, other rounding;
+    by default yes, except for networks with convolutions on a CPU, which it slows down"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Experiment(Options):
     """A lottery run: train, prune, rewind, retrain, for some levels and trials.
 
     Raises:
-        ValueError: If a field has no meaning; the message says what would have.
+        ValueError: If a field is invalid; the message says what is valid.
 
     Example:
     >>> Experiment(levels=3, rewind="step:100").rewind_step
@@ -104,7 +104,7 @@ class Experiment(Options):
     """
 
     if TYPE_CHECKING:
-        # What is not given is filled in when an experiment is made.
+        # None is resolved when an experiment is created.
         @property
         def iterations(self) -> int:
             """Optimizer steps of each training."""
@@ -116,30 +116,30 @@ class Experiment(Options):
             ...
 
     def __post_init__(self) -> None:
-        for name in ("dataset", "model", "criterion", "scope", "rewind"):
-            _require_text(name, getattr(self, name))
-        for name in ("initializer", "optimizer"):
-            if getattr(self, name) is not None:
-                _require_text(name, getattr(self, name))
-        iterations, trials = _DEFAULTS.get(self.dataset, _OTHERWISE)
-        # A frozen data class fills in its own fields through object.
-        for name, number in (("iterations", iterations), ("trials", trials)):
+        optional = ("initializer", "optimizer")
+        for name in ("dataset", "model", "criterion", "scope", "rewind", *optional):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (name in optional and value is None):
+                raise ValueError(f"{option(name)} must be text; got {value!r}.")
+        # A frozen data class sets its fields through object.
+        defaults = _DEFAULTS.get(self.dataset, _FALLBACK)
+        for name, number in zip(("iterations", "trials"), defaults, strict=True):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, number)
-        for name, kind, like in (
+        for name, kind, example in (
             ("controls", str, "reinit,shuffle"),
             ("control_levels", int, "7,9,11"),
         ):
             value = getattr(self, name)
             if not isinstance(value, tuple | list) or any(type(item) is not kind for item in value):
-                raise ValueError(f"{option(name)} is a list, as in {like}; got {value!r}.")
+                raise ValueError(f"{option(name)} is a list, as in {example}; got {value!r}.")
             if len(set(value)) < len(value):
                 listed = ", ".join(map(str, value))
-                raise ValueError(f"{option(name)}: one of them is named twice: {listed}.")
+                raise ValueError(f"{option(name)} has duplicates: {listed}.")
             object.__setattr__(self, name, tuple(value))
         if not isinstance(self.layer_rates, dict):
             raise ValueError(
-                f"--layer-rates gives numbers by name, as in dense=0.3; got {self.layer_rates!r}."
+                f"--layer-rates maps names to numbers, as in dense=0.3; got {self.layer_rates!r}."
             )
         object.__setattr__(self, "layer_rates", dict(self.layer_rates))
         self._require_numbers()
@@ -152,7 +152,7 @@ class Experiment(Options):
         for level in self.control_levels:
             if not 1 <= level <= self.levels:
                 raise ValueError(
-                    f"{option('control_levels')} has {level}; pruned levels go from 1 to "
+                    f"{option('control_levels')} has {level}; pruned levels range from 1 to "
                     f"{self.levels} ({option('levels')} {self.levels})."
                 )
         if self.rewind_step >= self.iterations:
@@ -162,7 +162,7 @@ class Experiment(Options):
             )
 
     def _require_numbers(self) -> None:
-        for name, least in (
+        for name, minimum in (
             ("iterations", 1),
             ("levels", 0),
             ("trials", 1),
@@ -174,9 +174,9 @@ class Experiment(Options):
             value = getattr(self, name)
             if name == "validation" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
                 raise ValueError(
-                    f"{option(name)} must be a whole number of at least {least}; got {value!r}."
+                    f"{option(name)} must be a whole number of at least {minimum}; got {value!r}."
                 )
         rates = {option(name): getattr(self, name) for name in ("rate", "output_rate")}
         rates |= {f"{option('layer_rates')} {k}": rate for k, rate in self.layer_rates.items()}
@@ -186,7 +186,7 @@ class Experiment(Options):
             if not (math.isfinite(value) and 0 < value < 1):
                 raise ValueError(
                     f"{name} must lie between 0 and 1, both excluded; got {value}. "
-                    f"0.2 removes a fifth of the weights that are left."
+                    f"0.2 removes a fifth of the remaining weights."
                 )
         for name in ("one_shot", "xla"):
             value = getattr(self, name)
@@ -195,16 +195,16 @@ class Experiment(Options):
 
     @property
     def rewind_step(self) -> int:
-        """The iteration whose state survivors get back, if only in part; 0 for the first."""
+        """The iteration whose state is restored, at least in part; 0 for the initial state."""
         return rewinds.parse(self.rewind).step
 
     @property
     def branches(self) -> tuple[str, ...]:
-        """The ticket and its controls, whichever levels have them."""
+        """The ticket and its controls, at whichever levels they are trained."""
         return ("ticket", *self.controls)
 
     def branches_at(self, level: int) -> tuple[str, ...]:
-        """Return the networks that are trained at a level.
+        """Return the branches that are trained at a level.
 
         Example:
         >>> experiment = Experiment(levels=3, control_levels=(2,))
@@ -216,17 +216,12 @@ class Experiment(Options):
         return ("ticket",)
 
     def first_iteration(self, level: int, branch: str) -> int:
-        """Return the iteration that the first weights of a training come from."""
+        """Return the iteration from which the first weights of a training come."""
         fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)
         return 0 if fresh else self.rewind_step
 
     def scored_level(self, level: int) -> int:
-        """Return the level whose network is scored to find the masks of a level.
-
-        Example:
-        >>> Experiment().scored_level(3), Experiment(one_shot=True).scored_level(3)
-        (2, 0)
-        """
+        """Return the level whose network is scored to compute the masks of a level."""
         return 0 if self.one_shot else level - 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -241,23 +236,20 @@ class Experiment(Options):
         Raises:
             ValueError: If a field is unknown or not valid.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise errors.unknown("field of an experiment", name, known)
+        require_fields(fields, "field of an experiment")
         return cls(**fields)
 
     @property
     def digest(self) -> str:
         """A short hash of all fields.
 
-        Where ``xla`` is left open it is that of yes, which is what most networks get.
+        An ``xla`` of None hashes as True, which it resolves to for most networks.
         """
         text = json.dumps({**self.to_dict(), "xla": self.xla is not False}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def differences(self, other: "Experiment") -> list[str]:
-        """Return what differs from another experiment, a phrase for each field."""
+        """Return the differences from another experiment, a phrase for each field."""
         mine, theirs = self.to_dict(), other.to_dict()
         return [
             f"{option(name)} is {theirs[name]!r} there and {mine[name]!r} here"
@@ -266,12 +258,16 @@ class Experiment(Options):
         ]
 
 
-def require_experiment(experiment: Any) -> Experiment:
-    """Return an experiment if it is one.
+def require_fields(names: Iterable[str], what: str) -> None:
+    """Raise ValueError unless all names are fields of an `Experiment`."""
+    known = [field.name for field in dataclasses.fields(Experiment)]
+    for name in names:
+        if name not in known:
+            raise errors.unknown(what, name, known)
 
-    Raises:
-        TypeError: If it is not.
-    """
+
+def require_experiment(experiment: Any) -> Experiment:
+    """Return ``experiment``; raise TypeError if it is not an `Experiment`."""
     if not isinstance(experiment, Experiment):
         raise TypeError(
             f"Expected as experiment a kerasinit.lottery.Experiment, as in "
@@ -281,10 +277,5 @@ def require_experiment(experiment: Any) -> Experiment:
 
 
 def option(name: str) -> str:
-    """Return how the command line calls a field."""
+    """Return the command-line option of a field."""
     return "--" + name.replace("_", "-")
-
-
-def _require_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{option(name)} must be text; got {value!r}.")

@@ -1,8 +1,7 @@
-"""The lottery: train, prune, rewind, again.
+"""The lottery: train, prune, rewind, repeat.
 
-Every training is a stage with a folder of its own. A stage whose folder is there is
-not run again, and no stage depends on anything but finished stages and the seed; so
-to repeat a command is to resume it.
+Every training is a stage with its own folder. A stage whose folder exists is skipped, and no
+stage depends on anything but finished stages and the seed; so repeating a command resumes it.
 """
 
 import json
@@ -19,15 +18,15 @@ from kerasinit._src.errors import warn
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.progress import Watch
-from kerasinit._src.lottery.proof import kept_model
-from kerasinit._src.lottery.proof.end_proofs import OWN_STEPS
-from kerasinit._src.lottery.proof.kept_model import KeptModel
+from kerasinit._src.lottery.proof import model_archive
+from kerasinit._src.lottery.proof.end_proofs import CUSTOM_STEPS
+from kerasinit._src.lottery.proof.model_archive import ModelArchive
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.lottery.workers import share
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.lottery.workers import map_in_processes
+from kerasinit._src.mask_arrays import NAMING, Masks
 from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_seconds
@@ -35,7 +34,7 @@ from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import State, optimizer_of, weights_of
 
-# Who decided whether XLA compiles the loop, as the run's folder has it.
+# What decided whether XLA compiles the loop, as stored in the run's folder.
 _BY_RULE, _BY_OPTION = "by the network and the device", "by the options"
 
 
@@ -49,36 +48,36 @@ def run(
     checkpoint_every: float = 30.0,
     workers: int = 1,
 ) -> Store:
-    """Find lottery tickets: train, prune, rewind the survivors, again.
+    """Find lottery tickets: train, prune, rewind the remaining weights, repeat.
 
-    Draws from global random state (Python, NumPy, TensorFlow, Keras) are made from
-    the experiment's seed while models are built.
+    Draws from global random state (Python, NumPy, TensorFlow, Keras) are seeded by the
+    experiment while models are built.
 
     Args:
         experiment: What to run; ``Experiment()`` by default.
         out: The folder for the results, by default one named after the experiment
-            in the working directory. If it holds the same run, that is gone on with.
+            in the working directory. A run of the same experiment in it is resumed.
         build: A function that returns a compiled model, in place of
             ``experiment.model``. It may take ``input_shape``, ``num_classes`` and
             ``initializer`` by name.
         data: Examples, in place of ``experiment.dataset``.
-        watch: Told what happens.
-        checkpoint_every: Seconds between two checkpoints of a training that runs; one that
-            was killed goes on from the last. No number of the run depends on it.
-        workers: How many processes train independent trials at the same time. No number of
+        watch: Receives the run's events.
+        checkpoint_every: Seconds between two checkpoints of a training; one that was killed
+            resumes from the last. No number of the run depends on it.
+        workers: The number of processes that train independent trials in parallel. No number of
             the run depends on it. With more than one, ``build``, ``data`` and their modules
-            must be able to travel to a process, and a script that calls this needs
+            must be picklable, and a script that calls this needs
             ``if __name__ == "__main__":``.
 
     Returns:
         The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument is invalid or the folder holds another run.
         BusyError: If another process works on the folder.
-        DivergedError: If a training's loss is not finite. What was finished is kept.
-        NoSpaceError: If the disk is full. What was finished is kept.
-        WorkerDiedError: If a process of several was killed. What was finished is kept.
+        DivergedError: If a training's loss is not finite. Finished trainings are kept.
+        NoSpaceError: If the disk is full. Finished trainings are kept.
+        WorkerDiedError: If a worker process was killed. Finished trainings are kept.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
@@ -87,70 +86,69 @@ def run(
     require_seconds(checkpoint_every)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"--workers must be a whole number of at least 1; got {workers!r}.")
-    setting = Setting.of(experiment, build, data)
-    if build is not None and setting.experiment.model.startswith("__main__:"):
+    setup = Setup.of(experiment, build, data)
+    if build is not None and setup.experiment.model.startswith("__main__:"):
         warn(
-            f"The model comes from a script ({setting.experiment.model}), so the command line will "
-            f"not find it when it is asked about this run. Import it from a module, or pass build= "
-            f"again."
+            f"The model comes from a script ({setup.experiment.model}), so commands about this run "
+            f"will not find it. Import it from a module, or pass build= again."
         )
-    build, data, trial = setting.build, setting.data, None
+    build, data, trial = setup.build, setup.data, None
     by_rule = experiment.xla is None
-    experiment = _as_begun(setting.experiment, out, data.name)
+    experiment = _as_begun(setup.experiment, out, data.name)
     if experiment.xla is None:
-        trial = Trial(setting, 0)
+        trial = Trial(setup, 0)
         experiment = trial.experiment
-    setting = replace(setting, experiment=experiment)
+    setup = replace(setup, experiment=experiment)
     store = Store(_folder(out, data.name, experiment), experiment, _about(data, by_rule))
     if store.is_finished():
         watch.began(store, [])
         return store
     with store.held():
-        # What can fail for the user's model fails now, before anything is written.
-        trial = trial or Trial(setting, 0)
+        # Whatever can fail for the user's model fails now, before anything is written.
+        trial = trial or Trial(setup, 0)
         trial.rehearse()
-        _require_todays_names(store, trial)
+        _require_current_names(store, trial)
         store = Store.open(store.folder, experiment, store.about)
         missing = store.missing()
         watch.began(store, missing)
         numbers = sorted({place.trial for place in missing})
         if workers > 1 and len(numbers) > 1:
-            share(
+            map_in_processes(
                 _work,
                 (store, build, data, checkpoint_every),
                 numbers,
                 workers,
                 watch,
-                # Without XLA, convolutions round otherwise with another number of threads.
+                # Without XLA, the rounding of convolutions depends on the number of threads.
                 limited=trial.trainer.by_xla,
             )
             return store
         for number in numbers:
             if number != trial.number:
-                trial = Trial(setting, number)
+                trial = Trial(setup, number)
                 trial.rehearse()
             _run_trial(trial, store, watch, checkpoint_every)
     return store
 
 
-def _require_todays_names(store: Store, trial: Trial) -> None:
+def _require_current_names(store: Store, trial: Trial) -> None:
     """Raise if a run was begun with other names for the variables of its network."""
     done = [place for place in store.places() if store.has(place)]
     if not done or store.stage(done[0]).ticket().masks.naming == NAMING:
         return
-    others = [(old, new) for old, new in old_names(trial.trainer.model).items() if old != new]
-    if others:
+    renamed = [(old, new) for old, new in old_names(trial.trainer.model).items() if old != new]
+    if renamed:
         raise ValueError(
-            f"{store.folder} was begun by an earlier kerasinit, which named variables otherwise: "
-            f"{others[0][0]!r} is {others[0][1]!r} now. Finish it with that version, or name "
+            f"{store.folder} was begun by an earlier kerasinit with other names for variables: "
+            f"{renamed[0][0]!r} is {renamed[0][1]!r} now. Finish it with that version, or choose "
             f"another folder."
         )
 
 
 def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Experiment:
-    """Return an experiment with the ``xla`` of the run that its folder holds, if it has none.
+    """Return an experiment with the ``xla`` of the run in its folder, if it leaves it open.
 
-    A run goes on as it was begun, on whatever device: one training with XLA and the next without
+    A run is resumed as it was begun, on whatever device: one training with XLA and the next without
     would not be the numbers of one command.
     """
     if experiment.xla is not None:
@@ -158,24 +156,24 @@ def _as_begun(experiment: Experiment, out: str | Path | None, data: str) -> Expe
     for xla in (True, False):
         folder = _folder(out, data, replace(experiment, xla=xla))
         if (folder / "experiment.json").is_file():
-            there = Store.read(folder)
-            # Without a name for the folder, one that --xla or --no-xla asked for is another
-            # run. Before there was a rule, all were compiled but those of --no-xla.
-            decided = there.about.get("xla", _BY_RULE if xla else _BY_OPTION)
+            begun = Store.read(folder)
+            # In a default folder, a run with an explicit --xla or --no-xla is another run. Before
+            # there was a rule, all runs were compiled except those with --no-xla.
+            decided = begun.about.get("xla", _BY_RULE if xla else _BY_OPTION)
             if out is not None or decided == _BY_RULE:
-                return replace(experiment, xla=there.experiment.xla)
+                return replace(experiment, xla=begun.experiment.xla)
     return experiment
 
 
 def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
-    """Return what else must be the same when a run goes on, and who decided on XLA."""
+    """Return what else must match when a run is resumed, and what decided about XLA."""
     return {
         "data": data.digest,
         "input_shape": list(data.input_shape),
-        # Not of installed packages by name: TensorFlow also comes as tensorflow-cpu.
+        # Not from package metadata: TensorFlow is also distributed as tensorflow-cpu.
         "versions": {
             "kerasinit": metadata.version("kerasinit"),
-            **{one.__name__: one.__version__ for one in (tf, *compat.LIBRARIES.values(), np)},
+            **{lib.__name__: lib.__version__ for lib in (tf, *compat.LIBRARIES.values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,
     }
@@ -188,15 +186,15 @@ def _folder(out: str | Path | None, data: str, experiment: Experiment) -> Path:
 def _work(
     store: Store, build: models.Build, data: Dataset, every: float, number: int, watch: Watch
 ) -> None:
-    """Run one trial, in a process of its own."""
+    """Run one trial in a worker process."""
     with atomic.reporting_full_disk(store.folder):
-        trial = Trial(Setting(store.experiment, build, data), number)
+        trial = Trial(Setup(store.experiment, build, data), number)
         trial.rehearse()
         _run_trial(trial, store, watch, every)
 
 
 def _run_trial(trial: Trial, store: Store, watch: Watch, every: float) -> None:
-    """Train, prune, rewind, again."""
+    """Train, prune, rewind, repeat."""
     masks = Masks.dense(trial.trainer.shapes)
     for level in range(trial.experiment.levels + 1):
         place = Place(trial.number, level, "ticket")
@@ -206,7 +204,7 @@ def _run_trial(trial: Trial, store: Store, watch: Watch, every: float) -> None:
             start = trial.start(store, level, masks)
             _train(trial, store, watch, every, place, masks, start)
         elif store.stage(place).ticket().masks != masks:
-            raise ValueError(f"{store.folder}: the masks of {place} are not those of its run.")
+            raise ValueError(f"{store.folder}: the masks of {place} are not those of this run.")
         for control in trial.experiment.branches_at(level)[1:]:
             place = replace(place, branch=control)
             if not store.has(place):
@@ -215,15 +213,9 @@ def _run_trial(trial: Trial, store: Store, watch: Watch, every: float) -> None:
 
 
 def _train(
-    trial: Trial,
-    store: Store,
-    watch: Watch,
-    every: float,
-    place: Place,
-    masks: Masks,
-    start: State,
+    trial: Trial, store: Store, watch: Watch, every: float, place: Place, masks: Masks, start: State
 ) -> None:
-    """Run one stage and put it on disk."""
+    """Run one stage and write it to disk."""
     experiment = trial.experiment
     dense = place.level == 0
     watch.training(place, masks.density)
@@ -239,7 +231,7 @@ def _train(
                 "masks": digest_of(masks),
             },
             every,
-            tell=lambda message: watch.note(place, message),
+            notify=lambda message: watch.note(place, message),
         )
 
     start, trained = trial.train(
@@ -258,18 +250,17 @@ def _train(
     with store.new(place) as stage:
         stage.write(row, trained, Ticket(masks, weights_of(start), about))
         trainer = trial.trainer
-        own = isinstance(trainer, KerasTrainer)
-        words = {OWN_STEPS: type(trainer.model).__name__} if own else {}
+        custom = isinstance(trainer, KerasTrainer)
+        metadata = {CUSTOM_STEPS: type(trainer.model).__name__} if custom else {}
         if place.branch == "ticket":
             trainer.model.save(stage.model_path)
-            missing = KeptModel.read(stage.model_path).lacks(trained.final)
-            left_out = kept_model.words_of(missing, trained.final)
-            words |= left_out
-            if dense and left_out:
-                names = ", ".join(sorted(kept_model.left_out(left_out)))
-                said = f"Keras does not save {names} as it is; trained.safetensors has it."
-                watch.note(place, said)
-        stage.write_state("trained", weights_of(trained.final), words)
+            missing = ModelArchive.read(stage.model_path).missing(trained.final)
+            metadata |= model_archive.unsaved_metadata(missing, trained.final)
+            unsaved = sorted(model_archive.unsaved_names(metadata))
+            if dense and unsaved:
+                names = ", ".join(unsaved)
+                watch.note(place, f"Keras does not save {names} exactly; trained.safetensors does.")
+        stage.write_state("trained", weights_of(trained.final), metadata)
         stage.write_state("optimizer", optimizer_of(trained.final), trainer.owners)
         if trained.kept is not None:
             stage.write_state("rewind", trained.kept)

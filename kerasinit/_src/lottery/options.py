@@ -1,8 +1,7 @@
-"""An experiment as people write it: words of a command, a preset, a TOML file, a table.
+"""Experiments as text: words of a command, a preset, a TOML file, a table.
 
-All of it comes from the fields of `Experiment` and from what is written below each of
-them there. A preset, like a TOML file, stands for options. What is given on the command
-line wins over the file, and the file over the preset.
+All of these derive from the fields of `Experiment` and the strings below them. Options on the
+command line override a TOML file, which overrides a preset.
 """
 
 import ast
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from kerasinit._src import errors
-from kerasinit._src.lottery.experiment import Experiment, Options, option
+from kerasinit._src.lottery.experiment import Experiment, Options, option, require_fields
 
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 _LENET = {
     "model": "lenet-300-100",
     "dataset": "mnist",
@@ -50,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"dataset": "digits", "iterations": 2_000, "levels": 8, "trials": 3},
     # Frankle and Carbin, 2019, figures 2 to 4.
     "lenet-mnist": {**_LENET, "iterations": 50_000, "levels": 20, "trials": 5},
-    # The same in minutes: down to 8.68 %, and controls where the paper looks at them.
+    # The same in minutes: down to 8.68 %, with controls at the levels that the paper examines.
     "lenet-mnist-short": {
         **_LENET,
         "iterations": 15_000,
@@ -66,30 +65,22 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def words(fields: Mapping[str, Any]) -> list[str]:
-    """Return fields of an experiment as the words of a command line.
-
-    Args:
-        fields: Values by the names of fields; None is left out.
-
-    Raises:
-        ValueError: If there is no such field.
+    """Return fields of an experiment as the words of a command line; None is omitted.
 
     Example:
     >>> words({"levels": 3, "controls": ["reinit", "shuffle"], "xla": False})
     ['--levels', '3', '--controls', 'reinit,shuffle', '--no-xla']
     """
-    known = [field.name for field in dataclasses.fields(Experiment)]
-    found: list[str] = []
+    require_fields(fields, "option")
+    result: list[str] = []
     for name, value in fields.items():
-        if name not in known:
-            raise errors.unknown("option", name, known)
         if isinstance(value, bool):
-            found.append(option(name) if value else option(f"no_{name}"))
+            result.append(option(name) if value else option(f"no_{name}"))
         elif value is not None:
             word = _word(value)
-            # What begins with a hyphen would be read as another option.
-            found += [f"{option(name)}={word}"] if word.startswith("-") else [option(name), word]
-    return found
+            # A value that starts with a hyphen would be parsed as another option.
+            result += [f"{option(name)}={word}"] if word.startswith("-") else [option(name), word]
+    return result
 
 
 def _word(value: Any) -> str:
@@ -101,25 +92,23 @@ def _word(value: Any) -> str:
 
 
 def command(experiment: Experiment) -> str:
-    """Return the line that repeats an experiment.
-
-    What is as it would be anyway is left out.
+    """Return the command line that repeats an experiment, without options left at their defaults.
 
     Example:
     >>> command(Experiment(levels=2, rewind="step:100", controls=()))
     'kerasinit lottery run --dataset digits --levels 2 --rewind step:100 --controls none'
     """
-    usual = Experiment(dataset=experiment.dataset).to_dict()
+    defaults = Experiment(dataset=experiment.dataset).to_dict()
     fields = {
         name: value
         for name, value in experiment.to_dict().items()
-        if name == "dataset" or value != usual[name]
+        if name == "dataset" or value != defaults[name]
     }
     return shlex.join(["kerasinit", "lottery", "run", *words(fields)])
 
 
 def to_toml(experiment: Experiment) -> str:
-    r"""Return the TOML file that describes an experiment; `read_toml` reads it back.
+    r"""Return a TOML file that describes an experiment; `read_toml` reads it back.
 
     Example:
     >>> print("\n".join(to_toml(Experiment(dataset="mnist")).splitlines()[:2]))
@@ -142,40 +131,36 @@ def _toml(value: Any) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"TOML cannot hold {value!r}, which is no text.") from error
-        # JSON's strings are TOML's, but for one character that TOML wants escaped too.
+            raise ValueError(
+                f"TOML cannot represent {value!r}, which is not valid text."
+            ) from error
+        # JSON strings are valid TOML, except that TOML escapes one more character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
     return json.dumps(value)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the fields that a TOML file gives.
+    """Return the fields in a TOML file.
 
     Raises:
-        ValueError: If there is no such file, it is too large or no TOML, or a key is not
-            a field of an experiment.
+        ValueError: If the file does not exist, is too large or not TOML, or a key is not a field
+            of an experiment.
     """
     if not path.is_file():
-        raise ValueError(f"No such file: {path}. Name a TOML file, or a preset with --preset.")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; a description of a run has at most "
-            f"{_MOST_BYTES}."
-        )
+        raise ValueError(f"No such file: {path}. Pass a TOML file, or a preset with --preset.")
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise ValueError(f"{path} has {size} bytes; at most {_MAX_BYTES} are read.")
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}.") from error
-    known = [field.name for field in dataclasses.fields(Experiment)]
-    for name in fields:
-        if name not in known:
-            raise errors.unknown(f"key in {path}", name, known)
+    require_fields(fields, f"key in {path}")
     return fields
 
 
 def descriptions() -> dict[str, str]:
-    """Return what is written below each field of `Experiment`, by the field's name."""
-    found: dict[str, str] = {}
+    """Return the string below each field of `Options`, by the field's name."""
+    texts: dict[str, str] = {}
     tree = ast.parse(inspect.getsource(Options))
     declared = next(node for node in tree.body if isinstance(node, ast.ClassDef))
     for pair in itertools.pairwise(declared.body):
@@ -184,8 +169,8 @@ def descriptions() -> dict[str, str]:
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                found[name] = " ".join(text.split())
-    return found
+                texts[name] = " ".join(text.split())
+    return texts
 
 
 def table() -> str:
@@ -228,16 +213,9 @@ def _fields(name: str) -> dict[str, Any]:
 
 
 def expand(command_line: Sequence[str]) -> list[str]:
-    """Put the options that a preset and a TOML file stand for in their place.
+    """Replace a preset and TOML files among the words after ``kerasinit lottery run`` by options.
 
-    Of an option that comes twice the last one counts, so they go before those that
-    were typed.
-
-    Args:
-        command_line: The words after ``kerasinit lottery run``.
-
-    Raises:
-        ValueError: If the preset or the file is not there or not valid.
+    They precede the options that were typed, since the last value of an option counts.
 
     Example:
     >>> expand(["--preset", "digits", "--levels", "2"])[-4:]
@@ -262,8 +240,8 @@ def expand(command_line: Sequence[str]) -> list[str]:
         elif not word.startswith("-"):
             if not word.endswith(".toml"):
                 raise ValueError(
-                    f"Expected options or the name of a TOML file; got {word!r}. Options begin "
-                    f"with --; a preset is named with --preset."
+                    f"Expected options or a TOML file; got {word!r}. Options start with --; a "
+                    f"preset is chosen with --preset."
                 )
             files |= read_toml(Path(word))
         else:
@@ -273,6 +251,6 @@ def expand(command_line: Sequence[str]) -> list[str]:
                 typed.append(rest.pop(0))
     given = {**fields, **files}
     if given:
-        # Says what is wrong in a file before it is mixed with what was typed.
+        # Reports mistakes in a file before it is merged with the typed options.
         Experiment.from_dict(given)
     return words(given) + typed

@@ -1,8 +1,7 @@
-"""What a run reports while it trains, and how a terminal or a log shows it."""
+"""Events of a run while it trains, and how a terminal or a log shows them."""
 
 import time
 from datetime import timedelta
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -14,19 +13,19 @@ from kerasinit._src.training.outcome import Point
 
 
 class Watch:
-    """What `run` reports while it runs; every method may be overridden."""
+    """Receives the events of `run`; every method may be overridden."""
 
     def began(self, store: Store, missing: list[Place]) -> None:
-        """Called when a run begins or goes on, with the trainings that are to come."""
+        """Called when a run begins or resumes, with the trainings that are missing."""
 
     def training(self, place: Place, density: float) -> None:
         """Called when a training begins."""
 
     def resumed(self, place: Place, iteration: int) -> None:
-        """Called when a training goes on after an iteration, from its checkpoint."""
+        """Called when a training resumes after an iteration, from its checkpoint."""
 
     def note(self, place: Place, message: str) -> None:
-        """Called with a sentence that is worth a line."""
+        """Called with a message about a training."""
 
     def point(self, place: Place, point: Point) -> None:
         """Called after a measurement."""
@@ -36,10 +35,10 @@ class Watch:
 
 
 class ConsoleWatch(Watch):
-    """Shows bars while a run trains, and a line for each training that is finished.
+    """Shows progress bars while a run trains, and a line for each finished training.
 
-    One bar is for the whole run, with its speed and the time that is left; one for each
-    training that is going on, with its accuracy on the validation examples.
+    One bar is for the whole run, with its speed and the remaining time; the others are for the
+    trainings in progress, with their accuracy on the validation examples.
     """
 
     def __init__(self, console: Console) -> None:
@@ -48,14 +47,14 @@ class ConsoleWatch(Watch):
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[says]}"),
+            TextColumn("{task.fields[status]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._whole = self._bars.add_task("", total=None, says="", visible=False)
+        self._whole = self._bars.add_task("", total=None, status="", visible=False)
         self._trainings: dict[Place, TaskID] = {}
         self.missing = 0
-        """How many trainings there were to make when the run began."""
+        """The number of trainings that were missing when the run began."""
         self._iterations = self._finished = self._all = self._steps = 0
         self._since = time.monotonic()
 
@@ -63,91 +62,83 @@ class ConsoleWatch(Watch):
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
     def began(self, store: Store, missing: list[Place]) -> None:
-        """Say where the run is kept and how much there is to do."""
-        experiment, everything = store.experiment, len(store.places())
+        """Print the run's folder and the number of missing trainings."""
+        experiment, total = store.experiment, len(store.places())
         self.missing = len(missing)
         terminal.write(self._console, f"Run: {store.folder}")
         if not missing:
-            self._console.print(f"All {everything} trainings are there; nothing to train.")
+            self._console.print(f"All {total} trainings are finished; nothing to train.")
             return
-        self._iterations, self._all = experiment.iterations, everything
-        self._finished = everything - len(missing)
-        there = f", {self._finished} are there already" if self._finished else ""
+        self._iterations, self._all = experiment.iterations, total
+        self._finished = total - len(missing)
+        done = f", {self._finished} are finished already" if self._finished else ""
         self._console.print(
-            f"{len(missing)} trainings of {experiment.iterations} iterations{there}."
+            f"{len(missing)} trainings of {experiment.iterations} iterations{done}."
         )
         compiled = "XLA compiles" if experiment.xla else "XLA does not compile"
-        decided = f", {store.about['xla']}" if "xla" in store.about else ""
-        self._console.print(f"{compiled} the training loop{decided}.")
+        chosen = f", {store.about['xla']}" if "xla" in store.about else ""
+        self._console.print(f"{compiled} the training loop{chosen}.")
         self._since = time.monotonic()
         self._bars.update(self._whole, total=len(missing) * experiment.iterations, visible=True)
         self._show()
 
     def training(self, place: Place, density: float) -> None:
-        """Begin a training's bar."""
+        """Add a training's bar."""
         self._trainings[place] = self._bars.add_task(
-            f"{place} ({100 * density:.1f} %)", total=self._iterations, says=""
+            f"{place} ({100 * density:.1f} %)", total=self._iterations, status=""
         )
 
     def resumed(self, place: Place, iteration: int) -> None:
-        """Move the bars to where the training goes on, and say so."""
-        terminal.write(self._console, f"{place} goes on after iteration {iteration}.")
-        # These were taken by another process; they say nothing of the speed of this one.
+        """Advance the bars to where the training resumes, and print it."""
+        terminal.write(self._console, f"{place} resumes after iteration {iteration}.")
+        # Another process took these steps; they do not count for the speed of this one.
         self._move(place, iteration)
 
     def note(self, place: Place, message: str) -> None:
-        """Write a sentence that stays."""
+        """Print a message."""
         terminal.write(self._console, f"{place}: {message}")
 
     def point(self, place: Place, point: Point) -> None:
-        """Move the bars."""
-        self._steps += self._move(
-            place,
-            point.iteration,
-            f"validation {100 * point.validation_accuracy:.1f} %",
-        )
+        """Advance the bars."""
+        status = f"validation {100 * point.validation_accuracy:.1f} %"
+        self._steps += self._move(place, point.iteration, status)
         self._show()
 
     def finished(self, row: Row) -> None:
-        """Take the training's bar away, and write a line that stays."""
+        """Remove the training's bar and print its result."""
         self._finished += 1
         place = Place(row.trial, row.level, row.branch)
         if place in self._trainings:
             self._bars.remove_task(self._trainings.pop(place))
         self._show()
-        what = "dense" if row.level == 0 else row.branch
+        network = "dense" if row.level == 0 else row.branch
         terminal.write(
             self._console,
-            f"trial {row.trial}  level {row.level:2d}  {100 * row.density:6.2f} %  {what:8s} "
+            f"trial {row.trial}  level {row.level:2d}  {100 * row.density:6.2f} %  {network:8s} "
             f"test accuracy {100 * row.test_accuracy:.2f} % at iteration {row.best_iteration}",
         )
 
-    def _move(self, place: Place, iteration: int, says: str = "") -> int:
-        """Move a training's bar and the whole run's; return by how much."""
+    def _move(self, place: Place, iteration: int, status: str = "") -> int:
+        """Advance a training's bar and the whole run's; return by how much."""
         bar = self._trainings[place]
         before = next(task.completed for task in self._bars.tasks if task.id == bar)
         moved = int(iteration - before)
-        self._bars.update(bar, completed=iteration, says=says)
+        self._bars.update(bar, completed=iteration, status=status)
         self._bars.advance(self._whole, moved)
         return moved
 
     def _show(self) -> None:
-        says = ""
+        status = ""
         whole = next(task for task in self._bars.tasks if task.id == self._whole)
         if self._steps and whole.remaining is not None:
-            # Rich's own estimate would count what was taken over from an earlier process.
+            # Rich's estimate would count steps that were taken by an earlier process.
             speed = self._steps / max(time.monotonic() - self._since, 1e-9)
             left = timedelta(seconds=round(whole.remaining / speed))
-            says = f"{speed:.0f} it/s, {left} left"
+            status = f"{speed:.0f} it/s, {left} left"
         self._bars.update(
-            self._whole, description=f"{self._finished} of {self._all} trainings", says=says
+            self._whole, description=f"{self._finished} of {self._all} trainings", status=status
         )

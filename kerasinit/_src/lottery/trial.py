@@ -1,4 +1,4 @@
-"""One independent repetition of a run: what each of its trainings starts from."""
+"""One independent repetition of a run: the state from which each of its trainings starts."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training import models
 from kerasinit._src.training.checkpoint import Checkpoint
@@ -27,14 +27,8 @@ from kerasinit._src.training.trainer import Trainer
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """An experiment with its network and its data at hand.
-
-    Args:
-        experiment: What describes the trainings.
-        build: The function that builds and compiles the network.
-        data: The examples.
-    """
+class Setup:
+    """An experiment with its build function and its data."""
 
     experiment: Experiment
     build: models.Build
@@ -42,12 +36,9 @@ class Setting:
 
     @classmethod
     def of(
-        cls,
-        experiment: Experiment,
-        build: models.Build | None = None,
-        data: Dataset | None = None,
-    ) -> "Setting":
-        """Find what an experiment names; ``build`` and ``data`` stand in for it, if given."""
+        cls, experiment: Experiment, build: models.Build | None = None, data: Dataset | None = None
+    ) -> "Setup":
+        """Load what an experiment names; ``build`` and ``data`` override it."""
         require_experiment(experiment)
         if build is not None:
             models.require_build(build)
@@ -61,12 +52,8 @@ class Setting:
     @classmethod
     def of_run(
         cls, store: Store, build: models.Build | None = None, data: Dataset | None = None
-    ) -> "Setting":
-        """Find what a run was made with.
-
-        Raises:
-            ValueError: If the examples are not those of the run.
-        """
+    ) -> "Setup":
+        """Load what a run was made with; raise ValueError if the examples differ."""
         experiment = store.experiment
         if build is not None:
             models.require_build(build)
@@ -78,36 +65,32 @@ class Setting:
                     f"{error} If the run's data came from Python, pass them again: data=..., or "
                     f"--dataset FILE.npz."
                 ) from error
-        setting = cls(experiment, build or models.find(experiment.model), require_dataset(data))
-        if setting.data.digest != store.about.get("data"):
+        setup = cls(experiment, build or models.find(experiment.model), require_dataset(data))
+        if setup.data.digest != store.about.get("data"):
             raise ValueError(
-                f"The examples in {setting.data.name} are not those that {store.folder} was made "
-                f"with. Give the run's own data."
+                f"The examples in {setup.data.name} are not those that {store.folder} was made "
+                f"with. Pass the run's own data."
             )
-        return setting
+        return setup
 
 
 class Trial:
-    """One independent repetition: its model, its first state, its order of the data.
+    """One independent repetition: its model, its initial state, its order of the data.
 
-    Every training starts as in a process that has trained nothing yet. Where the experiment
-    leaves open whether XLA compiles the loop, the model decides: see
-    `training.xla.xla_pays`. The trial's own experiment has the answer.
-
-    Args:
-        setting: What is trained, and on what.
-        number: The trial, whose split of the data and first values these are.
+    Every training starts as in a process that has trained nothing yet. If the experiment's ``xla``
+    is None, the model decides (see `training.xla.xla_pays`), and the trial's experiment has the
+    answer.
     """
 
-    def __init__(self, setting: Setting, number: int) -> None:
-        self.experiment, self.number = setting.experiment, number
-        self._build, self._data = setting.build, setting.data
+    def __init__(self, setup: Setup, number: int) -> None:
+        self.experiment, self.number = setup.experiment, number
+        self._build, self._data = setup.build, setup.data
         self.positions, self._validation = self._data.split(
             self.experiment.seed, number, self.experiment.validation
         )
         self.trainer = self._new_trainer()
         if self.experiment.xla is None:
-            # From here on it is a part of the experiment, as if it had been given.
+            # From here on it is part of the experiment, as if the user had set it.
             self.experiment = replace(self.experiment, xla=self.trainer.xla)
         self.first = self.trainer.state()
         self._started = False
@@ -135,7 +118,7 @@ class Trial:
         return streams.generator(self.experiment.seed, purpose, self.number, *place)
 
     def order(self, purpose: str | None = None, *place: str | int) -> Order:
-        """Return an order of the examples: the run's own, or one named for a purpose."""
+        """Return an order of the examples: the run's, or a separate one for a purpose."""
         seed = self.experiment.seed
         if purpose is not None:
             seed = streams.derive(seed, purpose, *place)
@@ -143,7 +126,7 @@ class Trial:
 
     def train(
         self,
-        what: str,
+        label: str,
         masks: Masks,
         start: Mapping[str, np.ndarray],
         order: Order,
@@ -152,20 +135,12 @@ class Trial:
         checkpoint: Callable[[State], Checkpoint] | None = None,
         **options: Any,
     ) -> tuple[State, Outcome]:
-        """Train masked values to the end; return what was started from, and how it went.
+        """Train to the end from masked values; return the masked start and the outcome.
 
-        Args:
-            what: What messages call it.
-            masks: Which weights are kept.
-            start: The values to start from; variables that are left out start as the
-                network is built.
-            order: The order of the examples.
-            begin: The iteration that the values come from.
-            checkpoint: Returns the training's checkpoint, given the masked start.
-            options: ``keep``, ``watch`` and ``resumed`` of `training.trainer.Trainer.train`.
-
-        Raises:
-            DivergedError: If the loss is not finite.
+        ``label`` names the training in messages. Variables missing from ``start`` keep the values
+        that the network is built with; ``begin`` is the iteration that they come from.
+        ``checkpoint`` returns the training's checkpoint, given the masked start. ``options`` are
+        ``keep``, ``watch`` and ``resumed`` of `training.trainer.Trainer.train`.
         """
         if self._started and not self.trainer.repeatable:
             self.trainer = self._new_trainer()
@@ -183,37 +158,38 @@ class Trial:
                 **options,
             )
         except DivergedError as error:
-            raise DivergedError(f"{what}: {error} What was finished is kept.") from error
+            raise DivergedError(f"{label}: {error} Finished trainings are kept.") from error
         return state, outcome
 
     def rewound(self, store: Store) -> State:
-        """Return the state that survivors go back to; the first one for the dense network."""
+        """Return the state to which weights are rewound; the initial one for the dense network."""
         dense = Place(self.number, 0, "ticket")
         if not store.has(dense):
             return self.first
         stage = store.stage(dense)
         weights = weights_of(self.first)
-        there = stage.ticket().weights
-        if set(there) != set(weights) or any(
-            not np.array_equal(there[name], weights[name]) for name in weights
+        saved = stage.ticket().weights
+        if set(saved) != set(weights) or any(
+            not np.array_equal(saved[name], weights[name]) for name in weights
         ):
             raise ValueError(
-                f"{store.folder} was begun with other first weights than {self.experiment.model} "
-                f"gives now: the function that builds the model has changed. Name another folder."
+                f"{store.folder} was begun with other initial weights than {self.experiment.model} "
+                f"returns now: the function that builds the model has changed. Choose another "
+                f"folder."
             )
         return stage.state("rewind")
 
     def prune(self, store: Store, level: int, masks: Masks) -> Masks:
-        """Return the masks of a level, from those of the level before."""
+        """Return the masks of a level, given those of the level before."""
         place = Place(self.number, level, "ticket")
         if self.experiment.criterion in criteria.FROM_NETWORK and store.has(place):
-            # Gradients are costly, and another processor may round them otherwise.
+            # Gradients are expensive, and rounding depends on the processor.
             return store.stage(place).ticket().masks
         scored = self.experiment.scored_level(level)
         stage = store.stage(replace(place, level=scored))
 
-        def score_network(wanted: survivors.Wanted) -> Masks:
-            return self._score(stage.ticket(), masks, wanted, scored)
+        def score_network(target: survivors.Target) -> Masks:
+            return self._score(stage.ticket(), masks, target, scored)
 
         return survivors.next_masks(
             self.experiment,
@@ -225,14 +201,14 @@ class Trial:
             score_network=score_network,
         )
 
-    def _score(self, ticket: Ticket, masks: Masks, wanted: survivors.Wanted, scored: int) -> Masks:
-        """Prune by looking at the network as it was before it was trained."""
+    def _score(self, ticket: Ticket, masks: Masks, target: survivors.Target, scored: int) -> Masks:
+        """Prune by scores of the network before it was trained."""
         seed, criterion = self.experiment.seed, self.experiment.criterion
         self.trainer.restore(ticket.weights)
-        # What a random layer draws here, tf_keras cannot take back.
+        # tf_keras cannot rewind what a random layer draws here.
         self._started = True
         if criterion == "synflow":
-            return saliency.synflow(self.trainer.model, masks, wanted)
+            return saliency.synflow(self.trainer.model, masks, target)
         size = min(10 * self._data.num_classes, len(self.positions))
         random = self.generator("criterion", scored)
         batch = random.choice(self.positions, size, replace=False)
@@ -241,15 +217,15 @@ class Trial:
             scores = saliency.FROM_BATCH[criterion](
                 self.trainer.model, x, self._data.y_train[batch]
             )
-        return survivors.keep(scores, masks, wanted)
+        return survivors.keep(scores, masks, target)
 
     def start(self, store: Store, level: int, masks: Masks, branch: str = "ticket") -> State:
-        """Return the state that a training starts from, before its masks are put on."""
+        """Return the state from which a training starts, before its masks are applied."""
         if not level:
             return self.first
         rewind, ended = rewinds.parse(self.experiment.rewind), None
         if rewind.continues and branch != "ticket":
-            # The weights that another mask lets live were not trained: they go back.
+            # The weights that another mask keeps were not trained: they are rewound.
             rewind = rewinds.Rewind("step", rewind.step)
         if rewind.continues:
             scored = self.experiment.scored_level(level)
@@ -266,7 +242,7 @@ class Trial:
         )
 
     def control(self, store: Store, level: int, masks: Masks, name: str) -> tuple[Masks, State]:
-        """Return the masks that a control trains with, and the state that it starts from."""
+        """Return the masks of a control, and the state from which it starts."""
         control = CONTROLS[name]
         changed = control.masks(masks, lambda weight: self.generator(name, level, weight))
         if control.fresh:
@@ -274,20 +250,20 @@ class Trial:
         return changed, self.start(store, level, changed, name)
 
     def fresh(self, control: str, level: int) -> State:
-        """Return a first state drawn from other random numbers."""
+        """Return an initial state drawn from other random numbers."""
         variables = named_variables(self._make(control, level))
         state = {**self.first, **{name: compat.read(v) for name, v in variables.items()}}
         for name in self.trainer.shapes:
             if np.array_equal(state[name], self.first[name]):
                 raise ValueError(
-                    f"{self.experiment.model} gives {name!r} the same first values whatever the "
-                    f"seed, so the control `{control}` would compare the ticket with itself. Leave "
-                    f"the seed of its initializers out (seed=None), or use --controls none."
+                    f"{self.experiment.model} gives {name!r} the same initial values whatever the "
+                    f"seed, so the control `{control}` would compare the ticket with itself. Omit "
+                    f"the seed of its initializers (seed=None), or use --controls none."
                 )
         return state
 
     def rehearse(self) -> None:
-        """Do all that can fail for the user's model once, before any training."""
+        """Do everything that can fail for the user's model once, before any training."""
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
                 f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
@@ -298,7 +274,7 @@ class Trial:
             if value.dtype.kind in "fV" and not np.isfinite(value).all():
                 raise ValueError(
                     f"{self.experiment.model} returned a model in which {name!r} has values that "
-                    f"are not finite; no ticket holds such."
+                    f"are not finite; a ticket cannot hold them."
                 )
         for control in self.experiment.controls if self.experiment.levels else ():
             if CONTROLS[control].fresh:

@@ -1,13 +1,13 @@
-"""Independent pieces of work in processes of their own, watched from one place.
+"""Independent items of work in worker processes, watched from the parent.
 
-A process begins anew (it is spawned, not forked: TensorFlow's threads do not survive a
-fork), takes one piece after another, and may get its share of the processors only. The
-pieces report through a pipe of their process, so that one that is killed leaves no lock
-behind for the others. A process whose parent is gone ends at once.
+Each process is spawned, not forked (TensorFlow's threads do not survive a fork), takes one item
+after another, and may be limited to its part of the processors. Items report through the pipe
+of their process, so that a killed process leaves no lock behind. A process whose parent is gone
+exits at once.
 
-Not by `concurrent.futures.ProcessPoolExecutor`: where one of its processes is killed, it ends
-all others with their work half done and does not say which piece failed how; and before Python
-3.14 it has no way to stop pieces that run.
+`concurrent.futures.ProcessPoolExecutor` does not fit: when one of its processes is killed, it
+ends all others mid-work without reporting which item failed how, and before Python 3.14 it
+cannot stop running items.
 """
 
 import contextlib
@@ -23,53 +23,47 @@ from typing import Any
 
 
 class WorkerDiedError(ChildProcessError):
-    """A process ended without a word, as one that is killed does."""
+    """A process ended without reporting a result, as a killed one does."""
 
 
-def share(
+def map_in_processes(
     work: Callable[..., None],
     arguments: tuple[Any, ...],
-    pieces: Iterable[Any],
+    items: Iterable[Any],
     workers: int,
     watch: Any,
     *,
     limited: bool = True,
 ) -> None:
-    """Call ``work(*arguments, piece, watch)`` for each piece, some of them at a time.
+    """Call ``work(*arguments, item, watch)`` for each item, in several processes.
 
-    Args:
-        work: A function of a module. It gets a stand-in for ``watch``.
-        arguments: What it gets for every piece; they must be able to travel to a process.
-        pieces: What to work on; equal results must not depend on who works on what.
-        workers: How many processes there are at most.
-        watch: Its methods are called here, with what the stand-in's were called with.
-        limited: Whether a process gets only its share of the processors. Where rounding
-            depends on the number of TensorFlow's threads, it must not.
+    ``work`` is a module-level function and receives a stand-in for ``watch``, whose calls are
+    relayed to ``watch`` in this process. Results must not depend on which process takes an item.
+    ``limited`` gives each process only its part of the processors; it must be False where
+    rounding depends on the number of TensorFlow's threads.
 
-    Raises:
-        ValueError: If the arguments cannot travel to a process.
-        WorkerDiedError: If a process ended on its own; the others have finished their pieces.
-        Exception: What ``work`` raised; the others have been stopped.
+    If a process dies, the others finish their items before a WorkerDiedError is raised. If ``work``
+    raises, the others are stopped.
     """
     _require_sendable(work, arguments)
-    waiting = list(pieces)
+    waiting = list(items)
     context = multiprocessing.get_context("spawn")
     running: dict[Connection, tuple[Any, Any]] = {}
     died: list[str] = []
     count = min(workers, len(waiting))
     threads = max(1, _processors() // count) if limited else None
-    # It lets signals through again when it starts, which it would do within the first process.
+    # Starting it unblocks signals, which would otherwise happen during the first process' start.
     resource_tracker.ensure_running()
     try:
         for _ in range(count):
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there, threads), daemon=True)
-            with _deaf_to_interruption():
+            with _interrupts_deferred():
                 process.start()
                 there.close()
                 running[here] = process, None
         for pipe in list(running):
-            # Not as arguments of a process: whoever writes those waits for ever if it dies.
+            # Not as process arguments: writing those blocks forever if the process dies.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 pipe.send((work, arguments))
             _give(pipe, waiting, running)
@@ -77,19 +71,19 @@ def share(
             ready = wait(list(running))
             for pipe in [pipe for pipe in running if pipe in ready]:
                 try:
-                    what, content = pipe.recv()
+                    event, content = pipe.recv()
                 except (EOFError, ConnectionResetError):
-                    process, piece = running.pop(pipe)
+                    process, item = running.pop(pipe)
                     process.join()
-                    if piece is not None:
-                        died.append(f"at work on trial {piece} {_end(process.exitcode)}")
+                    if item is not None:
+                        died.append(f"for trial {item} {_end(process.exitcode)}")
                     continue
-                if what == "done":
+                if event == "done":
                     _give(pipe, waiting, running)
-                elif what == "failed":
+                elif event == "failed":
                     raise content
                 else:
-                    getattr(watch, what)(*content)
+                    getattr(watch, event)(*content)
     finally:
         for process, _ in running.values():
             process.terminate()
@@ -98,33 +92,33 @@ def share(
             pipe.close()
     if died:
         raise WorkerDiedError(
-            f"A process {'; another '.join(died)}. What was finished is kept: repeat the command "
-            f"to go on, with fewer --workers if memory was short."
+            f"A process {'; another '.join(died)}. Finished trainings are kept: repeat the command "
+            f"to resume, with fewer --workers if memory was short."
         )
 
 
 @contextlib.contextmanager
-def _deaf_to_interruption() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach; what comes meanwhile is heard at the end.
+def _interrupts_deferred() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach; one that arrives meanwhile is raised at the end.
 
-    Ctrl-C goes to every process of a terminal. One that is still importing TensorFlow would
-    die with a traceback, before it could be told to leave that to its parent. A process is
-    born with the signals blocked that its parent blocks.
+    Ctrl-C goes to every process of a terminal. One that is still importing TensorFlow would die
+    with a traceback before it could ignore the signal. A process inherits the blocked signals of
+    its parent.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(
         signal, "pthread_sigmask"
     ):
         yield
         return
-    heard: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        signal.signal(signal.SIGINT, usual)
-        if heard:
+        signal.signal(signal.SIGINT, handler)
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
@@ -135,22 +129,22 @@ def _require_sendable(work: Callable[..., None], arguments: tuple[Any, ...]) -> 
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"{argument!r} cannot be sent to another process ({error}). With several workers "
-                f"a build function must be one of a module (no lambda, none within a function); "
-                f"or leave --workers at 1."
+                f"a build function must be defined at the top level of a module (no lambda, no "
+                f"nested function); or leave --workers at 1."
             ) from error
 
 
 def _give(pipe: Connection, waiting: list[Any], running: dict[Connection, Any]) -> None:
-    """Send the next piece, or say that there is none."""
+    """Send the next item, or None at the end."""
     process, _ = running[pipe]
-    piece = waiting.pop(0) if waiting else None
-    running[pipe] = process, piece
-    # A process that is gone is heard of when its pipe is read.
+    item = waiting.pop(0) if waiting else None
+    running[pipe] = process, item
+    # A dead process is noticed when its pipe is read.
     try:
-        pipe.send(piece)
+        pipe.send(item)
     except (BrokenPipeError, ConnectionResetError):
-        if piece is not None:
-            waiting.insert(0, piece)
+        if item is not None:
+            waiting.insert(0, item)
 
 
 def _end(code: int) -> str:
@@ -162,7 +156,7 @@ def _processors() -> int:
 
 
 class _Relay:
-    """Sends every call of a method through a pipe."""
+    """Relays every method call through a pipe."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -172,8 +166,8 @@ class _Relay:
 
 
 def _serve(pipe: Connection, threads: int | None) -> None:
-    """Take pieces from a pipe until there are no more."""
-    # Ctrl-C reaches every process of a terminal; the parent decides what comes of it.
+    """Process items from a pipe until there are no more."""
+    # Ctrl-C reaches every process of a terminal; the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads:
@@ -182,9 +176,9 @@ def _serve(pipe: Connection, threads: int | None) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     work, arguments = pipe.recv()
-    while (piece := pipe.recv()) is not None:
+    while (item := pipe.recv()) is not None:
         try:
-            work(*arguments, piece, _Relay(pipe))
+            work(*arguments, item, _Relay(pipe))
         except Exception as error:
             pipe.send(("failed", _portable(error)))
             return
@@ -196,12 +190,12 @@ def _end_with_parent() -> None:
     if parent is None:
         return
     parent.join()
-    # Nothing is finished from here on: who goes on with the run may already be at it.
+    # Write nothing from here on: another process may already have resumed the run.
     os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an error that can be sent, with the same words."""
+    """Return a picklable error with the same message."""
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:

@@ -1,8 +1,8 @@
-"""What is known of each layer class of both Kerases: the only place that lists them.
+"""The catalogue of the layer classes of both Kerases: the only place that lists them.
 
-A row says how a layer reads its kernels, which of its variables are pruned, what it does to a
-signal, how channels go through it and what layers it holds. A layer class of Keras that has no
-row fails a test; a custom class has the row of the Keras layer that it derives from.
+A row describes how a layer reads its kernels, which of its variables are pruned, what it does to a
+signal and to channels, and which layers it contains. A test fails for a layer class of Keras
+without a row; a custom class has the row of the Keras layer that it derives from.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from kerasinit._src.network.readings import Reader
 Signal = Literal[
     "activates",  # applies a function to each number
     "adds",
-    "attends",  # with kernels of its own
+    "attends",  # with its own kernels
     "averages",
     "chooses",  # a softmax
     "concatenates",
@@ -25,9 +25,9 @@ Signal = Literal[
     "masks",
     "maximizes",
     "multiplies",  # is zero where one of its inputs is
-    "normalizes",  # brings its inputs to one scale, whatever theirs
+    "normalizes",  # scales its inputs to a fixed variance or norm
     "other",
-    "passes",  # returns the same numbers outside of training, perhaps in another shape
+    "passes",  # is the identity at inference, up to the shape
     "recurs",
     "rescales",  # multiplies and adds constants
     "resizes",  # crops, pads or repeats
@@ -36,15 +36,15 @@ Signal = Literal[
     "wraps",
 ]
 Channels = Literal[
-    "concatenates",  # the channels of its inputs lie side by side
+    "concatenates",  # stacks the channels of its inputs
     "joins",  # channel by channel, from several inputs
-    "mixes",  # each output channel is made of all input channels, by a kernel
-    "passes",  # each output channel depends on the input channel of its place alone
+    "mixes",  # each output channel depends on all input channels, through a kernel
+    "passes",  # each output channel depends on the input channel of the same index alone
     "refuses",  # channels depend on one another in some other way
     "reshapes",
 ]
 Inside = Literal[
-    "",  # whatever its attributes hold
+    "",  # the layers in its attributes
     "cell",
     "cells",
     "dense layers",
@@ -56,20 +56,20 @@ Inside = Literal[
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of some layer classes.
+    """The properties of some layer classes.
 
     Attributes:
-        names: The classes, in both Kerases as far as they have them; * for 1, 2 and 3.
+        names: The classes, in both Kerases where they exist; * stands for 1, 2 and 3.
         signal: What it does to a signal.
-        channels: How channels go through it.
-        kernels: Role and reader of each variable that multiplies a signal, by its name. Those
-            of a layer with a cell are the cell's, if neither Keras makes its class public.
-        pruned: The variables that are pruned; None if the layer inside says so, or nobody does.
-            This holds for the class itself, not for what derives from it.
-        optional: Those of them that a layer has only if it is told to.
+        channels: How its output channels depend on its input channels.
+        kernels: Role and reader of each variable that multiplies a signal, by its name. A layer
+            with a cell lists its cell's if neither Keras exports the cell class.
+        pruned: The variables that are pruned; None if the layer inside decides, or if that is
+            unknown. Holds for the class itself, not for its subclasses.
+        optional: Those of ``pruned`` that exist only with certain arguments.
         inside: Where it holds other layers.
         by_batch: Whether it keeps moving statistics of batches.
-        function: The activation that it is, by Keras' name; empty if that is an argument.
+        function: The activation it applies, by Keras' name; empty if that is an argument.
     """
 
     names: str
@@ -94,32 +94,23 @@ UNKNOWN = Row("", pruned=None)
 def row_of(layer: Any) -> Row:
     """Return the row of a layer, or of the Keras layer that its class derives from.
 
-    Args:
-        layer: A layer or model of either Keras; None for an operation.
-
-    Returns:
-        `UNKNOWN` if there is none.
-
-    Example:
-    >>> import keras
-    >>> row_of(keras.layers.ReLU()).signal, row_of(None).signal
-    ('activates', 'other')
+    `UNKNOWN` if there is none, as for an operation, whose layer is None.
     """
     return next((_ROWS[kind] for kind in type(layer).__mro__ if kind in _ROWS), UNKNOWN)
 
 
 def exact_row(kind: type) -> Row:
-    """Return the row of a class itself, not of what it derives from; `UNKNOWN` without one."""
+    """Return the row of a class itself, not of its bases; `UNKNOWN` without one."""
     return _ROWS.get(kind, UNKNOWN)
 
 
 def reader_of(layer: Any, variable: str) -> Reader | None:
-    """Return how a layer reads one of its variables, by its name; None if it is no kernel."""
+    """Return the reader of a layer's variable by its name; None if it is no kernel."""
     _, reader = row_of(layer).kernels.get(variable, ("", None))
     return reader
 
 
-# By these names every layer, a custom one too, means the same.
+# In every layer, custom ones included, these names mean the same.
 ROLE_BY_NAME = {
     "bias": "bias",
     "gamma": "scale",
@@ -134,7 +125,7 @@ ROLE_BY_NAME = {
 _KERNEL = ("kernel",)
 _CELL = ("kernel", "recurrent_kernel")
 _DEPTHWISE = ("kernel", readings.depthwise)
-# tf_keras says depthwise_kernel, Keras 3 kernel.
+# tf_keras names it depthwise_kernel, Keras 3 kernel.
 _EITHER_NAME = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
 _TABLE = ("embeddings", readings.embeddings)
 _MATRIX = ("kernel", readings.matrix)
@@ -171,7 +162,7 @@ _CATALOGUE = (
     Row(
         "MultiHeadAttention GroupQueryAttention",
         "attends",
-        # Only the path of a variable tells the dense layers apart.
+        # Only a variable's path distinguishes the dense layers.
         pruned=("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"),
         inside="dense layers",
     ),
@@ -201,7 +192,7 @@ _CATALOGUE = (
     Row("Concatenate", "concatenates", "concatenates"),
     Row("InputLayer", "enters", "passes"),
     Row("Attention AdditiveAttention"),
-    # Of data before it is a signal: words, tables, sound and images.
+    # Preprocessing of text, tables, sound and images.
     Row(
         "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram "
         "STFTSpectrogram StringLookup TextVectorization"
@@ -215,7 +206,7 @@ _CATALOGUE = (
         "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation "
         "RandomWidth RandomZoom Resizing Solarization"
     ),
-    # They run what was made elsewhere, and nobody says which of its weights are pruned.
+    # They run functions made elsewhere; which of their weights to prune is unknown.
     Row(
         "DenseFeatures FlaxLayer JaxLayer Lambda Pipeline TFSMLayer TorchModuleWrapper",
         pruned=None,

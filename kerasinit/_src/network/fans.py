@@ -1,7 +1,7 @@
-"""How many inputs feed an output of a kernel, and how many outputs an input feeds.
+"""Fans: how many inputs feed an output of a kernel, and how many outputs an input feeds.
 
-`fan_in` sets the variance of what a layer computes, `fan_out` that of the gradient
-that it sends back (Glorot and Bengio, 2010). Both are counted here, and only here.
+`fan_in` sets the variance of a layer's output, `fan_out` that of the gradient that it sends back
+(Glorot and Bengio, 2010).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,30 +61,29 @@ def compute_fans(
     ConvLSTM                    k inputs (k filters)       k filters: gate by gate
     ==========================  =========================  =========================
 
-    Outputs at the border, which see less, are not counted apart. A layer of a class of
-    your own is read by the layers that it holds, and its own kernels (what its call
-    multiplies inputs with, or calls a kernel) by their shapes.
+    Borders of convolutions, where outputs have fewer inputs, are ignored. A custom layer is
+    read by the layers it contains, and its own kernels (variables that its call multiplies inputs
+    with, or that are named kernel) by their shapes.
 
     Args:
-        kernel: The kernel's shape; or a built layer or model of either Keras, and then
-            nothing else.
+        kernel: The kernel's shape; or a built layer or model of either Keras, without other
+            arguments.
         input_axes: Axes that are summed over; negative ones count from the end.
             Given together with ``output_axes`` or not at all.
         output_axes: Axes that the result keeps.
-        batch_axes: Axes that number kernels which do not meet, such as experts. They
-            count in neither fan; without the other axes they are left out and the
-            rest is read as above.
-        groups: Into how many groups a convolution divides its channels. The shape
-            ``(*window, inputs / groups, outputs)`` has the inputs divided already.
+        batch_axes: Axes of independent kernels, such as experts. They count in neither fan;
+            if no other axes are given, the remaining ones are read as above.
+        groups: The number of groups of a convolution, whose kernel has the shape
+            ``(*window, inputs / groups, outputs)``.
 
     Returns:
-        For a shape two numbers; 0 where an axis is empty. For a layer or model a
-        dictionary of them, by the kernel's name (``"kernel"``, ``"query/kernel"``,
-        ``"forward/recurrent_kernel"``), which can be asked by the names that were given to
-        layers, too (``"encoder/kernel"``); whole numbers unless strides divide them.
+        For a shape ``(fan_in, fan_out)``; 0 where an axis is empty. For a layer or model a
+        dictionary of them by the kernel's name (``"kernel"``, ``"query/kernel"``,
+        ``"forward/recurrent_kernel"``), which also accepts layer names set by the user
+        (``"encoder/kernel"``). Integers unless strides divide them.
 
     Raises:
-        TypeError: If a layer comes with axes, or it is a kernel instead of its shape.
+        TypeError: If a layer is given with axes, or a kernel instead of its shape.
         ValueError: If only one of ``input_axes`` and ``output_axes`` is given, an axis is
             out of range or named twice, the outputs are not a multiple of ``groups``, or a
             layer is not built.
@@ -109,12 +108,12 @@ def compute_fans(
     if compat.is_layer(kernel):
         if (input_axes, output_axes, batch_axes, groups) != (None, None, None, 1):
             raise TypeError(
-                f"{kernel.name!r} is a layer and knows its axes and groups; give it alone, or give "
-                f"the shape of a kernel with axes and groups."
+                f"{kernel.name!r} is a layer, which knows its axes and groups; pass it alone, or "
+                f"pass the shape of a kernel with axes and groups."
             )
         prefix = "" if compat.is_model(kernel) else f"{next(walk(kernel))[0]}/"
         read = [part for part in parts(kernel) if isinstance(part, Kernel)]
-        return _ByName(
+        return _FansByName(
             {
                 part.name.removeprefix(prefix): (part.reading.fan_in, part.reading.fan_out)
                 for part in read
@@ -124,21 +123,21 @@ def compute_fans(
     if len(getattr(kernel, "shape", ())) > 1 or isinstance(kernel, keras.Variable | tf.Variable):
         raise TypeError(
             f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
-            f"shape {tuple(kernel.shape)}. A kernel does not say how its layer reads it: give the "
-            f"layer, compute_fans(layer), or the shape, compute_fans(kernel.shape)."
+            f"shape {tuple(kernel.shape)}. The fans depend on how the layer uses the kernel: pass "
+            f"the layer, compute_fans(layer), or the shape, compute_fans(kernel.shape)."
         )
     return shape_fans(kernel, input_axes, output_axes, batch_axes, groups)
 
 
-class _ByName(dict[str, Fans]):
-    """Fans by structural names, which answers to the names that were given to layers as well."""
+class _FansByName(dict[str, Fans]):
+    """Fans by structural names, with look-up by layer names set by the user as well."""
 
     def __init__(self, fans: Mapping[str, Fans], given: list[tuple[str, str]]):
         super().__init__(fans)
         self._given = given
 
     def __missing__(self, name: str) -> Fans:
-        meant = [structural for other, structural in self._given if other == name]
-        if len(meant) == 1:
-            return self[meant[0]]
-        raise KeyError(f"{name!r} is the name of {', '.join(meant)}" if meant else name)
+        matching = [structural for other, structural in self._given if other == name]
+        if len(matching) == 1:
+            return self[matching[0]]
+        raise KeyError(f"{name!r} is the name of {', '.join(matching)}" if matching else name)

@@ -1,9 +1,4 @@
-"""The graph of a functional model, and the residual branches in it.
-
-What a layer should start with may depend on where it stands: the last layer of a residual
-branch, one of twenty such branches. Keras writes the graph of a functional model into its
-configuration; here it is read from there, alike for both Kerases.
-"""
+"""The graph of a functional or sequential model, read from its Keras configuration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,12 +34,12 @@ class Node:
     Attributes:
         name: The layer's name; for an operation of Keras 3 the operation's.
         layer: The layer; None for an operation.
-        kind: ``"sum"``; ``"product"`` for what is zero if one of its inputs is; or ``""``.
+        kind: ``"sum"``; ``"product"`` if it is zero where one of its inputs is; or ``""``.
         operation: The name of the class or function, such as ``"Sigmoid"``.
-        inputs: Places in the graph that its inputs come from, each once.
+        inputs: Indices of the nodes that its inputs come from, each once.
         shapes: The shapes of these inputs; None where unknown.
         constant: Whether it combines one input with a constant.
-        value: Where an attention takes its values from; None for anything else.
+        value: Index of the node that an attention takes its values from; else None.
     """
 
     name: str
@@ -58,25 +53,20 @@ class Node:
 
     @property
     def function(self) -> str:
-        """The operation, as it is written alike for both Kerases: ``"expanddims"``."""
+        """The operation, spelled alike for both Kerases: ``"expanddims"``."""
         return _plain(self.operation)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The calls of a model, each after those that it takes its inputs from.
-
-    Attributes:
-        nodes: The calls.
-        outputs: Places of those that the model returns.
-    """
+    """The calls of a model, in topological order, and the indices of its outputs."""
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
 
     @cached_property
     def users(self) -> list[list[int]]:
-        """The places of the calls that take what each call gives."""
+        """For each node the indices of the nodes that use its output."""
         users: list[list[int]] = [[] for _ in self.nodes]
         for place, node in enumerate(self.nodes):
             for source in node.inputs:
@@ -87,22 +77,8 @@ class Graph:
 def graph_of(model: Any) -> Graph | None:
     """Return the graph of a model, or None if it has none (a subclassed model).
 
-    Functional and sequential models inside it are taken apart, at each of their calls.
-    Any other layer is one node, whatever is inside it.
-
-    Args:
-        model: A model of either Keras.
-
-    Raises:
-        ValueError: If Keras cannot write the model's configuration, in which the graph
-            stands.
-
-    Example:
-    >>> import keras
-    >>> inputs = keras.Input((4,))
-    >>> model = keras.Model(inputs, inputs + keras.layers.Dense(4, name="mine")(inputs))
-    >>> [(node.operation, node.inputs) for node in graph_of(model).nodes]
-    [('InputLayer', ()), ('Dense', (0,)), ('Add', (0, 1))]
+    Functional and sequential models inside it are expanded at each of their calls. Any other layer
+    is one node. Raises ValueError if Keras cannot serialize the model's configuration.
     """
     builder = _Builder()
     outputs = builder.enter(model, None)
@@ -110,23 +86,18 @@ def graph_of(model: Any) -> Graph | None:
 
 
 class _Builder:
-    """Takes a model apart, and the models inside it."""
+    """Expands a model and the models inside it into nodes."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.plans: dict[int, Plan | None] = {}
 
     def enter(self, model: Any, given: Any) -> list[int] | None:
-        """Append the nodes of a model and return the places of its outputs.
+        """Append the nodes of a model and return the indices of its outputs.
 
-        Args:
-            model: The model.
-            given: The places that its inputs come from, in the structure of the call;
-                None for the outermost model.
-
-        Returns:
-            None, with nothing appended, if the model has no graph, or it cannot be said
-            which input is which.
+        ``given`` holds the nodes that its inputs come from, in the structure of the call; None for
+        the outermost model. Returns None, with nothing appended, if the model has no graph or its
+        inputs cannot be matched.
         """
         if isinstance(model, compat.library_of(model).Sequential):
             return self._enter_chain(model, given)
@@ -178,7 +149,7 @@ class _Builder:
         return [source(reference) for reference in plan.outputs]
 
     def enter_inside(self, model: Any, given: Any) -> list[int] | None:
-        """Do the same for a model inside another; one that cannot be read is one layer."""
+        """Like `enter`, for a nested model; one that cannot be read is one layer."""
         try:
             return self.enter(model, given)
         except ValueError:
@@ -217,7 +188,7 @@ _KINDS = {
 
 
 def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
-    """Return whether a call is a sum or a product, and the name of what it does."""
+    """Return whether a call is a sum or a product, and the name of its operation."""
     name = entry["class_name"]
     if kind_of_layer(layer):
         return kind_of_layer(layer), name
@@ -230,7 +201,7 @@ def _kind(entry: dict[str, Any], layer: Any) -> tuple[str, str]:
 
 
 def kind_of_layer(layer: Any) -> str:
-    """Return whether a layer adds, ``"sum"``, or multiplies, ``"product"``, what goes in."""
+    """Return ``"sum"`` for a layer that adds its inputs, ``"product"`` for one that multiplies."""
     return {"adds": "sum", "multiplies": "product"}.get(row_of(layer).signal, "")
 
 
@@ -243,10 +214,9 @@ def _name(layer: Any) -> str:
 
 
 def keeps_zero(node_or_layer: Any) -> bool:
-    """Return whether an activation, of a layer or an operation, is zero at zero."""
+    """Return whether the activation of a layer or operation maps zero to zero."""
     layer = node_or_layer
     if isinstance(node_or_layer, Node):
-        # The names of both Kerases: operations of Keras 3, functions of TensorFlow.
         if node_or_layer.function in _NOT_ZERO_AT_ZERO:
             return False
         layer = node_or_layer.layer
@@ -283,10 +253,10 @@ def is_same_shape(one: Shape, other: Shape) -> bool:
 
 
 def ancestors(graph: Graph) -> list[int]:
-    """Return for each node the set of those that it depends on, itself among them.
+    """Return for each node the set of nodes that it depends on, itself included.
 
-    A set is an integer with a bit for each node: in a model of ten thousand layers, sets
-    of numbers would fill the memory.
+    A set is an integer with a bit for each node: in a model of ten thousand layers, sets of
+    numbers would exhaust the memory.
     """
     found: list[int] = []
     for place, node in enumerate(graph.nodes):
@@ -297,12 +267,7 @@ def ancestors(graph: Graph) -> list[int]:
 
 
 def members(bits: int) -> Iterator[int]:
-    """Yield the places in a set, from the front.
-
-    Example:
-    >>> list(members(0b1101))
-    [0, 2, 3]
-    """
+    """Yield the indices in a set, in ascending order."""
     while bits:
         lowest = bits & -bits
         yield lowest.bit_length() - 1

@@ -1,8 +1,7 @@
-"""How Keras writes down the calls of a functional model, read back.
+"""Reads the calls of a functional model from its Keras configuration.
 
-The configuration of a functional model holds for each layer the calls of it, and for each
-call the tensors that went in. Keras 3 writes a tensor as a dictionary with a
-``keras_history``, tf_keras as a list of a name and two numbers.
+The configuration lists each layer's calls, and each call's tensors: in Keras 3 a dictionary with a
+``keras_history``, in tf_keras a list of a name and two numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +10,13 @@ from typing import Any
 
 from kerasinit._src import compat
 
-TELL_BRANCHES = (
-    "tell the branches yourself: branches=[[layer, layer, ...], ...], for each branch its layers "
+PASS_BRANCHES = (
+    "pass the branches: branches=[[layer, layer, ...], ...], for each branch its layers "
     "(or their names) with weights, in the order of the data"
 )
 
 Shape = tuple[int | None, ...] | None
-# A call of a layer: the layer's name and which call of it this is.
-Call = tuple[str, int]
+Call = tuple[str, int]  # a layer's name and the number of one of its calls
 
 
 @dataclass(frozen=True)
@@ -32,22 +30,22 @@ class Reference:
 
     @property
     def call(self) -> Call:
-        """The call that it comes from, as it is numbered there."""
+        """The call that it comes from, as the configuration numbers it."""
         return self.name, self.number
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What stands in the configuration of a functional model.
+    """The content of a functional model's configuration.
 
     Attributes:
         entries: The layers' configurations, by name.
         layers: The layers; operations of Keras 3 are not among them.
         data: Each call's arguments.
-        order: The calls, each after those that it needs.
-        calls_by_reference: The call that is meant by a name and a number.
+        order: The calls, in topological order.
+        calls_by_reference: The call that a name and a number refer to.
         inputs: The names of the input layers, in the structure of the inputs.
-        outputs: What the model returns, in the order of Keras.
+        outputs: The model's outputs, in the order of Keras.
     """
 
     entries: dict[str, Any]
@@ -60,10 +58,9 @@ class Plan:
 
 
 def plan_of(model: Any) -> Plan | None:
-    """Return what the configuration of a functional model says; None for any other.
+    """Return the configuration of a functional model, parsed; None for any other model.
 
-    Raises:
-        ValueError: If Keras cannot write the configuration.
+    Raises ValueError if Keras cannot serialize the configuration.
     """
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
@@ -73,7 +70,7 @@ def plan_of(model: Any) -> Plan | None:
     except Exception:  # any get_config in it may fail in its own way
         config = {}
     if "input_layers" not in config:
-        # A class of the user's around a functional model writes a configuration of its own.
+        # A custom class around a functional model has its own configuration.
         name, model = model.name, compat.library_of(model).Model(inputs, outputs)
         try:
             config = model.get_config()
@@ -81,7 +78,7 @@ def plan_of(model: Any) -> Plan | None:
             raise ValueError(
                 f"Cannot read the graph of the model {name!r}, since Keras cannot write its "
                 f"configuration ({type(error).__name__}: {error}). Give the layer that fails a "
-                f"get_config, or {TELL_BRANCHES}."
+                f"get_config, or {PASS_BRANCHES}."
             ) from error
 
     entries = {entry["name"]: entry for entry in config["layers"]}
@@ -93,12 +90,12 @@ def plan_of(model: Any) -> Plan | None:
     }
     returned = list(references(_sorted_keys(config["output_layers"]), entries))
     needed = {call: list(references(arguments, entries)) for call, arguments in data.items()}
-    # A functional model inside another has a call of its own as its first; whether Keras
-    # counts from it differs. Every call that is kept is referred to, so the order tells.
+    # The first call of a nested functional model is its own; the Kerases differ in whether they
+    # count from it. Every call that is kept is referred to, so the order identifies it.
     used: dict[str, set[int]] = {}
     for reference in (*returned, *(one for found in needed.values() for one in found)):
         used.setdefault(reference.name, set()).add(reference.number)
-    meant = {
+    renumbered = {
         (name, number): (name, place)
         for name, numbers in used.items()
         for place, number in enumerate(sorted(numbers))
@@ -107,15 +104,19 @@ def plan_of(model: Any) -> Plan | None:
         entries,
         {layer.name: compat.unwrapped(layer) for layer in model.layers},
         data,
-        list(_sorted({call: [meant[one.call] for one in found] for call, found in needed.items()})),
-        meant,
+        list(
+            _sorted(
+                {call: [renumbered[one.call] for one in found] for call, found in needed.items()}
+            )
+        ),
+        renumbered,
         mapped(config["input_layers"], entries, lambda reference: reference.name),
         returned,
     )
 
 
 def references(data: Any, names: Any) -> Iterator[Reference]:
-    """Yield the tensors that stand anywhere in a piece of configuration."""
+    """Yield the tensors anywhere in a piece of configuration."""
     if isinstance(data, dict):
         if (reference := _reference(data, names)) is not None:
             yield reference
@@ -131,13 +132,13 @@ def references(data: Any, names: Any) -> Iterator[Reference]:
 
 
 def _reference(data: Any, names: Any) -> Reference | None:
-    """Return the tensor that a piece of configuration stands for, if it does."""
+    """Return the tensor that a piece of configuration encodes, if it does."""
     if isinstance(data, dict) and data.get("class_name") == "__keras_tensor__":  # Keras 3
         name, number, output = data["config"]["keras_history"]
         shape = data["config"].get("shape")
         return Reference(name, number, output, None if shape is None else tuple(shape))
     # tf_keras writes [name, call, output] or [name, call, output, keywords], and so do both
-    # for what the model takes and returns.
+    # Kerases for the model's inputs and outputs.
     if (
         isinstance(data, list | tuple)
         and len(data) >= 3
@@ -151,7 +152,7 @@ def _reference(data: Any, names: Any) -> Reference | None:
 
 
 def mapped(data: Any, names: Any, change: Callable[[Reference], Any]) -> Any:
-    """Return a structure with something else in the place of each tensor."""
+    """Return a structure with each tensor replaced by ``change(reference)``."""
     if (reference := _reference(data, names)) is not None:
         return change(reference)
     if isinstance(data, dict):
@@ -162,14 +163,14 @@ def mapped(data: Any, names: Any, change: Callable[[Reference], Any]) -> Any:
 
 
 def _sorted_keys(data: Any) -> Any:
-    """Return a structure whose dictionaries are in the order in which Keras numbers them."""
+    """Return a structure whose dictionaries are in Keras' order of inputs and outputs."""
     if isinstance(data, dict):
         return {key: _sorted_keys(data[key]) for key in sorted(data)}
     return data
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """Yield what is in a structure of lists and dictionaries, and is not None."""
+    """Yield the values in a structure of lists and dictionaries that are not None."""
     if isinstance(structure, dict):
         structure = list(structure.values())
     if isinstance(structure, list):
@@ -180,14 +181,10 @@ def leaves(structure: Any) -> Iterator[Any]:
 
 
 def matched(names: Any, given: Any) -> dict[str, int] | None:
-    """Return where the tensor of each input layer comes from, by its name.
+    """Return for each input layer's name the node that its tensor comes from.
 
-    Args:
-        names: Names of the input layers, in the structure of a model's inputs.
-        given: Places that tensors come from, in the structure of a call.
-
-    Returns:
-        None if it cannot be said.
+    ``names`` are in the structure of a model's inputs, ``given`` nodes in the structure of a call.
+    None if they cannot be matched.
     """
     if isinstance(given, dict):
         # By the keys of the model's own dictionary, or by the names of its input layers.
@@ -204,14 +201,14 @@ def matched(names: Any, given: Any) -> dict[str, int] | None:
 
 
 def first_argument(data: Any) -> Any:
-    """Return what a model is called with, without masks."""
+    """Return the first argument of a call, without masks."""
     if not isinstance(data, dict) or "args" not in data:  # tf_keras
         return data
     return data["args"][0] if data["args"] else data["kwargs"].get("inputs")
 
 
 def value_argument(data: Any) -> Any:
-    """Return what an attention takes its values from."""
+    """Return the value argument of a call of an attention."""
     if isinstance(data, dict):
         return data["args"][1] if len(data["args"]) > 1 else data["kwargs"].get("value")
     return data[0][3].get("value") if data and len(data[0]) > 3 else None
@@ -235,7 +232,7 @@ def _sorted(inputs: dict[Call, list[Call]]) -> Iterator[Call]:
 
 
 def output_shape(layer: Any, output: int) -> Shape:
-    """Return the shape of an output of a tf_keras layer, if that can be said."""
+    """Return the shape of an output of a tf_keras layer, None if unknown."""
     try:
         shape = layer.output_shape
     except (AttributeError, RuntimeError):  # several calls, of different shapes

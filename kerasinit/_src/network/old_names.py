@@ -1,29 +1,21 @@
-"""The names that variables had in the first format of tickets.
+"""The names of variables in the first format of tickets.
 
-There a weight that is pruned was named by the rules of pruning, and every other variable by the
-outermost layer that it is in, with a number where that has several of one name.
+There the rules of pruning named each pruned weight, and the outermost layer every other variable,
+with a number where it has several of one name.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kerasinit._src import compat
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 from kerasinit._src.network.parts import named_variables, state_of
 from kerasinit._src.network.prunable import has_rule, is_wrapper, layer_weights, own_weights
 from kerasinit._src.network.walk import inner_layers, walk
 
 
 def old_names(model: Any) -> dict[str, str]:
-    """Return the name of each variable of a model by the one that it had in the first format.
-
-    Example:
-    >>> import keras
-    >>> layer = keras.layers.Bidirectional(keras.layers.GRU(3))
-    >>> layer.build((None, 5, 2))
-    >>> old_names(layer)["bidirectional/bias_1"]
-    'bidirectional/backward/bias'
-    """
+    """Return the name of each variable of a model by its name in the first format."""
     now = {id(variable): name for name, variable in named_variables(model).items()}
     pruned = {
         **{id(variable): name for name, variable in _numbered(own_weights(model))},
@@ -47,7 +39,7 @@ def old_names(model: Any) -> dict[str, str]:
 
 
 def named_for(masks: Masks, model: Any) -> Masks:
-    """Return masks by the names that a model's weights have now."""
+    """Return masks by the current names of a model's weights."""
     if masks.naming == NAMING:
         return masks
     names = old_names(model)
@@ -55,10 +47,10 @@ def named_for(masks: Masks, model: Any) -> Masks:
 
 
 def _pruned(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what is pruned in a layer, by the names that it had within the layer."""
+    """Yield the prunable variables of a layer by their old names within the layer."""
     if is_wrapper(layer):
         for name, inner in inner_layers(layer):
-            # Only SpectralNormalization is not looked through by the walk.
+            # SpectralNormalization is the only wrapper that the walk does not look through.
             start = f"{name}/" if name and name != "layer" else ""
             layers = walk(inner) if compat.is_model(inner) else [("", inner)]
             for path, one in layers:
@@ -72,7 +64,7 @@ def _pruned(layer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _numbered(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield variables by their names, the later of equal ones with a number."""
+    """Yield variables by their names, numbered where several have one."""
     counts: dict[str, int] = {}
     for variable in variables:
         stem = compat.variable_name(variable)

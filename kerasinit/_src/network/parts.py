@@ -1,10 +1,7 @@
-"""The variables of a model: their names, what they are for, and how a layer reads its kernels.
+"""The variables of a model: their names, their roles, and how a layer reads its kernels.
 
 Each variable has one name, which masks, tickets, rules and reports use: the path of the layer that
 owns it (see `network.walk`), and the last part of the variable's own name.
-
-A shape does not say which of its axes a layer sums over, which only number kernels that
-never meet, and how many gates lie side by side. The layer does, and each `Part` has its answer.
 """
 
 import dataclasses
@@ -19,11 +16,10 @@ from kerasinit._src.compat.quantization import OF_THE_LAYER, quantization_of, un
 from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
 from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
-from kerasinit._src.network.walk import Called, Place, places
+from kerasinit._src.network.walk import Called, LocatedLayer, located_layers
 
-# What a variable does: kernels multiply signals; a scale, an offset and statistics belong
-# to normalizations; "other" is what has no rule, such as a class token, a gate or the factors
-# of LoRA, which must start at zero together.
+# Kernels multiply signals; scale, offset and statistic belong to normalizations; "other" has no
+# rule, such as a class token, a gate or the factors of LoRA, which must start at zero together.
 ROLES = (
     "bias",
     "embeddings",
@@ -39,18 +35,17 @@ KERNELS = ("embeddings", "kernel", "recurrent_kernel")
 
 @dataclass(frozen=True, eq=False)
 class ModelVariable:
-    """A variable of a model and its place.
+    """A variable of a model, its names and its layers.
 
     Attributes:
         name: Structural name, such as ``"dense_1/kernel"`` or
             ``"multi_head_attention/query/kernel"``: the same for every build of the same
             code, in either Keras.
-        variable: The variable.
-        layers: The layers that it is in, from the outermost to the one that owns it; the
-            model itself where no layer owns it.
-        names: What it answers to: the structural name; the one by the names that were given
-            to layers, such as ``"tower/encoder/kernel"``; and the ends of that which begin
-            with a name that was given, ``"encoder/kernel"``.
+        layers: The layers that it is in, from the outermost to its owner; the model itself where
+            no layer owns it.
+        names: All accepted names: the structural one; the one with the layer names that the user
+            set, such as ``"tower/encoder/kernel"``; and those of its suffixes that start with
+            such a name, ``"encoder/kernel"``.
     """
 
     name: str
@@ -65,7 +60,7 @@ class ModelVariable:
 
     @property
     def called(self) -> str:
-        """Its name by the names that were given to layers; the structural one without any."""
+        """Its name with the layer names that the user set; the structural one without any."""
         return self.names[min(1, len(self.names) - 1)]
 
     @property
@@ -76,12 +71,7 @@ class ModelVariable:
 
 @dataclass(frozen=True, eq=False)
 class Part(ModelVariable):
-    """A weight of a model, and what it is for.
-
-    Attributes:
-        role: One of `ROLES`.
-        reading: How the layer reads it; None for what is not a `Kernel`.
-    """
+    """A weight of a model: its role, one of `ROLES`, and for a kernel how the layer reads it."""
 
     role: str
     reading: Reading | None
@@ -89,30 +79,16 @@ class Part(ModelVariable):
 
 @dataclass(frozen=True, eq=False)
 class Kernel(Part):
-    """A variable whose role is one of `KERNELS`: its layer reads it in one way or another."""
+    """A weight whose role is one of `KERNELS`."""
 
     reading: Reading
 
 
 def parts(model: Any) -> list[Part]:
-    """Return the weights of a model or layer, each once, in the order of the model.
+    """Return the weights of a built model or layer, each once, in the order of the model.
 
-    Layers inside layers are entered: cells, wrapped layers, the dense layers of an
-    attention, the layers that a layer of your own holds in its attributes.
-
-    Args:
-        model: A built model or layer of either Keras.
-
-    Raises:
-        TypeError: If it is neither.
-        ValueError: If it is not built.
-
-    Example:
-    >>> import keras
-    >>> layer = keras.layers.Bidirectional(keras.layers.GRU(3))
-    >>> layer.build((None, 5, 2))
-    >>> [part.name for part in parts(layer)][:2]
-    ['bidirectional/forward/kernel', 'bidirectional/forward/recurrent_kernel']
+    Layers inside layers are entered: cells, wrapped layers, the dense layers of an attention, the
+    layers in the attributes of a custom layer.
     """
     compat.kerase_of(model)
     if not (compat.is_built(model) if compat.is_model(model) else model.built):
@@ -128,30 +104,23 @@ def parts(model: Any) -> list[Part]:
 def named_variables(model: Any) -> dict[str, Any]:
     """Return every variable of a model or layer by its structural name, in the model's order.
 
-    These are the weights under the names of their `parts`, and the states of random layers; not
-    the variables of metrics and of the optimizer. Variables that no layer of ``model.layers``
-    owns, such as those that a subclassed model made itself, come last, as ``model/...``.
-
-    Example:
-    >>> import keras
-    >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)]
-    >>> list(named_variables(keras.Sequential(layers)))
-    ['dense/kernel', 'dense/bias', 'dropout/seed_generator_state']
+    These are the weights and the states of random layers, without the variables of metrics and of
+    the optimizer. Variables that no layer owns come last, as ``model/...``.
     """
     return {one.name: one.variable for one in variables_of(model)}
 
 
 def variables_of(model: Any) -> Iterator[ModelVariable]:
-    """Yield the `named_variables` of a model or layer with their places, built or not."""
+    """Yield the `named_variables` of a model or layer with their layers, built or not."""
     # A layer may hold others for reference, whose weights are not the model's.
     left = {id(variable): variable for variable in state_of(model)}
     taken: set[str] = set()
 
-    def located(place: Place, variables: Iterable[Any]) -> Iterator[ModelVariable]:
+    def located(place: LocatedLayer, variables: Iterable[Any]) -> Iterator[ModelVariable]:
         for variable in variables:
             if left.pop(id(variable), None) is None:
                 continue
-            # Keras 3 numbers variables without a name by what the process made before.
+            # Keras 3 numbers unnamed variables by what the process created before.
             own = re.sub(r"^variable_\d+$", "variable", compat.variable_name(variable))
             stem = name = f"{place.path}/{own}"
             number = 0
@@ -161,9 +130,9 @@ def variables_of(model: Any) -> Iterator[ModelVariable]:
             taken.add(name)
             yield ModelVariable(name, variable, place.layers, _names(name, place.called))
 
-    for place in places(model):
+    for place in located_layers(model):
         yield from located(place, (*place.layer.weights, *state_of(place.layer)))
-    yield from located(Place("model", (("model", False),), (model,)), [*left.values()])
+    yield from located(LocatedLayer("model", (("model", False),), (model,)), [*left.values()])
 
 
 def _part(one: ModelVariable) -> Part:
@@ -175,9 +144,8 @@ def _part(one: ModelVariable) -> Part:
 
 def state_of(thing: Any) -> list[Any]:
     """Return the variables of a model or layer, without those of metrics."""
-    # Keras 3 counts a model's metrics among its variables, tf_keras among its weights.
-    # They hold no state of the network. Nor do the words of a lookup layer, which tf_keras
-    # puts there too, though they are no variable.
+    # Keras 3 counts a model's metrics among its variables, tf_keras among its weights, together
+    # with the vocabulary of a lookup layer. Neither is state of the network.
     variables = thing.variables if compat.kerase_of(thing) == "keras" else thing.weights
     metrics = {
         id(variable)
@@ -192,9 +160,9 @@ def state_of(thing: Any) -> list[Any]:
 
 
 def _names(name: str, called: Called) -> tuple[str, ...]:
-    """Return what a variable answers to; see `Part`."""
+    """Return all accepted names of a variable; see `ModelVariable`."""
     steps = [step for step, _ in called] + [name.rsplit("/", 1)[-1]]
-    given = [place for place, (_, by_a_person) in enumerate(called) if by_a_person]
+    given = [place for place, (_, by_user) in enumerate(called) if by_user]
     starts = [0, *given] if given else []
     return tuple(dict.fromkeys([name, *("/".join(steps[start:]) for start in starts)]))
 
@@ -233,13 +201,13 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
 def _of_a_custom_layer(
     layer: Any, name: str, variable: Any, shape: tuple[int, ...]
 ) -> tuple[str, Reading | None]:
-    """Return the role of a variable of an unknown layer, and how that reads it."""
+    """Return the role of a variable of an unknown layer and, for a kernel, its reading."""
     if "kernel" in name:
         return "kernel", by_shape_alone(shape)
     use = use_of(layer, variable)
     if use == "kernel":
         return "kernel", by_shape_alone(shape)
-    # Positions are added, and have no look-up to be known by; one row is a token.
+    # Positions are added, without a look-up that shows them; a single row is a token.
     is_table = "embedding" in name or (
         "embedding" in type(layer).__name__.lower() and math.prod(shape[:-1]) > 1
     )

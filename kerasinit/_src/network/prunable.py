@@ -1,13 +1,12 @@
 """Which weights of which layers are pruned, in both Kerases.
 
-The rule is tfmot's: the kernels that multiply activations are pruned; biases,
-normalization, depthwise kernels and lookup tables of preprocessing are not, for they
-are small and every one of them counts. What tfmot refuses although the rule is plain
-(EinsumDense, ConvLSTM, Bidirectional, TimeDistributed, nested models) is found here as
-well. A layer that nobody has a rule for is never skipped in silence.
+The rule is tfmot's: kernels that multiply activations are pruned; biases, normalization, depthwise
+kernels and lookup tables of preprocessing are not. Layers that tfmot refuses although the rule is
+clear (EinsumDense, ConvLSTM, Bidirectional, TimeDistributed, nested models) are supported as well.
+A layer without a rule is never skipped silently.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from kerasinit._src.network.catalogue import Row, exact_row
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.walk import inner_layers, walk
 
-# None of these makes a weight that the layers inside do not make.
+# None of these creates a weight besides those of the layers inside.
 _BUILDS_OF_KERAS = (
     keras.Sequential.build,
     *(layer.build for layer in compat.layer_classes("Layer")),
@@ -26,16 +25,16 @@ _BUILDS_OF_KERAS = (
 
 
 class NoRuleError(ValueError):
-    """Nobody has said which weights of a layer may be pruned."""
+    """It is not known which weights of a layer may be pruned."""
 
 
 @dataclass(frozen=True, eq=False)
 class PrunableWeight:
-    """A variable that pruning may mask, and where it stands in its model.
+    """A variable that pruning may mask.
 
     Attributes:
-        name: Structural name such as ``"dense_1/kernel"``. It depends on the model
-            alone, not on what else the process built, and is the same in both Kerases.
+        name: Structural name such as ``"dense_1/kernel"``. It depends on the model alone, not on
+            what the process created before, and is the same in both Kerases.
         layer: The layer of the model that owns the variable.
         variable: The Keras 3 or TensorFlow variable.
     """
@@ -50,24 +49,24 @@ def prunable_weights(
 ) -> list[PrunableWeight]:
     """Return the weights of a model or layer that pruning acts on.
 
-    Pruning, masks, tickets and reports all refer to weights by the names found here.
+    Pruning, masks, tickets and reports refer to weights by these names.
 
     Args:
         model: A built model or layer of Keras 3 or tf_keras. A tf_keras model wrapped
             by tfmot gives the same names as before it was wrapped.
-        allow: Called with each layer of the model; layers for which it returns False
-            are left out. Also called with a model that owns weights which nobody has a rule
-            for. Default: all are allowed.
+        allow: Called with each layer of the model; layers for which it returns False are left
+            out. Also called with a model that owns weights without a rule. Default: all are
+            allowed.
 
     Returns:
-        One :class:`PrunableWeight` per variable, in the order of the model, each
-        variable once however often it is shared. Empty if there is nothing to prune.
+        One :class:`PrunableWeight` per variable, in the order of the model, each variable once
+        even if it is shared. Empty if there is nothing to prune.
 
     Raises:
         TypeError: If ``model`` is not a model or layer of either Keras.
-        ValueError: If it is not built, or if a layer has variables but neither this
-            registry nor a ``get_prunable_weights`` method says which of them to prune, and
-            ``allow`` does not leave it out.
+        ValueError: If it is not built; if neither pruning nor a ``get_prunable_weights`` method
+            knows which variables of a layer to prune, and ``allow`` does not leave it out; or if
+            that method returns a variable that is not among the weights of its layer.
 
     Example:
     >>> import keras
@@ -99,28 +98,39 @@ def prunable_weights(
                 )
             found.append(PrunableWeight(names[id(variable)], layer, variable))
 
-    for _, layer in walk(model):
-        if allow is None or allow(layer):
-            add(layer, layer_weights(layer))
+    for layer, variables, error in prunable_by_layer(model, allow):
+        if error is not None:
+            raise error
+        add(layer, variables)
     try:
         add(model, own_weights(model))
     except NoRuleError:
-        # Only here a policy is asked about the model itself.
+        # Only in this case is a policy asked about the model itself.
         if allow is None or allow(model):
             raise
     return found
 
 
-def layer_weights(layer: Any) -> list[Any]:
-    """Return the variables that are pruned in one built layer.
+def prunable_by_layer(
+    model: Any, allow: Callable[[Any], bool] | None = None
+) -> Iterator[tuple[Any, list[Any], NoRuleError | None]]:
+    """Yield each allowed layer with its prunable variables.
 
-    Args:
-        layer: A built layer of either Keras; may contain other layers.
-
-    Raises:
-        NoRuleError: If the layer has variables and no rule.
-        ValueError: If it is not built.
+    For a layer without a rule these are all its weights, and the error says so. Layers that are
+    not allowed are not inspected.
     """
+    for _, layer in walk(model):
+        if allow is not None and not allow(layer):
+            continue
+        try:
+            variables, error = layer_weights(layer), None
+        except NoRuleError as caught:
+            variables, error = layer.weights, caught
+        yield layer, variables, error
+
+
+def layer_weights(layer: Any) -> list[Any]:
+    """Return the prunable variables of one built layer and the layers inside it."""
     row = exact_row(type(layer))
     if row.pruned is not None:
         return _by_name(layer, row)
@@ -129,7 +139,7 @@ def layer_weights(layer: Any) -> list[Any]:
     if hasattr(layer, "get_prunable_weights"):
         return list(layer.get_prunable_weights())
     if _is_of_keras(type(layer)) and all(len(variable.shape) < 2 for variable in layer.weights):
-        # The scale of a residual branch and the like, in the models of keras.applications.
+        # Such as the scale of a residual branch in the models of keras.applications.
         return []
     if layer.weights:
         raise _no_rule(layer, f"has {len(layer.weights)} weights")
@@ -143,10 +153,10 @@ def _weights_of(thing: Any) -> list[Any]:
 
 
 def has_all_weights(thing: Any) -> bool:
-    """Return whether every weight of a model or layer that may be pruned is there.
+    """Return whether every prunable weight of a model or layer exists.
 
-    A model whose parts are built has them before its first call, unless a ``build`` of its own
-    is yet to add some.
+    A model of built layers has them before its first call, unless a custom ``build`` is still to
+    add some.
     """
     if thing.built:
         return True
@@ -160,11 +170,7 @@ def has_all_weights(thing: Any) -> bool:
 
 
 def require_rules(thing: Any) -> None:
-    """Raise unless there is a rule for each layer of a model or layer that is not built yet.
-
-    Raises:
-        NoRuleError: If a layer that will have weights has no rule, and its class does not choose.
-    """
+    """Raise NoRuleError if a layer that will have weights has no rule, built or not."""
     for _, layer in walk(thing):
         strange = _without_rule(layer)
         if strange is not None:
@@ -172,13 +178,13 @@ def require_rules(thing: Any) -> None:
 
 
 def has_rule(kind: type) -> bool:
-    """Return whether it is known of a class by itself which of its weights are pruned."""
+    """Return whether the catalogue lists which weights of a class are pruned."""
     row = exact_row(kind)
     return row.pruned is not None or bool(row.inside)
 
 
 def is_wrapper(layer: Any) -> bool:
-    """Return whether of a layer what is inside it is pruned, by its own rules."""
+    """Return whether the layers inside a layer decide what is pruned, by their own rules."""
     row = exact_row(type(layer))
     return row.pruned is None and bool(row.inside)
 
@@ -189,12 +195,12 @@ def _no_rule(layer: Any, state: str) -> NoRuleError:
         f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} {state}, and it "
         "is not known which of its weights may be pruned. Give its class a method "
         "`get_prunable_weights(self)` that returns the list of variables to prune, [] for none; "
-        "or leave it out by a pruning_policy, whose `allow_pruning(layer)` returns False for it."
+        "or exclude it with a pruning_policy whose `allow_pruning(layer)` returns False for it."
     )
 
 
 def _without_rule(layer: Any) -> Any:
-    """Return the layer that has no rule, this one or one that it wraps; None if there is none."""
+    """Return the layer without a rule, this one or one inside it; None if there is none."""
     kind, row = type(layer), exact_row(type(layer))
     if (row.pruned is None and row.inside) or compat.is_model(layer):
         inner = (_without_rule(inside) for _, inside in inner_layers(layer))
@@ -204,7 +210,7 @@ def _without_rule(layer: Any) -> Any:
 
 
 def _awaits_weights(layer: Any) -> bool:
-    """Return whether a layer is yet to get weights that may be pruned."""
+    """Return whether prunable weights of a layer are still to be created."""
     if layer.built or exact_row(type(layer)).pruned == ():
         return False
     return has_rule(type(layer)) or (not _is_of_keras(type(layer)) and _may_have_weights(layer))
@@ -240,10 +246,9 @@ def _by_name(layer: Any, row: Row) -> list[Any]:
 
 
 def own_weights(model: Any) -> list[Any]:
-    """Return what a subclassed model chose to prune of variables that no layer owns.
+    """Return the prunable variables of a subclassed model that no layer owns.
 
-    Raises:
-        NoRuleError: If there are such variables and the model does not choose.
+    Raises NoRuleError if it has such variables without choosing among them.
     """
     if not compat.is_model(model):
         return []

@@ -1,17 +1,16 @@
-"""What a layer class of a user's own says about pruning."""
+"""The base class of custom layers that choose their prunable weights."""
 
 import abc
 from typing import Any
 
 
 class PrunableLayer(abc.ABC):
-    """Base class for layers that say themselves which of their weights are pruned.
+    """Base class for layers that choose which of their weights are pruned.
 
-    Pruning knows the layers of both Kerases. A class of your own, also one derived from a
-    layer it knows, is refused until it says which of its variables may be masked: derive
-    it from its Keras layer and from this class. The same class serves layers of Keras 3
-    and of tf_keras, whose layers tfmot then accepts as well. A model or a recurrent cell
-    may derive from it, too.
+    Pruning knows the layers of both Kerases. A custom class, even one derived from a known layer,
+    is refused until it declares which of its variables may be masked: derive it from its Keras
+    layer and from this class. This works for layers of Keras 3 and of tf_keras; tfmot then accepts
+    the latter as well. Models and recurrent cells may derive from it, too.
 
     Example:
     >>> import keras

@@ -1,4 +1,4 @@
-"""How layers read their kernels; `network.catalogue` says which layer reads which way."""
+"""How layers read their kernels; `network.catalogue` assigns a reading to each layer class."""
 
 import math
 from collections.abc import Callable
@@ -11,15 +11,14 @@ class Reading:
     """How a layer reads one of its kernels.
 
     Attributes:
-        fan_in: How many inputs feed an output, on average over the outputs.
-        fan_out: How many outputs an input feeds, on average over the inputs.
-        input_axes: Axes that are summed over, windows among them.
+        fan_in: The number of inputs per output, averaged over the outputs.
+        fan_out: The number of outputs per input, averaged over the inputs.
+        input_axes: Axes that are summed over, including windows.
         output_axes: Axes that the result keeps.
-        batch_axes: Axes that number kernels which do not meet.
-        gates: How many kernels lie side by side on the last axis.
-        groups: Into how many parts the channels of a convolution are divided.
-        by_shape: Whether the layer is unknown and only the shape was read, as Keras
-            reads it.
+        batch_axes: Axes of independent kernels.
+        gates: The number of kernels side by side on the last axis.
+        groups: The number of groups of a convolution.
+        by_shape: Whether the layer is unknown and the shape was read as Keras does.
     """
 
     fan_in: float
@@ -36,7 +35,7 @@ Reader = Callable[[Any, tuple[int, ...]], Reading]
 
 
 def by_shape_alone(shape: tuple[int, ...]) -> Reading:
-    """Return how Keras reads a kernel of this shape, whatever its layer does."""
+    """Return Keras' reading of a kernel of this shape, whatever its layer does."""
     window = math.prod(shape[:-2])
     last = len(shape) - 1
     return Reading(
@@ -74,8 +73,8 @@ def embeddings(layer: Any, shape: tuple[int, ...]) -> Reading:
 
 def convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
     """Read the kernel of a plain convolution."""
-    # The kernel's input axis counts the channels of one group. With strides, an input is
-    # under fewer positions of the window, which the gradient feels.
+    # The kernel's input axis counts the channels of one group. With strides, an input is covered
+    # by fewer positions of the window, which reduces the gradient.
     window, last = math.prod(shape[:-2]), len(shape) - 1
     groups = getattr(layer, "groups", 1)
     fan_out = _ratio(window * shape[-1], groups * _area(layer))
@@ -84,7 +83,7 @@ def convolution(layer: Any, shape: tuple[int, ...]) -> Reading:
 
 def transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
     """Read the kernel of a transposed convolution."""
-    # Inputs lie `strides` apart, so an output is under that many fewer of them.
+    # Inputs lie `strides` apart, so that many fewer of them reach an output.
     window, last = math.prod(shape[:-2]), len(shape) - 1
     inputs = (*range(last - 1), last)
     return Reading(
@@ -94,7 +93,7 @@ def transposed(layer: Any, shape: tuple[int, ...]) -> Reading:
 
 def depthwise(layer: Any, shape: tuple[int, ...]) -> Reading:
     """Read the kernel of a depthwise convolution."""
-    # Each channel has kernels of its own, which see that channel alone.
+    # Each channel has its own kernels, which read that channel alone.
     window, last = math.prod(shape[:-2]), len(shape) - 1
     fan_out = _ratio(window * shape[-1], _area(layer))
     return Reading(window, fan_out, tuple(range(last - 1)), (last,), (last - 1,))
@@ -141,7 +140,7 @@ def _ratio(over: int, under: int) -> float:
 
 
 def recurrent(gates: int) -> dict[str, tuple[str, Reader]]:
-    """Return the roles and readers of a cell's kernels, whose last axis has so many gates."""
+    """Return the roles and readers of the kernels of a cell with this number of gates."""
     return {
         "kernel": ("kernel", gated(gates)),
         "recurrent_kernel": ("recurrent_kernel", gated(gates)),

@@ -1,4 +1,4 @@
-"""A batch for a model whose data are not at hand."""
+"""Random batches for a model whose data is not available."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,82 +13,67 @@ from kerasinit._src.network.walk import walk
 _SIZE = 32
 
 
-def made_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
-    """Return a batch as a model takes it, and what it is in words.
+def random_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
+    """Return a random batch in the structure of a model's inputs, and its description.
 
-    Unit normal numbers, as data are after they were standardized. Where an embedding looks
-    words up, integers below the number of its words, each as often; for other integers the
-    least number of words of any embedding of the model, or 2 without one. An axis of no
-    fixed size gets 32.
+    Standard normal numbers, like standardized data; for an embedding, integers below its number of
+    words; for other integers, below the smallest vocabulary of the model, or 2 without one. An
+    axis of unknown size gets 32; a fixed batch size overrides ``examples``.
 
-    Args:
-        model: A model of either Keras that knows its inputs.
-        examples: How many; a model of a fixed batch size gets its own.
-        seed: The origin of the numbers.
-
-    Raises:
-        ValueError: If the model does not say what it takes, or takes something else.
-
-    Example:
-    >>> import keras
-    >>> model = keras.Sequential([keras.Input((7,)), keras.layers.Embedding(10, 4)])
-    >>> batch, said = made_batch(model, 64, seed=0)
-    >>> batch.shape, said, bool((batch == batch.round()).all()), int(batch.max())
-    ((64, 7), 'integers from 0 to 9', True, 9)
+    Raises ValueError if the model's inputs are unknown or of another dtype.
     """
     wanted = inputs_of(model)
     if wanted is None:
         raise ValueError(
-            f"The model ({type(model).__name__}) does not say what it takes. Give examples with "
+            f"The inputs of the model ({type(model).__name__}) are unknown. Give examples with "
             f"--data FILE.npz."
         )
     words = [layer.input_dim for _, layer in walk(model) if row_of(layer).signal == "embeds"]
-    said: dict[str, None] = {}
+    description: dict[str, None] = {}
 
-    def made(place: int, tensor: Any) -> np.ndarray:
+    def sampled(index: int, tensor: Any) -> np.ndarray:
         shape = tuple(tensor.shape)
         dtype = tf.as_dtype(tensor.dtype)
         size = (shape[0] or examples, *(axis or _SIZE for axis in shape[1:]))
         if any(axis is None for axis in shape[1:]):
-            said[f"an axis of no fixed size has {_SIZE}"] = None
-        random = streams.generator(seed, "made", place)
-        most = min(_looked_up(model, tensor), default=None)
-        if most is None and dtype.is_integer:
-            most = min(words, default=2)
-        if most is not None:
-            said[f"integers from 0 to {most - 1}"] = None
-            return random.integers(0, most, size).astype(dtype.as_numpy_dtype)
+            description[f"an axis of unknown size has {_SIZE}"] = None
+        random = streams.generator(seed, "made", index)
+        limit = min(_vocabulary_sizes(model, tensor), default=None)
+        if limit is None and dtype.is_integer:
+            limit = min(words, default=2)
+        if limit is not None:
+            description[f"integers from 0 to {limit - 1}"] = None
+            return random.integers(0, limit, size).astype(dtype.as_numpy_dtype)
         if not dtype.is_floating:
             raise ValueError(
-                f"The model takes {dtype.name}, of which no batch can be made up. Give examples "
-                f"with --data."
+                f"The model takes {dtype.name}, which cannot be sampled. Give examples with --data."
             )
-        said["unit normal numbers"] = None
+        description["standard normal numbers"] = None
         return random.standard_normal(size).astype(np.float32)
 
-    flat = [made(place, tensor) for place, tensor in enumerate(tf.nest.flatten(wanted))]
-    return tf.nest.pack_sequence_as(wanted, flat), ", ".join(said)
+    flat = [sampled(index, tensor) for index, tensor in enumerate(tf.nest.flatten(wanted))]
+    return tf.nest.pack_sequence_as(wanted, flat), ", ".join(description)
 
 
 def inputs_of(model: Any) -> Any:
-    """Return what stands for a model's inputs, in its structure; None if it does not say."""
+    """Return a model's symbolic inputs, in their structure; None if unknown."""
     try:
         found = model.input
-    # What a model raises that was not called, or does not know, differs between the Kerases.
+    # The Kerases raise different errors for a model that was not called.
     except (AttributeError, ValueError, RuntimeError):
-        # A sequential model of Keras 3 that was loaded was not called yet.
+        # A loaded sequential model of Keras 3 has not been called yet.
         known = getattr(model, "inputs", None) or [None]
         found = known[0] if len(known) == 1 else known
     return found
 
 
-def _looked_up(model: Any, tensor: Any) -> Iterator[int]:
-    """Yield the number of words of each embedding that an input goes into."""
+def _vocabulary_sizes(model: Any, tensor: Any) -> Iterator[int]:
+    """Yield the number of words of each embedding that an input feeds."""
     for _, layer in walk(model):
         if row_of(layer).signal == "embeds":
             try:
                 given = layer.input
-            except (AttributeError, ValueError, RuntimeError):  # it is called several times
+            except (AttributeError, ValueError, RuntimeError):  # called several times
                 continue
             if given is tensor:
                 yield layer.input_dim

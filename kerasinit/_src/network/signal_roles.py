@@ -1,4 +1,4 @@
-"""What a node of a graph does to a signal: activates, normalizes, joins or passes it on."""
+"""The role of a node in a graph: it activates, normalizes, joins or passes on a signal."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from kerasinit._src.network.graph import Node
 
 
 def own_activation(layer: Any) -> Any:
-    """Return what a layer with kernels applies last: a name, a layer or a function, or None."""
+    """Return the activation inside a layer with kernels: a name, a layer or a function, or None."""
     while row_of(layer).inside == "layer":
         layer = layer.layer
     activation = getattr(layer, "activation", None)
@@ -20,17 +20,18 @@ def own_activation(layer: Any) -> Any:
 
 
 def activation_of(node: Node) -> Any:
-    """Return the activation that a node without kernels is; None for any other."""
+    """Return the activation that a node without kernels applies; None for any other."""
     layer = node.layer
     if row_of(layer).signal in ("activates", "chooses"):
         return _named(getattr(layer, "activation", layer))
     if layer is None or type(layer).__name__ == "TFOpLambda":
-        return _OPERATIONS.get(node.function)
+        name = "silu" if node.function == "swish" else node.function
+        return name if name in _OPERATIONS else None
     return None
 
 
 def _named(activation: Any) -> Any:
-    """Return an activation by its name where both Kerases mean the same by it."""
+    """Return an activation's name if it means the same in both Kerases, else the activation."""
     if compat.is_layer(activation):
         return _name_of_layer(activation)
     name = getattr(activation, "__name__", None)
@@ -45,7 +46,7 @@ def _named(activation: Any) -> Any:
 
 
 def _name_of_layer(layer: Any) -> Any:
-    """Return the name of what an activation layer does, or the layer, if it has no name."""
+    """Return the name of an activation layer's function, or the layer, if it has no name."""
     if not isinstance(layer, _RELU):
         return layer
     config = layer.get_config()  # of tf_keras, with arrays of NumPy
@@ -57,17 +58,17 @@ def _name_of_layer(layer: Any) -> Any:
 
 
 def is_normalization(layer: Any) -> bool:
-    """Return whether a layer brings its inputs to one scale, whatever theirs."""
+    """Return whether a layer normalizes its inputs to one scale."""
     return row_of(layer).signal == "normalizes"
 
 
 def is_concatenation(node: Node) -> bool:
-    """Return whether a node lays its inputs side by side."""
+    """Return whether a node concatenates its inputs."""
     return node.function in ("concatenate", "concat")
 
 
 def passes(node: Node) -> bool:
-    """Return whether a node hands on its one input, rearranged, thinned out or pooled at most."""
+    """Return whether a node passes on its one input, at most rearranged, masked or pooled."""
     if len(node.inputs) != 1:
         return False
     if node.layer is None:
@@ -76,7 +77,7 @@ def passes(node: Node) -> bool:
 
 
 def key_of(activation: Any) -> str:
-    """Return a string that is the same for activations that do the same."""
+    """Return a string that equal activations share."""
     if activation is None or isinstance(activation, str):
         return activation or ""
     if not compat.is_layer(activation):
@@ -89,8 +90,8 @@ _ACTIVATION = compat.layer_classes("Activation")
 _RELU = compat.layer_classes("ReLU")
 _PASSING = ("averages", "masks", "maximizes", "normalizes", "passes", "resizes")
 _REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
-# By these names both Kerases compute the same.
-_SAME = (
+# These names mean the same in both Kerases.
+_SAME = [
     "elu",
     "exponential",
     "gelu",
@@ -103,19 +104,18 @@ _SAME = (
     "softplus",
     "softsign",
     "tanh",
-)
-# Functions that are called as such, by the names of Keras 3's operations and TensorFlow's.
-_OPERATIONS = {
-    "elu": "elu",
-    "gelu": "gelu",
-    "relu": "relu",
-    "relu6": "relu6",
-    "selu": "selu",
-    "sigmoid": "sigmoid",
-    "silu": "silu",
-    "softmax": "softmax",
-    "softplus": "softplus",
-    "softsign": "softsign",
-    "swish": "silu",
-    "tanh": "tanh",
-}
+]
+# Operations of Keras 3 and functions of TensorFlow.
+_OPERATIONS = [
+    "elu",
+    "gelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+]

@@ -1,8 +1,8 @@
-"""The graph of a model that has none to read: what its layers were seen to pass on, in one call.
+"""The graph of a model without a configured one, traced in a single call.
 
-What a subclassed model does stands in its ``call``. One call on zeros shows which layer takes
-what another gave: the very same tensor. What the call does in between with functions, such as
-``tf.nn.relu(x)`` or ``x + y``, is not seen, and the layer after it stands at a beginning.
+A call of a subclassed model on zeros shows which layer takes a tensor that another returned.
+Functions in between, such as ``tf.nn.relu(x)`` or ``x + y``, are not seen, and the layer after
+them has no input.
 """
 
 import re
@@ -21,38 +21,18 @@ from kerasinit._src.network.walk import inner_layers
 
 
 def traced_graph(model: Any) -> Graph | None:
-    """Return what a model's layers pass to one another, or None if no layer was called.
+    """Return the graph of a model's layers in one call, or None if no layer was called.
 
-    Layers inside layers of your own are seen, too. The shape of the inputs is the one that the
-    model was built with.
-
-    Args:
-        model: A built model of either Keras.
-
-    Raises:
-        ValueError: If it cannot be called on zeros, with what its call raised.
-
-    Example:
-    >>> import keras, numpy as np
-    >>> class Mine(keras.Model):
-    ...     def __init__(self):
-    ...         super().__init__()
-    ...         self.last, self.first = keras.layers.Dense(2), keras.layers.Dense(3, "relu")
-    ...
-    ...     def call(self, x):
-    ...         return self.last(self.first(x))
-    >>> model = Mine()
-    >>> _ = model(np.zeros((1, 4)))
-    >>> [(node.layer.units, node.inputs) for node in traced_graph(model).nodes]
-    [(3, ()), (2, (0,))]
+    Layers inside custom layers are included. The inputs are zeros of the shape that the model was
+    built with. Raises ValueError, with what the call raised, if it fails on them.
     """
     if compat.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
-        raise ValueError(f"Keras runs on {keras.backend.backend()}, and not on TensorFlow")
+        raise ValueError(f"Keras runs on {keras.backend.backend()}, not on TensorFlow")
     built = _input_shape(model)
     if built is None:
-        raise ValueError("Keras did not note down the shape of its inputs")
+        raise ValueError("Keras did not record the shape of its inputs")
     nodes: list[Node] = []
-    made: dict[int, int] = {}  # which call gave a tensor
+    made: dict[int, int] = {}  # the call that returned a tensor, by its id
     held: list[Any] = []  # as long as a tensor is held, no other has its id
 
     def around(
@@ -72,19 +52,14 @@ def traced_graph(model: Any) -> Graph | None:
     with restored(model), calls.intercepted(_innermost(model), around):
         try:
             outputs = model(_zeros(built), training=False)
-        except Exception as error:  # a call may ask for anything
+        except Exception as error:  # a custom call may raise anything
             raise ValueError(raised(error)) from error
     last = [made[id(one)] for one in tf.nest.flatten(outputs) if id(one) in made]
     return Graph(tuple(nodes), tuple(dict.fromkeys(last))) if nodes else None
 
 
 def raised(error: Exception) -> str:
-    """Return what was raised in a call, in a line, without what Keras writes around it.
-
-    Example:
-    >>> raised(ValueError("no more"))
-    'ValueError: no more'
-    """
+    """Return an error of a call in one line, without what Keras adds to it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
@@ -93,13 +68,13 @@ def raised(error: Exception) -> str:
 
 
 def _innermost(model: Any) -> list[Any]:
-    """Return the layers whose calls are watched: those with no others inside, or closed ones."""
+    """Return the layers whose calls are recorded: those without layers inside, or closed ones."""
     found: dict[int, Any] = {}
     waiting = [model]
     while waiting:
         for _, layer in inner_layers(waiting.pop()):
             row = row_of(layer)
-            # What goes on inside them is known, or happens in loops, step by step.
+            # Their inside is known, or runs in loops, step by step.
             closed = row.loops or row.signal == "attends"
             if closed or not any(inner_layers(layer)):
                 found.setdefault(id(layer), layer)

@@ -1,8 +1,8 @@
-"""What a layer of an unknown class does with a variable: multiply its inputs, or else.
+"""How a layer of an unknown class uses a variable: as a kernel, as embeddings or otherwise.
 
-A matrix of a custom layer may be a kernel, a class token, a table of positions or a gate. Its shape
-does not say which. The layer's call is traced into a graph of TensorFlow, and what its inputs are
-multiplied with is read from there. Nothing is computed.
+A matrix of a custom layer may be a kernel, a class token, a table of positions or a gate, which its
+shape does not show. So the layer's call is traced into a graph of TensorFlow, without computing
+anything.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _CONTRACTIONS = {
     "XlaEinsum",
 }
 _LOOK_UPS = {"Gather", "GatherNd", "GatherV2", "ResourceGather", "ResourceGatherNd"}
-_SIZES = {"Rank", "Shape", "ShapeN", "Size"}  # what they give does not depend on the numbers
+_SIZES = {"Rank", "Shape", "ShapeN", "Size"}  # independent of the values of their inputs
 _FUNCTIONS = {"If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf"}
 _FUNCTIONS |= {"StatelessWhile", "While"}
 
@@ -44,28 +44,10 @@ _seen: weakref.WeakKeyDictionary[Any, list[tuple[Any, str | None]]] = weakref.We
 
 
 def use_of(layer: Any, variable: Any) -> str | None:
-    """Return what a layer's call does with one of its variables.
+    """Return how a layer's call uses one of its variables.
 
-    Args:
-        layer: A built layer or model of either Keras.
-        variable: A variable of it.
-
-    Returns:
-        ``"kernel"`` if inputs are multiplied with it and summed up; ``"embeddings"`` if inputs
-        choose among its rows; ``"other"`` for anything else; None if the call cannot be traced.
-
-    Example:
-    >>> import keras
-    >>> class Gate(keras.layers.Layer):
-    ...     def build(self, shape):
-    ...         self.w = self.add_weight(shape=(1, shape[-1]), name="w")
-    ...
-    ...     def call(self, x):
-    ...         return x * keras.ops.sigmoid(self.w)
-    >>> layer = Gate()
-    >>> layer.build((None, 4))
-    >>> use_of(layer, layer.w)
-    'other'
+    ``"kernel"`` if inputs are multiplied with it and summed up; ``"embeddings"`` if inputs select
+    its rows; ``"other"`` for anything else; None if the call cannot be traced.
     """
     if compat.kerase_of(layer) == "keras" and keras.backend.backend() != "tensorflow":
         return None
@@ -99,13 +81,7 @@ def _uses(layer: Any) -> list[tuple[Any, str | None]]:
 
 
 def _read(graph: Any, inputs: set[str], variables: set[str]) -> dict[str, str | None]:
-    """Return what each variable is used for.
-
-    Args:
-        graph: A graph of TensorFlow.
-        inputs: The names of the tensors that the inputs are.
-        variables: Those of the variables.
-    """
+    """Return the use of each variable in a graph of TensorFlow, by the tensors' names."""
     uses: dict[str, str | None] = dict.fromkeys(variables, "other")
     varying = set(inputs)  # tensors that depend on the inputs
     holding = {name: {name} for name in variables}  # tensors that are variables, rearranged
@@ -132,7 +108,7 @@ def _read(graph: Any, inputs: set[str], variables: set[str]) -> dict[str, str | 
 
 
 def _traced(layer: Any) -> Any:
-    """Return a layer's call as a function of TensorFlow; None if it cannot be called."""
+    """Return a layer's call as a concrete function; None if it cannot be traced."""
 
     @tf.function
     def call(**arguments: Any) -> Any:
@@ -144,13 +120,13 @@ def _traced(layer: Any) -> Any:
                 given = _arguments(layer, unknown, dtype)
                 with _without_effects(layer):
                     return call.get_concrete_function(**given)
-            except Exception:  # a call of the user's may ask for anything
+            except Exception:  # a custom call may raise anything
                 continue
     return None
 
 
 def _arguments(layer: Any, unknown: int | None, dtype: str) -> dict[str, Any]:
-    """Return placeholders for what a layer is called with, by the shapes that it was built with."""
+    """Return placeholders for a layer's arguments, by the shapes that it was built with."""
     built = layer.get_build_config() or {}
     shapes = built.get("shapes_dict")
     if shapes is None:
@@ -175,7 +151,7 @@ def _placeholders(shape: Any, unknown: int | None, dtype: str) -> Any:
 
 @contextlib.contextmanager
 def _without_effects(layer: Any) -> Iterator[None]:
-    """Keep what a call leaves behind, such as penalties and the state of seeds, off a layer."""
+    """Discard the side effects of a call, such as penalties and the state of seeds."""
     if compat.kerase_of(layer) == "keras":
         with keras.StatelessScope(collect_losses=True, initialize_variables=False):
             yield

@@ -1,9 +1,8 @@
 """The walk over a model: its layers, and the layers inside them, by paths that survive rebuilding.
 
-Keras numbers the names of layers by what the process made before (``dense_3``), so a name of one
-build means nothing to the next. A path here depends on the model alone, and is the same in both
-Kerases: the class in snake case, numbered within its model, and within a layer the name under
-which that holds it.
+Keras numbers layer names by what the process created before (``dense_3``). A path here depends on
+the model alone, and is the same in both Kerases: the class in snake case, numbered within its
+model, and within a layer the attribute that holds it.
 """
 
 import re
@@ -15,18 +14,18 @@ from kerasinit._src import compat
 from kerasinit._src.network.catalogue import row_of
 
 Called = tuple[tuple[str, bool], ...]
-"""A path as it is called: each name, and whether a person gave it."""
+"""A path with the layer names that the user set: each name, and whether the user set it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class LocatedLayer:
     """A layer of a model, and where it is.
 
     Attributes:
-        path: Its path: ``dense_1``, ``functional/conv2d``, ``bidirectional/forward``. What is only
-            wrapped, such as the cell of an LSTM, has the path of what wraps it.
-        called: The same by the names that were given to layers.
-        layers: The layers that it is in, from the outermost on, and itself.
+        path: Its path: ``dense_1``, ``functional/conv2d``, ``bidirectional/forward``. A layer that
+            is only wrapped, such as the cell of an LSTM, has the path of its wrapper.
+        called: The same with the layer names that the user set.
+        layers: The layers that contain it, from the outermost on, and itself.
     """
 
     path: str
@@ -39,52 +38,42 @@ class Place:
         return self.layers[-1]
 
 
-def places(model: Any, closed: Callable[[Any], bool] | None = None) -> Iterator[Place]:
+def located_layers(
+    model: Any, closed: Callable[[Any], bool] | None = None
+) -> Iterator[LocatedLayer]:
     """Yield each layer of a model, at any depth, once and after the layers inside it.
 
-    Layers inside layers are entered: cells, wrapped layers, the dense layers of an
-    attention, the layers that a custom layer holds in its attributes.
-
-    Args:
-        model: A model or layer of either Keras.
-        closed: Returns whether a layer is not entered.
+    Layers inside layers are entered, except inside those for which ``closed`` returns True.
     """
     entered: set[int] = set()
 
-    def enter(place: Place) -> Iterator[Place]:
-        layer = place.layer
+    def enter(located: LocatedLayer) -> Iterator[LocatedLayer]:
+        layer = located.layer
         if id(layer) in entered:
             return
         entered.add(id(layer))
         # Inner layers first: a variable belongs to the innermost layer that has it.
         for name, more, inner in () if closed and closed(layer) else _inner_called(layer):
-            path = f"{place.path}/{name}" if name else place.path
-            yield from enter(Place(path, (*place.called, *more), (*place.layers, inner)))
-        yield place
+            path = f"{located.path}/{name}" if name else located.path
+            yield from enter(LocatedLayer(path, (*located.called, *more), (*located.layers, inner)))
+        yield located
 
     for path, called, layer in _walk_called(model):
-        yield from enter(Place(path, called, (layer,)))
+        yield from enter(LocatedLayer(path, called, (layer,)))
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each layer of a model once, by its path; see `Place`.
+    """Yield ``(path, layer)`` for each layer of a model, in the order of ``model.layers``.
 
-    The path is the class in snake case, numbered within its model. A layer that stands in
-    several places comes once, at the first.
-
-    Args:
-        model: A model of either Keras, or a single layer.
-
-    Yields:
-        ``(path, layer)`` in the order of ``model.layers``; nested models are
-        entered, not yielded. A single layer is yielded with its own path.
+    A shared layer comes once, at its first place. Nested models are entered, not yielded; a single
+    layer is yielded with its own path.
     """
     for path, _, layer in _walk_called(model):
         yield path, layer
 
 
 def _walk_called(model: Any) -> Iterator[tuple[str, Called, Any]]:
-    """Yield each layer of a model as `walk` does, with the path by the names that were given."""
+    """Yield what `walk` does, and the path with the layer names that the user set."""
     seen: set[int] = set()
 
     def enter(container: Any, prefix: str, called: Called) -> Iterator[tuple[str, Called, Any]]:
@@ -108,32 +97,23 @@ def _walk_called(model: Any) -> Iterator[tuple[str, Called, Any]]:
 
 
 def given_name(layer: Any) -> str | None:
-    """Return the name that a person gave a layer; None if it is one that Keras makes up.
-
-    Example:
-    >>> import keras
-    >>> given_name(keras.layers.Dense(3, name="encoder")), given_name(keras.layers.Dense(3))
-    ('encoder', None)
-    """
+    """Return a layer's name if the user set it; None if it is Keras' default."""
     name = getattr(layer, "name", None)
-    made_up = not isinstance(name, str) or is_made_up(name, type(layer).__name__)
+    made_up = not isinstance(name, str) or is_default_name(name, type(layer).__name__)
     if compat.is_model(layer) and not made_up:
-        made_up = any(is_made_up(str(name), kind) for kind in ("Functional", "Model", "Sequential"))
+        made_up = any(
+            is_default_name(str(name), kind) for kind in ("Functional", "Model", "Sequential")
+        )
     return None if made_up else name
 
 
-def is_made_up(name: str, kind: str) -> bool:
-    """Return whether a layer's name is one that Keras makes for its class.
-
-    Example:
-    >>> is_made_up("dense_3", "Dense"), is_made_up("encoder", "Dense")
-    (True, False)
-    """
+def is_default_name(name: str, kind: str) -> bool:
+    """Return whether a layer's name is Keras' default for its class, such as ``dense_3``."""
     return re.sub(r"_\d+$", "", name) == compat.snake_case(kind)
 
 
 def _inner_called(layer: Any) -> Iterator[tuple[str, Called, Any]]:
-    """Yield the layers directly inside a layer with their names, and those that were given."""
+    """Yield the layers directly inside a layer with their names, and those the user set."""
     if compat.is_model(layer):
         yield from _walk_called(layer)
         return
@@ -162,7 +142,7 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
     elif inside == "layer":
         yield "", layer.layer
     elif inside == "dense layers":
-        # Their dense layers have fixed names: query, key, value, ...
+        # Keras gives them fixed names: query, key, value, ...
         yield from ((given_name(inner) or name, inner) for name, inner in _held(layer))
     else:
         yield from _held(layer)
@@ -171,7 +151,7 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
 def _held(layer: Any) -> list[tuple[str, Any]]:
     """Return the layers that an object holds in its attributes, by the attributes' names."""
     named: dict[int, tuple[str, Any]] = {}
-    # What Keras notes down for itself holds the same layers again, under worse names.
+    # Keras' own bookkeeping holds the same layers again, under worse names.
     attributes = sorted(vars(layer).items(), key=lambda item: item[0] in _BOOKKEEPING)
     for attribute, value in attributes:
         attribute = attribute.lstrip("_")
@@ -214,7 +194,7 @@ def layers_inside(thing: Any) -> Iterator[Any]:
 
 
 def is_inside(part: Any, whole: Any) -> bool:
-    """Return whether a layer or model is a part of another that has more to it."""
+    """Return whether a layer or model is a proper part of another."""
     if part is whole:
         return False
     if any(part is layer for layer in layers_inside(whole)):

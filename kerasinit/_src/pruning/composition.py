@@ -13,13 +13,8 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.network.parts import named_variables, variables_of
-from kerasinit._src.network.prunable import (
-    NoRuleError,
-    PrunableWeight,
-    has_all_weights,
-    layer_weights,
-)
-from kerasinit._src.network.walk import layers_inside, walk
+from kerasinit._src.network.prunable import PrunableWeight, has_all_weights, prunable_by_layer
+from kerasinit._src.network.walk import layers_inside
 from kerasinit._src.pruning.pruner import Pruner
 
 
@@ -104,14 +99,8 @@ class Composition:
 
     def _new_weights(self, model: Any) -> Iterator[tuple[str, Any]]:
         names = {id(variable): name for name, variable in named_variables(model).items()}
-        for _, layer in walk(model):
-            if self.allow is not None and not self.allow(layer):
-                continue
-            try:
-                found = layer_weights(layer)
-            except NoRuleError:
-                found = layer.weights
-            for variable in found:
+        for _, variables, _ in prunable_by_layer(model, self.allow):
+            for variable in variables:
                 if id(variable) not in self._known:
                     yield names[id(variable)], variable
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.callbacks import Callback
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.old_names import named_for
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.pruning import attach, masked_update

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import compat, errors
+from kerasinit._src import compat
 from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import reader_of, row_of
 from kerasinit._src.network.parts import Part, parts
-from kerasinit._src.network.prunable import NoRuleError, layer_weights, own_weights
-from kerasinit._src.network.walk import walk
+from kerasinit._src.network.prunable import NoRuleError, own_weights, prunable_by_layer
 from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
+from kerasinit._src.reports.base import both_names
 
 _SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
 
@@ -155,7 +155,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
         # Nothing is removed from a bias, though all of it may be zero.
         sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
-        table.add_row(errors.both_names(row), shape, pruned, row.reason, sparsity)
+        table.add_row(both_names(row), shape, pruned, row.reason, sparsity)
     console = console or Console()
     console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]
@@ -187,22 +187,22 @@ class _Choice:
         self._left_out: set[int] = set()
         self._no_rule: set[int] = set()
         allowed: set[int] = set()
-        for _, layer in walk(model):
-            asked = allow is None or allow(layer)
-            try:
-                found = layer_weights(layer)
-            except NoRuleError:
-                refused = {id(variable) for variable in layer.weights}
-                (self._no_rule if asked else self._left_out).update(refused)
-                continue
-            self.prunable.update(map(id, found))
-            (allowed if asked else self._left_out).update(map(id, found))
+        for layer, variables, error in prunable_by_layer(model):
+            found = set(map(id, variables))
+            if error is None:
+                self.prunable |= found
+            if allow is not None and not allow(layer):
+                self._left_out |= found
+            elif error is None:
+                allowed |= found
+            else:
+                self._no_rule |= found
         try:
             self.prunable.update(map(id, own_weights(model)))
         except NoRuleError:
             inner = {id(v) for layer in model.layers for v in layer.weights}
-            asked = policy is None or policy.allow_pruning(model)
-            (self._no_rule if asked else self._left_out).update(
+            is_allowed = policy is None or policy.allow_pruning(model)
+            (self._no_rule if is_allowed else self._left_out).update(
                 id(v) for v in model.trainable_weights if id(v) not in inner
             )
         self._left_out -= allowed

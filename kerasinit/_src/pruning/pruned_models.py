@@ -276,20 +276,6 @@ def _hook(model: Any) -> None:
     def fit(*args: Any, **kwargs: Any) -> Any:
         return training_of(model).fit(own["fit"], *args, **kwargs)
 
-    def train_step(*args: Any, **kwargs: Any) -> Any:
-        training = training_of(model)
-        pruner, quiet = training.pruner, training.quiet
-        if quiet.traced:
-            quiet.begin_step(steps_of(model))
-            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
-                return own["train_step"](*args, **kwargs)
-        # A graph made by Keras is compiled by XLA if the model says so.
-        pruner.begin_step(
-            steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
-        )
-        with guard.away(pruner.variables):
-            return own["train_step"](*args, **kwargs)
-
     def made() -> Any:
         own["make_train_function"](force=True)
         return model.train_function
@@ -321,21 +307,48 @@ def _hook(model: Any) -> None:
         make_train_function(force=True)
         return model.train_function(iterator)
 
-    def restoring(name: str) -> Callable[..., Any]:
-        @functools.wraps(own[name])
-        def then_masks(*args: Any, **kwargs: Any) -> Any:
-            result = own[name](*args, **kwargs)
-            training = training_of(model)
-            training.restored()
-            training.composition.remember(training.pruner)
-            return result
-
-        return then_masks
-
-    hooks = {hook.__name__: hook for hook in (fit, train_step, make_train_function)}
-    hooks |= {name: restoring(name) for name in ("set_weights", "load_weights")}
+    hooks = {
+        "fit": fit,
+        "train_step": _pruning(model, own["train_step"]),
+        "make_train_function": make_train_function,
+    }
+    hooks |= {name: _taking_masks(model, own[name]) for name in ("set_weights", "load_weights")}
     hooks |= views.Views(model, lambda: training_of(model)).methods()
     attach.put_in_front(model, hooks)
+
+
+def _pruning(model: Any, own_step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a model's own training step with its masks applied, and updated if it is time."""
+
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        training = training_of(model)
+        pruner, quiet = training.pruner, training.quiet
+        if quiet.traced:
+            quiet.begin_step(steps_of(model))
+            with masked_update.masking(guard.masks_and_constraints(pruner), quiet.epsilons):
+                return own_step(*args, **kwargs)
+        # A graph made by Keras is compiled by XLA if the model says so.
+        pruner.begin_step(
+            steps_of(model), counting=not model.jit_compile, foreseen=training.foreseen
+        )
+        with guard.away(pruner.variables):
+            return own_step(*args, **kwargs)
+
+    return train_step
+
+
+def _taking_masks(model: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that writes a model's weights, from which masks are taken afterwards."""
+
+    @functools.wraps(method)
+    def write(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        training = training_of(model)
+        training.restored()
+        training.composition.remember(training.pruner)
+        return result
+
+    return write
 
 
 def _unhook(model: Any) -> None:

@@ -54,11 +54,12 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def line_style(number: int) -> dict[str, Any]:
+def line_style(number: int, size: float = 5) -> dict[str, Any]:
+    """Return the colour of a line and its marker, with the marker's size."""
     return {
         "color": COLORS[number % len(COLORS)],
         "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 5,
+        "markersize": size,
     }
 
 
@@ -68,6 +69,23 @@ def dress(axes: "Axes") -> None:
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(FAINT)
+
+
+def draw_band(axes: "Axes", x: Any, low: Any, high: Any, color: str) -> None:
+    """Fill between two lines, so faintly that bands are seen through each other."""
+    # Where bands lie over each other, their borders show whose they are.
+    axes.fill_between(x, low, high, facecolor=(color, 0.13), edgecolor=(color, 0.6), linewidth=0.7)
+
+
+def scale_by_logarithm(axes: "Axes", low: float, high: float) -> None:
+    """Give a vertical axis a logarithmic scale from low to high, with few and plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.set_yscale("log")
+    ticks = LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6)
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 # Small enough for the words in a plot to be read on a telephone.

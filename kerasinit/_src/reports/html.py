@@ -1,6 +1,11 @@
-"""HTML that is escaped by the way it is made."""
+"""HTML that is escaped by the way it is made, and the one document that all pages are."""
 
 import html
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+# A page may load nothing but what is in it.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Markup(str):
@@ -40,7 +45,7 @@ def joined(*children: object) -> Markup:
 
 
 def grid(
-    heads: list[object], lines: list[list[object]], label: str, *, words: bool = False
+    heads: Iterable[object], lines: Iterable[Sequence[object]], label: str, *, words: bool = False
 ) -> Markup:
     """Return a table that scrolls in a frame of its own where it is too wide.
 
@@ -74,3 +79,25 @@ def grid(
         role="region",
         aria_label=label,
     )
+
+
+def document(title: str, *content: object) -> str:
+    """Return a page of HTML that needs nothing else: no network, no other file, no script.
+
+    Args:
+        title: Its title, which is its first heading, too.
+        *content: What is below the title.
+    """
+    style = resources.files("kerasinit._src.reports").joinpath("page.css").read_text()
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        # Not by `element`, which would escape the quotes that a policy is read with.
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("link", rel="icon", href="data:,"),
+        element("style", Markup(style)),
+    )
+    body = element("body", element("main", element("h1", title), *content))
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"

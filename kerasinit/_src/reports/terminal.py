@@ -6,8 +6,11 @@ none.
 """
 
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -38,6 +41,47 @@ def show(where: Console, table: Table) -> None:
         write(where, str(title))
     where.print(table, markup=False, emoji=False, highlight=False)
     table.title = title
+
+
+def as_text(width: int, *content: object) -> str:
+    """Return tables and lines of text, one below the other, as text without colours.
+
+    Args:
+        width: Columns to fit into.
+        *content: What rich prints, and text, which is printed as it is.
+    """
+    printed = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    with printed.capture() as capture:
+        for part in content:
+            printed.print(part)
+    return capture.get().rstrip()
+
+
+def indented(line: str) -> Padding:
+    """Return text for `as_text` that is set two columns to the right."""
+    return Padding(line, (0, 0, 0, 2))
+
+
+def table(
+    heads: Iterable[str | Text], lines: Iterable[Iterable[object]], words: int = 0, **options: Any
+) -> Table:
+    """Return a table of numbers, which are set from the right and never broken into lines.
+
+    Args:
+        heads: The columns' heads.
+        lines: The cells, line by line.
+        words: How many columns from the left hold words, which may be broken.
+        **options: Of ``rich.table.Table``, such as ``title``.
+    """
+    made = Table(**options)
+    for number, head in enumerate(heads):
+        if number < words:
+            made.add_column(head, overflow="fold")
+        else:
+            made.add_column(head, justify="right", no_wrap=True)
+    for line in lines:
+        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in line))
+    return made
 
 
 def print_undecoded() -> None:

@@ -1,9 +1,9 @@
-"""A training that is not finished, on disk: killed at any moment, it goes on from here.
+"""Checkpoints of a training: killed at any moment, it resumes from here.
 
-A checkpoint changes no number: a training that went on from one ends in the same bits as
-one that was never stopped. It is a safetensors file beside the folder that the training
-will have, written whole or not at all, and removed when that folder is there. One that is
-damaged, or of another training, is ignored with a word.
+A checkpoint changes no number: a resumed training ends in the same bits as one that was never
+stopped. It is a safetensors file beside the folder that the training will have, written
+atomically and removed once that folder exists. A damaged checkpoint, or one of another
+training, is ignored with a message.
 """
 
 import dataclasses
@@ -25,55 +25,39 @@ _FORMAT = {"format": "kerasinit-checkpoint", "version": "1"}
 
 
 class Checkpoint:
-    """Where a training is kept while it runs.
+    """The checkpoint file of a training.
 
-    Args:
-        path: The file; its folder is made when it is first written.
-        belongs: What the training is, in words; a file that says otherwise is not read.
-        every: Seconds between two writes; 0 writes whenever the training could be stopped.
-        tell: Called with a sentence when a file is ignored.
-
-    Raises:
-        ValueError: If ``every`` is no such number.
-
-    Example:
-    >>> import tempfile
-    >>> state = {"dense/kernel": np.ones((2, 3), "float32")}
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     checkpoint = Checkpoint(Path(folder) / "c", {"place": "trial 0"}, every=0)
-    ...     checkpoint.write(Progress(100, state, total=2.5))
-    ...     print(checkpoint.read(state).at)
-    ...     Checkpoint(Path(folder) / "c", {"place": "trial 1"}, every=0).read(state)
-    100
-    The checkpoint c is of another training, so this one begins again.
+    ``identity`` says which training it is; a file with another identity is not read. ``every`` is
+    the number of seconds between two writes; 0 writes whenever the training can be stopped.
+    ``notify`` is called with a sentence when a file is ignored.
     """
 
     def __init__(
         self,
         path: Path,
-        belongs: Mapping[str, str],
+        identity: Mapping[str, str],
         every: float,
-        tell: Callable[[str], None] = print,
+        notify: Callable[[str], None] = print,
     ) -> None:
-        self._path, self._belongs = path, json.dumps(dict(belongs), sort_keys=True)
+        self._path, self._identity = path, json.dumps(dict(identity), sort_keys=True)
         self._every = require_seconds(every)
-        self._tell = tell
+        self._notify = notify
         self._written = time.monotonic()
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write again."""
+        """Whether it is time for the next write."""
         return time.monotonic() - self._written >= self._every
 
     def write(self, progress: Progress) -> None:
-        """Put a training's progress on disk, in the place of an earlier one."""
+        """Write a training's progress to disk, replacing the previous checkpoint."""
         tensors = {"curve": np.array([dataclasses.astuple(p) for p in progress.curve], "float64")}
         for group in ("state", "best_state", "kept"):
             for name, value in (getattr(progress, group) or {}).items():
                 tensors[f"{group}/{name}"] = value
         words = {
             **_FORMAT,
-            "belongs": self._belongs,
+            "belongs": self._identity,
             "course": json.dumps(
                 {name: getattr(progress, name) for name in ("at", "best", "total", "seconds")}
             ),
@@ -85,20 +69,16 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def read(self, like: Mapping[str, np.ndarray]) -> Progress | None:
-        """Return the progress that is on disk, if it is whole and of this training.
-
-        Args:
-            like: The names, shapes and types of the variables that it must have.
-        """
+        """Return the saved progress if it is intact and its variables match ``like``."""
         if not self._path.is_file():
             return None
         try:
             return self._progress(*read_tensors(self._path), like)
         except _ForeignError:
-            why = "is of another training"
+            reason = "is of another training"
         except (ValueError, KeyError, TypeError, OSError):
-            why = "is damaged"
-        self._tell(f"The checkpoint {self._path.name} {why}, so this one begins again.")
+            reason = "is damaged"
+        self._notify(f"The checkpoint {self._path.name} {reason}; training starts over.")
         return None
 
     def _progress(
@@ -107,9 +87,8 @@ class Checkpoint:
         digest = words.pop("digest")
         if digest != _digest(words, tensors):
             raise ValueError("The content is not what was written.")
-        if {name: words.get(name) for name in _FORMAT} != _FORMAT:
-            raise _ForeignError
-        if words["belongs"] != self._belongs:
+        found = {name: words.get(name) for name in (*_FORMAT, "belongs")}
+        if found != {**_FORMAT, "belongs": self._identity}:
             raise _ForeignError
         course = json_files.parse(words["course"], self._path.name)
         groups: dict[str, State] = {"state": {}, "best_state": {}, "kept": {}}
@@ -133,27 +112,18 @@ class Checkpoint:
 
 
 class _ForeignError(Exception):
-    """A whole file, of something else."""
+    """An intact file of another training."""
 
 
 def require_seconds(every: Any) -> float:
-    """Return the seconds between two checkpoints, if they are a number that can be waited for.
-
-    Raises:
-        ValueError: If they are not.
-    """
+    """Return the seconds between two checkpoints; raise ValueError unless valid."""
     if isinstance(every, bool) or not isinstance(every, int | float) or not 0 <= every < math.inf:
-        raise ValueError(f"--checkpoint-every is a number of seconds from 0 on; got {every!r}.")
+        raise ValueError(f"--checkpoint-every is a number of seconds, 0 or more; got {every!r}.")
     return float(every)
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """Return a hash of arrays: of their names, types, shapes and every bit.
-
-    Example:
-    >>> digest_of({"w": np.zeros(2)}) == digest_of({"w": np.array([0.0, -0.0])})
-    False
-    """
+    """Return a hash of arrays: their names, dtypes, shapes and every bit."""
     sha = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")

@@ -1,7 +1,7 @@
-"""Whether arrays are a classification, one class for each example, in their own dtypes.
+"""Checks that arrays are a classification with one class per example, and converts them.
 
-A lottery knows no other task yet. What looks like one is refused rather than guessed: the
-numbers of a run would be those of another question than the one that was asked.
+A lottery supports no other task yet. Anything ambiguous is rejected rather than guessed, since
+the results would answer another question than the one that was asked.
 """
 
 import math
@@ -12,56 +12,52 @@ import numpy as np
 
 from kerasinit._src.files.npz import Header
 
-FEWEST = 10
+MIN_EXAMPLES = 10
 _TASK = "A lottery trains classifiers, with one class for each example"
 # More outputs than a layer can have; float32 cannot tell larger numbers apart either.
-_MOST_CLASSES = 2**24
-# Rows of shares in half precision add up to 1 no better than this.
-_SUM_WITHIN = 1e-2
+_MAX_CLASSES = 2**24
+# In half precision, rows of probabilities add up to 1 only within this tolerance.
+_SUM_TOLERANCE = 1e-2
 
 
 def plain_array(value: Any, what: str) -> np.ndarray:
-    """Return one array of numbers that something is.
-
-    Raises:
-        ValueError: If it is something else; it says how to make an array of it.
-    """
+    """Return a value as one NumPy array; raise ValueError with a way to convert it."""
     if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
         return value
     name = type(value).__name__
     if isinstance(value, np.ma.MaskedArray):
         if np.any(np.ma.getmaskarray(value)):
             raise ValueError(
-                f"{what} is a masked array, and some of it is masked; a mask would be lost. Fill "
-                f"or leave out what is masked."
+                f"{what} is a masked array with masked values, whose mask would be lost. Fill or "
+                f"remove the masked values."
             )
         return np.asarray(value)
     if isinstance(value, Mapping):
         keys = ", ".join(map(str, list(value)[:5]))
         raise ValueError(
             f"{what} is a {name} with {keys}; a lottery takes models with one input and one "
-            f"array for it. Put the parts into one array, numpy.concatenate(parts, axis=-1), and "
-            f"part it in the model, as in inputs[:, :8]."
+            f"array for it. Concatenate the parts, numpy.concatenate(parts, axis=-1), and split "
+            f"them in the model, as in inputs[:, :8]."
         )
     if hasattr(value, "element_spec"):
         raise ValueError(
-            f"{what} is a tf.data.Dataset; a lottery takes arrays in memory, to see the examples "
-            f"in an order of its own. Make some: x, y = map(numpy.stack, "
+            f"{what} is a tf.data.Dataset; a lottery takes arrays in memory, since it orders "
+            f"the examples itself. Convert it: x, y = map(numpy.stack, "
             f"zip(*dataset.unbatch().as_numpy_iterator()))."
         )
     if hasattr(value, "on_epoch_end"):
         raise ValueError(
-            f"{what} is a {name}, which yields batches; a lottery takes arrays in memory. Make "
-            f"some: x, y = map(numpy.concatenate, zip(*(data[i] for i in range(len(data)))))."
+            f"{what} is a {name}, which yields batches; a lottery takes arrays in memory. "
+            f"Convert it: x, y = map(numpy.concatenate, zip(*(data[i] for i in range(len(data)))))."
         )
     if hasattr(value, "toarray"):
-        raise ValueError(f"{what} is a {name}, which is sparse. Make an array: x.toarray().")
-    if value is None or isinstance(value, str | bytes) or not _has_length(value):
+        raise ValueError(f"{what} is a {name}, which is sparse. Convert it: x.toarray().")
+    if value is None or isinstance(value, str | bytes):
+        raise ValueError(f"{what} is {value!r:.60}; expected an array in memory, examples first.")
+    if not _has_length(value):
         raise ValueError(
-            f"{what} is {value!r:.60}; expected an array in memory, examples first."
-            if value is None or isinstance(value, str | bytes)
-            else f"{what} is a {name}; expected an array in memory, examples first. Collect what "
-            f"it yields: numpy.stack(list(...))."
+            f"{what} is a {name}; expected an array in memory, examples first. Collect what it "
+            f"yields: numpy.stack(list(...))."
         )
     try:
         return np.asarray(value)
@@ -70,7 +66,7 @@ def plain_array(value: Any, what: str) -> np.ndarray:
         raise ValueError(
             f"{what} is a {name} of {len(value)} parts that do not fit into one array (their "
             f"shapes are {shapes}). A lottery takes models with one input and one array for it; "
-            f"put several inputs into one, numpy.concatenate(parts, axis=-1), and part it in the "
+            f"concatenate several inputs, numpy.concatenate(parts, axis=-1), and split them in the "
             f"model, or pad sequences to one length."
         ) from error
 
@@ -83,14 +79,10 @@ def _has_length(value: Any) -> bool:
 
 
 def require_fit(headers: Mapping[str, Header], where: str) -> None:
-    """Raise unless shapes and dtypes of four arrays are those of a classification.
+    """Raise ValueError unless four arrays have the shapes and dtypes of a classification.
 
-    Args:
-        headers: Shape and dtype of ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
-        where: What errors begin with.
-
-    Raises:
-        ValueError: If they are not.
+    ``headers`` has the shape and dtype of ``x_train``, ``y_train``, ``x_test`` and ``y_test``;
+    messages begin with ``where``.
     """
     for part in ("train", "test"):
         (x, x_type), (y, y_type) = headers[f"x_{part}"], headers[f"y_{part}"]
@@ -102,45 +94,40 @@ def require_fit(headers: Mapping[str, Header], where: str) -> None:
         if not y or x[0] != y[0]:
             count = y[0] if y else "no"
             raise ValueError(
-                f"{where}: x_{part} has {x[0]} examples and y_{part} {count} labels; they must be "
-                f"as many. (Inputs in several arrays are not supported: put them into one and "
-                f"part it in the model.)"
+                f"{where}: x_{part} has {x[0]} examples and y_{part} {count} labels; the "
+                f"numbers must be equal. (Inputs in several arrays are not supported: concatenate "
+                f"them, and split them in the model.)"
             )
         _require_kind_of_inputs(x_type, f"{where}: x_{part}")
         _require_kind_of_labels(y, y_type, f"{where}: y_{part}")
     for what in ("x", "y"):
         train, test = (headers[f"{what}_{part}"][0][1:] for part in ("train", "test"))
-        # A column of labels is as good as none.
+        # Labels may have a trailing axis of length 1.
         if train != test and not (what == "y" and {train, test} == {(), (1,)}):
             raise ValueError(
                 f"{where}: one example of {what}_train has shape {train}, one of {what}_test "
                 f"{test}; they must be equal."
             )
-    if headers["x_train"][0][0] < FEWEST:
+    if headers["x_train"][0][0] < MIN_EXAMPLES:
         raise ValueError(
-            f"{where}: {headers['x_train'][0][0]} training examples are too few; give {FEWEST} or "
-            f"more."
+            f"{where}: {headers['x_train'][0][0]} training examples are too few; give "
+            f"{MIN_EXAMPLES} or more."
         )
 
 
 def inputs(x: np.ndarray, what: str) -> np.ndarray:
-    """Return inputs as float32.
-
-    Raises:
-        ValueError: If they are of another type than uint8 and floating point, not finite, or
-            out of float32's range.
-    """
+    """Return inputs as float32 (uint8 divided by 255); raise ValueError if they are invalid."""
     _require_kind_of_inputs(x.dtype, what)
     if x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32)
     if not np.isfinite(x).all():
         raise ValueError(f"{what} has values that are not finite (NaN or infinity).")
     if x.dtype.itemsize > 4:
-        most = np.abs(x).max(initial=0)
-        if most > np.finfo(np.float32).max:
+        largest = np.abs(x).max(initial=0)
+        if largest > np.finfo(np.float32).max:
             raise ValueError(
-                f"{what} has values up to {most:.3g}, and a lottery trains in float32, which ends "
-                f"at 3.4e38. Scale it first."
+                f"{what} has values up to {largest:.3g}, outside the range of float32 (3.4e38), "
+                f"in which a lottery trains. Scale it first."
             )
     return x.astype(np.float32, copy=False)
 
@@ -151,34 +138,30 @@ def _require_kind_of_inputs(dtype: np.dtype, what: str) -> None:
     if dtype.kind in "iub":
         raise ValueError(
             f"{what} has dtype {dtype}; expected uint8 (pixels, divided by 255 here) or floating "
-            f"point (taken as it is). Ids, of words or categories, are numbers too: "
-            f".astype('float32'), and keras.layers.Embedding makes whole numbers of them again. "
-            f"Measurements: scale them, then .astype('float32')."
+            f"point (used unchanged). For ids of words or categories use .astype('float32'); "
+            f"keras.layers.Embedding converts them back to integers. Scale measurements, then "
+            f"use .astype('float32')."
         )
     if dtype.kind in "OSU":
         raise ValueError(
-            f"{what} has dtype {dtype}; expected one array of numbers. Text has to be numbered "
-            f"first, and several inputs put into one array, which the model may part."
+            f"{what} has dtype {dtype}; expected one array of numbers. Convert text to "
+            f"integers first, and concatenate several inputs into one array."
         )
     raise ValueError(f"{what} has dtype {dtype}; expected uint8 or floating point.")
 
 
 def labels(y: np.ndarray, what: str) -> np.ndarray:
-    """Return labels as int32 of shape ``(n,)``, or rows of shares as float32.
-
-    Raises:
-        ValueError: If they are no classes, one for each example.
-    """
+    """Return labels as int32 of shape ``(n,)``, or rows of class probabilities as float32."""
     _require_kind_of_labels(y.shape, y.dtype, what)
     if y.ndim == 2 and y.shape[1] > 1:
         return _shares(y, what)
     y = y.reshape(len(y))
-    # As whole numbers of Python, which nothing wraps.
-    least, most = int(y.min(initial=0)), int(y.max(initial=0))
-    if least < 0 or most >= _MOST_CLASSES:
+    # As Python integers, which cannot overflow.
+    smallest, largest = int(y.min(initial=0)), int(y.max(initial=0))
+    if smallest < 0 or largest >= _MAX_CLASSES:
         raise ValueError(
-            f"{what} has the label {least if least < 0 else most}; expected class numbers from 0 "
-            f"on, below {_MOST_CLASSES}. Number the classes that there are: "
+            f"{what} has the label {smallest if smallest < 0 else largest}; expected class indices "
+            f"from 0, below {_MAX_CLASSES}. To renumber the classes: "
             f"numpy.unique(labels, return_inverse=True)[1]."
         )
     return y.astype(np.int32)
@@ -191,39 +174,41 @@ def _require_kind_of_labels(shape: tuple[int, ...], dtype: np.dtype, what: str) 
     if rows and dtype.name == "bfloat16":
         return
     expected = (
-        f"{what} has dtype {dtype} and shape {shape}; expected class numbers from 0 on, integers "
-        f"of shape (n,), or one row of shares of the classes per example. {_TASK}"
+        f"{what} has dtype {dtype} and shape {shape}; expected class indices from 0, integers "
+        f"of shape (n,), or one row of class probabilities per example. {_TASK}"
     )
     if len(shape) > 2:
         raise ValueError(f"{expected}; a label for each position or step is not supported.")
     if dtype.kind == "f":
-        raise ValueError(f"{expected}; regression is not supported. Classes: .astype('int64').")
+        raise ValueError(
+            f"{expected}; regression is not supported. For classes use .astype('int64')."
+        )
     if dtype.kind == "b":
-        raise ValueError(f"{expected}. Yes and no are classes: .astype('int64').")
+        raise ValueError(f"{expected}. For two classes use .astype('int64').")
     if dtype.kind in "OSU":
-        raise ValueError(f"{expected}. Names: numpy.unique(labels, return_inverse=True)[1].")
+        raise ValueError(f"{expected}. For names use numpy.unique(labels, return_inverse=True)[1].")
     raise ValueError(f"{expected}.")
 
 
 def _shares(y: np.ndarray, what: str) -> np.ndarray:
-    """Return rows of shares as float32, if in each of them one class has the most."""
+    """Return rows of probabilities as float32 if each has one largest class."""
     exact = y.astype(np.float64)
     if not np.isfinite(exact).all():
         raise ValueError(f"{what} has values that are not finite (NaN or infinity).")
     sums = exact.sum(axis=1)
-    wrong = np.flatnonzero((exact < 0).any(axis=1) | (np.abs(sums - 1) > _SUM_WITHIN))
+    wrong = np.flatnonzero((exact < 0).any(axis=1) | (np.abs(sums - 1) > _SUM_TOLERANCE))
     if wrong.size:
         row = int(wrong[0])
         raise ValueError(
-            f"{what} has rows that are no shares of classes: {wrong.size} of {len(y)} do not add "
-            f"up to 1, the first is row {row}, with a sum of {sums[row]:g}. {_TASK}; several "
+            f"{what} has rows that are not class probabilities: {wrong.size} of {len(y)} do not "
+            f"add up to 1, the first is row {row}, with a sum of {sums[row]:g}. {_TASK}; several "
             f"labels for an example, and regression, are not supported."
         )
     best = np.partition(exact, -2, axis=1)[:, -2:]
     ties = np.flatnonzero(best[:, 0] == best[:, 1])
     if ties.size:
         raise ValueError(
-            f"{what} has rows in which no class has the most: {ties.size} of {len(y)}, the first "
+            f"{what} has rows without a single largest class: {ties.size} of {len(y)}, the first "
             f"is row {int(ties[0])}. {_TASK}."
         )
     return y.astype(np.float32)

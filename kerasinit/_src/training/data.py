@@ -1,4 +1,4 @@
-"""The examples a lottery trains on: read, checked, split and put in order."""
+"""The examples a lottery trains on: loaded, checked, split and ordered."""
 
 import functools
 import hashlib
@@ -22,24 +22,24 @@ _BUILT_IN = ("cifar10", "digits", "mnist")
 class Dataset:
     """Training and test examples of a classification, in memory.
 
-    Every example is of one class: several labels for an example, regression, and inputs in
-    several arrays are not supported, and refused.
+    Every example has exactly one class. Several labels per example, regression, and inputs in
+    several arrays are not supported and raise an error.
 
     Args:
         x_train: Inputs, one array, examples first. ``uint8`` is divided by 255, floating
-            point is taken as it is.
-        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row per example with
-            a share for each class: the shares add up to 1 and one is the largest.
-        x_test: Inputs that are only ever used to measure accuracy.
+            point is used unchanged.
+        y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row of class
+            probabilities per example, which add up to 1 and have a single maximum.
+        x_test: Inputs that are only used to measure accuracy.
         y_test: Their labels.
-        name: What the report calls it.
+        name: The name of the data set in reports.
 
     Raises:
         ValueError: If lengths differ, an array is empty, values are not finite or
-            not of a type named above, or labels are no classes.
+            not of a type named above, or labels are not classes.
 
     Warns:
-        UserWarning: If the labels announce more classes than there are examples.
+        UserWarning: If the labels imply more classes than there are examples.
 
     Example:
     >>> data = Dataset(np.zeros((12, 4), "float32"), np.arange(12) % 2,
@@ -56,25 +56,20 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise TypeError(f"Expected as name what a report calls the data; got {self.name!r}.")
+            raise TypeError(f"Expected the name of the data as a string; got {self.name!r}.")
         arrays = {n: plain_array(getattr(self, n), f"{self.name}: {n}") for n in _ARRAYS}
         require_fit({n: (a.shape, a.dtype) for n, a in arrays.items()}, self.name)
         for name, array in arrays.items():
-            checked = inputs if name.startswith("x") else labels
-            # A frozen data class sets its own fields through object.
-            object.__setattr__(self, name, checked(array, f"{self.name}: {name}"))
-        if self.y_train.ndim == 1:
-            self._compare_classes()
-
-    def _compare_classes(self) -> None:
+            convert = inputs if name.startswith("x") else labels
+            # A frozen data class sets its fields through object.
+            object.__setattr__(self, name, convert(array, f"{self.name}: {name}"))
         examples = len(self.x_train) + len(self.x_test)
-        if self.num_classes > examples:
+        if self.y_train.ndim == 1 and self.num_classes > examples:
             warnings.warn(
-                f"{self.name}: labels are class numbers from 0 on, and the largest, "
-                f"{self.num_classes - 1}, announces {self.num_classes} classes; there are "
-                f"{examples} examples. Number the classes that there are: "
-                f"numpy.unique(labels, return_inverse=True)[1].",
-                stacklevel=4,
+                f"{self.name}: the largest label, {self.num_classes - 1}, implies "
+                f"{self.num_classes} classes, but there are {examples} examples. To renumber the "
+                f"classes: numpy.unique(labels, return_inverse=True)[1].",
+                stacklevel=3,
             )
 
     def __repr__(self) -> str:
@@ -90,14 +85,14 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes that the labels speak of."""
+        """The number of classes in the labels."""
         if self.y_train.ndim == 2:
             return self.y_train.shape[1]
         return int(max(self.y_train.max(), self.y_test.max())) + 1
 
     @functools.cached_property
     def digest(self) -> str:
-        """A hash of every value, so that a run knows its data again."""
+        """A hash of every value, by which a run recognizes its data."""
         sha = hashlib.sha256()
         for name in _ARRAYS:
             array = getattr(self, name)
@@ -107,7 +102,7 @@ class Dataset:
 
     @property
     def num_validation(self) -> int:
-        """How many training examples are set aside: a sixth, at most 5,000 as in the paper."""
+        """The default number of validation examples: a sixth, at most 5,000."""
         return min(5000, len(self.x_train) // 6)
 
     def split(
@@ -118,28 +113,34 @@ class Dataset:
         Args:
             seed: The run's seed.
             trial: The trial's number.
-            validation: How many to validate on; ``num_validation`` by default.
+            validation: The number of validation examples; ``num_validation`` by default.
 
         Raises:
             ValueError: If that leaves nothing to train on.
         """
-        size = self.num_validation if validation is None else validation
-        if size >= len(self.x_train):
+        held_out = self.num_validation if validation is None else validation
+        if held_out >= len(self.x_train):
             raise ValueError(
-                f"{self.name} has {len(self.x_train)} training examples; --validation {size} "
+                f"{self.name} has {len(self.x_train)} training examples; --validation {held_out} "
                 f"leaves none to train on."
             )
-        order = streams.generator(seed, "split", trial).permutation(len(self.x_train))
-        return np.sort(order[size:]), np.sort(order[:size])
+        return split_positions(len(self.x_train), held_out, seed, trial)
+
+
+def split_positions(
+    size: int, held_out: int, seed: int, trial: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted positions to train on and those held out."""
+    order = streams.generator(seed, "split", trial).permutation(size)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 class Order:
     """The order in which a trial sees its examples: permutations, end to end.
 
-    A batch may begin in one epoch and end in the next, so every batch is full and
-    every example comes equally often. The order depends on the seed, the trial and
-    the epoch, not on what was asked for before; every level and every control of a
-    trial sees the same one, so that they differ only in what is compared.
+    A batch may span two epochs, so every batch is full and every example comes equally often. The
+    order depends only on the seed, the trial and the epoch; every level and control of a trial
+    shares it, so that they differ only in what is compared.
     """
 
     def __init__(self, positions: np.ndarray, batch_size: int, seed: int, trial: int) -> None:
@@ -153,11 +154,7 @@ class Order:
         )
 
     def batches(self, start: int, stop: int) -> np.ndarray:
-        """Return the positions seen in iterations ``start`` to ``stop`` (exclusive).
-
-        Returns:
-            int32 of shape ``(stop - start, batch_size)``.
-        """
+        """Return the positions of iterations ``start`` to ``stop``, one row per batch."""
         first, last = start * self._batch_size, stop * self._batch_size
         size = len(self._positions)
         pieces = []
@@ -168,20 +165,19 @@ class Order:
 
 
 def load(name: str) -> Dataset:
-    """Return a data set by name, or from an ``.npz`` file.
+    """Load a data set by name, or from an ``.npz`` file.
 
     Args:
-        name: ``"digits"`` (8 x 8 pixels, 1,797 images; comes with scikit-learn,
+        name: ``"digits"`` (8 x 8 pixels, 1,797 images; included in scikit-learn,
             needs no network), ``"mnist"`` (28 x 28, 70,000 images) or ``"cifar10"``
             (32 x 32 in colour, 60,000 images), which Keras downloads once, or the path
             of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test`` and
             ``y_test``.
 
     Raises:
-        ValueError: If there is no such data set or file, or the file is not what
-            it should be.
-        OSError: If it has to be downloaded and cannot be.
-        ImportError: If scikit-learn, which the digits come with, is not installed.
+        ValueError: If there is no such data set or file, or the file is invalid.
+        OSError: If the data set cannot be downloaded.
+        ImportError: If scikit-learn, which contains the digits, is not installed.
     """
     if name == "digits":
         return _digits()
@@ -194,27 +190,15 @@ def load(name: str) -> Dataset:
 
 
 def require_dataset(data: Any, argument: str = "data") -> Dataset:
-    """Return data if they are a `Dataset`.
-
-    Raises:
-        TypeError: If they are not; it says how to make one of what is common.
-
-    Example:
-    >>> require_dataset(((1, 2), (3, 4)))
-    Traceback (most recent call last):
-    ...
-    TypeError: Expected as data a kerasinit.lottery.Dataset; got a tuple. A lottery takes arrays \
-in memory: Dataset(x_train, y_train, x_test, y_test). Data with a name or in a file go into the \
-experiment: Experiment(dataset="FILE.npz").
-    """
+    """Return ``data``; raise a TypeError that says how to make it a `Dataset` if it is not."""
     if isinstance(data, Dataset):
         return data
     kind = type(data)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     raise TypeError(
         f"Expected as {argument} a kerasinit.lottery.Dataset; got a {module}{kind.__qualname__}. A "
-        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Data with a "
-        f'name or in a file go into the experiment: Experiment(dataset="FILE.npz").'
+        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Name a "
+        f'built-in data set or a file in the experiment: Experiment(dataset="FILE.npz").'
     )
 
 
@@ -223,7 +207,7 @@ def _digits() -> Dataset:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ImportError(
-            "The data set 'digits' comes with scikit-learn, which is not installed: "
+            "The data set 'digits' is part of scikit-learn, which is not installed: "
             "pip install 'kerasinit[examples]'."
         ) from error
     pixels, numbers = load_digits(return_X_y=True)
@@ -242,8 +226,8 @@ def _downloaded(name: str) -> Dataset:
     except Exception as error:
         # Keras raises a bare Exception when a download fails.
         raise OSError(
-            f"{name} is not on this machine and could not be downloaded: {error}. Give a file that "
-            f"is here as FILE.npz, or use 'digits', which needs no network."
+            f"{name} is not on this machine and could not be downloaded: {error}. Pass a local "
+            f"file FILE.npz, or use 'digits', which needs no network."
         ) from error
     return Dataset(x_train, y_train, x_test, y_test, name=name)
 
@@ -253,5 +237,5 @@ def _npz(path: Path) -> Dataset:
     try:
         return Dataset(**arrays, name=path.stem)
     except ValueError as error:
-        said = str(error).removeprefix(f"{path.stem}: ")
-        raise ValueError(f"{path}: {said}") from error
+        message = str(error).removeprefix(f"{path.stem}: ")
+        raise ValueError(f"{path}: {message}") from error

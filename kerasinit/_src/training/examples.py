@@ -6,21 +6,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasinit._src import streams
-from kerasinit._src.training.data import Dataset, load
+from kerasinit._src.training.classes import MIN_EXAMPLES
+from kerasinit._src.training.data import Dataset, load, split_positions
 
-_FEWEST = 10
-_MOST_HELD_OUT = 5000
+_MAX_HELD_OUT = 5000
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Inputs and labels in memory, examples first.
+    """Inputs and labels in memory, examples first: arrays, or lists or dictionaries of arrays.
 
-    Attributes:
-        x: An array, or a list or dictionary of arrays.
-        y: The same, as the loss takes them.
-        name: What the report calls them.
+    ``name`` is what reports call them.
     """
 
     x: Any
@@ -29,56 +25,42 @@ class Examples:
 
     @property
     def size(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         return len(tf.nest.flatten(self.x)[0])
 
     @property
     def described(self) -> dict[str, Any]:
-        """What a build function may ask for: ``input_shape`` and ``num_classes``, where known."""
-        found: dict[str, Any] = {}
+        """The arguments for a build function: ``input_shape`` and ``num_classes``, where known."""
+        arguments: dict[str, Any] = {}
         if isinstance(self.x, np.ndarray):
-            found["input_shape"] = self.x.shape[1:]
+            arguments["input_shape"] = self.x.shape[1:]
         y = self.y
         if isinstance(y, np.ndarray):
             if np.issubdtype(y.dtype, np.integer) and y.size == len(y):
-                found["num_classes"] = int(y.max()) + 1
+                arguments["num_classes"] = int(y.max()) + 1
             elif y.ndim == 2 and y.shape[1] > 1:
-                found["num_classes"] = y.shape[1]
-        return found
+                arguments["num_classes"] = y.shape[1]
+        return arguments
 
     def split(self, seed: int, held_out: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions to train on and those to measure on, the same for all.
-
-        Args:
-            seed: The comparison's seed.
-            held_out: How many to measure on; None for a sixth, at most 5,000.
-
-        Raises:
-            ValueError: If that leaves nothing to train on.
-        """
-        size = min(_MOST_HELD_OUT, self.size // 6) if held_out is None else held_out
-        if size >= self.size:
+        """Return the positions to train on and those held out: a sixth, at most 5,000, for None."""
+        held_out = min(_MAX_HELD_OUT, self.size // 6) if held_out is None else held_out
+        if held_out >= self.size:
             raise ValueError(
-                f"{self.name} has {self.size} examples; validation={size} leaves none to train on."
+                f"{self.name} has {self.size} examples; validation={held_out} leaves none to train "
+                f"on."
             )
-        order = streams.generator(seed, "split", 0).permutation(self.size)
-        return np.sort(order[size:]), np.sort(order[:size])
+        return split_positions(self.size, held_out, seed)
 
     def at(self, positions: np.ndarray) -> tuple[Any, Any]:
-        """Return the inputs and labels at some positions."""
+        """Return the inputs and labels at the given positions."""
         return tf.nest.map_structure(lambda one: one[positions], (self.x, self.y))
 
 
 def examples_of(data: Any) -> Examples:
-    """Return data as examples, checked.
+    """Return ``data`` as checked examples.
 
-    Args:
-        data: ``(x, y)``, a `kerasinit.lottery.Dataset`, of which the training part is taken,
-            or what `kerasinit.lottery.load` takes.
-
-    Raises:
-        TypeError: If it is something else.
-        ValueError: If lengths differ, there are too few examples, or values are not finite.
+    It may be ``(x, y)``, a `kerasinit.lottery.Dataset`, whose training part is used, or its name.
     """
     if isinstance(data, str):
         data = load(data)
@@ -93,20 +75,21 @@ def examples_of(data: Any) -> Examples:
     lengths = {len(one) for one in tf.nest.flatten((x, y))}
     if len(lengths) != 1:
         raise ValueError(
-            f"x and y have {', '.join(map(str, sorted(lengths)))} examples; they must be as many."
+            f"x and y have {', '.join(map(str, sorted(lengths)))} examples; the numbers must "
+            f"be equal."
         )
-    if min(lengths) < _FEWEST:
-        raise ValueError(f"{min(lengths)} examples are too few; give {_FEWEST} or more.")
+    if min(lengths) < MIN_EXAMPLES:
+        raise ValueError(f"{min(lengths)} examples are too few; give {MIN_EXAMPLES} or more.")
     return Examples(x, y, "arrays")
 
 
-def _checked(given: Any) -> np.ndarray:
-    array = np.asarray(given)
+def _checked(value: Any) -> np.ndarray:
+    array = np.asarray(value)
     if not array.ndim or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise ValueError(
             f"Expected arrays of numbers, examples first; got {array.dtype} of shape {array.shape}."
         )
     if not np.isfinite(array).all():
         raise ValueError("The data have values that are not finite (NaN or infinity).")
-    # Models compute in float32; an array of NumPy's own float64 is meant as that.
+    # Models compute in float32; float64 is only NumPy's default.
     return array.astype(np.float32) if array.dtype == np.float64 else array

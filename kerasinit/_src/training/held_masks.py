@@ -1,4 +1,4 @@
-"""Masks that hold while a model trains."""
+"""Masks that keep removed weights at zero while a model trains."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,15 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.moments import leaves_zeros
 
 
 class HeldMasks:
-    """Masks beside a model, which its gradients and weights are multiplied by.
+    """Masks by which a model's gradients and weights are multiplied.
 
-    Args:
-        model: A compiled model of either Keras.
-        prunable: Its weights that are masked, by name.
-        moments: Its optimizer's variables, by name.
-        belongs: The weight of each moment, as far as is known.
+    ``prunable`` has the masked weights by name, ``moments`` the optimizer's variables by name, and
+    ``weights`` the weight of each moment, where known.
     """
 
     def __init__(
@@ -26,30 +23,28 @@ class HeldMasks:
         model: Any,
         prunable: Mapping[str, Any],
         moments: Mapping[str, Any],
-        belongs: Mapping[str, Any],
+        weights: Mapping[str, Any],
     ) -> None:
         self._model, self._prunable = model, prunable
         self._masks = {
             id(variable): tf.Variable(
-                tf.ones(variable.shape, compat.tensor(variable).dtype),
-                trainable=False,
-                name="mask",
+                tf.ones(variable.shape, compat.tensor(variable).dtype), trainable=False, name="mask"
             )
             for variable in prunable.values()
         }
         self._moments = [
             (moments[name], self._masks[id(weight)])
-            for name, weight in belongs.items()
+            for name, weight in weights.items()
             if id(weight) in self._masks
         ]
         self._held = [(variable, self._masks[id(variable)]) for variable in prunable.values()]
         if optimizers.averages_weights(model):
-            # Averages follow what the weights are within a step, before masks are held.
+            # Averages are taken within a step, before the masks are applied.
             self._held += self._moments
-        self._leaves_zeros = leaves_zeros(model, moments, belongs)
+        self._leaves_zeros = leaves_zeros(model, moments, weights)
 
     def set(self, masks: Masks) -> None:
-        """Take over the values of some masks, and multiply the weights by them."""
+        """Assign the masks, and multiply the weights by them."""
         for name, variable in self._prunable.items():
             self._masks[id(variable)].assign(masks[name])
         self.hold()
@@ -57,8 +52,8 @@ class HeldMasks:
     def hold(self) -> None:
         """Multiply the weights by the masks."""
         for variable, mask in self._held:
-            # An optimizer may divide by what it has gathered of a weight, and of one without
-            # gradients that is nothing: what is not a number must become zero as well.
+            # An optimizer may divide by a statistic of the gradients, which is 0 for a removed
+            # weight: NaN must become zero as well.
             held = tf.math.multiply_no_nan(compat.tensor(variable), mask)
             compat.assign(variable, held)
 
@@ -72,24 +67,20 @@ class HeldMasks:
             masked.append(gradient)
         return masked
 
-    def hold_by_themselves(self) -> bool:
-        """Return whether removed weights stay zero from here on if their gradients are masked.
+    def zeros_persist(self) -> bool:
+        """Return whether removed weights stay zero if only their gradients are masked.
 
-        Then `hold` is not needed after every step, where it costs a tenth of an optimizer's time:
-        for many weights some hundredths of a step.
+        Then `hold` is not needed after every step, where it costs a tenth of an optimizer's time,
+        or some hundredths of a step for many weights.
         """
         return self._leaves_zeros and all(_is_masked(*moment) for moment in self._moments)
 
     def require_zeros(self) -> None:
-        """Raise unless all removed weights are zero.
-
-        Raises:
-            RuntimeError: If one was moved, though no optimizer could have.
-        """
+        """Raise RuntimeError unless all removed weights are zero."""
         for name, variable in self._prunable.items():
             if not _is_masked(variable, self._masks[id(variable)]):
                 raise RuntimeError(
-                    f"Removed weights of {name!r} were changed during a step, but not by the "
+                    f"Removed weights of {name!r} were changed during a step, not by the "
                     f"optimizer ({type(self._model.optimizer).__name__}). If a layer assigns to "
                     f"its kernel, train with --xla, which multiplies by the masks in every step."
                 )
@@ -97,6 +88,6 @@ class HeldMasks:
 
 def _is_masked(variable: Any, mask: tf.Variable) -> bool:
     value = compat.tensor(variable)
-    # Where all is not a number, a training has diverged, which is said elsewhere.
+    # NaN everywhere means that the training diverged, which is reported elsewhere.
     moved = tf.math.is_finite(value) & tf.not_equal(value, tf.zeros((), value.dtype))
     return not bool(tf.reduce_any(moved & tf.equal(mask, tf.zeros((), mask.dtype))))

@@ -1,9 +1,9 @@
-"""Training a model that takes its own steps, with masks or without.
+"""Training a model with a custom ``train_step``, with masks or without.
 
-A model with a ``train_step`` of its own (adversarial examples, distillation, several
-optimizer steps) cannot be put into the compiled loop of `training.loop`, which
-takes the step itself. Here Keras calls it, a batch at a time as ``fit`` does, several times
-more slowly. The masks act where every step must pass, in front of the optimizer.
+Such a step (adversarial examples, distillation, several optimizer steps) cannot be compiled
+into the loop of `training.loop`. Here Keras calls it, one batch at a time as ``fit`` does, which
+is several times slower. The masks are applied in front of the optimizer, where every step
+passes.
 """
 
 import functools
@@ -22,11 +22,11 @@ from kerasinit._src.training.trainer import Trainer
 
 
 class KerasLoop(Loop):
-    """A `Loop` whose steps are those of the model's own ``train_step``.
+    """A `Loop` whose steps are those of the model's ``train_step``.
 
-    What a ``train_step`` draws cannot be known, so a training that was stopped does not go on
-    in the middle; it begins again, with the same numbers. ``xla`` is whether XLA compiles the
-    evaluation; whether it compiles the step is what the model was compiled with.
+    What a ``train_step`` draws is unknown, so a stopped training does not resume in the middle; it
+    starts over, with the same numbers. ``xla`` says whether XLA compiles the evaluation; for the
+    step, that is decided when the model is compiled.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -44,28 +44,27 @@ class KerasLoop(Loop):
         return sum((self._train_on(batch) for batch in batches), 0.0)
 
     def _train_on(self, batch: np.ndarray) -> float:
-        some = tf.nest.map_structure(lambda one: tf.gather(one, batch), (self._x, self._y))
-        # Keras reports means over all batches since this.
+        examples = tf.nest.map_structure(lambda part: tf.gather(part, batch), (self._x, self._y))
+        # Keras reports means over all batches since the last reset.
         self.model.reset_metrics()
-        # Traced at the first call: hidden generators get their seeds then.
-        first = nullcontext() if self._begun else compat.global_stream(self._seed, "layers")
-        with first:
-            logs = self.model.train_on_batch(*some, return_dict=True)
+        # The first call traces the step, which seeds hidden generators.
+        with nullcontext() if self._begun else compat.global_stream(self._seed, "layers"):
+            logs = self.model.train_on_batch(*examples, return_dict=True)
         self._begun = True
         if "loss" not in logs:
             raise ValueError(
                 f"The train_step of {type(self.model).__name__} returns "
-                f"{', '.join(sorted(logs)) or 'nothing'}; its 'loss' is needed too, to see "
-                f"whether it is still a number."
+                f"{', '.join(sorted(logs)) or 'nothing'}; its 'loss' is needed too, to "
+                f"detect divergence."
             )
         return float(logs["loss"])
 
 
 class KerasTrainer(KerasLoop, Trainer):
-    """A `Trainer` whose steps are those of the model's own ``train_step``.
+    """A `Trainer` whose steps are those of the model's ``train_step``.
 
-    A model that both can train comes out with the same masks and, without XLA, with the same
-    weights to the last bit.
+    A model that both can train ends with the same masks and, without XLA, the same weights to the
+    last bit.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class KerasTrainer(KerasLoop, Trainer):
             optimizer.apply_gradients = self._masking_pairs(optimizer.apply_gradients)
 
     def _masking(self, apply: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``optimizer.apply`` of Keras 3, under the masks."""
+        """Wrap ``optimizer.apply`` of Keras 3 with the masks."""
 
         @functools.wraps(apply)
         def masked(gradients: Any, trainable_variables: Any = None, **options: Any) -> Any:
@@ -102,7 +101,7 @@ class KerasTrainer(KerasLoop, Trainer):
         return masked
 
     def _masking_pairs(self, apply_gradients: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``optimizer.apply_gradients`` of tf_keras, under the masks."""
+        """Wrap ``optimizer.apply_gradients`` of tf_keras with the masks."""
 
         @functools.wraps(apply_gradients)
         def masked(grads_and_vars: Any, *arguments: Any, **options: Any) -> Any:
@@ -121,6 +120,6 @@ class KerasTrainer(KerasLoop, Trainer):
 @functools.cache
 def _warn_once(name: str) -> None:
     warn(
-        f"{name} has a train_step of its own, so Keras takes its steps one at a time, which is "
-        f"several times slower than the compiled loop."
+        f"{name} has a custom train_step, so Keras takes its steps one at a time, which is several "
+        f"times slower than the compiled loop."
     )

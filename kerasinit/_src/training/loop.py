@@ -1,9 +1,9 @@
-"""The loop that every training takes its steps in.
+"""The training loop shared by all trainings.
 
-A Keras model of either kind is taken through many iterations by one TensorFlow function: it
-gathers the batches from data in memory and takes the model's compiled loss and optimizer
-through a step. XLA compiles the whole loop where that pays (see `training.xla.xla_pays`),
-which is several times faster than a call per step.
+One TensorFlow function takes a Keras model of either kind through many iterations: it gathers
+the batches from data in memory and applies the model's compiled loss and optimizer. XLA
+compiles the whole loop where that is faster (see `training.xla.xla_pays`), by several times
+over a call per step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,39 +18,29 @@ from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.outcome import State
 from kerasinit._src.training.xla import Compiler, draws_hidden_numbers, take_steps, xla_pays
 
-EVALUATED_AT_ONCE = 1000
-"""Rows that are evaluated at once: enough to keep two cores busy, few enough for the activations
-of a convolutional network to stay in memory."""
+EVALUATION_BATCH = 1000
+"""Rows evaluated at once: enough to keep two cores busy, few enough for the activations of a
+convolutional network to fit in memory."""
 
 
 class Loop:
-    """A compiled model that takes steps on examples in memory, from any state.
-
-    Inputs, outputs and losses may be of any kind that Keras takes.
+    """A compiled model that trains on examples in memory, from any state.
 
     Args:
         model: A built and compiled model of either Keras.
         x: Inputs in the shape that the model takes, an array or several.
         y: Their labels, as the loss takes them.
-        most: The number of steps in one call of the compiled function; fewer are padded.
-        seed: The origin of what random layers of tf_keras draw; those of Keras 3 have
-            their own.
+        max_steps: The number of steps in one call of the compiled function; fewer are padded.
+        seed: The seed of tf_keras' random layers; those of Keras 3 have their own.
         xla: Whether XLA compiles the loop; None for where it is faster. Without it, the two
             Kerases train to the same bits.
     """
 
     def __init__(
-        self,
-        model: Any,
-        x: Any,
-        y: Any,
-        *,
-        most: int,
-        seed: int,
-        xla: bool | None,
+        self, model: Any, x: Any, y: Any, *, max_steps: int, seed: int, xla: bool | None
     ) -> None:
         self.model = model
-        self._seed, self._most = seed, most
+        self._seed, self._max_steps = seed, max_steps
         self._x, self._y = tf.nest.map_structure(tf.constant, (x, y))
         self._moments = {
             f"optimizer/{number:03d}": variable
@@ -62,13 +52,13 @@ class Loop:
             tf.nest.map_structure(lambda array: array[:2], self._x)
         )
         self.repeatable = not draws_hidden_numbers(traced)
-        """Whether `restore` puts back all that a training depends on.
+        """Whether `restore` covers everything that a training depends on.
 
         False where a layer draws from a generator that TensorFlow hides in the graph,
         as the random layers of tf_keras do; XLA would draw other numbers every time.
         """
-        # Keras compiles for a processor without XLA unless told otherwise, so what the
-        # model was compiled with does not say what its author wants.
+        # By default Keras compiles without XLA on a CPU, so the model's jit_compile does not
+        # reveal what its author wants.
         self.xla = xla_pays(traced) if xla is None else xla
         """Whether XLA was chosen, by the caller or by what is faster."""
         self._compiler = Compiler(seed, xla=self.xla and self.repeatable)
@@ -76,7 +66,7 @@ class Loop:
 
     @property
     def by_xla(self) -> bool:
-        """Whether XLA compiles the loop, as far as is known: it refuses when it first tries."""
+        """Whether XLA compiles the loop; it turns False if XLA fails at the first call."""
         return self._compiler.xla
 
     def state(self) -> State:
@@ -88,35 +78,28 @@ class Loop:
         return {name: tf.identity(compat.tensor(v)) for name, v in self._variables.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Give variables back the values of an earlier `state` or `copy`, or of a part of one."""
+        """Assign the values of an earlier `state` or `copy`, or of a part of one."""
         for name, value in state.items():
             compat.assign(self._variables[name], value)
 
     def restart_hidden(self, step: int) -> None:
-        """Restart the generators that TensorFlow hides.
+        """Reseed the generators that TensorFlow hides, before continuing from a step.
 
-        Setting TensorFlow's seed, as is done wherever something is built or traced, restarts
-        all of them, those of other trainings too. So that their order makes no difference,
-        each training restarts its own whenever it goes on.
-
-        Args:
-            step: The step that it goes on from.
+        Setting TensorFlow's seed, as every build and trace does, restarts all of them, those of
+        other trainings too. Each training reseeds its own when it continues, so that the order of
+        trainings makes no difference.
         """
         if not self.repeatable:
             with compat.global_stream(self._seed, "layers", step):
                 pass
 
     def advance(self, batches: np.ndarray) -> float:
-        """Take a step on each batch and return the sum of their losses.
-
-        Args:
-            batches: Positions, of shape ``(steps, batch_size)``.
-        """
+        """Take a step on each batch (rows of positions) and return the sum of their losses."""
         total = 0.0
-        for start in range(0, len(batches), self._most):
-            some = batches[start : start + self._most]
+        for start in range(0, len(batches), self._max_steps):
+            some = batches[start : start + self._max_steps]
             # Padded to one size: XLA compiles once for each shape.
-            padded = np.zeros((self._most, batches.shape[1]), np.int32)
+            padded = np.zeros((self._max_steps, batches.shape[1]), np.int32)
             padded[: len(some)] = some
             signature = tf.TensorSpec(padded.shape, tf.int32), tf.TensorSpec((), tf.int32)
             take = self._compiler.compiled(self._make_loop, signature)
@@ -124,10 +107,10 @@ class Loop:
         return total
 
     def mean_loss(self, x: Any, y: Any) -> float:
-        """Return the mean loss of some examples, given as tensors."""
+        """Return the mean loss of examples given as tensors."""
         size, total = tf.nest.flatten(x)[0].shape[0], 0.0
-        for start in range(0, size, EVALUATED_AT_ONCE):
-            stop = min(start + EVALUATED_AT_ONCE, size)
+        for start in range(0, size, EVALUATION_BATCH):
+            stop = min(start + EVALUATION_BATCH, size)
             some = tf.nest.map_structure(lambda one: one[start:stop], (x, y))  # noqa: B023
             signature = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), some)
             loss = self._compiler.compiled(self._loss, signature)
@@ -150,7 +133,7 @@ class Loop:
         return tf.cast(loss, tf.float32)
 
     def _masked(self, gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
-        """Return the gradients that the optimizer gets; here all of them."""
+        """Return the gradients that the optimizer receives; here all of them."""
         return gradients
 
     def _loss(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:

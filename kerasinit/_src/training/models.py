@@ -1,4 +1,4 @@
-"""The model that a lottery trains: found, built with what it takes, and checked."""
+"""The model that a lottery trains: found by name, built and checked."""
 
 import importlib
 import inspect
@@ -20,28 +20,23 @@ Build = Callable[..., Any]
 
 _SCRIPTS = ("__main__", "__mp_main__")
 _FROM_A_SCRIPT = (
-    "The model {name!r} was built by a function of a script, or by one within another, which "
-    "cannot be imported from here. Put the function into a module and name it, "
-    "--model module:{function}, or ask from Python: pass build={function}."
+    "The model {name!r} was built by a function of a script, or by a nested function, which "
+    "cannot be imported from here. Move the function to a module and pass "
+    "--model module:{function}, or pass build={function} from Python."
 )
-# Enough to tell a loss of classes from another.
-_MOST_CLASSES_TRIED = 4
+# Enough to recognize a loss of classes.
+_MAX_CLASSES_TRIED = 4
 
 
 def find(name: str) -> Build:
-    """Return the function that builds a model, by name.
+    """Return the build function of a built-in model, or of ``module:function``.
 
-    Args:
-        name: A built-in model, or ``module:function`` for one of your own. The
-            working directory is searched too, as ``python -m`` does.
-
-    Raises:
-        ValueError: If there is no such model, module or function.
+    The working directory is searched too, as ``python -m`` does.
     """
     if ":" not in name:
         if name not in BUILT_IN:
             raise errors.unknown(
-                "model", name, BUILT_IN, "Or name a function of yours: package.module:function."
+                "model", name, BUILT_IN, "Or pass a custom function, package.module:function."
             )
         return BUILT_IN[name]
     module_name, _, function_name = name.partition(":")
@@ -58,8 +53,8 @@ def find(name: str) -> Build:
         found = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"Cannot import the module of model {name!r}: {error}. It must be installed, or lie "
-            f"in the working directory ({here})."
+            f"Cannot import the module of model {name!r}: {error}. Install it, or put it in the "
+            f"working directory ({here})."
         ) from error
     for part in function_name.split("."):
         if not hasattr(found, part):
@@ -80,28 +75,23 @@ def make(
     *place: int,
     optimizer: str | None = None,
 ) -> Any:
-    """Call a build function with what it asks for, its numbers drawn from one stream.
+    """Build, check and return a model for the data, with random numbers from one stream.
 
-    The function may take any of ``input_shape``, ``num_classes`` and ``initializer``
-    (an object for ``kernel_initializer=``, only passed where one was asked for) by name;
-    one without arguments is as good. An optimizer that was asked for replaces the model's.
-
-    Raises:
-        ValueError: If it needs an argument that we do not have, does not take the
-            initializer that was asked for, or returns no model that can be trained
-            on the data.
+    The build function may take any of ``input_shape``, ``num_classes`` and ``initializer``
+    (an object for ``kernel_initializer=``, only passed if one was chosen) by name. A given
+    ``optimizer`` replaces the model's.
     """
-    offered = {"input_shape": data.input_shape, "num_classes": data.num_classes}
+    arguments = {"input_shape": data.input_shape, "num_classes": data.num_classes}
     if initializer is not None:
         parameters = inspect.signature(build).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         if "initializer" not in parameters and not takes_any:
             raise ValueError(
-                f"An initializer was asked for ({initializer}), but {name_of(build)} takes no "
-                f"argument `initializer`. Add one, or leave the option out."
+                f"An initializer was given ({initializer}), but {name_of(build)} takes no argument "
+                f"`initializer`. Add one, or omit the option."
             )
-        offered["initializer"] = identifiers.parse(initializer)
-    model = called(build, offered, seed, purpose, *place)
+        arguments["initializer"] = identifiers.parse(initializer)
+    model = called(build, arguments, seed, purpose, *place)
     require_trainable(model, data, name_of(build))
     if optimizer is not None:
         optimizers.replace_optimizer(model, *identifiers.split(optimizer))
@@ -109,19 +99,16 @@ def make(
     if taken:
         raise ValueError(
             f"{name_of(build)} returned a model whose optimizer has taken {taken} steps already; a "
-            f"lottery begins with a new one. Compile the model again after it was loaded or "
-            f"trained, with optimizer.__class__.from_config(optimizer.get_config())."
+            f"lottery starts from a new one. Compile the model again after loading or training "
+            f"it, with optimizer.__class__.from_config(optimizer.get_config())."
         )
     return model
 
 
-def called(build: Build, offered: Mapping[str, Any], seed: int, purpose: str, *place: int) -> Any:
-    """Return what a build function returns, given what it asks for of what is offered.
+def called(build: Build, arguments: Mapping[str, Any], seed: int, purpose: str, *place: int) -> Any:
+    """Call a build function with those of the arguments that it accepts.
 
-    What it draws comes from the stream ``(seed, purpose, *place)``.
-
-    Raises:
-        ValueError: If it needs an argument that is not offered.
+    Its random numbers come from the stream ``(seed, purpose, *place)``.
     """
     parameters = inspect.signature(build).parameters
     needed = [
@@ -129,26 +116,23 @@ def called(build: Build, offered: Mapping[str, Any], seed: int, purpose: str, *p
         for name, p in parameters.items()
         if p.default is p.empty
         and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        and name not in (*offered, "initializer")
+        and name not in (*arguments, "initializer")
     ]
     if needed:
         raise ValueError(
             f"{name_of(build)} needs {', '.join(needed)}; a build function may take "
-            f"input_shape, num_classes and initializer, all else needs a default."
+            f"input_shape, num_classes and initializer; other arguments need a default."
         )
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        offered = {name: value for name, value in offered.items() if name in parameters}
+        arguments = {name: value for name, value in arguments.items() if name in parameters}
     with compat.global_stream(seed, purpose, *place):
-        return build(**offered)
+        return build(**arguments)
 
 
 def fit_shape(model: Any, x: np.ndarray, label: str) -> np.ndarray:
-    """Return inputs in the shape that a model asks for, row by row.
+    """Return inputs reshaped to what a model takes, row by row.
 
-    ``(28, 28)`` becomes ``(784,)`` or ``(28, 28, 1)`` where the model wants that.
-
-    Raises:
-        ValueError: If the model takes another number of values than an example has.
+    ``(28, 28)`` becomes ``(784,)`` or ``(28, 28, 1)`` where the model expects that.
     """
     wanted = getattr(model, "input_shape", None)
     if not isinstance(wanted, tuple) or not wanted or None in wanted[1:]:
@@ -162,11 +146,7 @@ def fit_shape(model: Any, x: np.ndarray, label: str) -> np.ndarray:
 
 
 def require_trainable(model: Any, data: Dataset, label: str) -> None:
-    """Raise unless a model is built, compiled, and fits the data.
-
-    Raises:
-        ValueError: Saying which of these it is not, and what to do.
-    """
+    """Raise ValueError unless a model is built, compiled, and fits the data."""
     require_compiled(model, label)
     x = tf.constant(fit_shape(model, data.x_train[:2], label))
     y = tf.constant(data.y_train[:2])
@@ -183,7 +163,7 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
             f"{label} returned a model with outputs of shape "
             f"{shape[1:] or type(outputs).__name__}; the labels have {wanted} classes, so it needs "
             f"outputs of shape ({max(wanted, 2)},), one for each class. (A lottery trains "
-            f"classifiers, with one class for each example. For yes and no, too, end the model in "
+            f"classifiers, with one class for each example. For two classes, too, end the model in "
             f"Dense(2), with SparseCategoricalCrossentropy.)"
         )
     try:
@@ -191,8 +171,9 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(
             f"{label} returned a model whose loss does not fit labels of shape {y.shape} and "
-            f"outputs of shape {shape}: {error} Class numbers go with "
-            f"SparseCategoricalCrossentropy, rows of class values with CategoricalCrossentropy."
+            f"outputs of shape {shape}: {error} Use "
+            f"SparseCategoricalCrossentropy for class indices, CategoricalCrossentropy for rows of "
+            f"class probabilities."
         ) from error
     _require_loss_of_classes(model, x, data, shape[1], label)
 
@@ -200,44 +181,39 @@ def require_trainable(model: Any, data: Dataset, label: str) -> None:
 def _require_loss_of_classes(
     model: Any, x: tf.Tensor, data: Dataset, outputs: int, label: str
 ) -> None:
-    """Raise if a loss asks for no class: where no output is the one that it wants most.
+    """Raise if the loss is not one of classes: it prefers no single output for any class.
 
-    Where broadcasting makes a table of class numbers and outputs, as a mean squared error may,
-    a loss is a number all the same.
+    A loss may broadcast class indices against outputs, as mean squared error does, and still
+    return a number.
     """
     size = compat.known_shape(x)[0]
-    equal = tf.fill((size, outputs), tf.constant(1 / outputs, model.compute_dtype))
+    outputs_alike = tf.fill((size, outputs), tf.constant(1 / outputs, model.compute_dtype))
     rows = data.y_train.ndim == 2
-    meant = range(min(data.num_classes, _MOST_CLASSES_TRIED))
-    pulled = []
-    for number in meant:
+    preferred = []
+    for number in range(min(data.num_classes, _MAX_CLASSES_TRIED)):
         y = np.full(size, number, np.int32)
         y = tf.constant(np.eye(outputs, dtype=np.float32)[y] if rows else y)
         with tf.GradientTape() as tape:
-            tape.watch(equal)
-            loss = compat.loss_of(model, x, y, equal, training=False)
-        gradient = tape.gradient(loss, equal)
+            tape.watch(outputs_alike)
+            loss = compat.loss_of(model, x, y, outputs_alike, training=False)
+        gradient = tape.gradient(loss, outputs_alike)
         if gradient is None:
-            return  # of its own, and not of these outputs: it cannot be asked
-        slopes = np.sort(np.asarray(gradient[0], np.float64))
-        most = int(np.argmin(np.asarray(gradient[0], np.float64)))
-        pulled.append(most == number and slopes[0] < slopes[1])
-    if not any(pulled):
+            return  # a custom loss that does not depend on these outputs cannot be tested
+        slopes = np.asarray(gradient[0], np.float64)
+        first, second = np.partition(slopes, 1)[:2]
+        preferred.append(int(np.argmin(slopes)) == number and first < second)
+    if not any(preferred):
         raise ValueError(
-            f"{label} returned a model whose loss wants no output more than another, whatever the "
-            f"class: it is no loss of a classification with labels of shape "
+            f"{label} returned a model whose loss prefers no output over another, whatever the "
+            f"class: it is not a classification loss for labels of shape "
             f"{data.y_train.shape[1:] or 'one number'}. A lottery trains classifiers, with one "
-            f"class for each example: class numbers go with SparseCategoricalCrossentropy, rows "
-            f"of class values with CategoricalCrossentropy."
+            f"class for each example: use SparseCategoricalCrossentropy for class indices, "
+            f"CategoricalCrossentropy for rows of class probabilities."
         )
 
 
 def require_compiled(model: Any, label: str) -> None:
-    """Raise unless something is a model that is built and compiled.
-
-    Raises:
-        ValueError: Saying which of these it is not, and what to do.
-    """
+    """Raise ValueError unless ``model`` is a built and compiled Keras model."""
     if not compat.is_model(model):
         raise ValueError(
             f"{label} returned {type(model).__name__}; expected a compiled model of Keras 3 or "
@@ -245,7 +221,7 @@ def require_compiled(model: Any, label: str) -> None:
         )
     if not compat.is_built(model):
         raise ValueError(
-            f"{label} returned a model that is not built: it has no weights to save yet. Begin it "
+            f"{label} returned a model that is not built: it has no weights to save yet. Start it "
             f"with keras.Input(shape), or call model.build(...) before returning it."
         )
     if not compat.is_compiled(model):
@@ -256,11 +232,7 @@ def require_compiled(model: Any, label: str) -> None:
 
 
 def require_build(build: Any) -> None:
-    """Raise unless something is a function that may build a model.
-
-    Raises:
-        TypeError: If it is a model, or nothing that can be called.
-    """
+    """Raise TypeError unless ``build`` is a function that may build a model."""
     if compat.is_model(build) or not callable(build):
         raise TypeError(
             f"Expected as build a function that returns a compiled model, since every trial and "
@@ -269,6 +241,6 @@ def require_build(build: Any) -> None:
 
 
 def name_of(build: Build) -> str:
-    """Return what messages and records call a build function, ``module:function``."""
+    """Return ``module:function``, the name of a build function in messages and records."""
     name = getattr(build, "__qualname__", type(build).__qualname__)
     return f"{getattr(build, '__module__', '?')}:{name}"

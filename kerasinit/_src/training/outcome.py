@@ -1,4 +1,4 @@
-"""What a training reports: measurements, states, its progress and its outcome."""
+"""The records of a training: measurements, states, progress and outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ State = dict[str, np.ndarray]
 
 
 class DivergedError(ArithmeticError):
-    """The loss of a training is no longer a finite number."""
+    """The loss of a training is not a finite number."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured after an iteration."""
+    """A measurement after an iteration; the accuracy is a fraction."""
 
     iteration: int
     training_loss: float
@@ -25,18 +25,12 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """How a training went, and the weights it ended with.
+    """The result of a training.
 
-    Attributes:
-        curve: The measurements, in order of iterations.
-        best_iteration: Where the validation loss was lowest (the first such): the
-            "early stop" of the lottery papers, found afterwards.
-        best_validation_loss: The validation loss there.
-        test_accuracy: The accuracy on the test examples there.
-        final_test_accuracy: The accuracy on the test examples at the end.
-        final: Every variable at the end.
-        kept: Every variable, and the optimizer's, at the iteration that was requested.
-        seconds: The time that its steps took; a trainer's first training compiles them too.
+    ``best_iteration`` is the first with the lowest validation loss: the "early stop" of the lottery
+    papers, determined afterwards; ``test_accuracy`` is taken there. ``final`` has every variable at
+    the end, ``kept`` those at the requested iteration, each with the optimizer's. ``seconds`` is
+    the time of the steps, including compilation in a trainer's first training.
     """
 
     curve: tuple[Point, ...]
@@ -51,18 +45,12 @@ class Outcome:
 
 @dataclass(eq=False)
 class Progress:
-    """A training that runs: all that the rest of it depends on, and all that it will report.
+    """A training in progress: all that the rest of it depends on, and all that it will report.
 
-    Attributes:
-        at: The iterations that are done, counted from the first weights.
-        state: Every variable of the model and its optimizer, where it was written down.
-        curve: The measurements so far.
-        best: Which of them has the lowest validation loss (the first such); None if there
-            is none yet.
-        best_state: Every variable there.
-        kept: Every variable at the iteration that was requested, if that is past.
-        total: The sum of the training losses since the last measurement.
-        seconds: The time that its steps took.
+    ``at`` counts iterations from the first weights. ``best`` is the index in ``curve`` of the
+    (first) lowest validation loss, ``best_state`` every variable there. ``kept`` is the state at
+    the requested iteration, once past. ``total`` sums the training losses since the last
+    measurement.
     """
 
     at: int
@@ -76,10 +64,10 @@ class Progress:
 
 
 def weights_of(state: Mapping[str, np.ndarray]) -> State:
-    """Return the part of a state that is the model's."""
+    """Return the model's part of a state."""
     return {name: value for name, value in state.items() if not name.startswith("optimizer/")}
 
 
 def optimizer_of(state: Mapping[str, np.ndarray]) -> State:
-    """Return the part of a state that is the optimizer's."""
+    """Return the optimizer's part of a state."""
     return {name: value for name, value in state.items() if name.startswith("optimizer/")}

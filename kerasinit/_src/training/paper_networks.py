@@ -1,9 +1,9 @@
-"""The networks of the lottery paper, which `kerasinit lottery run --model` knows by name.
+"""The networks of the lottery paper, which `kerasinit lottery run --model` accepts by name.
 
-All have ReLU, kernels of ``initializer`` (Glorot normal by default), biases of zero, and logits
-as outputs, and are compiled with Adam at the paper's learning rate. Conv-2, Conv-4 and Conv-6
+All use ReLU, kernels of ``initializer`` (Glorot normal by default), zero biases and logit
+outputs, and are compiled with Adam at the paper's learning rate. Conv-2, Conv-4 and Conv-6
 have pairs of 3 x 3 convolutions, each followed by max-pooling, and dense layers of 256 and 256
-units; they take images with or without an axis of channels. The paper's figure prints 1.7
+units; they take images with or without a channel axis. The paper's figure prints 1.7
 million weights for Conv-6; these layers have 2.26 million.
 
 Reference:
@@ -55,12 +55,12 @@ def _convolutional(
     num_classes: int,
     initializer: _Initializer,
 ) -> keras.Model:
-    # Pictures in shades of grey come without an axis for the channel.
+    # Grayscale images come without a channel axis.
     shape = (*input_shape, 1) if len(input_shape) == 2 else tuple(input_shape)
-    least = 2 ** len(pairs)
-    if len(shape) != 3 or min(shape[:2]) < least:
+    min_size = 2 ** len(pairs)
+    if len(shape) != 3 or min(shape[:2]) < min_size:
         raise ValueError(
-            f"{name} takes pictures of at least {least} x {least}; one example of the data has "
+            f"{name} takes images of at least {min_size} x {min_size}; one example of the data has "
             f"shape {tuple(input_shape)}. Use lenet-300-100, or data of shape (n, height, width)."
         )
     kernel = initializer or GlorotNormal()
@@ -72,7 +72,7 @@ def _convolutional(
     return _classifier(layers, name, learning_rate)
 
 
-# Of an initializer Keras' own types know only the name, a string.
+# Keras annotates kernel_initializer as str only, hence Any.
 def _convolution(filters: int, kernel: Any) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         filters, 3, padding="same", activation="relu", kernel_initializer=kernel

@@ -1,9 +1,9 @@
-"""One training of a masked classifier: to the end, with the early stop found on the way.
+"""One training of a masked classifier, with the early stop determined on the way.
 
-Pruned weights get no gradient, as in a network whose weights are multiplied by
-their mask: so they also leave no trace in momentum or in the norm that gradients
-are clipped by. They are multiplied by the mask after the step as well, where an optimizer
-may move a weight without a gradient (averaging, moments from before the mask).
+Pruned weights receive no gradient, as in a network whose weights are multiplied by their mask,
+so they leave no trace in momentum or in the norm by which gradients are clipped. They are also
+multiplied by the mask after the step where an optimizer may move a weight without a gradient
+(averaging, moments from before the mask).
 """
 
 import math
@@ -16,45 +16,27 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training.checkpoint import Checkpoint
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.held_masks import HeldMasks
-from kerasinit._src.training.loop import EVALUATED_AT_ONCE, Loop
+from kerasinit._src.training.loop import EVALUATION_BATCH, Loop
 from kerasinit._src.training.models import fit_shape
-from kerasinit._src.training.moments import first_copies, weights_of_moments
+from kerasinit._src.training.moments import weight_copies, weights_of_moments
 from kerasinit._src.training.outcome import DivergedError, Outcome, Point, Progress, State
 from kerasinit._src.training.xla import take_steps
 
-# Iterations that one call takes: enough that a call costs nothing beside them, few enough
-# that a checkpoint can be written every few seconds.
+# Iterations per call: enough that the call's overhead is negligible, few enough that a
+# checkpoint can be written every few seconds.
 _STEPS_AT_ONCE = 1000
 
 
 class Trainer(Loop):
-    """A compiled model and its data, ready to be trained again and again.
+    """A compiled classifier and its data, ready to be trained repeatedly.
 
-    Args:
-        model: A built and compiled model of either Keras, that fits the data.
-        data: The examples.
-        validation: Positions of the validation examples among ``data.x_train``.
-        seed: The origin of what random layers of tf_keras draw; those of Keras 3 have
-            their own.
-        xla: Whether XLA compiles the loop; None for where it is faster. Without it, the two
-            Kerases train to the same bits.
-
-    Example:
-    >>> import keras
-    >>> x = np.eye(12, 4, dtype="float32")
-    >>> data = Dataset(x, np.arange(12) % 2, x, np.arange(12) % 2)
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    >>> model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    >>> trainer = Trainer(model, data, validation=np.arange(10, 12))
-    >>> outcome = trainer.train(Masks.dense(trainer.shapes),
-    ...                         Order(np.arange(10), 5, seed=0, trial=0), iterations=4)
-    >>> outcome.best_iteration
-    4
+    ``validation`` has the positions of the validation examples among ``data.x_train``; ``seed`` and
+    ``xla`` are those of `Loop`.
     """
 
     def __init__(
@@ -70,7 +52,7 @@ class Trainer(Loop):
             model,
             fit_shape(model, data.x_train, "The build function"),
             data.y_train,
-            most=_STEPS_AT_ONCE,
+            max_steps=_STEPS_AT_ONCE,
             seed=seed,
             xla=xla,
         )
@@ -86,22 +68,21 @@ class Trainer(Loop):
         names = {id(variable): name for name, variable in self._variables.items()}
         self._copies = {
             name: (names[id(weight)], first)
-            for name, (weight, first) in first_copies(self._moments, self._owning).items()
+            for name, (weight, first) in weight_copies(self._moments, self._owning).items()
             if id(weight) in names
         }
         self._held = HeldMasks(model, self._prunable, self._moments, self._owning)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the weights that can be pruned, by name, in the model's order."""
+        """The shapes of the prunable weights, by name, in the model's order."""
         return {name: tuple(variable.shape) for name, variable in self._prunable.items()}
 
     def mask_state(self, state: Mapping[str, np.ndarray], masks: Masks) -> State:
-        """Return a state in which what is pruned is zero, in the optimizer's moments too.
+        """Return a state in which pruned weights and their moments are zero.
 
-        A moment that cannot be told apart is kept, and dies out without gradients. One that
-        begins as a copy of its weight, and has not been moved yet, is a copy of the weight that
-        the state has.
+        An ambiguous moment is kept, and decays without gradients. A moment that started as a copy
+        of its weight, and has not moved yet, becomes a copy of the state's weight.
         """
         masked = dict(state)
         for name, (weight, first) in self._copies.items():
@@ -115,10 +96,7 @@ class Trainer(Loop):
 
     @property
     def owners(self) -> dict[str, str]:
-        """The prunable weights that the optimizer's moments belong to, by the moments' names.
-
-        A moment that cannot be told apart from others has no owner, and is not here.
-        """
+        """The prunable weight of each of the optimizer's moments; ambiguous ones are left out."""
         prunable = {id(variable): name for name, variable in self._prunable.items()}
         return {n: prunable[id(w)] for n, w in self._owning.items() if id(w) in prunable}
 
@@ -135,23 +113,22 @@ class Trainer(Loop):
         checkpoint: Checkpoint | None = None,
         resumed: Callable[[int], None] | None = None,
     ) -> Outcome:
-        """Train from the present values, holding the masks, to the end.
+        """Train from the current values to the end, holding the masks.
 
         Args:
             masks: Which weights are kept.
             order: The order of the examples.
             iterations: The iteration to stop after, counted from the first weights.
-            start: The iteration that the present values come from.
+            start: The iteration that the current values come from.
             evaluate_every: Iterations between two evaluations on the validation examples.
             keep: An iteration whose state is returned as `Outcome.kept`.
             watch: Called with every measurement.
-            checkpoint: Where the training is kept while it runs, and where it goes on from
-                if something is there; it then ends in the same bits. A model that is not
-                `repeatable` cannot go on in the middle and begins again.
-            resumed: Called with the iteration that it goes on from.
+            checkpoint: Saves the training while it runs and resumes it with the same bits. A model
+                that is not `repeatable` starts over instead.
+            resumed: Called with the iteration from which a checkpoint resumes.
 
         Raises:
-            DivergedError: When the loss is not a finite number.
+            DivergedError: If the loss is not a finite number.
             ValueError: If the masks do not fit the model, or there is nothing to train.
         """
         masks.require_fit(self.shapes, "the model")
@@ -166,34 +143,35 @@ class Trainer(Loop):
         else:
             progress = Progress(start, kept=self.state() if keep == start else None)
         self._held.hold()
-        # Where XLA makes one pass of all that an optimizer does, masks cost nothing.
-        holding = self.by_xla or not self._held.hold_by_themselves()
+        # Where XLA fuses the optimizer into one pass, masks cost nothing.
+        holding = self.by_xla or not self._held.zeros_persist()
         self._make_loop = self._held_steps if holding else self._steps
-        self._most = min(evaluate_every, _STEPS_AT_ONCE)
-        looks = {i for i in range(start + 1, iterations) if i % evaluate_every == 0} | {iterations}
-        stops = looks | {i for i in range(start + 1, iterations) if i % self._most == 0}
+        self._max_steps = min(evaluate_every, _STEPS_AT_ONCE)
+        steps = range(start + 1, iterations)
+        evaluations = {i for i in steps if i % evaluate_every == 0} | {iterations}
+        stops = evaluations | {i for i in steps if i % self._max_steps == 0}
         if keep is not None and keep > start:
             stops.add(keep)
         for stop in sorted(stop for stop in stops if stop > progress.at):
-            self._go_on(progress, order, stop)
+            self._advance_to(stop, progress, order)
             if not holding:
                 self._held.require_zeros()
             if stop == keep:
                 progress.kept = self.state()
-            if stop in looks:
-                self._look(progress, start)
+            if stop in evaluations:
+                self._evaluate(progress, start)
             if checkpoint and checkpoint.due and stop < iterations:
                 best = progress.best_state
                 arrays = best and {name: np.array(value) for name, value in best.items()}
                 checkpoint.write(replace(progress, state=self.state(), best_state=arrays))
             # Last, so that the caller may stop the process here.
-            if watch and stop in looks:
+            if watch and stop in evaluations:
                 watch(progress.curve[-1])
         if progress.best is None:
             raise ValueError(f"There is nothing to train from iteration {start} to {iterations}.")
         return self._outcome(progress, progress.curve[progress.best])
 
-    def _go_on(self, progress: Progress, order: Order, stop: int) -> None:
+    def _advance_to(self, stop: int, progress: Progress, order: Order) -> None:
         """Take the iterations up to ``stop``."""
         began = time.perf_counter()
         progress.total += self.advance(order.batches(progress.at, stop))
@@ -205,8 +183,8 @@ class Trainer(Loop):
             )
         progress.at = stop
 
-    def _look(self, progress: Progress, start: int) -> None:
-        """Evaluate the present values, and keep them if they are the best so far."""
+    def _evaluate(self, progress: Progress, start: int) -> None:
+        """Evaluate the current values, and keep them if they are the best so far."""
         since = progress.curve[-1].iteration if progress.curve else start
         loss = progress.total / (progress.at - since)
         point = Point(progress.at, loss, *self.measure(*self._validation))
@@ -238,9 +216,9 @@ class Trainer(Loop):
         )
 
     def measure(self, x: tf.Tensor, y: tf.Tensor) -> tuple[float, float]:
-        """Return the mean loss and the accuracy of the present values on some examples."""
+        """Return the mean loss and the accuracy of the current values on examples."""
         signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in (x, y))
-        loss, correct = self._compiler.compiled(self._evaluating, signature)(x, y)
+        loss, correct = self._compiler.compiled(self._make_evaluation, signature)(x, y)
         return float(loss), int(correct) / len(x)
 
     def _masked(self, gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
@@ -252,36 +230,36 @@ class Trainer(Loop):
         return loss
 
     def _held_steps(self, signature: Any, *, jit: bool) -> Callable[..., tf.Tensor]:
-        """Return the loop with masks that hold after every step, whatever the optimizer does."""
+        """Return the loop that applies the masks after every step, whatever the optimizer does."""
         return take_steps(self._held_step, self._x, self._y, signature, jit=jit)
 
-    def _evaluating(self, signature: Any, *, jit: bool) -> Callable[..., Any]:
-        """Return the function that gives mean loss and number of right answers."""
+    def _make_evaluation(self, signature: Any, *, jit: bool) -> Callable[..., Any]:
+        """Return the function that computes the mean loss and the number of correct answers."""
         function = tf.function(self._evaluation, autograph=False, jit_compile=jit)
         return function.get_concrete_function(*signature)
 
     def _evaluation(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         size = compat.known_shape(x)[0]
-        at_once = min(size, EVALUATED_AT_ONCE)
+        at_once = min(size, EVALUATION_BATCH)
 
-        def some(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def evaluate(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             outputs = self.model(x, training=False)
             loss = compat.loss_of(self.model, x, y, outputs, training=False)
             truth = y if y.shape.rank == 1 else tf.argmax(y, axis=-1, output_type=tf.int32)
-            right = tf.argmax(outputs, axis=-1, output_type=tf.int32) == truth
-            return tf.cast(loss, tf.float32) * x.shape[0], tf.reduce_sum(tf.cast(right, tf.int32))
+            hits = tf.argmax(outputs, axis=-1, output_type=tf.int32) == truth
+            return tf.cast(loss, tf.float32) * x.shape[0], tf.reduce_sum(tf.cast(hits, tf.int32))
 
         def rows(part: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
             begin = [i * at_once] + [0] * (part.shape.rank - 1)
             return tf.slice(part, begin, [at_once, *part.shape[1:]])
 
         def one(i: tf.Tensor, loss: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            more_loss, more_correct = some(rows(x, i), rows(y, i))
+            more_loss, more_correct = evaluate(rows(x, i), rows(y, i))
             return i + 1, loss + more_loss, correct + more_correct
 
         whole = size // at_once
         _, loss, correct = tf.while_loop(lambda i, *_: i < whole, one, (0, 0.0, 0))
         if size % at_once:
-            more_loss, more_correct = some(x[whole * at_once :], y[whole * at_once :])
+            more_loss, more_correct = evaluate(x[whole * at_once :], y[whole * at_once :])
             loss, correct = loss + more_loss, correct + more_correct
         return loss / size, correct

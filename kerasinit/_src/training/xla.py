@@ -1,14 +1,14 @@
-"""How a training loop is compiled, and what of its randomness cannot be restored."""
+"""How a training loop is compiled, and which of its random numbers cannot be restored."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.errors import warn
 
-# The operations of TensorFlow that keep a generator's state where nothing can read it.
+# TensorFlow operations with a generator state that cannot be read.
 _HIDDEN_DRAWS = frozenset(
     {
         "Multinomial",
@@ -22,8 +22,8 @@ _HIDDEN_DRAWS = frozenset(
         "TruncatedNormal",
     }
 )
-# Every convolution of both Kerases is one of these, whatever its layer is called: that of one
-# dimension is one of two, a transposed one is the gradient of another by its input.
+# Every convolution of both Kerases maps to one of these, whatever its layer is called: 1-D ones
+# run as 2-D, transposed ones as the gradient of another by its input.
 _CONVOLUTIONS = frozenset(
     {
         "Conv",
@@ -39,12 +39,8 @@ _CONVOLUTIONS = frozenset(
 )
 
 
-class Make(Protocol):
-    """Makes a function for arguments of a signature."""
-
-    def __call__(self, signature: Any, *, jit: bool) -> Callable[..., Any]:
-        """Return the function, compiled by XLA or by TensorFlow alone."""
-        ...
+# Makes a function for arguments of a signature: ``make(signature, jit=...)``.
+Make = Callable[..., Callable[..., Any]]
 
 
 def draws_hidden_numbers(function: Any) -> bool:
@@ -53,22 +49,14 @@ def draws_hidden_numbers(function: Any) -> bool:
 
 
 def convolves(function: Any) -> bool:
-    """Return whether a traced function has a convolution anywhere, in any layer.
-
-    Example:
-    >>> import keras
-    >>> image = tf.TensorSpec((1, 8, 8, 1))
-    >>> layers = keras.layers.Conv2D(2, 3), keras.layers.MaxPooling2D()
-    >>> [convolves(tf.function(layer).get_concrete_function(image)) for layer in layers]
-    [True, False]
-    """
+    """Return whether a traced function has a convolution anywhere, in any layer."""
     return not _CONVOLUTIONS.isdisjoint(_operations(function))
 
 
 def xla_pays(function: Any) -> bool:
     """Return whether XLA makes a training loop faster, from the traced forward pass.
 
-    It does, several times, except for convolutions on a CPU: XLA's gradients of convolutions
+    It does, several times over, except for convolutions on a CPU: XLA's gradients of convolutions
     take tens of times as long inside a loop as TensorFlow's. ``tests/benchmarks/lottery.py``
     measures both. The answer depends on the network and on whether TensorFlow sees a GPU,
     never on a measurement, so that the same command gives the same bits.
@@ -84,22 +72,19 @@ def _operations(function: Any) -> set[str]:
 
 
 class Compiler:
-    """Compiles functions for tensors of given shapes, each once, by XLA where it can.
+    """Compiles functions once per signature, with XLA where possible.
 
-    Args:
-        seed: The origin of what random layers of tf_keras draw: they get their seed when they
-            are traced.
-        xla: Whether XLA compiles.
+    ``seed`` seeds tf_keras' random layers, which take their seed when they are traced.
     """
 
     def __init__(self, seed: int, *, xla: bool) -> None:
         self._seed = seed
         self.xla = xla
-        """Whether XLA compiles, as far as is known: it refuses when it first tries."""
+        """Whether XLA compiles; turns False if XLA fails at the first call."""
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def compiled(self, make: Make, signature: Any) -> Callable[..., Any]:
-        """Return a function for tensors of some shapes, traced at its first use."""
+        """Return a function for tensors of the signature's shapes, traced at its first use."""
         key = make, repr(signature)
         if key not in self._compiled:
             with compat.global_stream(self._seed, "layers"):
@@ -110,7 +95,7 @@ class Compiler:
     def _or_without(
         self, made: Callable[..., Any], make: Make, signature: Any
     ) -> Callable[..., Any]:
-        """Return a function that XLA compiles, or TensorFlow alone if XLA cannot."""
+        """Return a function that runs with XLA, or with TensorFlow alone if XLA fails."""
         chosen = [made]
 
         def call(*arguments: tf.Tensor) -> Any:
@@ -124,8 +109,8 @@ class Compiler:
                     f"{str(error).splitlines()[0]}"
                 )
                 self.xla = False
-                # XLA refuses while it compiles, before a step is taken, so the same
-                # arguments can be tried again.
+                # XLA fails while it compiles, before a step is taken, so the same arguments
+                # can be used again.
                 chosen.append(make(signature, jit=False))
                 return chosen[-1](*arguments)
 
@@ -135,21 +120,16 @@ class Compiler:
 def take_steps(
     step: Callable[[Any, Any], tf.Tensor], x: Any, y: Any, signature: Any, *, jit: bool
 ) -> Callable[..., tf.Tensor]:
-    """Return a function that takes steps on batches gathered from memory; it sums their losses.
+    """Return a function that takes ``count`` steps on batches of positions and sums their losses.
 
-    Args:
-        step: Takes a step on inputs and labels and returns its loss.
-        x: All inputs, a tensor or several.
-        y: Their labels.
-        signature: Of the function's arguments: positions, of shape ``(steps, batch_size)``, and
-            how many of these steps to take.
-        jit: Whether XLA compiles it.
+    ``step`` takes a step on inputs and labels and returns its loss; ``x`` and ``y`` are all the
+    examples.
     """
 
     def steps(batches: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         def one(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            some = tf.nest.map_structure(lambda array: tf.gather(array, batches[i]), (x, y))
-            return i + 1, total + step(*some)
+            batch = tf.nest.map_structure(lambda array: tf.gather(array, batches[i]), (x, y))
+            return i + 1, total + step(*batch)
 
         return tf.while_loop(lambda i, _: i < count, one, (0, 0.0))[1]
 

@@ -1,4 +1,4 @@
-"""An initializer, fitted to the variable that it is to fill: stream, fans, axes, gates."""
+"""Binds an initializer to the variable that it fills: seed, fans, axes and gates."""
 
 from typing import Any
 
@@ -15,32 +15,23 @@ from kerasinit._src.whole_models.given_values import GivenValues
 
 OWN = "own"
 
-# Of these each gate gets a matrix of its own. What is one value everywhere, or comes from
-# a file, fills a variable as it is.
+# These fill each gate separately. Constants and values from a file fill a variable as a whole.
 _ONE_PER_GATE = (RandomInitializer, Identity, Dirac, ZerO)
 
 
-def fitted(initializer: Any, part: Part, seed: int) -> Any:
-    """Return an initializer for one variable and no other.
+def bind(initializer: Any, part: Part, seed: int) -> Any:
+    """Return an initializer bound to one variable, which makes the same values at every call.
 
-    Args:
-        initializer: An initializer of this package, or of either Keras; `OWN` for the one
-            that the variable's layer was built with.
-        part: The variable.
-        seed: Seed of its stream of numbers.
-
-    Returns:
-        An initializer that makes the same values at every call; None if it is not known
-        what the layer was built with.
+    `OWN` stands for the one that the variable's layer was built with; None if that is unknown.
     """
     if initializer is OWN:
         initializer = own_initializer(part)
         if initializer is None:
             return None
         if _has_unit_forget_bias(part):
-            return _UnitForgetBias(fitted(initializer, part, seed))
+            return _UnitForgetBias(bind(initializer, part, seed))
     if not isinstance(initializer, Initializer):
-        return _seeded_foreigner(initializer, seed)
+        return _seeded(initializer, seed)
     config = initializer.get_config()
     if "seed" in config:
         config["seed"] = seed
@@ -61,26 +52,26 @@ def fitted(initializer: Any, part: Part, seed: int) -> Any:
 
 
 def _axes_and_fans(config: dict[str, Any], reading: Reading) -> dict[str, Any]:
-    """Return the arguments that tell an initializer what its layer knows, if it asks."""
+    """Return the axes or fans to pass to an initializer that accepts them and was given none."""
     if config.get("input_axes", ()) is not None:
-        return {}  # it takes none, or was given its own
+        return {}  # it takes none, or was given some
     if "fans" in config:
         own = config["fans"] is not None
         return {} if own else {"fans": [reading.fan_in, reading.fan_out]}
     first = tuple(range(len(reading.input_axes)))
     if reading.input_axes == first and not reading.batch_axes and len(reading.output_axes) == 1:
-        return {}  # rows and then columns, as it reads a shape anyway
+        return {}  # the default reading of a shape
     return {"input_axes": list(reading.input_axes), "output_axes": list(reading.output_axes)}
 
 
-def _seeded_foreigner(initializer: Any, seed: int) -> Any:
-    """Return an initializer that is not ours, with the seed if it takes one."""
+def _seeded(initializer: Any, seed: int) -> Any:
+    """Return an initializer of another library, with the seed if it takes one."""
     if not hasattr(initializer, "get_config") or isinstance(initializer, GivenValues):
         return initializer
     config = initializer.get_config()
     if "seed" not in config:
         return initializer
-    # Those of the Kerases take 31 bits.
+    # The initializers of both Kerases take 31 bits.
     return type(initializer).from_config({**config, "seed": seed % 2**31})
 
 
@@ -89,7 +80,7 @@ def _has_unit_forget_bias(part: Part) -> bool:
 
 
 class _UnitForgetBias:
-    """What an LSTM makes of its bias initializer: ones in the forget gate."""
+    """An LSTM's bias initializer, with ones in the forget gate."""
 
     def __init__(self, initializer: Any):
         self.initializer = initializer
@@ -108,12 +99,10 @@ class _UnitForgetBias:
         return f"{self.initializer!r} with ones in the forget gate"
 
 
-def values(initializer: Any, part: Part) -> np.ndarray:
-    """Return the values for a variable.
+def make_values(initializer: Any, part: Part) -> np.ndarray:
+    """Return an initializer's values for a variable.
 
-    Raises:
-        TypeError: If the initializer cannot make them.
-        ValueError: If it cannot, or they are not finite.
+    Raises TypeError or ValueError if it cannot make them, ValueError if they are not finite.
     """
     dtype = keras.utils.standardize_dtype(part.variable.dtype)
     try:
@@ -122,22 +111,27 @@ def values(initializer: Any, part: Part) -> np.ndarray:
         raise type(error)(f"{part.name}, of shape {part.shape}: {error}") from error
     if made.shape != part.shape:
         raise ValueError(
-            f"{described(initializer)} made values of shape {made.shape} for {part.name}, of shape "
+            f"{describe(initializer)} made values of shape {made.shape} for {part.name}, of shape "
             f"{part.shape}."
         )
     if not np.isfinite(made.astype(np.float64)).all():
-        raise ValueError(
-            f"{described(initializer)} made values for {part.name} that are not finite."
-        )
+        raise ValueError(f"{describe(initializer)} made non-finite values for {part.name}.")
     return made
 
 
-def described(initializer: Any) -> str:
-    """Return an initializer as it is written, without the seed and fans of one variable."""
+def serialize(initializer: Any) -> Any:
+    """Return an initializer as JSON; None and `OWN` unchanged."""
+    if initializer is None or initializer == OWN:
+        return initializer
+    return keras.saving.serialize_keras_object(initializer)
+
+
+def describe(initializer: Any) -> str:
+    """Return the text of an initializer, without the seed and fans of one variable."""
     if initializer is None:
         return "kept"
     if isinstance(initializer, _UnitForgetBias):
-        return f"{described(initializer.initializer)} with ones in the forget gate"
+        return f"{describe(initializer.initializer)} with ones in the forget gate"
     if isinstance(initializer, GivenValues):
         return repr(initializer)
     if not hasattr(initializer, "get_config"):

@@ -1,8 +1,8 @@
-"""What a layer gave its variables when it was built.
+"""The initializers that a layer was built with.
 
-Most layers keep their initializers in attributes, ``kernel_initializer`` and the like. The others
-pass them to ``add_weight`` and forget them: the scale of an RMSNormalization, whatever a custom
-layer makes. A second layer of the same configuration is built to see what it passes there.
+Most layers keep them in attributes, ``kernel_initializer`` and the like. The others pass them to
+``add_weight`` and forget them, as custom layers often do. A second layer of the same configuration
+is then built to intercept what it passes.
 """
 
 import inspect
@@ -20,15 +20,15 @@ from kerasinit._src.network.walk import layers_inside
 
 
 def own_initializer(part: Part) -> Any:
-    """Return what a variable's layer initialized it with; None if that cannot be known."""
+    """Return the initializer of a variable's layer; None if unknown."""
     layer, name = part.layer, compat.variable_name(part.variable)
     if is_of_lora(part) and hasattr(layer, "enable_lora"):
         return _of_lora(layer, name)
     if quantization_of(layer) not in (None, "float8"):
-        return None  # it made a kernel of floating numbers, which this was
+        return None  # it initialized a float kernel
     if is_adapted(part):
         return None
-    known = _in_an_attribute(layer, name) or _in_the_table(layer, name)
+    known = _from_attribute(layer, name) or _hard_coded(layer, name)
     if known is not None and _is_of_keras(type(layer)):
         return known
     passed = _passed(layer, part.variable)
@@ -36,7 +36,7 @@ def own_initializer(part: Part) -> Any:
 
 
 def is_adapted(part: Part) -> bool:
-    """Return whether a variable holds what ``adapt`` found in data, which is no first value."""
+    """Return whether a variable is computed from data by ``adapt``."""
     return hasattr(part.layer, "adapt")
 
 
@@ -54,7 +54,7 @@ def is_repeatable(initializer: Any, part: Part) -> bool:
 
 
 def _of_lora(layer: Any, name: str) -> Any:
-    # The layer does not keep what it was given; these are the defaults.
+    # The layer does not keep its arguments; these are the defaults.
     argument = f"{name.rsplit('_', 1)[-1]}_initializer"
     default = inspect.signature(layer.enable_lora).parameters[argument].default
     return keras.initializers.get(default)
@@ -69,7 +69,7 @@ _ATTRIBUTES = {
 }
 
 
-def _in_an_attribute(layer: Any, name: str) -> Any:
+def _from_attribute(layer: Any, name: str) -> Any:
     for attribute in _ATTRIBUTES.get(name, (f"{name}_initializer",)):
         initializer = getattr(layer, attribute, None)
         if initializer is not None:
@@ -77,22 +77,22 @@ def _in_an_attribute(layer: Any, name: str) -> Any:
     return None
 
 
-def _in_the_table(layer: Any, name: str) -> Any:
-    """Return what tf_keras writes into the code of a layer that does not keep its input shape."""
-    for kind, names in _TABLE.items():
+def _hard_coded(layer: Any, name: str) -> Any:
+    """Return the initializer that tf_keras hard-codes for a layer that keeps no input shape."""
+    for kind, names in _HARD_CODED.items():
         if isinstance(layer, compat.layer_classes(kind)) and name in names:
             return compat.library_of(layer).initializers.get(names[name])
     return None
 
 
-_TABLE = {
+_HARD_CODED = {
     "AdditiveAttention": {"scale": "glorot_uniform"},
     "Attention": {"concat_score_weight": "ones", "scale": "ones"},
 }
 
 
 def _resolved(layer: Any, given: Any) -> Any:
-    """Return an initializer as an object, by the name that a custom layer may keep."""
+    """Return an initializer object for any form in which a custom layer may keep one."""
     if isinstance(given, str | dict | type):
         return compat.library_of(layer).initializers.get(given)
     return given if callable(given) else None
@@ -106,9 +106,9 @@ _seen: weakref.WeakKeyDictionary[Any, list[tuple[Any, Any]]] = weakref.WeakKeyDi
 
 
 def _passed(layer: Any, variable: Any) -> Any:
-    """Return what a layer passes to ``add_weight`` for a variable; None if it is not known."""
+    """Return the initializer that a layer passes to ``add_weight``; None if unknown."""
     if compat.is_model(layer):
-        return None  # a second model would need the memory of the first
+        return None  # a second model would need as much memory
     pairs = _seen.get(layer, [])
     if [id(one) for one, _ in pairs] != [id(one) for one in layer.weights]:
         pairs = _seen[layer] = _pairs(layer)
@@ -116,7 +116,7 @@ def _passed(layer: Any, variable: Any) -> Any:
 
 
 def _pairs(layer: Any) -> list[tuple[Any, Any]]:
-    """Return each variable of a layer with what it was initialized with, None if not known."""
+    """Return each variable of a layer with its initializer, None if unknown."""
     unknown = [(variable, None) for variable in layer.weights]
     passed: dict[int, Any] = {}
     state = random.getstate()  # Keras draws a seed for each initializer that has none
@@ -125,7 +125,7 @@ def _pairs(layer: Any) -> list[tuple[Any, Any]]:
         alike = [tuple(one.shape) for one in second.weights] == [
             tuple(one.shape) for one in layer.weights
         ]
-    except Exception:  # a constructor or build of the user's may raise anything
+    except Exception:  # a custom constructor or build may raise anything
         return unknown
     finally:
         random.setstate(state)
@@ -138,10 +138,10 @@ def _pairs(layer: Any) -> list[tuple[Any, Any]]:
 
 
 def _second(layer: Any, passed: dict[int, Any]) -> Any:
-    """Return a second layer of the same configuration, built, and note what it passes."""
+    """Return a built second layer, and store the initializers that it passes by variable id."""
     kind = type(layer)
     if any("add_weight" in vars(one) and not _is_of_keras(one) for one in kind.__mro__):
-        raise TypeError("a custom add_weight may pass on another initializer than it gets")
+        raise TypeError("a custom add_weight may replace the initializer")
     place = 1 if compat.kerase_of(layer) == "keras" else 3
 
     def add_weight(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -162,16 +162,16 @@ def _second(layer: Any, passed: dict[int, Any]) -> Any:
     with library.saving.custom_object_scope(custom):
         second = watched.from_config(layer.get_config())
     built = layer.get_build_config() or {}
-    if not built:  # a build of tf_keras that calls no super()
-        shape = getattr(layer, "input_shape", None) or _in_the_input_spec(layer)
+    if not built:  # a build in tf_keras that does not call super()
+        shape = getattr(layer, "input_shape", None) or _shape_of_input_spec(layer)
         built = {"input_shape": shape} if shape else {}
     if built and not second.built:
         second.build_from_config(built)
     return second
 
 
-def _in_the_input_spec(layer: Any) -> tuple[int | None, ...] | None:
-    """Return the shape of the inputs as far as a layer requires one."""
+def _shape_of_input_spec(layer: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of the inputs as far as a layer constrains it."""
     spec = layer.input_spec
     if getattr(spec, "shape", None) is not None:
         return tuple(spec.shape)

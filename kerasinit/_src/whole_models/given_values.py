@@ -1,4 +1,4 @@
-"""Values that were given, instead of an initializer that makes them."""
+"""Explicit values in place of an initializer."""
 
 from typing import Any
 
@@ -8,23 +8,7 @@ import tensorflow as tf
 
 
 class GivenValues:
-    """Values for variables of exactly their shape.
-
-    Args:
-        values: An array, a tensor, a variable of either Keras, or a list of numbers.
-
-    Raises:
-        TypeError: If these are no numbers.
-
-    Example:
-    >>> given = GivenValues([[1.0, 2.0]])
-    >>> given
-    GivenValues(shape=(1, 2))
-    >>> given((2, 2))
-    Traceback (most recent call last):
-    ValueError: Expected a variable of shape (1, 2), which is the shape of the values that were \
-given; got (2, 2). Name the variable that is meant: {'dense/kernel': values}.
-    """
+    """An array, a tensor, a variable or a list of numbers, for variables of exactly its shape."""
 
     def __init__(self, values: Any) -> None:
         try:
@@ -39,13 +23,12 @@ given; got (2, 2). Name the variable that is meant: {'dense/kernel': values}.
             raise TypeError(f"A rule's values are an array of numbers; got {values!r}.")
 
     def __call__(self, shape: Any, dtype: Any = None) -> np.ndarray:
-        """Return the values in a dtype."""
+        """Return the values, cast to a dtype."""
         shape = tuple(shape)
         if shape != self.values.shape:
             raise ValueError(
-                f"Expected a variable of shape {self.values.shape}, which is the shape of the "
-                f"values that were given; got {shape}. Name the variable that is meant: "
-                f"{{'dense/kernel': values}}."
+                f"Expected a variable of shape {self.values.shape}, the shape of the given values; "
+                f"got {shape}. Name the variable: {{'dense/kernel': values}}."
             )
         kind = tf.as_dtype(keras.utils.standardize_dtype(dtype))
         cast = self.values.astype(kind.as_numpy_dtype)

@@ -1,7 +1,7 @@
-"""Which of Keras' initializers stands for one of ours where kerasinit is not installed.
+"""The Keras initializers that replace ours where kerasinit is not installed.
 
-Where Keras has the same distribution, that one; else its default, which is reported. The table
-`_WAYS` below names every class of ours.
+Keras' initializer of the same distribution if there is one; else its default, which is reported.
+The table `_CONVERTERS` below names every class of ours.
 """
 
 import inspect
@@ -25,62 +25,62 @@ _OF_THE_SCALE = {"distribution", "gain", "mode", "negative_slope", "nonlinearity
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a model's configuration where one of our initializers stands.
+    """An occurrence of one of our initializers in a model's configuration.
 
     Attributes:
         layer: The layer's name.
-        made: The initializer.
+        initializer: The initializer.
         library: The model's Keras.
         dtype: The name of the layer's dtype policy; empty if the configuration has none.
     """
 
     layer: str
-    made: Initializer
+    initializer: Initializer
     library: Any
     dtype: str
 
     def new(self, name: str, config: dict[str, Any]) -> Any:
-        """Return an initializer of Keras, with the seed that Keras can take for ours."""
+        """Return an initializer of Keras, with our seed as far as Keras accepts it."""
         if "seed" in config:
             config = {**config, "seed": self._seed()}
         return getattr(self.library.initializers, name)(**config)
 
     def _seed(self) -> int | None:
-        # A SeedGenerator may be shared, so that no two layers draw the same from it. A file
-        # would give each its own, all alike; with None each draws afresh, as from the first.
-        seed = self.made.seed if isinstance(self.made, RandomInitializer) else None
+        # A SeedGenerator may be shared to keep layers from drawing the same values. In a file each
+        # layer would get an equal copy of it; with None each draws different values.
+        seed = self.initializer.seed if isinstance(self.initializer, RandomInitializer) else None
         return seed % 2**31 if isinstance(seed, int) else None
 
 
 def equivalent(slot: Slot) -> Any:
-    """Return Keras' initializer of the same distribution, or None if there is none.
-
-    Raises:
-        TypeError: If the class is not in the table.
-    """
-    way = _WAYS.get(type(slot.made))
-    if way is None:
+    """Return Keras' initializer of the same distribution, or None if there is none."""
+    convert = _CONVERTERS.get(type(slot.initializer))
+    if convert is None:
         raise TypeError(
-            f"The layer {slot.layer!r} has the initializer {slot.made!r}, of which portable does "
-            f"not know what it is among Keras' own. {ADVICE}"
+            f"The layer {slot.layer!r} has the initializer {slot.initializer!r}, whose equivalent "
+            f"in Keras portable does not know. {ADVICE}"
         )
-    return way(slot)
+    return convert(slot)
 
 
 def substitute(slot: Slot) -> Any:
-    """Return what stands where Keras has no equal: its default for kernels, zeros for biases."""
+    """Return the replacement without an equivalent: Keras' default, or zeros for biases."""
     biases = (initializers.Chrono, initializers.ForgetBias)
-    return slot.new("Zeros", {}) if isinstance(slot.made, biases) else slot.new("GlorotUniform", {})
+    return (
+        slot.new("Zeros", {})
+        if isinstance(slot.initializer, biases)
+        else slot.new("GlorotUniform", {})
+    )
 
 
 def _namesake(slot: Slot) -> Any:
     """Return Keras' initializer of the same name, which takes the same arguments."""
-    return slot.new(type(slot.made).__qualname__, slot.made.get_config())
+    return slot.new(type(slot.initializer).__qualname__, slot.initializer.get_config())
 
 
 def _constant(slot: Slot) -> Any:
-    made: Any = slot.made
-    # Keras' own would broadcast an array, each Keras in its way.
+    made: Any = slot.initializer
+    # Keras' own broadcasts an array, each Keras differently.
     return None if isinstance(made.value, np.ndarray) else _namesake(slot)
 
 
@@ -89,8 +89,8 @@ def _stft(slot: Slot) -> Any:
 
 
 def _identity(slot: Slot) -> Any:
-    made: Any = slot.made
-    # That of Keras 3.15 has no get_config, so that a file forgets the gain.
+    made: Any = slot.initializer
+    # That of Keras 3.15 has no get_config, so a file loses the gain.
     return _namesake(slot) if slot.library is not keras or made.gain == 1 else None
 
 
@@ -98,16 +98,16 @@ def _orthogonal(slot: Slot) -> Any:
     # That of Keras cannot be called for bfloat16, nor on every backend for float16.
     if slot.dtype in ("bfloat16", "float16"):
         return None
-    made: Any = slot.made
-    # Keras' has one factor, ours one that belongs to an activation besides.
+    made: Any = slot.initializer
+    # Keras' has one factor, ours another one for the activation.
     plain = {**made.get_config(), "gain": made.factor}
     plain = {n: v for n, v in plain.items() if n not in ("nonlinearity", "negative_slope")}
     return _by_default(slot, type(made).from_config(plain))
 
 
 def _by_default(slot: Slot, made: Any = None) -> Any:
-    """Return Keras' initializer of the same name, if ours has no argument that it lacks."""
-    made = made or slot.made
+    """Return Keras' initializer of the same name, if ours uses no argument that it lacks."""
+    made = made or slot.initializer
     config, default = made.get_config(), type(made)().get_config()
     known = inspect.signature(getattr(keras.initializers, type(made).__qualname__)).parameters
     if any(config[name] != default[name] for name in config if name not in known):
@@ -120,18 +120,18 @@ def _alexnet(slot: Slot) -> Any:
 
 
 def _prior(slot: Slot) -> Any:
-    return slot.new("Constant", {"value": float(slot.made((1,), "float64")[0])})
+    return slot.new("Constant", {"value": float(slot.initializer((1,), "float64")[0])})
 
 
 def _scaled(slot: Slot) -> Any:
-    """Return Keras' `VarianceScaling`, or a named kin of it, of the same variance."""
-    made: Any = slot.made
+    """Return Keras' `VarianceScaling`, or a named variant, of the same variance."""
+    made: Any = slot.initializer
     config = made.get_config()
     parameters = inspect.signature(type(made)).parameters
     given = {name for name in config if config[name] != parameters[name].default}
     axes = {name: config[name] for name in _AXES} if given & _AXES else {}
     if axes and slot.library is not keras:
-        return None  # tf_keras' own know no axes
+        return None  # those of tf_keras take no axes
     if type(made) is not initializers.VarianceScaling and given <= {"seed"} | _AXES:
         return slot.new(type(made).__qualname__, {"seed": made.seed, **axes})
     if given <= _OF_THE_SCALE | _AXES and made.mode in ("fan_avg", "fan_in", "fan_out"):
@@ -148,42 +148,26 @@ def _scaled(slot: Slot) -> Any:
 
 
 def _none(slot: Slot) -> None:
-    """Return None: Keras has no such distribution."""
+    """Return None: Keras lacks this distribution."""
 
 
-# A class that is missing here is refused, not guessed at.
-_WAYS: dict[type, Callable[[Slot], Any]] = {
-    initializers.AlexNet: _alexnet,
-    initializers.Bilinear: _none,
-    initializers.CentredNormal: _none,
-    initializers.Chrono: _none,
-    initializers.Constant: _constant,
-    initializers.ConvOrthogonal: _none,
-    initializers.ConvolutionAware: _none,
-    initializers.DeltaOrthogonal: _none,
-    initializers.Dirac: _none,
-    initializers.ForgetBias: _none,
-    initializers.FromModel: _none,
-    initializers.GlorotNormal: _scaled,
-    initializers.GlorotUniform: _scaled,
-    initializers.HeNormal: _scaled,
-    initializers.HeUniform: _scaled,
-    initializers.ICNR: _none,
-    initializers.Identity: _identity,
-    initializers.LecunNormal: _scaled,
-    initializers.LecunUniform: _scaled,
-    initializers.Ones: _namesake,
-    initializers.Orthogonal: _orthogonal,
-    initializers.PerGate: _none,
-    initializers.PriorProbability: _prior,
-    initializers.RandomNormal: _namesake,
-    initializers.RandomUniform: _namesake,
-    initializers.STFT: _stft,
-    initializers.Siren: _none,
-    initializers.Sparse: _none,
-    initializers.TruncatedNormal: _by_default,
-    initializers.VarianceScaling: _scaled,
-    initializers.WinningTicket: _none,
-    initializers.ZerO: _none,
-    initializers.Zeros: _namesake,
+# A class missing here is refused.
+_CONVERTERS_BY_NAMES: dict[str, Callable[[Slot], Any]] = {
+    "GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform": _scaled,
+    "VarianceScaling": _scaled,
+    "Ones RandomNormal RandomUniform Zeros": _namesake,
+    "AlexNet": _alexnet,
+    "Constant": _constant,
+    "Identity": _identity,
+    "Orthogonal": _orthogonal,
+    "PriorProbability": _prior,
+    "STFT": _stft,
+    "TruncatedNormal": _by_default,
+    "Bilinear CentredNormal Chrono ConvOrthogonal ConvolutionAware DeltaOrthogonal Dirac": _none,
+    "ForgetBias FromModel ICNR PerGate Siren Sparse WinningTicket ZerO": _none,
+}
+_CONVERTERS: dict[type, Callable[[Slot], Any]] = {
+    getattr(initializers, name): convert
+    for names, convert in _CONVERTERS_BY_NAMES.items()
+    for name in names.split()
 }

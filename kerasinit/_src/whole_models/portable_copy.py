@@ -1,9 +1,7 @@
 """A copy of a model whose files load where kerasinit is not installed.
 
-`.keras` is the format that keeps all of a model: its vocabularies, its optimizer and what
-that has gathered. So the model is saved in it, the
-initializers in its ``config.json`` are exchanged for Keras' own, and the file is loaded:
-what comes out of it is what comes out of it elsewhere.
+The model is saved as `.keras`, the format that keeps its vocabularies, its optimizer and their
+state. The initializers in its ``config.json`` are replaced by Keras' own, and the file is loaded.
 """
 
 import json
@@ -30,21 +28,18 @@ _SLOT = "kerasinit slot"
 def portable(model: Any) -> Any:
     """Return a copy of a model whose initializers are Keras' own.
 
-    The copy's files (``.keras``, ``.h5``, JSON, a SavedModel) load where kerasinit is not
-    installed, and where a file is not at hand from which `kerasinit.FromModel` took its
-    values. It has the same weights, bit for bit, the same names, and is compiled like the
-    model, with the optimizer's state.
+    The copy's files (``.keras``, ``.h5``, JSON, a SavedModel) load where kerasinit, or a file that
+    `kerasinit.FromModel` took its values from, is not available. It has the same weights, bit for
+    bit, the same names, and is compiled like the model, with the optimizer's state.
 
-    What an initializer becomes matters only to who starts afresh from the copy: who makes
-    the model from its JSON, or clones it.
+    The replaced initializers matter only if the copy is rebuilt from its JSON or cloned.
 
-    * Where Keras has an initializer of the same distribution, that one: `HeNormal` becomes
+    * If Keras has an initializer of the same distribution, that one: `HeNormal` becomes
       ``HeNormal``, with a ``negative_slope`` ``VarianceScaling`` of the resulting scale.
-      From one seed it draws other numbers than ours. A seed of 2^31 or more is taken
+      From the same seed it draws different numbers. A seed of 2^31 or more is taken
       modulo 2^31, and a ``SeedGenerator`` becomes None.
-    * Else Keras' default, ``GlorotUniform`` (zeros in the place of `Chrono` and
-      `ForgetBias`), and a warning that names the layers. The weights in the copy's files are the
-      model's all the same.
+    * Otherwise Keras' default, ``GlorotUniform`` (zeros in place of `Chrono` and
+      `ForgetBias`), and a warning that names the layers. The weights are not affected.
 
     Args:
         model: A built Sequential or functional model of either Keras. It is not changed.
@@ -53,11 +48,10 @@ def portable(model: Any) -> Any:
         A new model of the same Keras.
 
     Raises:
-        TypeError: If the model, or one within it, is of a class of its own, whose code
-            makes its layers; if a layer has an initializer of a class that is not known
-            here, such as one of your own that extends ours; or if the model cannot be
-            saved whole (see the message).
-        ValueError: If the model is not built, or if a layer stands in several models within it.
+        TypeError: If the model, or one within it, is of a custom class, whose code creates its
+            layers; if a layer has an initializer of an unknown class, such as a custom one
+            derived from ours; or if the model cannot be saved completely (see the message).
+        ValueError: If the model is not built, or if a layer is shared by several models within it.
 
     Example:
     >>> import keras
@@ -71,7 +65,7 @@ def portable(model: Any) -> Any:
     """
     library = compat.library_of(model)
     _require_savable(model)
-    # By position, for a variable that nobody named gets another name in each model.
+    # By position: an unnamed variable has another name in each model.
     weights = [compat.read(variable) for variable in named_variables(model).values()]
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder, "ours.keras"), Path(folder, "theirs.keras")
@@ -84,8 +78,8 @@ def portable(model: Any) -> Any:
     left = _Slots(library, library.saving.serialize_keras_object(copy))
     if left.found:
         raise TypeError(
-            f"The layer {left.found[0].layer!r} makes {left.found[0].made!r} in its own code, "
-            f"which cannot be rewritten. {ADVICE}"
+            f"The layer {left.found[0].layer!r} creates {left.found[0].initializer!r} in its own "
+            f"code, which cannot be rewritten. {ADVICE}"
         )
     for variable, values in zip(named_variables(copy).values(), weights, strict=True):
         # Random state, such as that of Dropout, is not in the file.
@@ -101,7 +95,7 @@ def _require_savable(model: Any) -> None:
         if type(one).__module__.split(".")[0] not in compat.LIBRARIES:
             raise TypeError(
                 f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
-                f"makes its layers, so that their initializers cannot be rewritten. portable takes "
+                f"creates its layers, so their initializers cannot be rewritten. portable takes "
                 f"Sequential and functional models. {ADVICE}"
             )
     if not compat.is_built(model):
@@ -111,13 +105,13 @@ def _require_savable(model: Any) -> None:
         for layer in one.layers:
             if compat.unwrapped(layer) is not layer:
                 raise TypeError(
-                    f"The layer {layer.name!r} is wrapped for pruning, which no file is loaded "
-                    f"with. Take the wrappers off: kerasinit.pruning.strip_pruning(model)."
+                    f"The layer {layer.name!r} is wrapped for pruning, and such files cannot be "
+                    f"loaded. Remove the wrappers: kerasinit.pruning.strip_pruning(model)."
                 )
             if owners.setdefault(id(layer), one) is not one and layer.weights:
                 raise ValueError(
-                    f"The layer {layer.name!r} stands in several models, in {one.name!r} and in "
-                    f"{owners[id(layer)].name!r}. No file of Keras keeps that it is one layer."
+                    f"The layer {layer.name!r} is shared by several models, {one.name!r} and "
+                    f"{owners[id(layer)].name!r}. Keras' files do not keep shared layers."
                 )
     if compat.kerase_of(model) == "keras":
         return
@@ -135,7 +129,7 @@ def _require_savable(model: Any) -> None:
 
 
 def _models(thing: Any) -> Iterator[Any]:
-    """Yield a model and those within it, in wrappers too."""
+    """Yield a model and those nested in it, also in wrappers."""
     if compat.is_model(thing):
         yield thing
         for layer in thing.layers:
@@ -145,7 +139,7 @@ def _models(thing: Any) -> Iterator[Any]:
 
 
 def _with_config(path: Path, new: Path, config: Any) -> None:
-    """Write a ``.keras`` file that differs from another in its configuration only."""
+    """Copy a ``.keras`` file with another configuration."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(new, "w") as archive:
         for info in old.infolist():
             if info.filename == "config.json":
@@ -156,7 +150,7 @@ def _with_config(path: Path, new: Path, config: Any) -> None:
 
 
 class _Slots:
-    """The places in a model's configuration where our initializers stand."""
+    """The occurrences of our initializers in a model's configuration."""
 
     def __init__(self, library: Any, config: Any) -> None:
         self.library = library
@@ -164,7 +158,7 @@ class _Slots:
         self._template = self._without_ours(config, "", "")
 
     def filled(self, with_what: Sequence[Any]) -> Any:
-        """Return the configuration with other initializers, one for each place."""
+        """Return the configuration with other initializers, one for each slot."""
         saved = [self.library.saving.serialize_keras_object(one) for one in with_what]
 
         def fill(node: Any) -> Any:
@@ -185,8 +179,8 @@ class _Slots:
             return node
         config = node.get("config")
         if isinstance(config, dict):
-            # Here ends what the old configuration says of one initializer in two layers: each
-            # gets its own, for one of Keras' draws the same values for both.
+            # Two layers that share an initializer get one each: one of Keras' would draw the same
+            # values for both.
             if cls := self._ours(node):
                 self.found.append(Slot(layer, cls.from_config(config), self.library, dtype))
                 return {_SLOT: len(self.found) - 1}
@@ -203,14 +197,14 @@ class _Slots:
 
 
 def _chosen(slots: list[Slot]) -> list[Any]:
-    """Return an initializer of Keras for each place, and report those that are no equals."""
+    """Return an initializer of Keras for each slot, and warn of those without an equivalent."""
     chosen = [keras_equivalents.equivalent(slot) for slot in slots]
     without = [slot for slot, one in zip(slots, chosen, strict=True) if one is None]
     if without:
-        listed = ", ".join(f"{slot.made!r} of {slot.layer!r}" for slot in without)
+        listed = ", ".join(f"{slot.initializer!r} of {slot.layer!r}" for slot in without)
         warn(
-            f"Keras has no equal of {listed}. The copy has the same weights; only a model that is "
-            f"made anew from its configuration starts there from Keras' default."
+            f"Keras has no equivalent of {listed}. The copy has the same weights; only a model "
+            f"rebuilt from its configuration starts from Keras' default instead."
         )
     return [
         keras_equivalents.substitute(slot) if one is None else one

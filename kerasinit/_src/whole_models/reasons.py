@@ -1,4 +1,4 @@
-"""What each variable of a model asks for, and the reason; `kerasinit.recommend` tells it."""
+"""The choice of an initializer for each variable of a model, with the reason."""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from kerasinit._src.network.context import Context, contexts_in
 from kerasinit._src.network.model import (
     Network,
     is_of_attention,
+    is_query_or_key,
     is_table,
-    only_looks,
-    unit_of,
+    layer_with_weights,
 )
 from kerasinit._src.network.parts import KERNELS, Kernel, Part, is_of_lora
 from kerasinit._src.network.signal_roles import is_normalization, own_activation
@@ -40,14 +40,14 @@ _LONG = limits.HARM / 2  # nats; the other half is left to chance
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What a variable asks for: an initializer, `OWN` or None, and why."""
+    """The initializer chosen for a variable, `OWN` or None to keep its values, and the reason."""
 
     initializer: Any
     reason: str
 
 
 def choose(network: Network) -> tuple[list[Choice], tuple[str, ...]]:
-    """Return what each part of a model asks for, and what no initializer can fix."""
+    """Return the choice for each part of a model, and notes on what no initializer can fix."""
     return _Chooser(network).read()
 
 
@@ -58,14 +58,12 @@ class _Chooser:
         self.graph, self.contexts, self.unseen = contexts_in(network)
         if self.unseen:
             self._note(
-                f"What the model's call does could not be seen, called on zeros ({self.unseen}). "
-                f"Kernels that no activation of their own layer follows stay as their layers were "
-                f"built."
+                f"The model's call could not be traced on zeros ({self.unseen}). Kernels whose "
+                f"layers have no activation keep the initializers of their layers."
             )
         self.ends = self._branch_ends()
 
     def read(self) -> tuple[list[Choice], tuple[str, ...]]:
-        """Return what each part asks for, and the notes."""
         choices = [self._choice(part) for part in self.network.parts]
         unknown = [
             part.called
@@ -74,8 +72,8 @@ class _Chooser:
         ]
         if unknown:
             self._note(
-                f"It is not known which initializers {', '.join(unknown)} were built with, so that "
-                f"they stay as they are: give each a rule."
+                f"The initializers of {', '.join(unknown)} are unknown, so their values are kept: "
+                f"give each a rule."
             )
         for part, one in zip(self.network.parts, choices, strict=True):
             kept = one.initializer is None or (
@@ -84,8 +82,7 @@ class _Chooser:
             value = np.asarray(compat.read(part.variable), np.float64)
             if kept and not np.isfinite(value).all():
                 self._note(
-                    f"{part.name} has numbers that are not finite, and stays as it is: load it "
-                    f"again."
+                    f"{part.name} has values that are not finite and is not redrawn: load it again."
                 )
         return choices, tuple(self.notes)
 
@@ -97,36 +94,36 @@ class _Chooser:
         # LoRA freezes a kernel, and not its layer.
         alone = not part.variable.trainable and part.role in (*KERNELS, "bias")
         if by_its_layer or alone:
-            return Choice(None, "frozen: it is not trained, and kept as it is")
+            return Choice(None, "frozen: not trained, left unchanged")
         if is_of_lora(part):
             return Choice(OWN, "a factor of LoRA: their product starts at zero")
         mode = quantization_of(part.layer)
         if mode is not None and part.role == "other":
-            return Choice(None, f"{mode}'s own: the quantization made it, and keeps it")
+            return Choice(None, f"created and maintained by the {mode} quantization")
         if mode is not None and mode != "float8":
-            return Choice(None, f"quantized ({mode}): what it learnt is kept")
+            return Choice(None, f"quantized ({mode}): its values are kept")
         own = own_initializer(part)
         if isinstance(own, _DELIBERATE):
-            return Choice(OWN, f"{type(own).__name__} was chosen for this place")
+            return Choice(OWN, f"{type(own).__name__} was chosen deliberately")
         if np.ndim(getattr(own, "value", 0)) > 0:
-            return Choice(OWN, "its values were given one by one")
+            return Choice(OWN, "its values were given explicitly")
         if is_table(part):
             return self._embeddings(part)
         if part.role == "bias":
             return self._bias(part)
         if is_adapted(part):
-            return Choice(None, "adapted: it holds what was found in data")
+            return Choice(None, "adapted: computed from data")
         if part.role in ("scale", "offset", "statistic") and is_normalization(part.layer):
-            return Choice(OWN, "a normalization starts as its layer was built")
+            return Choice(OWN, "a normalization keeps its layer's initializers")
         if not isinstance(part, Kernel):
-            return Choice(OWN, "as its layer was built: there is no rule for it")
+            return Choice(OWN, "its layer's initializer: no rule applies")
         if part.role == "recurrent_kernel":
             return _recurrent(part)
         if part.reading.by_shape:
-            return Choice(OWN, "as its layer was built: what it does with it is not known")
+            return Choice(OWN, "its layer's initializer: how the layer uses it is unknown")
         if part.reading.gates > 1 or row_of(part.layer).signal == "steps":
             return Choice(
-                initializers.GlorotUniform(), "input and state meet in a gate, each with its fans"
+                initializers.GlorotUniform(), "a gate sums input and state, each with its own fans"
             )
         if is_of_attention(part):
             return self._attention(part)
@@ -134,12 +131,10 @@ class _Chooser:
 
     def _embeddings(self, part: Part) -> Choice:
         if not isinstance(own_initializer(part), _CONSTANT):
-            return Choice(
-                OWN, "as its layer was built: small rows soon learn what their words mean"
-            )
+            return Choice(OWN, "its layer's initializer: small rows train fast")
         return Choice(
             initializers.RandomUniform(minval=-0.05, maxval=0.05),
-            "rows that differ, and small ones, which soon learn what their words mean",
+            "small random rows: constant ones would not differ, and small ones train fast",
         )
 
     def _bias(self, part: Part) -> Choice:
@@ -147,33 +142,32 @@ class _Chooser:
             one for one in self.network.parts if one.layer is part.layer and isinstance(one, Kernel)
         ]
         if not kernels or any(one.reading.by_shape for one in kernels):
-            return Choice(OWN, "as its layer was built: what it does with it is not known")
+            return Choice(OWN, "its layer's initializer: how the layer uses it is unknown")
         if kernels[0].reading.gates == 4:  # of an LSTM
             units = part.shape[-1] // 4
             return Choice(initializers.ForgetBias(units), "forget gates start open")
-        context = self.contexts.get(id(unit_of(part)))
+        context = self.contexts.get(id(layer_with_weights(part)))
         if context is not None and context.output and row_of(part.layer).signal != "steps":
-            return Choice(OWN, "the output's: it holds what is known of the answers")
-        return Choice(initializers.Zeros(), "no unit is preferred")
+            return Choice(OWN, "the output's bias encodes prior knowledge of the targets")
+        return Choice(initializers.Zeros(), "no unit is favored")
 
     def _attention(self, part: Kernel) -> Choice:
-        if only_looks(part):
+        if is_query_or_key(part):
             return Choice(initializers.LecunNormal(), "scores of variance 1 after their scaling")
         share, why = self.ends.get(part.name, (1.0, ""))
-        return Choice(
-            initializers.LecunNormal(gain=share), why or "linear: passes on the variance it gets"
-        )
+        why = why or "linear: preserves the variance of its inputs"
+        return Choice(initializers.LecunNormal(gain=share), why)
 
     def _kernel(self, part: Kernel) -> Choice:
-        context = self.contexts.get(id(unit_of(part)))
+        context = self.contexts.get(id(layer_with_weights(part)))
         if context is None:
             context = Context(own_activation(part.layer))
             if self.unseen and context.activation is None:
-                return Choice(OWN, "as its layer was built: what follows it could not be seen")
+                return Choice(OWN, "its layer's initializer: what follows it could not be seen")
         reader = reader_of(part.layer, compat.variable_name(part.variable))
         if reader is readings.depthwise and part is not self._last_of(part):
             context = Context()  # the first of two kernels in a row
-        self._judge_row(context)
+        self._note_problems_of_run(context)
         share, place = self.ends.get(part.name, (1.0, ""))
         wanted, reason = _wanted(context)
         given, before, critical = _given(context)
@@ -199,13 +193,13 @@ class _Chooser:
         return Choice(initializers.LecunNormal(gain=_rounded(factor)), reason)
 
     def _last_of(self, part: Part) -> Part:
-        return [one for one in self.network.own(part.layer) if one.role == "kernel"][-1]
+        return [one for one in self.network.parts_of(part.layer) if one.role == "kernel"][-1]
 
     def _centred(self, part: Kernel, input_activation: Any, factor: float, reason: str) -> Choice:
         reading = part.reading
         summed = reading.input_axes
         if hasattr(part.layer, "kernel_size") and not reading.batch_axes:
-            # Each tap on its own: borders, and strides of transposed ones, leave some taps out.
+            # Each tap separately: borders, and strides of transposed ones, skip some taps.
             channels = max(axis for axis in summed if axis not in reading.output_axes)
             summed = (channels,) if part.shape[channels] > 1 else summed
         if math.prod(part.shape[axis] for axis in summed) < 2:
@@ -226,21 +220,21 @@ class _Chooser:
         return Choice(initializers.CentredNormal(gain=_rounded(factor), **axes), reason)
 
     def _branch_ends(self) -> dict[str, tuple[float, str]]:
-        """Return for the last kernels of residual branches their share, and why."""
+        """Return for the last kernels of residual branches their gain, and why."""
         if self.graph is None:
             return {}
         try:
             found = branches_in(self.graph, self.network)
         except ValueError as error:
-            self._note(f"Residual branches are taken for plain layers. {error}")
+            self._note(f"Residual branches are treated as plain layers. {error}")
             return {}
         nodes, users = self.graph.nodes, self.graph.users
-        # In a stream that is normalized after each sum nothing adds up.
+        # A stream that is normalized after each sum does not accumulate.
         adding = {
             branch.stream
             for branch in found
-            if not users[branch.place]
-            or not all(is_normalization(nodes[user].layer) for user in users[branch.place])
+            if not users[branch.index]
+            or not all(is_normalization(nodes[user].layer) for user in users[branch.index])
         }
         open_ends = [
             branch
@@ -253,31 +247,31 @@ class _Chooser:
         ends: dict[str, tuple[float, str]] = {}
         for branch in open_ends:
             number = streams.count(branch.stream)
-            why = f"last before a sum, one of {number} on this way"
-            for unit in branch.last_kernels:
-                for part in self.network.last_kernels(unit):
+            why = f"last kernel of a residual branch, one of {number} in this stream"
+            for layer in branch.last_kernels:
+                for part in self.network.last_kernels(layer):
                     ends[part.name] = (_rounded(number**-0.5), why)
         return ends
 
-    def _judge_row(self, context: Context) -> None:
-        """Note what the theory of a row of layers says that no initial values change."""
+    def _note_problems_of_run(self, context: Context) -> None:
+        """Note problems of a run of layers that no initial values can fix."""
         if context.run < 2 or context.normalized:
             return
         name, found = written(context.activation), stability_of(context.activation)
         if found is None:
             return
-        # What chance does in one layer the next ones forget, keep or enlarge.
+        # Later layers damp, keep or amplify the random deviation of each layer.
         variance = 0.0
         for width in context.widths:
             variance = variance * found.variance_slope**2 + limits.spread([width])
         if math.sqrt(variance) > _LONG:
-            how = "takes the signal further from where it should be"
+            how = "accumulates"
             if found.variance_slope > 1 + NEUTRAL:
-                how = f"is multiplied by {found.variance_slope:.2f} in each of the next"
+                how = f"is multiplied by {found.variance_slope:.2f} in each following layer"
             self._note(
-                f"{context.run} layers of {name} in a row, {min(context.widths)} units or more "
-                f"wide: what chance does to the signal in each layer {how}, whatever the gain. "
-                f"Make them wider, put normalizations or shortcuts between, or take selu."
+                f"{context.run} consecutive layers of {name}, each at least {min(context.widths)} "
+                f"units wide: the random deviation of the signal in each layer {how}, whatever "
+                f"the gain. Widen them, insert normalizations or shortcuts, or use selu."
             )
         grows = (
             found.correlation_slope > 1
@@ -285,63 +279,70 @@ class _Chooser:
         )
         if grows and not is_odd(context.activation):
             self._note(
-                f"{context.run} layers of {name} in a row: the gradient's variance grows by "
-                f"{found.correlation_slope:.2f} in each on the way back. Put normalizations or "
-                f"shortcuts between, or take relu."
+                f"{context.run} consecutive layers of {name}: the gradient's variance grows by a "
+                f"factor of {found.correlation_slope:.2f} in each. Insert normalizations or "
+                f"shortcuts, or use relu."
             )
 
 
 def _wanted(context: Context) -> tuple[float, str]:
-    """Return the variance that a kernel's sums should have for inputs of 1, and why."""
-    after = " after a normalization, which undoes any scale" if context.normalized else ""
+    """Return the output variance that a kernel needs for inputs of mean square 1, and why."""
+    after = " after a normalization, which cancels any scale" if context.normalized else ""
     if context.activation is None:
         if context.output:
-            return 1.0, "the output: variance 1, so that the first answers are open"
-        return 1.0, "normalized next, which undoes any scale" if context.normalized else (
-            "linear as far as can be seen: passes on the variance it gets"
+            return 1.0, "the output: variance 1, so that first predictions are undecided"
+        return 1.0, "normalized next, which cancels any scale" if context.normalized else (
+            "linear as far as can be seen: preserves the variance of its inputs"
         )
     name, found = written(context.activation), stability_of(context.activation)
     if context.output:
-        return 1.0, f"the output, before {name}: variance 1, so that the first answers are open"
+        return (
+            1.0,
+            f"the output, before {name}: variance 1, so that first predictions are undecided",
+        )
     if context.gate:
-        return 1.0, f"a gate: {name} starts in its middle"
+        return 1.0, f"a gate: {name} starts at the center of its range"
     if found is None:
         return 1.0, f"before {name}: variance 1"
     if is_neutral(found):
         square = 1 / found.gain**2
         return found.gain**2, f"{name} keeps {square:.2g} of the mean square{after}"
-    return 1.0, f"{name} wants variance 1{after}"
+    return 1.0, f"{name} has its fixed point at variance 1{after}"
 
 
 def _given(context: Context) -> tuple[str, str, float | None]:
-    """Return how what comes in is made good for, why, and a gain that takes its place."""
+    """Return how to compensate for the inputs' mean square, why, and a gain that overrides it."""
     found = None if context.input_activation is None else stability_of(context.input_activation)
     if found is None or is_neutral(found):
         return "", "", None
     name = written(context.input_activation)
     if is_collapsing(context.input_activation):
-        return "centred", f"{name} before it has a mean, which would drown the rest", None
+        return "centred", f"the mean of the preceding {name} would dominate the signal", None
     row = context.run * math.log(found.correlation_slope)
     alike = written(context.activation) == name
     if alike and row > _LONG and found.variance_slope < 1 and is_odd(context.input_activation):
         slope = slope_at_zero(context.input_activation)
-        why = f"{context.run} of {name} in a row: at the edge of chaos no gradient grows"
+        why = f"{context.run} consecutive {name}: at the edge of chaos gradients do not grow"
         return "", why, _rounded(1 / slope)
-    return "fixed point", f"{name} before it leaves a mean square of {1 / found.gain**2:.2g}", None
+    return (
+        "fixed point",
+        f"the preceding {name} leaves a mean square of {1 / found.gain**2:.2g}",
+        None,
+    )
 
 
 def _recurrent(part: Kernel) -> Choice:
-    if part.reading.gates == 1 and _is_relu(getattr(part.layer, "activation", None)):
-        return Choice(initializers.Identity(), "relu: the state starts by staying as it is")
-    return Choice(initializers.Orthogonal(), "the state keeps its length from step to step")
-
-
-def _is_relu(activation: Any) -> bool:
-    return written(activation) == "relu"
+    if part.reading.gates == 1 and written(getattr(part.layer, "activation", None)) == "relu":
+        return Choice(
+            initializers.Identity(), "relu: the identity keeps the state unchanged at first"
+        )
+    return Choice(
+        initializers.Orthogonal(), "orthogonal: the state keeps its norm from step to step"
+    )
 
 
 def _negative_slope(wanted: float) -> float | None:
-    """Return the slope of the leaky relu for which He's variance is this; None if there is none."""
+    """Return the slope of the leaky relu with this He variance; None if there is none."""
     square = 2 / wanted - 1
     return None if square < -NEUTRAL else round(math.sqrt(max(0.0, square)), 4)
 

@@ -1,21 +1,19 @@
-"""The initializer that each variable of a model asks for, by what stands around it.
+"""The initializer that suits each variable of a model, by its context.
 
-What a kernel should start with follows from three things: what it is to bring about (the
-activation after it works best on sums of a certain size), what it gets (the activation before it
-has taken something from the signal), and its place (the end of a residual branch, a gate, the
-output). Here they are read from the model and put together, as rules for `reinitialize`.
+It depends on three things: the activation after a kernel, which works best at a certain variance;
+the activation before it, which changes the mean square of its inputs; and its position (the end of
+a residual branch, a gate, the output). The results are rules for `reinitialize`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-import keras
+from rich import box
 
-from kerasinit._src import errors
 from kerasinit._src.network.model import read
 from kerasinit._src.network.parts import Part
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.reasons import Choice, choose
@@ -25,18 +23,18 @@ from kerasinit._src.whole_models.rules.picking import rules_for
 
 @dataclass(frozen=True, eq=False)
 class Recommended:
-    """What is recommended for one variable.
+    """The recommendation for one variable.
 
     Attributes:
         name: Its structural name.
         role: What it does, one of `network.parts.ROLES`.
         layer: The class of the layer that owns it.
         shape: Its shape.
-        initializer: What it should start with; ``"own"`` for what its layer was built with, None
-            to leave it as it is.
+        initializer: The recommended initializer; ``"own"`` for the one that its layer was built
+            with, None to keep its values.
         reason: Why.
-        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
-            the structural name where none was given.
+        called: Its name with the layer names that the user set, such as ``"encoder/kernel"``;
+            the structural name without any.
     """
 
     name: str
@@ -49,14 +47,14 @@ class Recommended:
 
 
 @dataclass(frozen=True, eq=False)
-class Recommendation(Sequence[Rule]):
-    """What is recommended for a model: rules for `reinitialize`, with the reasons.
+class Recommendation(base.Report, Sequence[Rule]):
+    """The recommendation for a model: rules for `reinitialize`, with the reasons.
 
     As a sequence it holds the rules; variables with one initializer share one.
 
     Attributes:
         rows: One `Recommended` for each variable, in the order of the model.
-        notes: What no initializer can fix.
+        notes: Problems that no initializer can fix.
         rules: The rules.
     """
 
@@ -75,97 +73,76 @@ class Recommendation(Sequence[Rule]):
     @overload
     def __getitem__(self, key: str) -> Recommended: ...
     def __getitem__(self, key: Any) -> Any:
-        """Return a rule by its place, or what is recommended for a variable by its name."""
+        """Return a rule by its index, or the recommendation for a variable by its name."""
         if not isinstance(key, str):
             return self.rules[key]
-        return errors.named(self.rows, key)
+        return base.row_named(self.rows, key)
 
     def __iter__(self) -> Iterator[Rule]:
         """Yield the rules."""
         return iter(self.rules)
 
-    def to_json(self) -> str:
-        """Return the recommendation as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recommendation as a dictionary."""
         rows = [
-            {
-                "name": row.name,
-                "called": row.called,
-                "role": row.role,
-                "layer": row.layer,
-                "shape": row.shape,
-                "initializer": row.initializer
-                if row.initializer is None or row.initializer == OWN
-                else keras.saving.serialize_keras_object(row.initializer),
-                "reason": row.reason,
-            }
-            for row in self.rows
+            vars(row) | {"initializer": binding.serialize(row.initializer)} for row in self.rows
         ]
-        return json.dumps({"variables": rows, "notes": self.notes}, indent=2)
+        return {"variables": rows, "notes": self.notes}
 
-    def __str__(self) -> str:
-        """Return a table to be read, and below it what no initializer can fix."""
-        from rich import box
-        from rich.console import Console
-        from rich.padding import Padding
-        from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in ("variable", "starts with", "because"):
-            table.add_column(head, overflow="fold")
-        for row in self.rows:
-            table.add_row(errors.both_names(row), _written(row.initializer), row.reason)
-        console = Console(width=100, color_system=None, highlight=False, markup=False, emoji=False)
-        with console.capture() as capture:
-            console.print(table)
-            console.print("kerasinit.reinitialize(model, recommendation, seed=1) applies it.")
-            if self.notes:
-                console.print("\nNo initializer can fix:")
-            for note in self.notes:
-                console.print(Padding(f"- {note}", (0, 0, 0, 2)))
-        return capture.get().rstrip()
+@base.text.register(Recommendation)
+def _text(found: Recommendation) -> str:
+    lines = [(base.both_names(row), _written(row.initializer), row.reason) for row in found.rows]
+    heads = ("variable", "starts with", "because")
+    return terminal.as_text(
+        100,
+        terminal.table(heads, lines, len(heads), box=box.SIMPLE_HEAD, pad_edge=False),
+        "kerasinit.reinitialize(model, recommendation, seed=1) applies it.",
+        *(["\nNo initializer can fix:"] if found.notes else []),
+        *(terminal.indented(f"- {note}") for note in found.notes),
+    )
 
 
 def recommend(model: Any) -> Recommendation:
-    """Return for each kernel and bias of a model the initializer that it asks for, and why.
+    """Recommend an initializer for each variable of a model, with the reason.
 
-    For a model that `kerasinit.diagnose` finds fault with, or before there is anything to
-    diagnose: applied, it keeps signal and gradient at one size from end to end. Nothing of the
-    model changes; `reinitialize` applies it. Frozen variables are kept. What was chosen with a
-    purpose (`PriorProbability`, `Chrono`, `Siren`, `Bilinear`, a file, an array, ...) stays the
-    layer's own, and so does what its initializer is not known of, which is noted.
+    For a model that `kerasinit.diagnose` finds fault with, or one without data: signal and
+    gradient then keep one size from end to end. The model is not changed; `reinitialize` applies
+    the recommendation. Frozen variables are kept. Deliberate choices (`PriorProbability`, `Chrono`,
+    `Siren`, `Bilinear`, a file, an array, ...) are left to the layer, as are variables whose
+    initializer is unknown, with a note.
 
     Formula: a kernel gets the variance ``v / (m fan_in)``.
 
-    * v is what its activation f wants of the sums. Where the variance passes unchanged whatever
-      it is (relu, leaky relu), ``v = 1 / E[f(z)^2]``, so that f gives a mean square of 1: He's 2
-      for relu. For any other f, and before an output, a gate or a sum, ``v = 1``, where f has
-      its fixed point.
-    * m is what comes in: 1 from inputs that are scaled, normalizations, relu; ``E[f(z)^2]`` from
-      an activation with its fixed point at 1 (0.39 for tanh).
-    * Activations with a mean so large that all examples come to look alike (sigmoid, softplus:
+    * v is the variance at which its activation f works best. If f preserves any variance (relu,
+      leaky relu), ``v = 1 / E[f(z)^2]``, so that f gives a mean square of 1: He's 2 for relu.
+      For any other f, and before an output, a gate or a sum, ``v = 1``, the fixed point.
+    * m is the mean square of the inputs: 1 from scaled inputs, normalizations and relu;
+      ``E[f(z)^2]`` from an activation with its fixed point at 1 (0.39 for tanh).
+    * Activations with a mean so large that all examples become alike (sigmoid, softplus:
       ``chi = E[f'(z)^2] / E[f(z)^2] < 1``) are followed by kernels that sum to zero,
-      `CentredNormal`; m is then ``Var[f(z)]``. A network of sigmoids starts as one of tanh.
-    * In long rows of tanh and its kin the gradient would grow by chi a layer; where that comes
-      to 3 nats, they start at the edge of chaos, ``Var(w) = 1 / (f'(0)^2 fan_in)``.
+      `CentredNormal`; m is then ``Var[f(z)]``. A network of sigmoids then starts like one of tanh.
+    * In long runs of tanh and similar activations the gradient would grow by chi per layer; from
+      3 nats on, they start at the edge of chaos, ``Var(w) = 1 / (f'(0)^2 fan_in)``.
     * The last kernel of each of N residual branches of a stream is divided by ``sqrt(N)``,
       unless a normalization comes after it.
-    * Recurrent kernels are orthogonal gate by gate (the identity for relu), their inputs'
+    * Recurrent kernels are orthogonal gate by gate (the identity for relu), input kernels
       Glorot's gate by gate, forget gates start open (1). The kernels of an attention have the
-      variance ``1 / fan_in`` by its own fans. Embeddings stay as their layers were built, which
-      is small in Keras (0.05 at most) and learns faster than ``N(0, 1)``. Biases are 0.
+      variance ``1 / fan_in`` by their own fans. Embeddings keep their layers' initializers, whose
+      values are small in Keras (0.05 at most) and train faster than ``N(0, 1)``. Biases are 0.
 
-    `reinitialize` adds the fans, by each layer's own reading: depthwise, transposed, grouped.
+    `reinitialize` adds the fans as each layer reads them: depthwise, transposed, grouped.
 
-    A model without a graph is called once on zeros, to see its layers in their order; what its
-    call does by functions instead of layers is not seen, and taken as linear.
+    A model without a graph is called once on zeros to trace its layers; functions between layers
+    are not seen, and treated as linear.
 
     Args:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
 
     Returns:
-        A `Recommendation`: a sequence of rules; print it. It says what no initializer can fix as
-        far as the model shows it. What the data does (inputs that are not scaled), only
-        `kerasinit.diagnose` can see.
+        A `Recommendation`: a sequence of rules, printed as a table. Its notes list what no
+        initializer can fix as far as the model shows it; problems of the data (inputs that are not
+        scaled) only `kerasinit.diagnose` can see.
 
     Raises:
         TypeError: If it is not a model of either Keras.
@@ -216,5 +193,5 @@ def _as_rules(parts: Sequence[Part], choices: Sequence[Choice]) -> tuple[Rule, .
 
 def _written(initializer: Any) -> str:
     if initializer is None:
-        return "what it has"
-    return "its layer's own" if initializer == OWN else binding.described(initializer)
+        return "its current values"
+    return "its layer's initializer" if initializer == OWN else binding.describe(initializer)

@@ -1,23 +1,20 @@
-"""Rules that give every variable of a built model new first values.
+"""Redraws the variables of a built model by rules.
 
-A layer asks its initializer for values and says nothing of itself, so an initializer
-alone cannot know that a kernel is depthwise, nor that it drew the same numbers for the
-query a moment ago. Here the whole model is known: each variable gets the fans of its
-layer and a stream of numbers of its own.
+An initializer sees a shape only: it cannot know that a kernel is depthwise, or that it drew the
+same values for the query before. With the whole model known, each variable gets the fans of its
+layer and its own stream of random numbers.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
-from kerasinit._src import compat, errors, streams
+from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import checked_seed
 from kerasinit._src.network.parts import Part, parts
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.whole_models import binding, first_values
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.rule import Rule, as_rules, require_use
@@ -25,19 +22,19 @@ from kerasinit._src.whole_models.rule import Rule, as_rules, require_use
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What was done to one variable.
+    """The change of one variable.
 
     Attributes:
         name: Its structural name.
         role: What it does, one of `network.parts.ROLES`.
         layer: The class of the layer that owns it.
         shape: Its shape.
-        initializer: What its values come from, with its seed and fans, so that
-            ``initializer(shape)`` gives them again; None if it was left as it is.
+        initializer: The initializer of its values, with seed and fans, so that
+            ``initializer(shape)`` returns them again; None if it was not changed.
         fans: ``(fan_in, fan_out)`` of a kernel, else None.
-        rule: The rule that was followed, None if none fits.
-        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
-            the structural name where none was given.
+        rule: The rule that was applied, None if none matches.
+        called: Its name with the layer names that the user set, such as ``"encoder/kernel"``;
+            the structural name without any.
     """
 
     name: str
@@ -51,11 +48,11 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """What `reinitialize` did, variable by variable.
+class ReinitializeReport(base.Report):
+    """The changes that `reinitialize` made.
 
     Attributes:
-        seed: The seed with which the same call does the same again.
+        seed: The seed that reproduces the call.
         changes: One `Change` for each variable, in the order of the model.
     """
 
@@ -63,8 +60,8 @@ class Report:
     changes: tuple[Change, ...]
 
     def __getitem__(self, name: str) -> Change:
-        """Return what was done to the variable of this name, structural or given."""
-        return errors.named(self.changes, name)
+        """Return the change of a variable by its structural name, or the one set by the user."""
+        return base.row_named(self.changes, name)
 
     @property
     def changed(self) -> list[str]:
@@ -73,96 +70,86 @@ class Report:
 
     @property
     def kept(self) -> list[str]:
-        """The names of the variables that were left as they are."""
+        """The names of the variables that were not changed."""
         return [change.name for change in self.changes if change.initializer is None]
 
-    def to_json(self) -> str:
-        """Return the report as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a dictionary."""
         rows = [
-            {
-                "name": change.name,
-                "called": change.called,
-                "role": change.role,
-                "layer": change.layer,
-                "shape": change.shape,
-                "initializer": None
-                if change.initializer is None
-                else keras.saving.serialize_keras_object(change.initializer),
-                "fans": change.fans,
+            vars(change)
+            | {
+                "initializer": binding.serialize(change.initializer),
                 "rule": None if change.rule is None else repr(change.rule),
             }
             for change in self.changes
         ]
-        return json.dumps({"seed": self.seed, "changes": rows}, indent=2, default=str)
+        return {"seed": self.seed, "changes": rows}
 
-    def __str__(self) -> str:
-        """Return a table to be read."""
-        from rich.console import Console
-        from rich.table import Table
 
-        table = Table("variable", "shape", "role", "fan in", "fan out", "new values")
-        for change in self.changes:
-            fans = ["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]
-            new = binding.described(change.initializer)
-            shape = " x ".join(map(str, change.shape)) or "scalar"
-            table.add_row(errors.both_names(change), shape, change.role, *fans, new)
-        console = Console(width=160, color_system=None, markup=False, emoji=False)
-        with console.capture() as capture:
-            console.print(table)
-        return f"{capture.get()}seed {self.seed}"
+@base.text.register(ReinitializeReport)
+def _text(report: ReinitializeReport) -> str:
+    lines = [
+        (
+            base.both_names(change),
+            " x ".join(map(str, change.shape)) or "scalar",
+            change.role,
+            *(["", ""] if change.fans is None else [f"{fan:g}" for fan in change.fans]),
+            binding.describe(change.initializer),
+        )
+        for change in report.changes
+    ]
+    heads = ("variable", "shape", "role", "fan in", "fan out", "new values")
+    return terminal.as_text(160, terminal.table(heads, lines, len(heads)), f"seed {report.seed}")
 
 
 def reinitialize(
     model: Any,
     rules: Mapping[Any, Any] | Iterable[Rule] | Callable[[Any], Iterable[Rule]] | None = None,
     seed: int | None = None,
-) -> Report:
-    """Give the variables of a built model new first values, by rules.
+) -> ReinitializeReport:
+    """Redraw the variables of a built model, by rules.
 
-    For a model that was built before its initializers were thought of, such as one of
-    ``keras.applications``; for a new trial; for layers that tell an initializer too
-    little (depthwise, transposed and grouped convolutions, gates, attention in tf_keras):
-    here each kernel is drawn with the fans that its layer has, gate by gate.
+    For a model that is already built, such as one of ``keras.applications``; for a new trial; for
+    layers whose initializers see too little (depthwise, transposed and grouped convolutions, gates,
+    attention in tf_keras): each kernel is drawn with the fans that its layer has, gate by gate.
 
-    Each variable's numbers come from a stream of their own, derived from the seed and the
-    variable's structural name. Two variables never share values, and the same call with
-    the same seed gives the same values back, bit for bit, in either Keras, also after
-    training and in another process. The optimizer starts anew. If anything is wrong,
-    nothing is changed.
+    Each variable has its own stream of random numbers, derived from the seed and the variable's
+    structural name. Two variables never share values, and the same call with the same seed gives
+    the same values, bit for bit, in either Keras, also after training and in another process. The
+    optimizer is reset. If an error is raised, nothing is changed.
 
     Args:
         model: A built model or layer of either Keras.
-        rules: In the order of preference, the first that fits a variable counts:
+        rules: The first rule that matches a variable applies:
 
             * None: every variable by the initializer that its layer was built with. What a
-              layer passes to ``add_weight`` is seen by building a second one of its
-              configuration. What ``adapt`` learned from data stays.
-            * A dictionary from what is meant to initializers (see `Rule`): a role
+              layer passes to ``add_weight`` is found by building a second one from its
+              configuration. What ``adapt`` computed from data stays.
+            * A dictionary from targets to initializers (see `Rule`). A target is a role
               (``"kernel"``, ``"bias"``), a name with ``*`` or ``/`` (``"*/query/kernel"``,
-              or ``"encoder/kernel"`` for a layer that was given the name ``encoder``), a
-              layer class or the name of one (its kernels). An array in the place of an
+              or ``"encoder/kernel"`` for a layer that the user named ``encoder``), a
+              layer class or its name (for its kernels). An array in place of an
               initializer is for variables of exactly its shape.
             * A list of `Rule`.
-            * A function from the model to such a list: a ready rule of
-              `kerasinit.rules`.
+            * A function from the model to such a list, such as those in `kerasinit.rules`.
 
-            Variables that none fits are left as they are; ``{..., "*": "own"}`` gives
+            Variables that no rule matches keep their values; ``{..., "*": "own"}`` gives
             them what their layers were built with.
-        seed: A non-negative integer; None draws one, which the report tells.
+        seed: A non-negative integer; None draws one, which the report holds.
 
     Returns:
-        A `Report`; print it.
+        A `ReinitializeReport`, printed as a table.
 
     Raises:
         TypeError: If the model or a rule is of a wrong type, or the optimizer is a legacy
-            one of tf_keras, whose state cannot be started anew.
-        ValueError: If the model is not built, there is no rule, a rule names a role, a layer
-            or a variable that the model does not have, or a name that it has several times,
-            an initializer cannot make a variable's shape, or makes values that are not finite.
+            one of tf_keras, whose state cannot be reset.
+        ValueError: If the model is not built; there is no rule; a rule names a role, a layer or a
+            variable that the model does not have, or an ambiguous name; or an initializer cannot
+            make values of a variable's shape, or makes some that are not finite.
 
     Warns:
-        UserWarning: If the start of a variable cannot be repeated, with the variables' names:
-            the initializer is not known, or it draws without a seed.
+        UserWarning: If a variable's first values cannot be reproduced, with its name: its
+            initializer is unknown, or draws without a seed.
 
     Example:
     >>> import keras
@@ -185,28 +172,28 @@ def reinitialize(
         initializer = None if rule is None else rule.initializer
         if initializer is not None:
             stream = streams.derive(seed, "reinitialize", part.name)
-            initializer = binding.fitted(initializer, part, stream)
+            initializer = binding.bind(initializer, part, stream)
         if initializer is not None:
-            values.append((part.variable, binding.values(initializer, part)))
+            values.append((part.variable, binding.make_values(initializer, part)))
         fans = part.reading and (part.reading.fan_in, part.reading.fan_out)
         layer = type(part.layer).__name__
         changes.append(
             Change(part.name, part.role, layer, part.shape, initializer, fans, rule, part.called)
         )
-    _warn_of_what_does_not_come_back(found, changes)
+    _warn_of_irreproducible_values(found, changes)
     for variable, value in values:
         variable.assign(value)
     if any(_is_for_everything(rule) for rule in rules):
         compat.reset_states({id(one): one for part in found for one in part.layers}.values())
     optimizers.reset_optimizer(model)
-    return Report(seed, tuple(changes))
+    return ReinitializeReport(seed, tuple(changes))
 
 
 def _is_for_everything(rule: Rule) -> bool:
     return rule.initializer is OWN and rule in (Rule(OWN), Rule(OWN, name="*"))
 
 
-def _warn_of_what_does_not_come_back(found: list[Part], changes: list[Change]) -> None:
+def _warn_of_irreproducible_values(found: list[Part], changes: list[Change]) -> None:
     unknown, drawn = [], []
     for part, change in zip(found, changes, strict=True):
         if change.rule is None or change.rule.initializer is not OWN:
@@ -218,31 +205,24 @@ def _warn_of_what_does_not_come_back(found: list[Part], changes: list[Change]) -
             drawn.append(part.called)
     if unknown:
         warnings.warn(
-            f"The first values of {', '.join(unknown)} cannot be put back: it is not known which "
-            f"initializers made them (a custom layer that cannot be built a second time from its "
-            f"configuration, or a quantized one). They keep the values that they have. Give each a "
-            f"rule, such as {{{unknown[0]!r}: 'GlorotUniform', '*': 'own'}}.",
+            f"The first values of {', '.join(unknown)} cannot be restored: their initializers are "
+            f"unknown (a custom layer that cannot be rebuilt from its configuration, or a "
+            f"quantized one). They keep their current values. Give each a rule, such as "
+            f"{{{unknown[0]!r}: 'GlorotUniform', '*': 'own'}}.",
             stacklevel=3,
         )
     if drawn:
         warnings.warn(
-            f"The values of {', '.join(drawn)} come from functions that draw without a seed: the "
-            f"same call will not give them again. Give each a rule with an initializer, such as "
+            f"The values of {', '.join(drawn)} come from functions that draw without a seed and "
+            f"cannot be reproduced. Give each a rule with an initializer, such as "
             f"{{{drawn[0]!r}: 'GlorotUniform', '*': 'own'}}.",
             stacklevel=3,
         )
 
 
-def draw_anew(found: Iterable[Part], seed: int) -> None:
-    """Give variables what their layers were built with, as ``reinitialize(model, seed=seed)``.
-
-    Whatever is behind them, such as an optimizer, is left alone.
-
-    Args:
-        found: The variables.
-        seed: The seed.
-    """
+def redraw_variables(found: Iterable[Part], seed: int) -> None:
+    """Redraw variables as ``reinitialize(model, seed=seed)`` does, without the optimizer."""
     for part in found:
-        initializer = binding.fitted(OWN, part, streams.derive(seed, "reinitialize", part.name))
+        initializer = binding.bind(OWN, part, streams.derive(seed, "reinitialize", part.name))
         if initializer is not None:
-            part.variable.assign(binding.values(initializer, part))
+            part.variable.assign(binding.make_values(initializer, part))

@@ -1,4 +1,4 @@
-"""What a rule is: which variables of a model get new values, and from what."""
+"""Rules: which variables of a model are redrawn, and with which initializer."""
 
 import fnmatch
 import inspect
@@ -19,23 +19,23 @@ _ANY_INITIALIZER = compat.classes("initializers", "Initializer")
 
 @dataclass(frozen=True)
 class Rule:
-    """Which variables get new values, and from what.
+    """Which variables get new values, and from which initializer.
 
-    A variable fits if it fits everything that the rule names.
+    A variable must match every condition that the rule names.
 
     Args:
-        initializer: An initializer of this package or of either Keras, without a seed of
-            its own; a string such as ``"HeNormal"`` or ``"RandomNormal:stddev=0.01"``; an
-            array, a list or a tensor, for variables of exactly its shape; ``"own"`` for
-            what the layer was built with; None to leave the variable as it is.
-        name: Structural name (see `network.parts.parts`), with ``*`` and ``?`` as in
-            file names: ``"*/query/kernel"``. The names that were given to layers may stand
-            in it: ``"encoder/kernel"`` is the kernel of ``Dense(16, name="encoder")``, in
-            whichever model inside the model it stands.
+        initializer: An initializer of this package or of either Keras, without a seed; a string
+            such as ``"HeNormal"`` or ``"RandomNormal:stddev=0.01"``; an array, a list or a
+            tensor, for variables of exactly its shape; ``"own"`` for the initializer that the
+            layer was built with; None to keep the variable's values.
+        name: Structural name (see `network.parts.parts`), with ``*`` and ``?`` as wildcards:
+            ``"*/query/kernel"``. It may contain layer names that the user set:
+            ``"encoder/kernel"`` is the kernel of ``Dense(16, name="encoder")``, in whichever
+            nested model it is.
         layer: Class of the layer that owns the variable, or of one around it, such as
-            ``keras.layers.MultiHeadAttention`` (subclasses fit too), or the exact name of
+            ``keras.layers.MultiHeadAttention`` (subclasses match, too), or the exact name of
             the class, ``"Conv2D"``.
-        role: What the variable does: one of `network.parts.ROLES`.
+        role: The variable's role: one of `network.parts.ROLES`.
 
     Raises:
         TypeError: If an argument is of a wrong type.
@@ -59,22 +59,22 @@ class Rule:
             raise TypeError(f"A rule's name is a string such as '*/kernel'; got {self.name!r}.")
         if self.layer is not None and not isinstance(self.layer, type | str):
             raise TypeError(
-                f"A rule's layer is a class, or the name of one; got {self.layer!r}. For one layer "
-                f"of the model give its variables' name, such as 'dense_1/*'."
+                f"A rule's layer is a class or the name of one; got {self.layer!r}. For a single "
+                f"layer of the model give its variables' name, such as 'dense_1/*'."
             )
         object.__setattr__(self, "initializer", _checked_initializer(self.initializer))
 
     def fits(self, part: Part) -> bool:
-        """Return whether the rule is for this variable."""
+        """Return whether the rule matches a variable."""
         return (
             (self.role is None or part.role == self.role)
-            and (self.name is None or self._name_that_fits(part) is not None)
+            and (self.name is None or self._matching_name(part) is not None)
             and (self.layer is None or any(self._is_of(layer) for layer in part.layers))
         )
 
-    def _name_that_fits(self, part: Part) -> str | None:
-        fitting = (n for n in part.names if fnmatch.fnmatchcase(n, self.name or "*"))
-        return next(fitting, None)
+    def _matching_name(self, part: Part) -> str | None:
+        matching = (n for n in part.names if fnmatch.fnmatchcase(n, self.name or "*"))
+        return next(matching, None)
 
     def _is_of(self, layer: Any) -> bool:
         if isinstance(self.layer, type):
@@ -82,27 +82,20 @@ class Rule:
         return type(layer).__name__ == self.layer
 
     def require_one_meaning(self, found: Iterable[Part]) -> None:
-        """Raise if the name begins with that of several layers of a model.
-
-        Args:
-            found: The variables of the model.
-
-        Raises:
-            ValueError: With the full names.
-        """
+        """Raise ValueError, with the full names, if several layers of a model match the name."""
         if self.name is None or any(sign in self.name.split("/")[0] for sign in "*?["):
             return
-        meant: dict[str, str] = {}  # from where the layer stands to one of its variables
+        by_path: dict[str, str] = {}  # from a layer's path to one of its variables
         for part in found:
             if self.fits(part):
-                fitting = self._name_that_fits(part) or ""
-                structural = fitting == part.name != part.called
-                where = "by its place" if structural else part.called.removesuffix(fitting)
-                meant.setdefault(where, f"{part.name} ({part.called})")
-        if len(meant) > 1:
+                matching = self._matching_name(part) or ""
+                structural = matching == part.name != part.called
+                where = "structural" if structural else part.called.removesuffix(matching)
+                by_path.setdefault(where, f"{part.name} ({part.called})")
+        if len(by_path) > 1:
             raise ValueError(
-                f"{self.name!r} is the name of several variables: {', '.join(meant.values())}. "
-                f"Give the full name of the one that is meant, or '*{self.name}' for all of them."
+                f"{self.name!r} matches several variables: {', '.join(by_path.values())}. Give the "
+                f"full name of one, or '*{self.name}' for all of them."
             )
 
     def __repr__(self) -> str:
@@ -112,44 +105,35 @@ class Rule:
 
 
 def as_rules(given: Any, model: Any) -> list[Rule]:
-    """Return rules as a list, in whatever way they were given.
-
-    Args:
-        given: What `kerasinit.reinitialize` takes as rules.
-        model: The model that a function gets.
-
-    Raises:
-        TypeError: If it is anything else.
-        ValueError: If there is no rule.
-    """
+    """Return what `kerasinit.reinitialize` takes as rules as a list; a function gets ``model``."""
     if given is None:
         return [Rule(OWN)]
     _refuse_initializer(given)
     if callable(given):
         made = given(model)
         if made is None:
-            raise TypeError(f"Expected from {given!r} a list of Rule; it returned None.")
+            raise TypeError(f"Expected {given!r} to return a list of Rule; it returned None.")
         given = made
     if isinstance(given, Mapping):
         rules = [_rule_of(key, value) for key, value in given.items()]
     elif isinstance(given, str | Rule) or not isinstance(given, Iterable):
-        raise TypeError(f"{_EXPECTED}; got {given!r}.{_say(given)}")
+        raise TypeError(f"{_EXPECTED}; got {given!r}.{_hint(given)}")
     else:
         rules = list(given)
     for rule in rules:
         if not isinstance(rule, Rule):
-            raise TypeError(f"Expected a list of Rule; it has {rule!r}.{_say(rule)}")
+            raise TypeError(f"Expected a list of Rule; it contains {rule!r}.{_hint(rule)}")
     return rules
 
 
 _EXPECTED = (
-    "Expected as rules a dictionary, a list of Rule, a ready rule such as kerasinit.rules.gpt2, or "
+    "Expected rules as a dictionary, a list of Rule, a function such as kerasinit.rules.gpt2, or "
     "None"
 )
 
 
 def _refuse_initializer(given: Any) -> None:
-    """Raise if an initializer came where rules are expected: both can be called."""
+    """Raise if an initializer was passed as rules: both are callable."""
     alone = isinstance(given, (*_ANY_INITIALIZER, type)) or compat.is_array(given)
     if not alone and callable(given) and not isinstance(given, Mapping):
         try:
@@ -158,16 +142,16 @@ def _refuse_initializer(given: Any) -> None:
             first = ""
         alone = first == "shape"
     if alone:
-        raise TypeError(f"{_EXPECTED}; got {_short(given)}.{_say(given)}")
+        raise TypeError(f"{_EXPECTED}; got {_short(given)}.{_hint(given)}")
 
 
-def _say(given: Any) -> str:
-    """Return how to write what was probably meant; empty for what is no initializer."""
+def _hint(given: Any) -> str:
+    """Return a suggestion of what was probably meant; empty if it is no initializer."""
     if isinstance(given, Rule):
         return f" Put it in a list: [{given!r}]."
     if isinstance(given, str) or callable(given) or compat.is_array(given):
         text = repr(given) if isinstance(given, str) else _short(given)
-        return f" To give it to all kernels, say {{'kernel': {text}}}."
+        return f" To apply it to all kernels, pass {{'kernel': {text}}}."
     return ""
 
 
@@ -195,20 +179,11 @@ def _rule_of(key: Any, initializer: Any) -> Rule:
 
 
 def require_use(rules: list[Rule], found: list[Part]) -> None:
-    """Raise if a rule, or the lack of one, cannot be meant.
-
-    Args:
-        rules: The rules.
-        found: The variables of a model.
-
-    Raises:
-        ValueError: If there is no rule, or one names something that the model does not have
-            or has several times.
-    """
+    """Raise ValueError if there is no rule, or one matches no variable, or several by mistake."""
     if not rules:
         raise ValueError(
-            f"There is no rule, so that nothing would change. Give None to start every variable "
-            f"as its layer was built, or rules for what the model has: the roles "
+            f"There is no rule, so nothing would change. Pass None to redraw every variable with "
+            f"its layer's initializer, or rules for what the model has: the roles "
             f"{_roles(found)}, or names such as {found[0].name!r}."
             if found
             else "The model has no variables."
@@ -222,15 +197,15 @@ def require_use(rules: list[Rule], found: list[Part]) -> None:
                 "layer class or role",
                 rule.layer.__name__ if isinstance(rule.layer, type) else rule.layer,
                 kinds | {part.role for part in found},
-                f"No variable of the model fits {rule!r}.",
+                f"No variable of the model matches {rule!r}.",
             )
         elif rule.name:
             names = {part.name for part in found} | {part.called for part in found}
-            raise errors.unknown("variable", rule.name, names, f"No variable fits {rule!r}.")
+            raise errors.unknown("variable", rule.name, names, f"No variable matches {rule!r}.")
         elif rule.role:
             raise ValueError(
-                f"No variable of the model has the role {rule.role!r}, which {rule!r} is for. Its "
-                f"variables have the roles {_roles(found)}. Leave the rule out."
+                f"No variable of the model has the role {rule.role!r} of {rule!r}. Its variables "
+                f"have the roles {_roles(found)}. Leave the rule out."
             )
 
 
@@ -247,14 +222,14 @@ def _checked_initializer(given: Any) -> Any:
         given = given()
     if isinstance(given, RandomInitializer) and given.seed is not None:
         raise ValueError(
-            f"A rule's initializer has no seed of its own, or variables would share their values; "
-            f"got {given!r}. Give the seed to reinitialize."
+            f"A rule's initializer must not have a seed, or variables would share their values; "
+            f"got {given!r}. Pass the seed to reinitialize."
         )
     if compat.is_array(given) or isinstance(given, list | tuple):
         return GivenValues(given)
     if not callable(given):
         raise TypeError(
-            f"A rule gives an initializer, the name of one, an array, 'own' or None; got {given!r} "
+            f"A rule takes an initializer, the name of one, an array, 'own' or None; got {given!r} "
             f"of type {type(given).__qualname__}."
         )
     return given

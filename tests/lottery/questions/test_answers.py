@@ -46,7 +46,9 @@ def test_another_question_is_refused_and_says_what_differs(tmp_path):
     Answers(tmp_path, ASKED)
     before = (tmp_path / "question.json").read_bytes()
 
-    with pytest.raises(ValueError, match=r"experiment\.seed is 0 there and 1 here\. Name another"):
+    with pytest.raises(
+        ValueError, match=r"experiment\.seed is 0 there and 1 here\. Choose another"
+    ):
         Answers(tmp_path, {**ASKED, "experiment": {"seed": 1, "controls": ("a", "b")}})
     assert (tmp_path / "question.json").read_bytes() == before
 

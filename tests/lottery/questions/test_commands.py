@@ -87,7 +87,7 @@ def test_an_early_bird_is_found_and_kept(ask, tmp_path):
 
     code, _, err = ask(f"{words} --rate 0.5")
     assert code == 2
-    assert "--rate means nothing" in err
+    assert "--rate does not apply" in err
 
 
 def test_a_sweep_takes_names_and_their_arguments(ask, tmp_path):

@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
 from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
-from kerasinit._src.lottery.questions.connectivity import between, line_errors
+from kerasinit._src.lottery.questions.connectivity import interpolate, line_errors
 from kerasinit._src.lottery.store.stage import Place, Stage
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.outcome import weights_of
 from kerasinit.lottery.questions import Connectivity, Line, barrier, lmc
@@ -45,10 +45,10 @@ def test_a_line_has_its_ends_and_goes_both_ways(first, second, steps, data):
     step = data.draw(st.integers(0, steps))
     a, b = {"w": first}, {"w": second}
 
-    np.testing.assert_array_equal(between(a, b, 0, steps)["w"], first)
-    np.testing.assert_array_equal(between(a, b, steps, steps)["w"], second)
-    np.testing.assert_array_equal(between(a, a, step, steps)["w"], first)
-    there, back = between(a, b, step, steps), between(b, a, steps - step, steps)
+    np.testing.assert_array_equal(interpolate(a, b, 0, steps)["w"], first)
+    np.testing.assert_array_equal(interpolate(a, b, steps, steps)["w"], second)
+    np.testing.assert_array_equal(interpolate(a, a, step, steps)["w"], first)
+    there, back = interpolate(a, b, step, steps), interpolate(b, a, steps - step, steps)
     np.testing.assert_array_equal(there["w"], back["w"])
     assert there["w"].dtype == np.float32
 
@@ -56,7 +56,7 @@ def test_a_line_has_its_ends_and_goes_both_ways(first, second, steps, data):
 def test_what_is_no_number_on_a_line_stays_as_it_is_in_the_first():
     first = {"w": np.float32([0, 4]), "seed": np.uint32([7, 8])}
     second = {"w": np.float32([8, 4]), "seed": np.uint32([1, 2])}
-    mixed = between(first, second, 1, 4)
+    mixed = interpolate(first, second, 1, 4)
 
     assert mixed["w"].tolist() == [2, 4]
     assert mixed["seed"].tolist() == [7, 8]
@@ -113,7 +113,7 @@ def test_both_copies_start_from_the_rewind_point_and_go_apart(answered, finished
 def test_the_copies_are_what_their_orders_and_the_optimizers_state_give(answered, finished):
     """Trained again here by hand, from iteration 5 with the moments of iteration 5."""
     _, out, _ = answered
-    training = Trial(Setting(finished.experiment, BUILD, DATA), 1)
+    training = Trial(Setup(finished.experiment, BUILD, DATA), 1)
     trainer = training.trainer
     ticket = finished.stage(Place(1, 1, "ticket")).ticket()
     rewind = finished.stage(Place(1, 0, "ticket")).state("rewind")
@@ -128,7 +128,7 @@ def test_the_copies_are_what_their_orders_and_the_optimizers_state_give(answered
 
 
 def test_no_two_orders_are_the_same_and_none_is_the_runs():
-    training = Trial(Setting(SMALL, BUILD, DATA), 0)
+    training = Trial(Setup(SMALL, BUILD, DATA), 0)
     orders = [training.order(), training.order("lmc", 0), training.order("lmc", 1)]
     first, second, third = (order.batches(0, 20) for order in orders)
 
@@ -154,7 +154,7 @@ def test_the_middle_of_a_line_is_the_error_of_the_mean_network(answered):
     line, folder = found.lines[1], out / "trial-0" / "level-01"
     ends = [Stage(folder / f"copy-{number}").state("trained") for number in (0, 1)]
     w = {name: (ends[0][name] + ends[1][name]) / 2 for name in ends[0]}
-    training = Trial(Setting(SMALL, BUILD, DATA), 0)
+    training = Trial(Setup(SMALL, BUILD, DATA), 0)
 
     def error(x, y):
         hidden = np.maximum(x @ w["dense/kernel"] + w["dense/bias"], 0)
@@ -212,7 +212,7 @@ def test_a_ticket_that_is_fine_tuned_starts_with_the_optimizer_of_its_dense_netw
     experiment = replace(SMALL, trials=1, levels=1, controls=(), rewind="finetune")
     store = lottery.run(experiment, out=tmp_path / "run", build=BUILD, data=DATA)
     lmc(store.folder, points=3, out=tmp_path / "a", build=BUILD, data=DATA)
-    training = Trial(Setting.of_run(store, BUILD, DATA), 0)
+    training = Trial(Setup.of_run(store, BUILD, DATA), 0)
     ticket = store.stage(Place(0, 1, "ticket")).ticket()
     ended = store.stage(Place(0, 0, "ticket")).state("optimizer")
     start = {**training.first, **ticket.weights, **ended}
@@ -232,7 +232,7 @@ def test_the_run_itself_is_not_touched(answered, finished):
 @pytest.mark.parametrize("kerase", ["keras", "tf_keras"])
 def test_statistics_of_batches_are_those_of_the_weights_there(kerase):
     build = builder(kerase, layers=[("BatchNormalization",), ("Dropout", 0.0)])
-    training = Trial(Setting(SMALL, build, DATA), 0)
+    training = Trial(Setup(SMALL, build, DATA), 0)
     model, dense = training.trainer.model, Masks.dense(training.trainer.shapes)
     (layer,) = normalizations(model)
     momentum = layer.momentum
@@ -267,7 +267,7 @@ def test_many_examples_are_taken_in_batches_of_which_each_counts_as_much(monkeyp
     import keras
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
-    monkeypatch.setattr("kerasinit._src.lottery.questions.batch_statistics._AT_ONCE", 2)
+    monkeypatch.setattr("kerasinit._src.lottery.questions.batch_statistics._BATCH_SIZE", 2)
     x = np.float32([[0], [2], [4], [6], [8], [10]])
     recompute(model, x)
 

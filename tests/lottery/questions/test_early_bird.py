@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as arrays
 
 from kerasinit import lottery
 from kerasinit._src.lottery.questions.early_bird import draw, farthest
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery.questions import earlybird, mask_distance
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
 
@@ -77,7 +77,7 @@ def test_the_masks_are_those_of_the_training_of_the_dense_network(answered):
     assert [[check.iteration for check in flight.checks] for flight in found.flights] == [
         [5, 10, 15, 20, 25, 30, 35]
     ] * 2
-    training = Trial(Setting(LONG, BUILD, DATA), 1)
+    training = Trial(Setup(LONG, BUILD, DATA), 1)
     trainer, masks = training.trainer, []
     for stop in (5, 10, 15, 35):
         trainer.restore(training.first)
@@ -105,7 +105,7 @@ def test_the_early_bird_is_kept_as_a_ticket_with_the_first_weights(answered):
         assert flight.iteration == quiet[0]
         ticket = lottery.load_ticket(out / f"trial-{flight.trial}" / "ticket.safetensors")
         assert ticket.masks.kept == round(0.4 * ticket.masks.size)
-        first = Trial(Setting(LONG, BUILD, DATA), flight.trial).first
+        first = Trial(Setup(LONG, BUILD, DATA), flight.trial).first
         for name, mask in ticket.masks.items():
             np.testing.assert_array_equal(ticket.weights[name], np.where(mask, first[name], 0))
 
@@ -152,9 +152,9 @@ def test_without_an_early_bird_there_is_no_ticket(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "options", "match"),
     [
-        ({"levels": 3}, {}, "--levels means nothing to an early bird"),
-        ({"rewind": "step:5"}, {}, "--rewind means nothing"),
-        ({"controls": ()}, {}, "--controls means nothing"),
+        ({"levels": 3}, {}, "--levels does not apply to an early bird"),
+        ({"rewind": "step:5"}, {}, "--rewind does not apply"),
+        ({"controls": ()}, {}, "--controls does not apply"),
         ({}, {"density": 1}, "--density must be a number between 0 and 1"),
         ({}, {"epsilon": 0}, "--epsilon must be a number between 0 and 1"),
         ({}, {"window": 1}, "--window must be a whole number of at least 2"),

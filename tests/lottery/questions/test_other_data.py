@@ -11,8 +11,8 @@ from kerasinit import lottery
 from kerasinit._src.lottery.questions.other_data import fit_head
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import paper_networks
 from kerasinit.lottery.questions import Transfer, transfer
 from tests.lottery.blobs import blobs
@@ -71,7 +71,7 @@ def test_it_is_the_other_data_that_is_trained_on(moved, finished):
     """Trained again by hand: from the ticket, iteration 0, with a new optimizer."""
     found, _ = moved
     experiment = replace(finished.experiment, rewind="init")
-    training = Trial(Setting(experiment, BUILD, _noisy()), 1)
+    training = Trial(Setup(experiment, BUILD, _noisy()), 1)
     ticket = finished.stage(Place(1, 1, "ticket")).ticket()
     training.trainer.restore(ticket.weights)
     by_hand = training.trainer.train(

@@ -7,8 +7,8 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.outcome import weights_of
 from tests.lottery.blobs import builder
 from tests.lottery.questions.conftest import BUILD, DATA, SMALL
@@ -35,7 +35,7 @@ def test_the_dense_network_of_a_run_is_trained_again_to_the_same_bits(changed, t
     experiment = replace(SMALL, levels=0, trials=2, **changed)
     store = lottery.run(experiment, out=tmp_path / "run", build=BUILD, data=DATA)
     stage = store.stage(Place(1, 0, "ticket"))
-    training = Trial(Setting.of_run(store, BUILD, DATA), 1)
+    training = Trial(Setup.of_run(store, BUILD, DATA), 1)
     dense = Masks.dense(training.trainer.shapes)
     # Whatever was trained before.
     training.train("warm", dense, {}, training.order("another", 3))
@@ -51,16 +51,16 @@ def test_the_dense_network_of_a_run_is_trained_again_to_the_same_bits(changed, t
 def test_the_data_of_a_run_are_known_again(finished):
     changed = lottery.Dataset(DATA.x_train + 1, DATA.y_train, DATA.x_test, DATA.y_test, "blobs")
 
-    assert Setting.of_run(finished, BUILD, DATA).data is DATA
-    with pytest.raises(ValueError, match="Give the run's own data"):
-        Setting.of_run(finished, BUILD, changed)
+    assert Setup.of_run(finished, BUILD, DATA).data is DATA
+    with pytest.raises(ValueError, match="Pass the run's own data"):
+        Setup.of_run(finished, BUILD, changed)
 
 
 def test_random_layers_of_tf_keras_do_not_depend_on_what_was_trained_before():
     build = builder("tf_keras", layers=[("Dropout", 0.5)])
     trained = []
     for warm in (True, False):
-        training = Trial(Setting(SMALL, build, DATA), 0)
+        training = Trial(Setup(SMALL, build, DATA), 0)
         dense = Masks.dense(training.trainer.shapes)
         if warm:
             training.train("", dense, {}, training.order("another", 3))

@@ -1,7 +1,7 @@
-"""Which weights are worth keeping: scores, the larger the better.
+"""Pruning criteria: scores of weights, the larger the better.
 
-Most criteria look at the values that a weight began and ended a training with. Those that
-look at the network itself, with gradients, are in `lottery.method.saliency`.
+Most criteria use a weight's values before and after training. Those that use the network
+itself, with gradients, are in `lottery.method.saliency`.
 """
 
 from collections.abc import Callable
@@ -11,56 +11,44 @@ import numpy as np
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def magnitude(ended: np.ndarray, began: np.ndarray) -> np.ndarray:
-    """Score by the size after training, ``|w_f|``; `large_final` is another name for it.
-
-    Example:
-    >>> magnitude(np.array([-3.0, 1.0]), np.array([2.0, 2.0]))
-    array([3., 1.])
+def magnitude(final: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """Score by the magnitude after training, ``|w_f|``; also known as `large_final`.
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635; called large final by
         Zhou et al., 2019, https://arxiv.org/abs/1905.01067.
     """
-    return np.abs(ended)
+    return np.abs(final)
 
 
-def magnitude_increase(ended: np.ndarray, began: np.ndarray) -> np.ndarray:
-    """Score by how much the size grew while training, ``|w_f| - |w_i|``.
-
-    Example:
-    >>> magnitude_increase(np.array([-3.0, 1.0]), np.array([2.0, 2.0]))
-    array([ 1., -1.])
+def magnitude_increase(final: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """Score by the increase in magnitude during training, ``|w_f| - |w_i|``.
 
     Reference:
         Zhou et al., 2019, https://arxiv.org/abs/1905.01067.
     """
-    return np.abs(ended) - np.abs(began)
+    return np.abs(final) - np.abs(initial)
 
 
-def movement(ended: np.ndarray, began: np.ndarray) -> np.ndarray:
-    """Score by the way a weight went while training, ``|w_f - w_i|``.
+def movement(final: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """Score by the distance from the initial value, ``|w_f - w_i|``.
 
-    This is movement as Zhou et al. (2019) mean it. The movement pruning of Sanh et al.
-    (2020) adds up ``-w dL/dw`` over all steps, which a run does not keep.
-
-    Example:
-    >>> movement(np.array([-3.0, 1.0]), np.array([2.0, 2.0]))
-    array([5., 1.])
+    This is movement as in Zhou et al. (2019). The movement pruning of Sanh et al. (2020) sums
+    ``-w dL/dw`` over all steps, which a run does not store.
 
     Reference:
         Zhou et al., 2019, https://arxiv.org/abs/1905.01067.
     """
-    return np.abs(ended - began)
+    return np.abs(final - initial)
 
 
-# From what a weight ended with and began with.
+# Functions of a weight's final and initial values.
 FROM_WEIGHTS: dict[str, Score] = {
     "magnitude": magnitude,
     "large_final": magnitude,
     "magnitude_increase": magnitude_increase,
     "movement": movement,
 }
-# From the network, before it is trained: see `lottery.method.saliency`.
+# Functions of the network before it is trained: see `lottery.method.saliency`.
 FROM_NETWORK = ("grasp", "snip", "synflow")
 CRITERIA = (*FROM_WEIGHTS, *FROM_NETWORK, "random")

@@ -1,7 +1,7 @@
 """Scores from the network itself, before it is trained.
 
-The model is scored as it stands, its masks put on, in the mode in which it is trained. It
-is left as it was found, to the last bit.
+The model is scored in training mode, with its masks applied, and restored afterwards to the
+last bit.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import tensorflow as tf
 from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import takes_from_graph
 from kerasinit._src.compat.restore import restored
-from kerasinit._src.lottery.method.survivors import Wanted, keep
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.method.survivors import Target, keep
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import prunable_weights
 
 Scores = dict[str, np.ndarray]
@@ -22,7 +22,7 @@ _ROUNDS = 100
 
 
 def snip(model: Any, x: Any, y: Any) -> Scores:
-    """Score by how much the loss changes, to first order, if a weight goes: ``|w dL/dw|``.
+    """Score by the first-order change of the loss if a weight is removed: ``|w dL/dw|``.
 
     Reference:
         Lee, Ajanthan and Torr, 2019, https://arxiv.org/abs/1810.02340.
@@ -33,10 +33,10 @@ def snip(model: Any, x: Any, y: Any) -> Scores:
 
 
 def grasp(model: Any, x: Any, y: Any) -> Scores:
-    """Score by how much gradient flow a weight gives: ``w (H g)``, H the loss' Hessian.
+    """Score by the contribution to gradient flow: ``w (H g)``, with H the Hessian of the loss.
 
-    The paper's score is ``-w (H g)``, and the weights that score highest are removed;
-    here the larger is the better, as everywhere.
+    The paper's score is ``-w (H g)``, and the weights that score highest are removed; here larger
+    is better, as everywhere.
 
     Reference:
         Wang, Zhang and Grosse, 2020, https://arxiv.org/abs/2002.07376.
@@ -46,31 +46,26 @@ def grasp(model: Any, x: Any, y: Any) -> Scores:
     return {name: values[name] * products[name] for name in values}
 
 
-def synflow(model: Any, masks: Masks, wanted: Wanted) -> Masks:
-    """Prune by synaptic flow, in a hundred rounds, without data.
+def synflow(model: Any, masks: Masks, target: Target) -> Masks:
+    """Prune by synaptic flow to ``target`` weights, in a hundred rounds, without data.
 
-    The flow is ``R``, the sum of the outputs for an input of ones when every weight is
-    replaced by its size; a weight's score is ``|w| dR/d|w|``. After round ``k`` of ``n``,
-    ``a (b / a) ** (k / n)`` of ``a`` weights are left, on the way to ``b``.
-
-    Args:
-        model: A built model of either Keras whose outputs are not normalized.
-        masks: Which weights live so far.
-        wanted: How many are to live.
+    The flow is ``R``, the sum of the outputs for an input of ones when every weight is replaced by
+    its magnitude; a weight's score is ``|w| dR/d|w|``. After round ``k`` of ``n``,
+    ``a (b / a) ** (k / n)`` of ``a`` weights remain, on the way to ``b``.
 
     Raises:
         ValueError: If the outputs sum to one whatever the weights (softmax), or the flow
-            is too large for floating point.
+            overflows.
 
     Reference:
         Tanaka et al., 2020, https://arxiv.org/abs/2006.05467.
     """
     inputs = tf.ones((1, *model.input_shape[1:]))
     weights = {weight.name: compat.tensor(weight.variable) for weight in prunable_weights(model)}
-    living = masks
+    kept = masks
 
     @tf.function(autograph=False)
-    def look() -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def flow_and_scores() -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             flow = tf.reduce_sum(model(inputs, training=False))
         gradients = tape.gradient(flow, list(weights.values()))
@@ -80,32 +75,32 @@ def synflow(model: Any, masks: Masks, wanted: Wanted) -> Masks:
     with restored(model):
         for variable in map(compat.tensor, model.trainable_variables):
             variable.assign(tf.abs(variable))
-        for part in range(1, _ROUNDS + 1):
+        for round_number in range(1, _ROUNDS + 1):
             for name, variable in weights.items():
-                variable.assign(tf.where(living[name], variable, tf.zeros_like(variable)))
-            flow, found = look()
+                variable.assign(tf.where(kept[name], variable, tf.zeros_like(variable)))
+            flow, products = flow_and_scores()
             if abs(float(flow) - 1) < 1e-5:
                 raise ValueError(
                     "SynFlow needs outputs that grow with the weights; this model's sum to 1, as "
                     "after a softmax. Return logits, and use a loss with from_logits=True."
                 )
-            scores = {name: s.numpy() for name, s in zip(weights, found, strict=True)}
+            scores = {name: s.numpy() for name, s in zip(weights, products, strict=True)}
             if not all(np.all(np.isfinite(score)) for score in scores.values()):
-                raise ValueError("SynFlow: the flow through this model is too large to be a float.")
-            living = keep(scores, living, _on_the_way(masks, wanted, part))
-    return living
+                raise ValueError("SynFlow: the flow through this model overflows.")
+            kept = keep(scores, kept, _target_after(round_number, masks, target))
+    return kept
 
 
-def _on_the_way(masks: Masks, wanted: Wanted, part: int) -> Wanted:
-    """Return how many are left after a round, of those that the masks let live at first."""
+def _target_after(round_number: int, masks: Masks, target: Target) -> Target:
+    """Return how many of the initially kept weights remain after a round."""
 
     def between(first: int, last: int) -> int:
-        return round(first * (last / first) ** (part / _ROUNDS))
+        return round(first * (last / first) ** (round_number / _ROUNDS))
 
-    if isinstance(wanted, int):
-        return between(masks.kept, wanted)
+    if isinstance(target, int):
+        return between(masks.kept, target)
     return {
-        name: between(int(np.count_nonzero(mask)), wanted[name]) for name, mask in masks.items()
+        name: between(int(np.count_nonzero(mask)), target[name]) for name, mask in masks.items()
     }
 
 
@@ -113,9 +108,9 @@ FROM_BATCH: dict[str, Callable[[Any, Any, Any], Scores]] = {"snip": snip, "grasp
 
 
 def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Scores]:
-    """Return the prunable values, and their gradients or products of Hessian and gradient."""
+    """Return the prunable values, and their gradients or Hessian-gradient products."""
     weights = {weight.name: compat.tensor(weight.variable) for weight in prunable_weights(model)}
-    # The Hessian is that of all trainable weights: a bias bends the loss too.
+    # The Hessian covers all trainable weights: biases contribute to it too.
     trained = [compat.tensor(variable) for variable in model.trainable_variables]
     x, y = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
 
@@ -124,20 +119,20 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
             with tf.GradientTape() as inner:
                 outputs = model(x, training=True)
                 loss = compat.loss_of(model, x, y, outputs, training=True)
-            found = inner.gradient(loss, trained)
+            gradients = inner.gradient(loss, trained)
             if second:
-                pairs = [_dense(g, v) for g, v in zip(found, trained, strict=True)]
-                along = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(g)) for g in pairs])
+                pairs = [_dense(g, v) for g, v in zip(gradients, trained, strict=True)]
+                product = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(g)) for g in pairs])
         if second:
-            found = outer.gradient(along, trained)
-        return [_dense(g, v) for g, v in zip(found, trained, strict=True)]
+            gradients = outer.gradient(product, trained)
+        return [_dense(g, v) for g, v in zip(gradients, trained, strict=True)]
 
     if _takes_from_graph(model, x):
-        compat.loss_of(model, x, y, model(x), training=False)  # makes what the loss needs
-        found = tf.function(differentiated, autograph=False)()
+        compat.loss_of(model, x, y, model(x), training=False)  # builds the loss
+        derivatives = tf.function(differentiated, autograph=False)()
     else:
-        found = differentiated()
-    by_id = {id(v): g for v, g in zip(trained, found, strict=True)}
+        derivatives = differentiated()
+    by_id = {id(v): d for v, d in zip(trained, derivatives, strict=True)}
     missing = [name for name, variable in weights.items() if id(variable) not in by_id]
     if missing:
         raise ValueError(
@@ -151,18 +146,18 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
 
 
 def _takes_from_graph(model: Any, x: Any) -> bool:
-    """Return whether Keras finds the logits of the model's outputs only in a graph."""
-    seen: list[bool] = []
+    """Return whether Keras recovers the logits behind the outputs only in a graph."""
+    results: list[bool] = []
 
-    def look() -> None:
+    def trace() -> None:
         outputs = tf.nest.flatten(model(x, training=False))
-        seen.append(any(takes_from_graph(model, one) for one in outputs))
+        results.append(any(takes_from_graph(model, output) for output in outputs))
 
     try:
-        tf.function(look, autograph=False).get_concrete_function()
+        tf.function(trace, autograph=False).get_concrete_function()
     except Exception:  # a call may do anything that only works outside a graph
         return False
-    return seen[-1]
+    return results[-1]
 
 
 def _dense(gradient: Any, variable: Any) -> tf.Tensor:

@@ -1,8 +1,8 @@
 """How many weights each layer keeps at a level.
 
-At every level all scopes keep equally many weights of the network, those that the rates
-leave; they differ in how they spread them over the layers. So their curves can be laid
-upon each other. No layer ever loses its last weight, or has more than at the level before.
+At every level all scopes keep the same number of weights of the network, given by the rates;
+they differ in how they distribute them over the layers. So their curves can be compared at
+equal densities. No layer ever loses its last weight, or has more than at the level before.
 """
 
 import bisect
@@ -19,7 +19,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Rates(Protocol):
-    """The options of a `kerasinit.lottery.Experiment` that say how many weights are removed."""
+    """The options of a `kerasinit.lottery.Experiment` that decide how many weights are removed."""
 
     @property
     def scope(self) -> str: ...
@@ -32,15 +32,10 @@ class Rates(Protocol):
 
 
 def rates(experiment: Rates, names: Iterable[str]) -> dict[str, float]:
-    """Return the fraction of its survivors that a level removes from each weight.
+    """Return the fraction of its remaining weights that a level removes from each weight.
 
-    Args:
-        experiment: The run.
-        names: The weights' names, in the model's order; those of the last one's layer
-            are the output's.
-
-    Raises:
-        ValueError: If a pattern of ``layer_rates`` fits no weight.
+    ``names`` are in the model's order; the last one's layer is the output layer. Of several
+    matching patterns the first counts.
 
     Example:
     >>> from kerasinit.lottery import Experiment
@@ -57,7 +52,7 @@ def rates(experiment: Rates, names: Iterable[str]) -> dict[str, float]:
                 "layer in --layer-rates",
                 pattern,
                 {layer or name for name, layer in layers.items()},
-                "A pattern such as conv2d* stands for several.",
+                "A pattern such as conv2d* matches several.",
             )
     output = list(layers.values())[-1]
     return {
@@ -74,83 +69,52 @@ def _fits(pattern: str, name: str, layer: str) -> bool:
 
 
 def counts(experiment: Rates, shapes: Shapes, level: int) -> dict[str, int] | int:
-    """Return how many weights live at a level.
-
-    Returns:
-        A number for each weight, or for scope ``global`` one for all of them together.
-
-    Example:
-    >>> from kerasinit.lottery import Experiment
-    >>> shapes = {"dense/kernel": (8, 10), "dense_1/kernel": (10, 2)}
-    >>> counts(Experiment(), shapes, 1)
-    {'dense/kernel': 64, 'dense_1/kernel': 18}
-    >>> counts(Experiment(scope="global"), shapes, 1)
-    82
-    >>> counts(Experiment(scope="erk"), shapes, 2)  # 67 weights as 18 to 12, of which 20 are there
-    {'dense/kernel': 47, 'dense_1/kernel': 20}
-    """
+    """Return how many weights remain at a level, of each or, with scope ``global``, in total."""
     spread = SCOPES[experiment.scope]
     by_rate = {name: int(np.prod(shape)) for name, shape in shapes.items()}
     removed = rates(experiment, shapes)
-    found = dict(by_rate)
+    kept = dict(by_rate)
     for _ in range(level):
         by_rate = {name: max(1, round(n * (1 - removed[name]))) for name, n in by_rate.items()}
-        found = spread(sum(by_rate.values()), shapes, found) if spread else by_rate
-    return sum(found.values()) if experiment.scope == "global" else found
+        kept = spread(sum(by_rate.values()), shapes, kept) if spread else by_rate
+    return sum(kept.values()) if experiment.scope == "global" else kept
 
 
-def erk(total: int, shapes: Shapes, most: Mapping[str, int]) -> dict[str, int]:
-    """Spread survivors by Erdos-Renyi-Kernel: in proportion to the sum of a shape's sides.
+def erk(total: int, shapes: Shapes, limits: Mapping[str, int]) -> dict[str, int]:
+    """Distribute weights by Erdos-Renyi-Kernel: in proportion to the sum of a shape's sides.
 
     A layer's density is proportional to ``sum(shape) / prod(shape)``, so small layers
-    stay denser; where that passes the whole layer, the rest goes to the others.
-
-    Example:
-    >>> shapes = {"a": (3, 3, 2, 4), "b": (8, 10), "c": (10, 2)}
-    >>> erk(60, shapes, {"a": 72, "b": 80, "c": 20})  # 12 : 18 : 12
-    {'a': 17, 'b': 26, 'c': 17}
-    >>> erk(84, shapes, {"a": 72, "b": 80, "c": 20})  # c is whole at 20
-    {'a': 26, 'b': 38, 'c': 20}
+    stay denser; what exceeds a layer's ``limits`` goes to the others.
 
     Reference:
         Evci et al., 2020, https://arxiv.org/abs/1911.11134, section 3.
     """
-    return dict(
-        zip(
-            shapes,
-            allocate(total, [sum(s) for s in shapes.values()], [*most.values()]),
-            strict=True,
-        )
-    )
+    parts = allocate(total, [sum(shape) for shape in shapes.values()], [*limits.values()])
+    return dict(zip(shapes, parts, strict=True))
 
 
-def smart_ratios(total: int, shapes: Shapes, most: Mapping[str, int]) -> dict[str, int]:
-    """Spread survivors by smart ratios: fewer the deeper, three tenths of the last layer.
+def smart_ratios(total: int, shapes: Shapes, limits: Mapping[str, int]) -> dict[str, int]:
+    """Distribute weights by smart ratios: fewer in deeper layers, 0.3 of the last layer.
 
     Of ``L`` layers, layer ``l`` has a density proportional to ``k (k + 1)`` with
     ``k = L - l + 1``; the last one has 0.3, or what it has left.
-
-    Example:
-    >>> shapes = {"a": (10, 10), "b": (10, 10), "c": (10, 2)}
-    >>> smart_ratios(60, shapes, {"a": 100, "b": 100, "c": 20})  # 12 : 6, and 6 of 20
-    {'a': 36, 'b': 18, 'c': 6}
 
     Reference:
         Su et al., 2020, https://arxiv.org/abs/2009.11094, section 4.
     """
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
-    limits = list(most.values())
+    *others, limit = limits.values()
     if len(sizes) == 1:
         return dict(zip(shapes, [total], strict=True))
-    last = min(limits[-1], max(1, round(0.3 * sizes[-1])), total - (len(sizes) - 1))
-    # What the other layers have no room for stays in the last.
-    last = max(last, total - sum(limits[:-1]))
+    last = min(limit, max(1, round(0.3 * sizes[-1])), total - (len(sizes) - 1))
+    # What the other layers cannot hold stays in the last.
+    last = max(last, total - sum(others))
     steps = range(len(sizes), 1, -1)
     shares = [size * k * (k + 1) for size, k in zip(sizes, steps, strict=False)]
-    return dict(zip(shapes, [*allocate(total - last, shares, limits[:-1]), last], strict=True))
+    return dict(zip(shapes, [*allocate(total - last, shares, others), last], strict=True))
 
 
-# None: by the rates; `global` compares the weights of all layers instead of counting any.
+# None: by the rates; `global` ranks the weights of all layers together.
 SCOPES: dict[str, Callable[[int, Shapes, Mapping[str, int]], dict[str, int]] | None] = {
     "layer": None,
     "global": None,
@@ -159,42 +123,27 @@ SCOPES: dict[str, Callable[[int, Shapes, Mapping[str, int]], dict[str, int]] | N
 }
 
 
-def allocate(total: int, shares: Sequence[int], most: Sequence[int]) -> list[int]:
-    """Split a whole number in proportion to shares, within bounds, exactly.
+def allocate(total: int, shares: Sequence[int], limits: Sequence[int]) -> list[int]:
+    """Split an integer exactly in proportion to ``shares``, each part between 1 and its limit.
 
-    What a part has no room for goes to the others in proportion; the fractions that are
-    left are rounded so that the sum is right, the largest remainders up, of equal ones
-    the first.
-
-    Args:
-        total: What is split.
-        shares: Positive whole numbers.
-        most: The largest value of each part; the least is 1.
-
-    Raises:
-        ValueError: If the bounds leave no way.
-
-    Example:
-    >>> allocate(10, [1, 1, 1], [9, 9, 9])
-    [4, 3, 3]
-    >>> allocate(10, [1, 1, 8], [9, 9, 4])
-    [3, 3, 4]
+    What exceeds a limit goes to the others in proportion; the largest remainders are rounded up,
+    among equal ones the first.
     """
-    if not len(shares) <= total <= sum(most):
+    if not len(shares) <= total <= sum(limits):
         raise ValueError(
             f"{total} weights cannot be spread over {len(shares)} layers of at most "
-            f"{', '.join(map(str, most))}, with one in each."
+            f"{', '.join(map(str, limits))}, with one in each."
         )
 
     def parts(scale: Fraction) -> list[Fraction]:
         return [
             min(max(scale * share, Fraction(1)), Fraction(limit))
-            for share, limit in zip(shares, most, strict=True)
+            for share, limit in zip(shares, limits, strict=True)
         ]
 
-    # The sum grows with the scale, along straight lines between these points.
+    # The sum grows with the scale, linearly between these points.
     corners = sorted(
-        {Fraction(bound, s) for s, m in zip(shares, most, strict=True) for bound in (1, m)}
+        {Fraction(bound, s) for s, m in zip(shares, limits, strict=True) for bound in (1, m)}
     )
     above = bisect.bisect_left(corners, total, key=lambda scale: sum(parts(scale)))
     scale = corners[above]

@@ -1,1 +1,1 @@
-"""What must hold in a run, and what its results mean."""
+"""Verification of a run's files, and the verdict on its results."""

@@ -1,4 +1,4 @@
-"""What must hold where a training ended: its result, its optimizer, and the model saved there.
+"""Checks of a training's end: its result, its optimizer, and the model saved there.
 
 A continuation of `lottery.proof.proofs`.
 """
@@ -10,82 +10,68 @@ import numpy as np
 
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import rewinds
-from kerasinit._src.lottery.proof import kept_model
-from kerasinit._src.lottery.proof.kept_model import KeptModel
-from kerasinit._src.lottery.proof.proofs import Checks, Evidence, check, same_bits
+from kerasinit._src.lottery.proof import model_archive
+from kerasinit._src.lottery.proof.model_archive import ModelArchive
+from kerasinit._src.lottery.proof.proofs import CheckResults, Evidence, check, same_bits
 from kerasinit._src.lottery.store import stage
 from kerasinit._src.lottery.store.stage import Place
 
-OWN_STEPS = "steps"
-"""The word of ``trained.safetensors`` that says that a model took its own steps."""
+CUSTOM_STEPS = "steps"
+"""The metadata key of ``trained.safetensors`` for a model with a custom ``train_step``."""
 
 HOLD_WEIGHTS = "model files hold the trained weights"
 
-# Only what is narrow may overflow in a sound training.
+# In bytes: only narrower types may overflow in a valid training.
 _WIDE = 4
 
 
-def measured(here: Evidence, experiment: Experiment) -> Checks:
-    """Show that the result is what the curve says, and both are of this training."""
+def result_matches_curve(here: Evidence, experiment: Experiment) -> CheckResults:
+    """Check that the result agrees with the curve, and both with this training."""
     place, row = here.place, here.row
-    wrong = {(claim, field): said for claim, field, said in stage.wrong_in(row, place)}
+    wrong = {(claim, field): problem for claim, field, problem in stage.wrong_in(row, place)}
     for claim, field in (
         (stage.OF_TRAINING, ""),
         (stage.FRACTIONS, "test_accuracy"),
         (stage.FRACTIONS, "final_test_accuracy"),
     ):
-        said = wrong.get((claim, field), "")
-        yield check(claim, "result", field, said, said)
-    yield check(
-        stage.OF_MASKS,
-        "result",
-        "density",
-        row.density != here.masks.density,
-        f"it is {row.density}; {here.masks.density} of the weights live",
-    )
+        problem = wrong.get((claim, field), "")
+        yield check(claim, "result", field, problem, problem)
+    problem = f"it is {row.density}; {here.masks.density} of the weights are kept"
+    other = row.density != here.masks.density
+    yield check(stage.OF_MASKS, "result", "density", other, problem)
     last, every = experiment.iterations, experiment.evaluate_every
     begin = experiment.first_iteration(place.level, place.branch)
-    looks = range((begin // every + 1) * every, last, every)
+    evaluations = range((begin // every + 1) * every, last, every)
     iterations = [point.iteration for point in here.curve]
-    # The length first: a forged experiment may announce more looks than memory holds.
-    complete = len(iterations) == len(looks) + 1 and iterations == [*looks, last]
-    yield check(
-        "curves are complete",
-        "curve",
-        "",
-        not complete,
-        f"it has {len(iterations)} points; expected one every {every} iterations, from {begin} to "
-        f"{last}",
-    )
+    # The length first: a forged experiment may declare more evaluations than memory holds.
+    complete = len(iterations) == len(evaluations) + 1 and iterations == [*evaluations, last]
+    count = f"it has {len(iterations)} points"
+    problem = f"{count}; expected one every {every} iterations, from {begin} to {last}"
+    yield check("curves are complete", "curve", "", not complete, problem)
     best = min(here.curve, key=lambda point: point.validation_loss, default=None)
     for name, value in (
         ("best_iteration", best and best.iteration),
         ("best_validation_loss", best and best.validation_loss),
     ):
         claimed = getattr(row, name)
-        yield check(
-            "early stops are the curve's least",
-            "result",
-            name,
-            claimed != value,
-            f"it is {claimed}; the curve says {value}",
-        )
+        problem = f"it is {claimed}; in the curve it is {value}"
+        yield check("early stops are the curve's least", "result", name, claimed != value, problem)
 
 
-def said(here: Evidence, experiment: Experiment) -> Checks:
-    """Show that a ticket's words are true of where it lies."""
-    for word, value in (
+def metadata_match_place(here: Evidence, experiment: Experiment) -> CheckResults:
+    """Check that a ticket's metadata agree with its place in the run."""
+    for key, value in (
         ("place", str(here.place)),
         ("rewind", experiment.rewind),
         ("density", repr(here.masks.density)),
     ):
-        found = here.words.get(word)
-        problem = f"its {word} is {found!r}; it lies where that is {value!r}"
+        found = here.ticket_metadata.get(key)
+        problem = f"its {key} is {found!r}; at its place in the run it is {value!r}"
         yield check("tickets say where they are from", "ticket", "", found != value, problem)
 
 
-def finite(here: Evidence) -> Checks:
-    """Show that kernels and the optimizer's variables ended as numbers."""
+def ends_finite(here: Evidence) -> CheckResults:
+    """Check that the kernels and the optimizer's variables are finite at the end."""
     for file, state, names in (
         ("trained", here.trained, list(here.masks)),
         ("optimizer", here.moments, list(here.moments)),
@@ -104,27 +90,23 @@ def finite(here: Evidence) -> Checks:
             yield check("trainings end in finite numbers", file, owner, count, problem)
 
 
-def stepped(
+def optimizer_counted_steps(
     here: Evidence, first: Evidence, scored: Evidence | None, experiment: Experiment
-) -> Checks:
-    """Show that the optimizer counted every iteration, and that its settings stood still.
+) -> CheckResults:
+    """Check that the optimizer counted every iteration, and that its settings were constant.
 
-    A model with a ``train_step`` of its own may take any number of steps, and one that scales
-    its loss leaves some out; both may change settings as they go. Of them nothing is claimed.
-
-    Args:
-        here: A training.
-        first: Level 0 of its trial, with the rewind point.
-        scored: The training that its ticket was pruned from; None for others.
-        experiment: The run.
+    Nothing is claimed of a model with a custom ``train_step``, which may take any number of steps,
+    or of one with loss scaling, which skips some; both may change settings as they train. ``first``
+    is level 0 of the trial; ``scored`` the training that its ticket was pruned from, None for
+    others.
     """
-    own = OWN_STEPS in here.about
-    problem = "it took steps of its own" if own else "it took no steps of its own"
-    other = own != (OWN_STEPS in first.about)
+    custom = CUSTOM_STEPS in here.metadata
+    problem = "its steps were custom" if custom else "its steps were not custom"
+    other = custom != (CUSTOM_STEPS in first.metadata)
     yield check("trainings took steps as level 0's did", "trained", "", other, problem)
-    # Level 0's, so that a counter of another type does not escape.
+    # Those of level 0, so that a counter of another type is not overlooked.
     counters = [n for n, v in first.moments.items() if v.ndim == 0 and v.dtype.kind in "iu"]
-    if own or len(counters) != 1 or counters[0] not in here.moments:
+    if custom or len(counters) != 1 or counters[0] not in here.moments:
         return
     (name,) = counters
     wanted = experiment.iterations
@@ -141,84 +123,64 @@ def stepped(
         still = value.ndim == 0 and same_bits((first.rewind or {}).get(name), value)
         if still and name != counters[0]:
             mine = here.moments.get(name)
-            yield check(
-                "settings of optimizers stood still",
-                "optimizer",
-                name,
-                not same_bits(mine, value),
-                f"it is {mine}; {value} at level 0, before and after training",
-            )
+            problem = f"it is {mine}; {value} at level 0, before and after training"
+            claim = "settings of optimizers stood still"
+            yield check(claim, "optimizer", name, not same_bits(mine, value), problem)
 
 
-def kept(here: Evidence, first: Evidence | None, model: KeptModel) -> Checks:
-    """Show that the model file holds the trained weights and the optimizer, bit for bit.
+def model_file_matches(here: Evidence, first: Evidence | None, model: ModelArchive) -> CheckResults:
+    """Check that the model file holds the trained weights and the optimizer, bit for bit.
 
-    What Keras does not save it cannot hold: the state of random layers of Keras 3, and what
-    the run found to be left out when it saved the model, which is named in the words of
-    ``trained.safetensors``.
+    It cannot hold what Keras does not save: the state of random layers of Keras 3, and the
+    variables that the run found missing when it saved the model, which are listed in the metadata
+    of ``trained.safetensors``.
     """
-    if OWN_STEPS in here.about:
-        yield check(
-            "own steps are those of a model's own class",
-            "trained",
-            "",
-            model.is_of_kerass_own_class,
-            "it says that the model took steps of its own, but its class is one of Keras'",
-        )
-    missing = set(model.lacks({**here.trained, **here.moments}))
-    named = kept_model.left_out(here.about)
+    if CUSTOM_STEPS in here.metadata:
+        claim = "own steps are those of a model's own class"
+        problem = "its metadata say that the model's steps were custom, but its class is Keras' own"
+        yield check(claim, "trained", "", model.is_builtin_class, problem)
+    missing = set(model.missing({**here.trained, **here.moments}))
+    unsaved = model_archive.unsaved_names(here.metadata)
     for file, state, claim in (
         ("trained", here.trained, HOLD_WEIGHTS),
         ("optimizer", here.moments, "model files hold the optimizer"),
     ):
         for name, value in state.items():
-            if name in named or (name in missing and kept_model.is_random_state(name, value)):
+            if name in unsaved or (name in missing and model_archive.is_random_state(name, value)):
                 continue
-            yield check(
-                claim,
-                "model",
-                here.owners.get(name, name),
-                name in missing,
-                f"no array in it equals what {file}.safetensors has of {name}",
-            )
+            problem = f"no array in it equals {name} in {file}.safetensors"
+            yield check(claim, "model", here.owners.get(name, name), name in missing, problem)
     if first is not None:
-        theirs = kept_model.left_out(first.about)
+        theirs = model_archive.unsaved_names(first.metadata)
+        claim = "model files leave out what level 0's does"
         for name in here.masks:
-            yield check(
-                "model files leave out what level 0's does",
-                "trained",
-                name,
-                (name in named) != (name in theirs),
-                "it is left out of one of them",
-            )
+            wrong = (name in unsaved) != (name in theirs)
+            yield check(claim, "trained", name, wrong, "it is missing from one of them")
 
 
-def alike(
+def differing_configs(
     configs: Mapping[Place, object], moving: Container[Place] = ()
 ) -> Iterator[tuple[Place, str]]:
-    """Yield the models that are not configured as the others of a run, and how they differ.
+    """Yield the models whose configuration differs from the others of a run, and how.
 
     Models of a trial are alike in everything; those of different trials in all but numbers,
-    which a build function may draw anew for each. What most have counts as right.
-
-    Args:
-        configs: The configurations of the tickets' models.
-        moving: Those of models that take their own steps, which may change a number as they
-            go, such as the learning rate.
+    which a build function may draw for each. The most common configuration counts as right.
+    ``moving`` are models with a custom step, which may change a number as they train, such as the
+    learning rate.
     """
     groups: dict[int | None, dict[Place, str]] = {None: {}}
     for place, config in configs.items():
-        groups.setdefault(place.trial, {})[place] = kept_model.comparable(
-            config, numbers=place not in moving
-        )
-        groups[None][place] = kept_model.comparable(config, numbers=False)
-    told: set[Place] = set()
+        numbers = place not in moving
+        trial = groups.setdefault(place.trial, {})
+        trial[place] = model_archive.normalized_config(config, numbers=numbers)
+        groups[None][place] = model_archive.normalized_config(config, numbers=False)
+    reported: set[Place] = set()
     for trial, texts in sorted(groups.items(), key=lambda item: item[0] is None):
         if not texts:
             continue
-        usual = Counter(texts.values()).most_common(1)[0][0]
+        common = Counter(texts.values()).most_common(1)[0][0]
         for place, text in texts.items():
-            if text != usual and place not in told:
-                told.add(place)
+            if text != common and place not in reported:
+                reported.add(place)
                 others = "the run" if trial is None else "its trial"
-                yield place, f"{kept_model.difference(text, usual)} as in {others}"
+                yield place, f"{model_archive.first_difference(text, common)} as in {others}"

@@ -1,8 +1,8 @@
-"""Is a run what it says it is? Shown from its files alone."""
+"""Verification of a run from its files alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ from rich.table import Table
 
 from kerasinit._src.files.tensors import read_ticket
 from kerasinit._src.lottery.method.controls import CONTROLS
-from kerasinit._src.lottery.proof import end_proofs, kept_model, proofs
-from kerasinit._src.lottery.proof.kept_model import KeptModel
-from kerasinit._src.lottery.proof.proofs import Checks, Evidence
+from kerasinit._src.lottery.proof import end_proofs, model_archive, proofs
+from kerasinit._src.lottery.proof.model_archive import ModelArchive
+from kerasinit._src.lottery.proof.proofs import CheckResults, Evidence
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Stage
 from kerasinit._src.lottery.store.store import Run, Store, folder_of
+from kerasinit._src.reports import base, terminal
 
 _FILES = {
     "ticket": "ticket.safetensors",
@@ -27,9 +28,9 @@ _FILES = {
     "result": "result.json",
 }
 NOT_SHOWN = (
-    "What only another training could contradict (a loss, an accuracy, the live moments of a "
-    "control) is as the files say it; only a published digest of the run proves that nobody "
-    "wrote them anew."
+    "What only another training could contradict (a loss, an accuracy, the kept moments of a "
+    "control) is taken from the files; only a published digest of the run proves that they were "
+    "not rewritten."
 )
 # What reading a damaged file may raise; NumPy, JSON and zip have errors of their own kinds.
 _DAMAGE = (ValueError, TypeError, KeyError, OSError, ArithmeticError, RuntimeError)
@@ -37,15 +38,15 @@ _DAMAGE = (ValueError, TypeError, KeyError, OSError, ArithmeticError, RuntimeErr
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it must be, and where.
+    """A failed check, and where it failed.
 
     Attributes:
-        claim: What was to be shown.
-        trial: Which trial; None if it is about the whole run.
-        level: Which level; None likewise.
+        claim: The claim that was checked.
+        trial: The trial; None for the whole run.
+        level: The level; None likewise.
         branch: ``ticket`` or a control; None likewise.
-        weight: The variable (or the field of a result), empty if it is about a file.
-        file: The file's name.
+        weight: The variable (or the field of a result), empty for a whole file.
+        file: The name of the file.
         problem: What is wrong with it.
     """
 
@@ -65,13 +66,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What was shown of a run, and what failed.
+class Proof(base.Report):
+    """The result of verifying a run.
 
     Attributes:
-        trainings: How many trainings were there.
-        checks: How often each claim was looked at.
-        findings: What does not hold; empty for a good run.
+        trainings: The number of finished trainings.
+        checks: How often each claim was checked.
+        findings: The checks that failed; empty for a valid run.
         notes: What the claims do not cover, because there is nothing to compare: which
             variables Keras does not save, and what only another training could contradict.
     """
@@ -83,57 +84,55 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the proof as plain JSON."""
-        return {
-            "holds": self.holds,
-            "trainings": self.trainings,
-            "checks": dict(self.checks),
-            "findings": [asdict(finding) for finding in self.findings],
-            "notes": list(self.notes),
-        }
+        """Return the proof as a dictionary of plain JSON."""
+        return base.as_json({"holds": self.holds} | super().to_dict())
 
     def table(self) -> Table:
-        """Return a table of what was looked at."""
+        """Return a table of the checks by claim."""
         failed = Counter(finding.claim for finding in self.findings)
-        shown = Table(title=f"{sum(self.checks.values())} checks of {self.trainings} trainings")
-        shown.add_column("claim")
-        shown.add_column("checks", justify="right")
-        shown.add_column("failed", justify="right")
-        for claim, count in self.checks.items():
-            shown.add_row(claim, str(count), str(failed[claim]))
-        return shown
+        lines = [(claim, count, failed[claim]) for claim, count in self.checks.items()]
+        title = f"{sum(self.checks.values())} checks of {self.trainings} trainings"
+        return terminal.table(["claim", "checks", "failed"], lines, words=1, title=title)
+
+
+@base.text.register(Proof)
+def _text(proof: Proof) -> str:
+    lines = [f"FAILED {finding}" for finding in proof.findings]
+    lines += [f"Note: {note}" for note in proof.notes]
+    end = "Everything holds." if proof.holds else f"{len(proof.findings)} failures."
+    return "\n".join([terminal.as_text(80, proof.table()), *lines, end])
 
 
 def verify(run: Run) -> Proof:
-    """Prove the integrity of a run from its files alone.
+    """Verify the integrity of a run from its files alone.
 
-    Shown is: every file is what was written, none is missing and none was added; masks are
+    The checks: every file is unchanged, none is missing and none was added; masks are
     nested, and recomputing them from the weights trained before gives them bit for bit;
-    survivors start from the rewind point, bit for bit; removed weights are zero at the start
-    and at the end, and so are their moments in the optimizer; controls keep what they should
-    and change what they should; results are those of the curves, curves are complete and
-    finite; optimizers counted every iteration and are finite; tickets say where they lie; saved
-    models hold the trained weights and the optimizer, as far as Keras saves them, and are
-    configured alike. Masks of the criteria snip, grasp and synflow, which look at the network
-    and its data, are checked for their counts and nesting alone.
+    kept weights start from the rewind point, bit for bit; removed weights are zero at the start
+    and the end, as are their moments in the optimizer; controls keep what they should
+    and change what they should; results agree with the curves, curves are complete and
+    finite; optimizers counted every iteration and are finite; tickets name their place in the run;
+    saved models hold the trained weights and the optimizer, as far as Keras saves them, and are
+    configured alike. Masks of the criteria snip, grasp and synflow, which use the network
+    and its data, are checked only for their counts and nesting.
 
     What only training again could contradict rests on the digests in the manifests, which
-    whoever changes a file could change as well: a loss, an accuracy, and the live moments of a
-    control's optimizer. Only a publication of the run's digest (`kerasinit.lottery.digest`)
-    proves them. ``proof.notes`` says so, and names what Keras does not save. Names that begin
-    with a dot, and files directly in the run's folder other than ``experiment.json``, hold no
-    evidence and are not looked at.
+    anyone who changes a file could change as well: a loss, an accuracy, and the kept moments of a
+    control's optimizer. Only a published digest of the run (`kerasinit.lottery.digest`)
+    proves them. ``proof.notes`` states this, and names what Keras does not save. Names that start
+    with a dot, and files directly in the run's folder other than ``experiment.json``, are no
+    evidence and are ignored.
 
     Args:
-        run: The run: its folder, or what `kerasinit.lottery.run` returned. One that is not
-            finished fails: its trainings are missing.
+        run: The run: its folder, or what `kerasinit.lottery.run` returned. An unfinished
+            run fails: its trainings are missing.
 
     Returns:
-        A `Proof`; ``proof.holds`` says whether all of it is true.
+        A `Proof`; ``proof.holds`` says whether all checks passed.
 
     Raises:
         ValueError: If the folder holds no run.
@@ -146,55 +145,55 @@ def verify(run: Run) -> Proof:
     ...     print(verify(begun.folder).findings[0])
     trial 0, level 0, ticket: it is not finished, or was removed (no training is missing or added)
     """
-    # What is proven is what the folder holds.
+    # Even of a Store, only the files count.
     folder = folder_of(run)
     if not (folder / "experiment.json").is_file():
         raise ValueError(f"{folder} holds no lottery run: there is no experiment.json in it.")
-    inquiry = _Inquiry()
+    tally = _Tally()
     try:
         store = Store.read(folder)
         experiment = store.experiment
     except ValueError as error:
-        inquiry.fail("experiments can be read", None, "experiment.json", str(error))
+        tally.fail("experiments can be read", None, "experiment.json", str(error))
         found = sorted(folder.glob("trial-*/level-*/[!.]*"))
-        _check_files(inquiry, folder, {path: None for path in found})
-        return inquiry.proof(len(found))
-    there = {store.path(place): place for place in store.places() if store.has(place)}
+        _check_files(tally, folder, {path: None for path in found})
+        return tally.proof(len(found))
+    finished = {store.path(place): place for place in store.places() if store.has(place)}
+    claim = "no training is missing or added"
     for place in store.places():
-        inquiry.count("no training is missing or added")
+        tally.count(claim)
         if not store.has(place):
-            problem = "it is not finished, or was removed"
-            inquiry.fail("no training is missing or added", place, "", problem)
-    for path in _strangers(folder, there):
+            tally.fail(claim, place, "", "it is not finished, or was removed")
+    for path in _strangers(folder, finished):
         problem = f"{path.relative_to(folder)} does not belong here"
-        inquiry.fail("no training is missing or added", None, path.name, problem)
-    changed = _check_files(inquiry, folder, there)
+        tally.fail(claim, None, path.name, problem)
+    changed = _check_files(tally, folder, finished)
     configs: dict[Place, Any] = {}
     moving: set[Place] = set()
     for trial in range(experiment.trials):
-        for here, config in _check_trial(inquiry, store, trial, changed):
+        for here, config in _check_trial(tally, store, trial, changed):
             configs[here.place] = config
-            if end_proofs.OWN_STEPS in here.about:
+            if end_proofs.CUSTOM_STEPS in here.metadata:
                 moving.add(here.place)
     claim = "models of a run are configured alike"
-    wrong = dict(end_proofs.alike(configs, moving))
+    wrong = dict(end_proofs.differing_configs(configs, moving))
     for place in configs:
-        inquiry.count(claim)
+        tally.count(claim)
         if place in wrong:
-            inquiry.fail(claim, place, _FILES["model"], wrong[place])
-    return inquiry.proof(len(there))
+            tally.fail(claim, place, _FILES["model"], wrong[place])
+    return tally.proof(len(finished))
 
 
-class _Inquiry:
-    """Counts what is looked at and keeps what fails."""
+class _Tally:
+    """Counts checks and collects findings."""
 
     def __init__(self) -> None:
         self._checks: Counter[str] = Counter()
         self._findings: list[Finding] = []
         self._unsaved: dict[str, None] = {}
 
-    def not_saved(self, names: Iterable[str]) -> None:
-        """Remember variables that Keras does not save."""
+    def add_unsaved(self, names: Iterable[str]) -> None:
+        """Add variables that Keras does not save."""
         self._unsaved.update(dict.fromkeys(names))
 
     def count(self, claim: str) -> None:
@@ -205,11 +204,11 @@ class _Inquiry:
     ) -> None:
         where = (place.trial, place.level, place.branch) if place else (None, None, None)
         self._findings.append(Finding(claim, *where, weight, file, problem))
-        # A claim that failed was looked at, at least once.
+        # A claim that failed was checked at least once.
         self._checks[claim] = max(self._checks[claim], 1)
 
-    def hear(self, place: Place, checks: Checks) -> None:
-        """Go through checks; a file that cannot be compared is a failure as well."""
+    def record(self, place: Place, checks: CheckResults) -> None:
+        """Run checks; an error while comparing files is a finding as well."""
         try:
             for check in checks:
                 self.count(check.claim)
@@ -224,16 +223,16 @@ class _Inquiry:
         notes = []
         if self._unsaved:
             notes.append(
-                f"Keras does not save {', '.join(self._unsaved)} as it is: model.keras is not "
+                f"Keras does not save {', '.join(self._unsaved)} exactly: model.keras is not "
                 f"compared with it."
             )
         notes.append(NOT_SHOWN)
         return Proof(trainings, dict(self._checks), tuple(self._findings), tuple(notes))
 
 
-def _strangers(folder: Path, there: Mapping[Path, Place]) -> Iterator[Path]:
-    """Yield what lies among the trainings and is none."""
-    known = {ancestor for path in there for ancestor in (path, *path.parents)}
+def _strangers(folder: Path, finished: Mapping[Path, Place]) -> Iterator[Path]:
+    """Yield files and folders among the trainings that are not part of the run."""
+    known = {ancestor for path in finished for ancestor in (path, *path.parents)}
     for pattern in ("trial-*", "trial-*/*", "trial-*/*/*"):
         for path in sorted(folder.glob(pattern)):
             hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -242,102 +241,104 @@ def _strangers(folder: Path, there: Mapping[Path, Place]) -> Iterator[Path]:
 
 
 def _check_files(
-    inquiry: _Inquiry, folder: Path, there: Mapping[Path, Place | None]
+    tally: _Tally, folder: Path, trainings: Mapping[Path, Place | None]
 ) -> set[tuple[Place | None, str]]:
     """Compare files with the manifests; return those that were changed."""
     claim, changed, others = "files match their digests", set(), 0
-    for path, place in there.items():
+    for path, place in trainings.items():
         if not path.is_dir():
             continue
-        inquiry.count(claim)
+        tally.count(claim)
         for name, problem in manifest.problems(path, folder / "experiment.json"):
             changed.add((place, name))
             if name == "experiment.json":
                 others += 1
             else:
                 where = "" if place else f"{path.relative_to(folder)}/"
-                inquiry.fail(claim, place, where + name, problem)
+                tally.fail(claim, place, where + name, problem)
     if others:
-        problem = f"its digest is not the one that {others} of {len(there)} trainings name"
-        inquiry.fail(claim, None, "experiment.json", problem)
+        problem = f"its digest is not the one that {others} of {len(trainings)} trainings recorded"
+        tally.fail(claim, None, "experiment.json", problem)
     return changed
 
 
 def _check_trial(
-    inquiry: _Inquiry, store: Store, trial: int, changed: set[tuple[Place | None, str]]
+    tally: _Tally, store: Store, trial: int, changed: set[tuple[Place | None, str]]
 ) -> Iterator[tuple[Evidence, Any]]:
-    """Go through a trial; yield its tickets with the configurations of their models."""
+    """Check a trial; yield its tickets with the configurations of their models."""
     experiment = store.experiment
     first: Evidence | None = None
     tickets: dict[int, Evidence] = {}
     for place in store.places():
         if place.trial != trial or not store.has(place):
             continue
-        here = _read(inquiry, store.stage(place), place)
+        here = _read(tally, store.stage(place), place)
         if here is None:
             continue
-        inquiry.hear(place, end_proofs.measured(here, experiment))
-        inquiry.hear(place, proofs.removed(here))
-        inquiry.hear(place, end_proofs.said(here, experiment))
-        inquiry.hear(place, end_proofs.finite(here))
+        tally.record(place, end_proofs.result_matches_curve(here, experiment))
+        tally.record(place, proofs.removed_are_zero(here))
+        tally.record(place, end_proofs.metadata_match_place(here, experiment))
+        tally.record(place, end_proofs.ends_finite(here))
         if place.level == 0:
             first = here
-            inquiry.hear(place, proofs.dense(here, experiment))
-        # HDF5 is not made for reading what someone has changed.
+            tally.record(place, proofs.level_0_is_dense(here, experiment))
+        # HDF5 is not safe for files that were changed.
         if place.branch == "ticket" and (place, _FILES["model"]) not in changed:
-            model = _model(inquiry, place, store.stage(place).model_path)
+            model = _model(tally, place, store.stage(place).model_path)
             if model is not None:
                 yield here, model.config
-                inquiry.hear(place, end_proofs.kept(here, first, model))
-                inquiry.not_saved(kept_model.left_out(here.about))
-                inquiry.not_saved(
+                tally.record(place, end_proofs.model_file_matches(here, first, model))
+                tally.add_unsaved(model_archive.unsaved_names(here.metadata))
+                tally.add_unsaved(
                     name
-                    for name in model.lacks(here.trained)
-                    if kept_model.is_random_state(name, here.trained[name])
+                    for name in model.missing(here.trained)
+                    if model_archive.is_random_state(name, here.trained[name])
                 )
         if first is not None:
-            inquiry.hear(place, proofs.whole(here, first))
+            tally.record(place, proofs.variables_complete(here, first))
         if place.branch == "ticket":
             tickets[place.level] = here
-            # Weights before the last level are not needed again, but for those of level 0.
+            # Of earlier levels than the last, only level 0 is needed again.
             if place.level != 2:
                 tickets.pop(place.level - 2, None)
             before = tickets.get(place.level - 1)
             if place.level:
-                inquiry.hear(place, proofs.counted(here, experiment))
+                tally.record(place, proofs.counts_are_exact(here, experiment))
             if before is not None:
-                inquiry.hear(place, proofs.nested(here, before))
+                tally.record(place, proofs.masks_are_nested(here, before))
             scored = tickets.get(experiment.scored_level(place.level))
             if first is not None and (scored is not None or not place.level):
                 before_it = scored if place.level else None
-                inquiry.hear(place, end_proofs.stepped(here, first, before_it, experiment))
+                tally.record(
+                    place, end_proofs.optimizer_counted_steps(here, first, before_it, experiment)
+                )
             if before is not None and scored is not None:
-                inquiry.hear(place, proofs.pruned(here, before, scored, experiment))
+                tally.record(place, proofs.masks_recomputed(here, before, scored, experiment))
                 if first is not None:
-                    inquiry.hear(place, proofs.started(here, first, scored, experiment))
+                    tally.record(place, proofs.starts_from_rewind(here, first, scored, experiment))
         elif first is not None and place.level in tickets:
             ticket = tickets[place.level]
             for proof in proofs.CONTROLS[place.branch]:
-                inquiry.hear(place, proof(here, ticket, first))
-            inquiry.hear(place, proofs.drawn(here, ticket, experiment))
-            inquiry.hear(place, end_proofs.stepped(here, first, None, experiment))
+                tally.record(place, proof(here, ticket, first))
+            tally.record(place, proofs.control_masks_recomputed(here, ticket, experiment))
+            tally.record(place, end_proofs.optimizer_counted_steps(here, first, None, experiment))
             if not CONTROLS[place.branch].fresh:
-                inquiry.hear(place, proofs.started(here, first, None, experiment))
+                tally.record(place, proofs.starts_from_rewind(here, first, None, experiment))
 
 
-def _model(inquiry: _Inquiry, place: Place, path: Path) -> KeptModel | None:
-    """Return what a model file holds, or None if it cannot be read."""
+def _model(tally: _Tally, place: Place, path: Path) -> ModelArchive | None:
+    """Read a model file; None if it cannot be read."""
     try:
-        return KeptModel.read(path)
+        return ModelArchive.read(path)
     except Exception as error:
-        # A zip archive in which there is an HDF5 file may fail in many ways.
+        # A zip archive with an HDF5 file may fail in many ways.
         problem = f"it cannot be read: {type(error).__name__}: {error}"
-        inquiry.fail(end_proofs.HOLD_WEIGHTS, place, _FILES["model"], problem)
+        tally.fail(end_proofs.HOLD_WEIGHTS, place, _FILES["model"], problem)
         return None
 
 
-def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
-    """Return what the files of a training say, or None if one cannot be read."""
+def _read(tally: _Tally, stage: Stage, place: Place) -> Evidence | None:
+    """Read the files of a training; None if one cannot be read."""
     readers: dict[str, Callable[[], Any]] = {
         "ticket": lambda: read_ticket(stage.ticket_path),
         "trained": lambda: stage.tensors("trained"),
@@ -346,17 +347,20 @@ def _read(inquiry: _Inquiry, stage: Stage, place: Place) -> Evidence | None:
         "result": stage.row,
         **({} if place.level else {"rewind": lambda: stage.tensors("rewind")}),
     }
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for name, read in readers.items():
-        inquiry.count("files can be read")
+        tally.count("files can be read")
         try:
-            found[name] = read()
+            contents[name] = read()
         except _DAMAGE as error:
-            inquiry.fail("files can be read", place, _FILES[name], f"{error}")
-    if len(found) < len(readers):
+            tally.fail("files can be read", place, _FILES[name], f"{error}")
+    if len(contents) < len(readers):
         return None
-    (masks, start, words), (moments, owners) = found["ticket"], found["optimizer"]
-    trained, about = found["trained"]
-    here = Evidence(place, masks, start, trained, moments, owners, found["curve"], found["result"])
-    rewind = found["rewind"][0] if "rewind" in found else None
-    return replace(here, rewind=rewind, words=words, about=about)
+    masks, start, ticket_metadata = contents["ticket"]
+    trained, metadata = contents["trained"]
+    moments, owners = contents["optimizer"]
+    curve, row = contents["curve"], contents["result"]
+    rewind = None if place.level else contents["rewind"][0]
+    return Evidence(
+        place, masks, start, trained, moments, owners, curve, row, rewind, ticket_metadata, metadata
+    )

@@ -1,4 +1,4 @@
-"""Did a ticket win? Said of each density, with the certainty that the trials allow."""
+"""The verdict: whether tickets win at each density, as far as the trials can show."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,21 +20,21 @@ Judgement = Literal["WINNING", "NOT WINNING", "INCONCLUSIVE"]
 
 @dataclass(frozen=True)
 class Condition:
-    """One of the things that a winning ticket must do, tested over the trials.
+    """One condition for a winning ticket, tested over the trials.
 
     Attributes:
         name: What is compared, as in ``"accuracy against dense"``.
         unit: ``"fraction"`` (accuracies) or ``"iterations"``.
-        trials: How many pairs there are.
+        trials: The number of pairs.
         difference: Ticket minus the other, mean over the trials.
-        low: One-sided 95 % confidence bound from below; None if there are too few trials.
-        high: The bound from above, likewise. Both together are a 90 % interval.
-        threshold: What the difference must be on the right side of.
-        p_met: The p-value of the test that it is.
-        p_refuted: The p-value of the test that it is on the wrong side.
+        low: Lower one-sided 95 % confidence bound; None if there are too few trials.
+        high: Upper bound, likewise. Together they are a 90 % interval.
+        threshold: The value on one side of which the difference must lie.
+        p_met: The p-value of the test that the condition is met.
+        p_refuted: The p-value of the test of the contrary.
         state: ``"met"``, ``"refuted"`` or ``"open"``.
-        trials_needed: How many trials would settle an open one, with a power of 0.8; None if
-            it is settled, or if none would.
+        trials_needed: The number of trials that would settle an open condition, with a power of
+            0.8; None if it is settled, or if no number would.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of the tickets of one density.
+    """The verdict on the tickets of one density.
 
     Attributes:
         level: The level of the run.
         density: The fraction of weights left.
         outcome: ``"WINNING"``, ``"NOT WINNING"`` or ``"INCONCLUSIVE"``.
-        conditions: What it follows from.
-        note: Why it is inconclusive, as words; empty otherwise.
-        trials_needed: How many trials would settle an inconclusive one; None if it is
-            settled, or no number would.
+        conditions: The conditions that it follows from.
+        note: Why it is inconclusive; empty otherwise.
+        trials_needed: The number of trials that would settle an inconclusive verdict; None if it
+            is settled, or no number would.
     """
 
     level: int
@@ -73,7 +73,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The reasons in one line: each difference with its interval, and what is open."""
+        """The reasons in one line: each difference with its interval and state."""
         parts = [self.note] if self.note else []
         for condition in self.conditions:
             _, difference, interval, must, _, state = _cells(condition)
@@ -87,9 +87,9 @@ class Verdict:
 
 
 def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tuple[Verdict, ...]:
-    """Say of each density whether its tickets win.
+    """Decide for each density whether its tickets win.
 
-    A ticket wins if it does three things, each shown by an exact one-sided sign-flip test of
+    A ticket wins if it meets three conditions, each shown by an exact one-sided sign-flip test of
     the paired differences over the trials, at a level of 0.05:
 
     - its accuracy at the early stop is not below the dense network's by ``margin`` or more;
@@ -99,19 +99,19 @@ def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tu
     The verdict is WINNING if all are shown: since every one must be, a false WINNING is no
     more probable than 0.05, however many there are (intersection-union). It is NOT WINNING if
     the contrary of one is shown at the same level, and INCONCLUSIVE otherwise. With five
-    trials the least p-value is 1/32, with four 1/16: fewer than five prove nothing. The tests
+    trials the smallest p-value is 1/32, with four 1/16: fewer than five prove nothing. The tests
     are exact where differences are symmetric about their mean, as differences of two
     networks from one seed nearly are.
 
-    An early stop is where a noisy curve, seen only every so often, happens to be least: in
+    An early stop is the minimum of a noisy curve that is only sampled at intervals: in
     repetitions it moves by hundreds of iterations. What the hypothesis rules out is accuracy
     that is paid for with training time; a fiftieth of the training is no such price (300 of
     15,000 iterations), while controls stop thousands of iterations later. The margin does not
-    depend on the results, so the test stays exact, and it is never less than one interval of
+    depend on the results, so the test stays exact, and it is at least one interval of
     evaluation.
 
-    A level with trainings still missing is INCONCLUSIVE: to look until it looks good is no
-    test. For the same reason decide on the number of trials before.
+    A level with missing trainings is INCONCLUSIVE: stopping as soon as results look good
+    invalidates a test. For the same reason, choose the number of trials beforehand.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
@@ -119,10 +119,10 @@ def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tu
         stop_margin: How much later a ticket may stop, as a fraction of the iterations.
 
     Returns:
-        One verdict for each pruned level of which a ticket is finished, in order.
+        One verdict for each pruned level with a finished ticket, in order.
 
     Raises:
-        ValueError: If a margin is no fraction, or the run has no finished ticket, or no dense
+        ValueError: If a margin is not a fraction, or the run has no finished ticket, or no dense
             network to compare one with.
 
     Example:
@@ -144,7 +144,7 @@ def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tu
     Reference:
         Berger, 1982, "Multiparameter hypothesis testing and acceptance sampling"
         (intersection-union tests); Frankle and Carbin, 2019,
-        https://arxiv.org/abs/1803.03635 (what winning means).
+        https://arxiv.org/abs/1803.03635 (the definition of winning).
     """
     store = Store.of(run)
     for name, value in (("--margin", margin), ("--stop-margin", stop_margin)):
@@ -236,16 +236,16 @@ def _outcome(
 
 
 def _needed(conditions: Iterable[Condition]) -> int | None:
-    """Return how many trials settle all that leans to winning, or one that leans against."""
-    wanted, against = [], []
+    """Return how many trials settle all that tend to a win, or one that tends against."""
+    in_favor, against = [], []
     for condition in conditions:
         if condition.state == "open":
             over = condition.difference > condition.threshold
-            leans = over == (condition.unit == "fraction")
-            (wanted if leans else against).append(condition.trials_needed)
+            favorable = over == (condition.unit == "fraction")
+            (in_favor if favorable else against).append(condition.trials_needed)
     if against:
         return min((n for n in against if n is not None), default=None)
-    return None if None in wanted else max(wanted)
+    return None if None in in_favor else max(in_favor)
 
 
 def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
@@ -254,7 +254,7 @@ def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
         title=terminal.literal(title) if title else None,
         caption="Exact one-sided sign-flip tests over the trials, each at a level of 0.05; "
         "90 % confidence intervals; accuracies in points.",
-        # What stands in it fits into 80 columns so, with every number whole.
+        # So that the table fits into 80 columns without truncated numbers.
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
@@ -263,10 +263,10 @@ def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
     shown.add_column("weights left: verdict\n  the ticket's ...", overflow="fold")
     for name in ("difference", "interval", "must be", "p", ""):
         shown.add_column(name, justify="right", no_wrap=True)
-    for found in verdicts:
-        outcome = Text(f"{100 * found.density:.2f} %: {found.outcome}", "bold")
-        shown.add_row(outcome.append(f"\n{found.note}", "not bold") if found.note else outcome)
-        for condition in found.conditions:
+    for each in verdicts:
+        outcome = Text(f"{100 * each.density:.2f} %: {each.outcome}", "bold")
+        shown.add_row(outcome.append(f"\n{each.note}", "not bold") if each.note else outcome)
+        for condition in each.conditions:
             name, *cells = _cells(condition)
             shown.add_row(Padding(name, (0, 0, 0, 2)), *cells)
         shown.add_section()
@@ -274,7 +274,7 @@ def table(verdicts: Iterable[Verdict], *, title: str = "") -> Table:
 
 
 def _cells(condition: Condition) -> list[str]:
-    def said(value: float | None, infinite: str = "∞") -> str:
+    def shown(value: float | None, infinite: str = "∞") -> str:
         if value is None:
             return infinite
         return f"{100 * value:+.2f}" if condition.unit == "fraction" else f"{value:+.0f}"
@@ -283,9 +283,9 @@ def _cells(condition: Condition) -> list[str]:
     p = condition.p_refuted if condition.state == "refuted" else condition.p_met
     return [
         condition.name,
-        said(condition.difference),
-        f"{said(condition.low, '-∞')} to {said(condition.high)}",
-        f"{sign} {said(condition.threshold)}",
+        shown(condition.difference),
+        f"{shown(condition.low, '-∞')} to {shown(condition.high)}",
+        f"{sign} {shown(condition.threshold)}",
         f"{p:.3f}",
         condition.state,
     ]

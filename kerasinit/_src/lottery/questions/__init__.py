@@ -1,1 +1,1 @@
-"""Other questions about tickets, one module each."""
+"""Further questions about tickets, one module each."""

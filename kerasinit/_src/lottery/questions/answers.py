@@ -1,8 +1,8 @@
-"""A question's folder: what is asked stands at its top, and each part is there whole or not.
+"""A question's folder: its record, and the finished parts of the answer.
 
 ::
 
-    FOLDER/question.json      what is asked, of which experiment, on which data
+    FOLDER/question.json      the question, with its experiment and data
     FOLDER/trial-0/...        the finished parts
 """
 
@@ -16,76 +16,53 @@ from kerasinit._src.files import atomic, json_files, lock
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 
-Say = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
-
+MessageCallback = Callable[[str], None]
 
 _RECORD, _FORMAT = "question.json", "kerasinit-question-1"
-_MOST_JSON = 2**24
+_MAX_JSON_BYTES = 2**24
+
+
+def ignore(message: str) -> None:
+    """Ignore a message."""
 
 
 class Answers:
-    """The folder of a question, begun or gone on with.
+    """The folder of a question, created or resumed.
 
-    Args:
-        folder: Where it is, or will be.
-        asked: What is asked, as plain JSON: everything that changes a number of the
-            parts. A folder that was begun for something else is refused.
-
-    Raises:
-        ValueError: If the folder holds something else (nothing is changed then), or
-            cannot be written to.
-
-    Example:
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     answers = Answers(Path(folder) / "new", {"question": "how far?"})
-    ...     with answers.new("trial-0") as part:
-    ...         write_json(part / "way.json", {"far": 3})
-    ...     answers.has("trial-0"), read_json(answers.path("trial-0") / "way.json")
-    (True, {'far': 3})
+    ``question`` is plain JSON with everything that changes a number of the parts. A folder that
+    holds something else raises ValueError and is left unchanged.
     """
 
-    def __init__(self, folder: Path, asked: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
         self.folder = folder
-        # What is compared is what a file gives back: lists for tuples.
-        asked = json.loads(json.dumps({"format": _FORMAT, **asked}))
+        # Through JSON, since a file has lists for tuples.
+        record = json.loads(json.dumps({"format": _FORMAT, **question}))
         if atomic.has_record(folder, _RECORD, "answers to such a question"):
-            _require_same(folder, asked, read_json(folder / _RECORD))
-        atomic.create_folder(folder, _RECORD, json.dumps(asked, indent=2).encode())
+            _require_same(folder, record, read_json(folder / _RECORD))
+        atomic.create_folder(folder, _RECORD, json.dumps(record, indent=2).encode())
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes off the folder, and say what to do if the disk gets full.
-
-        Raises:
-            BusyError: If another process works on it.
-            NoSpaceError: If something within the block finds the disk full.
-        """
+        """Lock the folder against other processes, and explain what to do if the disk gets full."""
         with atomic.reporting_full_disk(self.folder), lock.held(self.folder):
             atomic.remove_partial(self.folder)
             yield
 
     def path(self, *place: str) -> Path:
-        """Return the folder of a part, there or not."""
+        """Return the folder of a part, whether it exists or not."""
         return self.folder.joinpath(*place)
 
     def has(self, *place: str) -> bool:
         """Return whether a part is finished."""
         return self.path(*place).is_dir()
 
-    @contextlib.contextmanager
-    def new(self, *place: str) -> Iterator[Path]:
-        """Give a part's folder to fill; it is finished when the block ends without an error."""
-        with atomic.new_folder(self.path(*place)) as folder:
-            yield folder
+    def new(self, *place: str) -> contextlib.AbstractContextManager[Path]:
+        """Create a part's folder; it is finished when the block ends without an error."""
+        return atomic.new_folder(self.path(*place))
 
 
-def _require_same(folder: Path, asked: Mapping[str, Any], there: Mapping[str, Any]) -> None:
-    mine, theirs = _flat(asked), _flat(there)
+def _require_same(folder: Path, record: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    mine, theirs = _flat(record), _flat(saved)
     different = [
         f"{name} is {theirs.get(name)!r} there and {mine.get(name)!r} here"
         for name in sorted({*mine, *theirs})
@@ -93,7 +70,7 @@ def _require_same(folder: Path, asked: Mapping[str, Any], there: Mapping[str, An
     ]
     if different:
         raise ValueError(
-            f"{folder} holds the answers to another question: {'; '.join(different)}. Name "
+            f"{folder} holds the answers to another question: {'; '.join(different)}. Choose "
             f"another folder with --out."
         )
 
@@ -107,50 +84,43 @@ def _flat(content: Mapping[str, Any], within: str = "") -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a new file of JSON, whole or not at all."""
+    """Write a new JSON file atomically."""
     atomic.write_new(path, json.dumps(content, indent=2).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a file of JSON holds.
-
-    Raises:
-        ValueError: If it holds something else; the message names the file.
-    """
+    """Return the object in a JSON file; raise ValueError if there is none."""
     try:
-        return json_files.read(path, _MOST_JSON)
+        return json_files.read(path, _MAX_JSON_BYTES)
     except OSError as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
 
 
-def beside(run: Path, question: str) -> Path:
-    """Return the folder for the answers about a run, where none is named: next to the run."""
+def answers_folder(out: str | Path | None, run: Path, question: str) -> Path:
+    """Return the folder for the answers about a run: ``out``, or one next to the run."""
+    if out is not None:
+        return Path(out)
     run = run.resolve()
     return run.with_name(f"{run.name}-{question}")
 
 
 def chosen_levels(store: Store, levels: Iterable[int]) -> list[int]:
-    """Return the levels to ask about, in order, after making sure that they are finished.
+    """Return the sorted levels, or the last finished one if none are given.
 
-    Args:
-        store: The run.
-        levels: Those that were named; if none, the last one that all trials finished.
-
-    Raises:
-        ValueError: If one is not there, or no level is.
+    Raise ValueError unless all trials finished them.
     """
     trials, last = range(store.experiment.trials), store.experiment.levels
-    there = [
+    finished = [
         level
         for level in range(last + 1)
         if all(store.has(Place(trial, level, "ticket")) for trial in trials)
     ]
-    if not there:
-        raise ValueError(f"{store.folder} has no finished level yet. Let its run go on first.")
+    if not finished:
+        raise ValueError(f"{store.folder} has no finished level yet. Resume its run first.")
     for level in levels:
-        if level not in there:
+        if level not in finished:
             raise ValueError(
                 f"{store.folder} has no finished level {level}; finished are "
-                f"{', '.join(map(str, there))}."
+                f"{', '.join(map(str, finished))}."
             )
-    return sorted(set(levels)) or there[-1:]
+    return sorted(set(levels)) or finished[-1:]

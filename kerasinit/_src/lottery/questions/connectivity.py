@@ -1,8 +1,8 @@
-"""Is a ticket stable to the order of its data? Linear mode connectivity.
+"""Linear mode connectivity: whether a ticket is stable to the order of its data.
 
-Two copies of a network are trained from the same values on two orders of the
-examples. If the error stays low on the straight line between the two, they lie in one
-valley of the loss, which the order could not lead them out of.
+Two copies of a network are trained from the same values on two orders of the examples. If the
+error stays low on the line between the two, they lie in the same valley of the loss, which the
+order did not make them leave.
 """
 
 import statistics
@@ -17,43 +17,45 @@ from rich.table import Table
 
 from kerasinit._src.lottery.questions.answers import (
     Answers,
-    Say,
-    beside,
+    MessageCallback,
+    answers_folder,
     chosen_levels,
+    ignore,
     read_json,
-    silent,
     write_json,
 )
 from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
+from kerasinit._src.lottery.report.means import over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import State, weights_of
 from kerasinit._src.training.trainer import Trainer
 
 STABLE_BELOW = 0.02
-"""A barrier below this is noise; from it on, the network is unstable (the paper's margin)."""
+"""The paper's margin: a lower barrier is noise, from it on the network is unstable."""
 
 
 def barrier(errors: Sequence[float]) -> float:
-    """Return how far the error rises on the way from one network to another.
+    """Return how far the error rises between two networks.
 
     ::
 
         barrier = max over alpha of error(alpha) - (error(0) + error(1)) / 2
 
     Args:
-        errors: Fractions of wrong answers along the line, both ends among them.
+        errors: Error rates along the line, including both ends, as fractions.
 
     Returns:
         A fraction, 0 or more.
 
     Raises:
-        ValueError: If there are not two ends.
+        ValueError: If there are fewer than two errors.
 
     Example:
     >>> barrier([0.25, 0.5, 0.125])
@@ -64,26 +66,12 @@ def barrier(errors: Sequence[float]) -> float:
     return max(errors) - (errors[0] + errors[-1]) / 2
 
 
-def between(first: State, second: State, step: int, steps: int) -> State:
-    """Return the values on the straight line between two networks.
+def interpolate(first: State, second: State, step: int, steps: int) -> State:
+    """Return the values at a step of the straight line between two networks.
 
-    ::
-
-        w = ((steps - step) * first + step * second) / steps
-
-    It is computed in float64, so that both ends, and every point between equal
-    values, are exact in float32. What is not floating point (seeds, counters) is
+    ``w = ((steps - step) * first + step * second) / steps``, computed in float64, so that both
+    ends, and every point between equal values, are exact in float32. Integers (seeds, counters) are
     taken from the first.
-
-    Args:
-        first: Values by name, at step 0.
-        second: Values of the same names, at the last step.
-        step: Which point.
-        steps: The number of the last.
-
-    Example:
-    >>> between({"w": np.float32([0, 1])}, {"w": np.float32([4, 1])}, 1, 4)["w"]
-    array([1., 1.], dtype=float32)
     """
     mixed = {}
     for name, value in first.items():
@@ -101,11 +89,11 @@ class Line:
     Attributes:
         trial: The trial.
         level: The level of its ticket; 0 is the dense network.
-        density: The fraction of weights that live.
+        density: The fraction of weights that are kept.
         test_errors: On the test examples, from one end to the other, evenly spaced.
-        train_errors: The same, on the examples that were trained on.
+        train_errors: The same, on the training examples.
         recomputed: Whether the model has batch normalization, whose statistics were
-            then measured anew at every point, the ends too.
+            then recomputed at every point, including the ends.
     """
 
     trial: int
@@ -128,7 +116,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """What `lmc` found: a line for each trial and level."""
+    """The result of `lmc`: a line for each trial and level."""
 
     lines: tuple[Line, ...]
 
@@ -154,59 +142,36 @@ class Connectivity:
         trials = len({line.trial for line in self.lines})
         caption = "Stable: the error rises by less than 2 points between two orders of the data."
         if any(line.recomputed for line in self.lines):
-            caption += " Statistics of batch normalization were measured anew at every point."
-        shown = Table(
-            title="Linear mode connectivity, "
-            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
-            caption=caption,
-        )
-        for heading in (
-            "level",
-            "weights\nleft (%)",
-            "test error\nat the ends (%)",
-            "highest\nbetween (%)",
-            "barrier, test\n(points)",
-            "barrier, train\n(points)",
-            "",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
-        stable = self.stable()
-        for level, (test, train) in self.barriers().items():
+            caption += " Statistics of batch normalization were recomputed at every point."
+        heads = ["level", "weights\nleft (%)", "test error\nat the ends (%)"]
+        heads += ["highest\nbetween (%)", "barrier, test\n(points)", "barrier, train\n(points)", ""]
+        rows, stable = [], self.stable()
+        for level, barriers in self.barriers().items():
             lines = self._at(level)
-            ends = statistics.mean(
-                (line.test_errors[0] + line.test_errors[-1]) / 2 for line in lines
-            )
+            density = lines[0].density
+            both = [line.test_errors[0] + line.test_errors[-1] for line in lines]
+            ends = statistics.mean(both) / 2
             highest = statistics.mean(max(line.test_errors) for line in lines)
-            shown.add_row(
-                str(level),
-                f"{100 * lines[0].density:.2f}",
-                *(f"{100 * value:.2f}" for value in (ends, highest, test, train)),
-                "stable" if stable[level] else "unstable",
-            )
-        return shown
+            shown = (f"{100 * value:.2f}" for value in (density, ends, highest, *barriers))
+            rows.append((level, *shown, "stable" if stable[level] else "unstable"))
+        title = f"Linear mode connectivity, {over_trials(trials)}"
+        return terminal.table(heads, rows, title=title, caption=caption)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
+
+        def barriers(test: float, train: float) -> dict[str, float]:
+            return {"test_barrier": test, "train_barrier": train}
+
         stable = self.stable()
         return {
             "question": "lmc",
             "levels": [
-                {
-                    "level": level,
-                    "test_barrier": test,
-                    "train_barrier": train,
-                    "stable": stable[level],
-                }
+                {"level": level, **barriers(test, train), "stable": stable[level]}
                 for level, (test, train) in self.barriers().items()
             ],
             "lines": [
-                {
-                    **vars(line),
-                    "test_errors": list(line.test_errors),
-                    "train_errors": list(line.train_errors),
-                    "test_barrier": line.test_barrier,
-                    "train_barrier": line.train_barrier,
-                }
+                base.as_json({**vars(line), **barriers(line.test_barrier, line.train_barrier)})
                 for line in self.lines
             ],
         }
@@ -220,29 +185,29 @@ def lmc(
     out: str | Path | None = None,
     build: models.Build | None = None,
     data: Dataset | None = None,
-    say: Say = silent,
+    say: MessageCallback = ignore,
 ) -> Connectivity:
     """Measure whether tickets are stable to the order of their data.
 
     For each trial and level, two copies are trained from the ticket (level 0: from the
     rewind point of the dense network) on two orders of the examples that no other
-    training has seen, and the error is measured on the line between them, at the last
+    training uses, and the error is measured on the line between them, at the last
     iteration. Both copies draw the same numbers in their random layers.
 
     Args:
-        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
+        run: A run, its folder or what `kerasinit.lottery.run` returned; it is not changed.
         levels: The levels of the tickets, by default the last finished one. The dense
-            network, level 0, always stands beside them.
-        points: How many points of the line are looked at, both ends among them; at
-            least 3. The paper has 30.
-        out: The folder for the answers, by default the run's name and ``-lmc``. What
-            is finished there is not trained again; other levels may be asked for later.
+            network, level 0, is always included.
+        points: The number of points on the line, including both ends; at least 3. The
+            paper uses 30.
+        out: The folder for the answers, by default the run's name and ``-lmc``. Finished
+            trainings in it are reused; more levels may be added later.
         build: The run's function that builds a model, if it cannot be imported.
-        data: The run's examples, if they have no name.
+        data: The run's examples, if they cannot be loaded by name.
         say: Called with a line for each finished training.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
 
     Reference:
@@ -251,75 +216,69 @@ def lmc(
     """
     if isinstance(points, bool) or not isinstance(points, int) or points < 3:
         raise ValueError(
-            f"--points must be a whole number of at least 3 (two ends and what lies between); "
+            f"--points must be a whole number of at least 3 (both ends and one between); "
             f"got {points!r}."
         )
     store = Store.of(run)
     chosen = chosen_levels(store, {0, *chosen_levels(store, levels)})
-    setting = Setting.of_run(store, build, data)
+    setup = Setup.of_run(store, build, data)
     answers = Answers(
-        Path(out) if out is not None else beside(store.folder, "lmc"),
-        {
-            "question": "lmc",
-            "experiment": store.experiment.to_dict(),
-            "data": setting.data.digest,
-        },
+        answers_folder(out, store.folder, "lmc"),
+        {"question": "lmc", "experiment": store.experiment.to_dict(), "data": setup.data.digest},
     )
     lines = []
     with answers.held():
         for trial in range(store.experiment.trials):
-            copies = _Copies(setting, store, answers, trial, say)
+            copies = _Copies(setup, store, answers, trial, say)
             lines += [copies.line(level, points) for level in chosen]
     return Connectivity(tuple(lines))
 
 
 class _Copies:
-    """One trial's pairs of copies; its network is built when one has to be trained."""
+    """One trial's pairs of copies; the network is built when a copy has to be trained."""
 
     def __init__(
-        self, setting: Setting, store: Store, answers: Answers, trial: int, say: Say
+        self, setup: Setup, store: Store, answers: Answers, trial: int, say: MessageCallback
     ) -> None:
-        self._setting, self._store, self._answers = setting, store, answers
+        self._setup, self._store, self._answers = setup, store, answers
         self._trial, self._say = trial, say
         self._retraining: Trial | None = None
 
     @property
     def _training(self) -> Trial:
         if self._retraining is None:
-            self._retraining = Trial(self._setting, self._trial)
-            self._require_the_runs(self._retraining.first)
+            self._retraining = Trial(self._setup, self._trial)
+            self._require_same_network(self._retraining.first)
         return self._retraining
 
     def _stage(self, place: Place) -> Stage:
         return self._store.stage(place).named_for(lambda: self._training.trainer.model)
 
-    def _require_the_runs(self, first: State) -> None:
-        """Raise unless the network that is built here is the one that the run was made with."""
-        there = self._stage(Place(self._trial, 0, "ticket")).ticket().weights
+    def _require_same_network(self, first: State) -> None:
+        """Raise unless the network built here is the one of the run."""
+        saved = self._stage(Place(self._trial, 0, "ticket")).ticket().weights
         mine = weights_of(first)
-        # Another machine may draw the same numbers with other rounding.
-        alike = set(mine) == set(there) and all(
+        # Another machine may round the same draws differently.
+        alike = set(mine) == set(saved) and all(
             mine[name].shape == value.shape
             and np.allclose(np.asarray(mine[name], float), np.asarray(value, float), atol=1e-5)
-            for name, value in there.items()
+            for name, value in saved.items()
         )
         if not alike:
             raise ValueError(
-                f"{self._setting.experiment.model} gives other first weights now than "
+                f"{self._setup.experiment.model} gives other initial weights now than "
                 f"{self._store.folder} was begun with: the function that builds the model, or the "
-                f"one that was passed as build, is not the run's."
+                f"one passed as build, is not the run's."
             )
 
     def line(self, level: int, points: int) -> Line:
-        """Return the errors between the copies of a level, from the folder if they are there."""
+        """Return the errors between the copies of a level, from the folder if present."""
         at = (f"trial-{self._trial}", f"level-{level:02d}", f"line-{points}")
         masks, start = self._ticket(level)
         ends = (self._copy(level, 0, masks, start), self._copy(level, 1, masks, start))
         if not self._answers.has(*at):
             trainer = self._training.trainer
-            errors = line_errors(
-                trainer, ends, points, self._setting.data, self._training.positions
-            )
+            errors = line_errors(trainer, ends, points, self._setup.data, self._training.positions)
             with self._answers.new(*at) as folder:
                 content = {"recomputed": bool(normalizations(trainer.model)), **errors}
                 write_json(folder / "errors.json", content)
@@ -334,11 +293,11 @@ class _Copies:
         )
 
     def _ticket(self, level: int) -> tuple[Masks, State]:
-        """Return a level's masks and the state that its training began with."""
+        """Return a level's masks and the state from which its copies start."""
         rewind = self._stage(Place(self._trial, 0, "ticket")).state("rewind")
         ticket = self._stage(Place(self._trial, level, "ticket")).ticket()
-        # The dense network began with the first values; what is asked about is the
-        # rewind point. A ticket's file has its weights, the optimizer's are in the point.
+        # The question about the dense network is the rewind point, not the initial values. A
+        # ticket's file has its weights; the optimizer's variables are in the rewind point.
         if level == 0:
             return ticket.masks, rewind
         experiment = self._store.experiment
@@ -348,7 +307,7 @@ class _Copies:
         return ticket.masks, {**rewind, **ticket.weights}
 
     def _copy(self, level: int, number: int, masks: Masks, start: State) -> State:
-        """Return the trained values of a copy, trained if they are not there."""
+        """Return the trained values of a copy, training it if necessary."""
         at = (f"trial-{self._trial}", f"level-{level:02d}", f"copy-{number}")
         stage = Stage(self._answers.path(*at))
         if not self._answers.has(*at):
@@ -370,7 +329,7 @@ class _Copies:
         if stage.ticket().masks != masks:
             raise ValueError(
                 f"{stage.folder} has other masks than the ticket of {self._store.folder}; it was "
-                f"made from another run. Name another folder with --out."
+                f"made from another run. Choose another folder with --out."
             )
         return stage.state("trained")
 
@@ -378,15 +337,7 @@ class _Copies:
 def line_errors(
     trainer: Trainer, ends: tuple[State, State], points: int, data: Dataset, positions: np.ndarray
 ) -> dict[str, list[float]]:
-    """Return the errors along the line between two sets of values, as ``Line`` has them.
-
-    Args:
-        trainer: Whose model takes the values.
-        ends: The values of two trained copies.
-        points: How many points are looked at, the ends among them.
-        data: The examples.
-        positions: Which of the training examples to measure the training error on.
-    """
+    """Return the errors along the line between the values of two copies, as `Line` has them."""
     model = trainer.model
     train_x = models.fit_shape(model, data.x_train[positions], "The build function")
     test_x = models.fit_shape(model, data.x_test, "The build function")
@@ -397,7 +348,7 @@ def line_errors(
     recomputed = bool(normalizations(model))
     errors: dict[str, list[float]] = {name: [] for name in parts}
     for step in range(points):
-        trainer.restore(between(*ends, step, points - 1))
+        trainer.restore(interpolate(*ends, step, points - 1))
         if recomputed:
             recompute(model, train_x)
         for name, (x, y) in parts.items():

@@ -1,4 +1,4 @@
-"""How soon could a mask have been drawn? The early bird among tickets."""
+"""Early-bird tickets: how soon in training their masks could be drawn."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,18 +9,25 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kerasinit._src.lottery.experiment import Experiment, require_experiment
-from kerasinit._src.lottery.questions.answers import Answers, Say, read_json, silent, write_json
+from kerasinit._src.lottery.experiment import Experiment, option, require_experiment
+from kerasinit._src.lottery.questions.answers import (
+    Answers,
+    MessageCallback,
+    ignore,
+    read_json,
+    write_json,
+)
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import Point, weights_of
 
-# What of an experiment has a meaning where a dense network is trained, once a trial.
-_MEANT = (
+# The fields of an experiment that apply to training a dense network once per trial.
+_APPLICABLE = (
     "dataset",
     "model",
     "initializer",
@@ -36,7 +43,7 @@ _MEANT = (
 
 
 def mask_distance(first: Masks, second: Masks) -> float:
-    """Return the fraction of weights that live in one of two masks and not in the other.
+    """Return the fraction of weights that are kept in one of two masks and not in the other.
 
     This is the Hamming distance, divided by the number of weights: 0 for equal masks.
 
@@ -45,7 +52,7 @@ def mask_distance(first: Masks, second: Masks) -> float:
         second: Masks of the same weights.
 
     Raises:
-        ValueError: If they are masks of other weights.
+        ValueError: If the masks are of other weights.
 
     Example:
     >>> a = Masks({"kernel": np.array([True, True, False, False])})
@@ -59,51 +66,25 @@ def mask_distance(first: Masks, second: Masks) -> float:
 
 
 def draw(weights: dict[str, np.ndarray], names: Sequence[str], density: float) -> Masks:
-    """Return the masks of the weights of greatest magnitude, of all layers together.
+    """Return the masks of the largest-magnitude weights of all layers together.
 
-    ``round(density * size)`` live, at least one; of equal ones those that come first.
-
-    Args:
-        weights: Values by name.
-        names: Which of them are pruned, in the model's order.
-        density: The fraction that lives, between 0 and 1.
-
-    Example:
-    >>> weights = {"a": np.float32([-3, 1]), "b": np.float32([2, 1])}
-    >>> {name: mask.tolist() for name, mask in draw(weights, ["a", "b"], 0.75).items()}
-    {'a': [True, True], 'b': [True, False]}
+    ``round(density * size)`` are kept, at least one; among equal ones the first in the order of
+    ``names``.
     """
     magnitudes = np.concatenate([np.abs(weights[name]).ravel() for name in names])
-    lives = keep_largest(magnitudes, max(1, round(density * magnitudes.size)))
+    kept = keep_largest(magnitudes, max(1, round(density * magnitudes.size)))
     ends = np.cumsum([weights[name].size for name in names])[:-1]
-    parts = np.split(lives, ends)
+    parts = np.split(kept, ends)
     return Masks(
         {name: part.reshape(weights[name].shape) for name, part in zip(names, parts, strict=True)}
     )
 
 
 def farthest(masks: Sequence[Masks], window: int) -> list[float | None]:
-    """Return how far each mask is from the farthest of those shortly before it.
+    """Return each mask's largest `mask_distance` from the ``window - 1`` masks before it.
 
-    ::
-
-        farthest[t] = max of mask_distance(masks[t], masks[j]), t - window < j < t
-
-    Steps alone would not do: small ones may lead far, and the more often one looks the
-    smaller they are.
-
-    Args:
-        masks: Masks in the order in which they were drawn.
-        window: How many masks are held against each other, the newest among them; at
-            least 2.
-
-    Returns:
-        A fraction for each mask; None for those that have too few before them.
-
-    Example:
-    >>> masks = [Masks({"kernel": np.arange(4) == live}) for live in (0, 1, 1, 1)]
-    >>> farthest(masks, window=3)
-    [None, None, 0.5, 0.0]
+    It is None for the first ``window - 1`` masks. Distances between successive masks would not do:
+    small steps may lead far, and more frequent evaluation makes them smaller.
     """
     return [
         max(mask_distance(mask, before) for before in masks[last - window + 1 : last])
@@ -115,14 +96,14 @@ def farthest(masks: Sequence[Masks], window: int) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Check:
-    """A look at the mask while the dense network trains.
+    """A check of the mask while the dense network trains.
 
     Attributes:
-        iteration: When.
-        distance: The distance from the mask of the look before; None at the first.
-        farthest: The greatest distance from a mask of the window; None where there
+        iteration: The iteration.
+        distance: The distance from the mask of the previous check; None at the first.
+        farthest: The largest distance from a mask of the window; None where there
             were too few.
-        to_last: The distance from the mask of the last look.
+        to_last: The distance from the mask of the last check.
         validation_accuracy: Of the dense network, a fraction.
     """
 
@@ -135,7 +116,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Flight:
-    """One trial: its looks, and the iteration of the early bird (None: there was none)."""
+    """One trial: its checks, and the iteration of the early bird (None if there was none)."""
 
     trial: int
     iteration: int | None
@@ -144,15 +125,15 @@ class Flight:
 
 @dataclass(frozen=True)
 class EarlyBirds:
-    """What `earlybird` found.
+    """The result of `earlybird`.
 
     Attributes:
         density: The fraction of weights that the masks keep.
-        window: How many masks were held against each other.
-        epsilon: What their distances from the newest had to be below.
+        window: The number of masks that were compared, including the newest.
+        epsilon: The limit on their distances from the newest.
         iterations: The length of the trainings.
         flights: The trials.
-        folder: Where each trial with an early bird has its ``ticket.safetensors``.
+        folder: The folder in which each trial with an early bird has its ``ticket.safetensors``.
     """
 
     density: float
@@ -163,8 +144,8 @@ class EarlyBirds:
     folder: Path
 
     def table(self) -> Table:
-        """Return a table with a line for each look; the early birds are marked."""
-        found = [
+        """Return a table with a line for each check; the early birds are marked."""
+        results = [
             f"trial {flight.trial}: "
             + (
                 "no early bird"
@@ -173,46 +154,33 @@ class EarlyBirds:
             )
             for flight in self.flights
         ]
-        shown = Table(
-            title=f"Masks of the {100 * self.density:g} % largest weights of a dense network",
-            caption=f"{'; '.join(found)}. The early bird is the first mask of which the "
-            f"{self.window - 1} before it are all less than {self.epsilon:g} away.",
-        )
-        for heading in (
-            "trial",
-            "iteration",
-            "distance from\nthe mask before",
-            f"farthest of\n{self.window - 1} before",
-            "from the\nlast mask",
-            "validation\naccuracy (%)",
-            "",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
+        heads = ["trial", "iteration", "distance from\nthe mask before"]
+        heads += [f"farthest of\n{self.window - 1} before", "from the\nlast mask"]
+        heads += ["validation\naccuracy (%)", ""]
+        rows = []
         for flight in self.flights:
             for check in flight.checks:
-                shown.add_row(
-                    str(flight.trial),
-                    str(check.iteration),
-                    *(
-                        "" if value is None else f"{value:.4f}"
-                        for value in (check.distance, check.farthest)
-                    ),
-                    f"{check.to_last:.4f}",
-                    f"{100 * check.validation_accuracy:.2f}",
-                    "early bird" if check.iteration == flight.iteration else "",
-                )
-        return shown
+                distances = (check.distance, check.farthest, check.to_last)
+                shown = ("" if value is None else f"{value:.4f}" for value in distances)
+                accuracy = f"{100 * check.validation_accuracy:.2f}"
+                mark = "early bird" if check.iteration == flight.iteration else ""
+                rows.append((flight.trial, check.iteration, *shown, accuracy, mark))
+        return terminal.table(
+            heads,
+            rows,
+            title=f"Masks of the {100 * self.density:g} % largest weights of a dense network",
+            caption=f"{'; '.join(results)}. The early bird is the first mask for which the "
+            f"{self.window - 1} masks before it are all less than {self.epsilon:g} away.",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         return {
             "question": "earlybird",
-            **{name: getattr(self, name) for name in ("density", "window", "epsilon")},
-            "iterations": self.iterations,
-            "trials": [
-                {**asdict(flight), "checks": [asdict(check) for check in flight.checks]}
-                for flight in self.flights
-            ],
+            **{
+                name: getattr(self, name) for name in ("density", "window", "epsilon", "iterations")
+            },
+            "trials": base.as_json([asdict(flight) for flight in self.flights]),
         }
 
 
@@ -225,35 +193,35 @@ def earlybird(
     out: str | Path | None = None,
     build: models.Build | None = None,
     data: Dataset | None = None,
-    say: Say = silent,
+    say: MessageCallback = ignore,
 ) -> EarlyBirds:
-    """Watch the mask of the largest weights while a dense network trains.
+    """Track the mask of the largest weights while a dense network trains.
 
     The mask is drawn every ``experiment.evaluate_every`` iterations (the paper: every
-    epoch), from all layers together, and held against those shortly before. The early
-    bird is the first of which the ``window - 1`` before it are all less than ``epsilon``
-    away. The paper draws channels by the scales of their batch normalization; here single
-    weights are drawn by magnitude, as the tickets of a run are.
+    epoch), from all layers together, and compared with those shortly before. The early
+    bird is the first mask for which the ``window - 1`` masks before it are all less than
+    ``epsilon`` away. The paper draws channels by the scales of their batch normalization; here
+    single weights are drawn by magnitude, as the tickets of a run are.
 
     Args:
-        experiment: What to train. Fields that only pruning, rewinding or controls have
-            a use for must be as they are by default.
+        experiment: What to train. Fields that apply only to pruning, rewinding or controls
+            must have their defaults.
         density: The fraction of weights that the mask keeps.
-        window: How many masks are held against each other, at least 2.
-        epsilon: What the distances from the newest have to be below: a fraction of all
+        window: The number of masks that are compared, at least 2.
+        epsilon: The limit on the distances from the newest mask: a fraction of all
             weights.
-        out: The folder for the answers, by default one named after what is asked. A
-            finished trial there is not trained again.
+        out: The folder for the answers, by default one named after the question.
+            Finished trials in it are reused.
         build: A function that returns a compiled model, in place of ``experiment.model``.
         data: Examples, in place of ``experiment.dataset``.
         say: Called with a line for each finished training.
 
     Returns:
-        The looks of every trial. Where there was an early bird, its mask is in the
-        folder, as a ticket with the first weights.
+        The checks of every trial. The mask of an early bird is saved in the folder, as a
+        ticket with the initial weights.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
 
     Reference:
@@ -262,21 +230,21 @@ def earlybird(
     """
     experiment = require_experiment(experiment or Experiment())
     _require_options(experiment, density, window, epsilon)
-    setting = Setting.of(experiment, build, data)
-    if setting.experiment.xla is None:
-        setting = replace(setting, experiment=Trial(setting, 0).experiment)
-    experiment = setting.experiment
+    setup = Setup.of(experiment, build, data)
+    if setup.experiment.xla is None:
+        setup = replace(setup, experiment=Trial(setup, 0).experiment)
+    experiment = setup.experiment
     folder = (
         Path(out)
         if out is not None
-        else Path(f"earlybird-{setting.data.name}-{experiment.digest}-{density:g}")
+        else Path(f"earlybird-{setup.data.name}-{experiment.digest}-{density:g}")
     )
     answers = Answers(
         folder,
         {
             "question": "earlybird",
             "experiment": experiment.to_dict(),
-            "data": setting.data.digest,
+            "data": setup.data.digest,
             "density": density,
             "window": window,
             "epsilon": epsilon,
@@ -287,7 +255,7 @@ def earlybird(
         for trial in range(experiment.trials):
             part = f"trial-{trial}"
             if not answers.has(part):
-                flight, ticket = _fly(Trial(setting, trial), trial, density, window, epsilon)
+                flight, ticket = _train_trial(Trial(setup, trial), trial, density, window, epsilon)
                 with answers.new(part) as new:
                     write_json(new / "checks.json", asdict(flight))
                     if ticket is not None:
@@ -309,39 +277,37 @@ def _require_options(experiment: Experiment, density: float, window: int, epsilo
         raise ValueError(f"--window must be a whole number of at least 2; got {window!r}.")
     plain = Experiment(dataset=experiment.dataset)
     for field in dataclasses.fields(experiment):
-        option = "--" + field.name.replace("_", "-")
-        if field.name not in _MEANT and getattr(experiment, field.name) != getattr(
-            plain, field.name
-        ):
+        name = field.name
+        if name not in _APPLICABLE and getattr(experiment, name) != getattr(plain, name):
             raise ValueError(
-                f"{option} means nothing to an early bird, which trains the dense network alone. "
-                f"Leave it out."
+                f"{option(name)} does not apply to an early bird, which trains only the dense "
+                f"network. Omit it."
             )
-    looks = experiment.iterations // experiment.evaluate_every
-    if looks < window:
+    count = experiment.iterations // experiment.evaluate_every
+    if count < window:
         raise ValueError(
-            f"{experiment.iterations} iterations with a look every {experiment.evaluate_every} "
-            f"give {looks} masks, fewer than the {window} that are held against each other. Give a "
-            f"smaller --evaluate-every or more --iterations."
+            f"{experiment.iterations} iterations with a mask every {experiment.evaluate_every} "
+            f"give {count} masks, fewer than the {window} that are compared. Use a smaller "
+            f"--evaluate-every or more --iterations."
         )
 
 
-def _fly(
+def _train_trial(
     training: Trial, trial: int, density: float, window: int, epsilon: float
 ) -> tuple[Flight, Ticket | None]:
     """Train one dense network and draw its masks on the way."""
     names = list(training.trainer.shapes)
-    seen: list[tuple[Point, Masks]] = []
+    drawn: list[tuple[Point, Masks]] = []
     every = training.experiment.evaluate_every
 
-    def look(point: Point) -> None:
-        # The end of the training is looked at as well, and need not be a multiple.
+    def draw_mask(point: Point) -> None:
+        # The last measurement need not be at a multiple.
         if point.iteration % every == 0:
-            seen.append((point, draw(training.trainer.state(), names, density)))
+            drawn.append((point, draw(training.trainer.state(), names, density)))
 
     dense = Masks.dense(training.trainer.shapes)
-    begun, _ = training.train(f"trial {trial}", dense, {}, training.order(), watch=look)
-    masks = [mask for _, mask in seen]
+    begun, _ = training.train(f"trial {trial}", dense, {}, training.order(), watch=draw_mask)
+    masks = [mask for _, mask in drawn]
     far = farthest(masks, window)
     checks = tuple(
         Check(
@@ -351,7 +317,7 @@ def _fly(
             mask_distance(mask, masks[-1]),
             point.validation_accuracy,
         )
-        for number, (point, mask) in enumerate(seen)
+        for number, (point, mask) in enumerate(drawn)
     )
     near = [value is not None and value < epsilon for value in far]
     if not any(near):

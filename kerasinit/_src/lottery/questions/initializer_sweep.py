@@ -1,8 +1,7 @@
-"""What does the initializer change? One run for each, all else being equal."""
+"""What the initializer changes: one run for each, all else being equal."""
 
 import contextlib
 import re
-import statistics
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -10,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.loop import run
 from kerasinit._src.lottery.progress import Watch
+from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.lottery.trial import Setting
+from kerasinit._src.lottery.trial import Setup
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
@@ -25,11 +26,11 @@ from kerasinit._src.training.data import Dataset
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep` found.
+    """The result of `sweep`.
 
     Attributes:
-        rows: The rows of each run, by initializer, in the order that was asked for.
-        folder: Where the runs are.
+        rows: The rows of each run, by initializer, in the given order.
+        folder: The folder of the runs.
     """
 
     rows: dict[str, tuple[Row, ...]]
@@ -41,57 +42,42 @@ class Sweep:
         ``test_accuracy`` is a fraction, taken at the early stop (``best_iteration``);
         ``deviation`` is its standard deviation between trials, None for one trial.
         """
-        lines = []
-        for initializer, rows in self.rows.items():
-            for level, branch in dict.fromkeys((row.level, row.branch) for row in rows):
-                group = [row for row in rows if (row.level, row.branch) == (level, branch)]
-                accuracies = [row.test_accuracy for row in group]
-                lines.append(
-                    {
-                        "initializer": initializer,
-                        "level": level,
-                        "branch": branch,
-                        "density": statistics.mean(row.density for row in group),
-                        "trials": len(group),
-                        "test_accuracy": statistics.mean(accuracies),
-                        "deviation": statistics.stdev(accuracies) if len(group) > 1 else None,
-                        "best_iteration": statistics.mean(row.best_iteration for row in group),
-                    }
-                )
-        return lines
+        return [
+            {"initializer": initializer, **mean}
+            for initializer, rows in self.rows.items()
+            for mean in means_over_trials(rows)
+        ]
 
     def table(self) -> Table:
         """Return a table of tickets: a line for each level, two columns for each initializer."""
         means = [line for line in self.means() if line["branch"] == "ticket"]
         trials = max(line["trials"] for line in means)
         spread = " ± sd" if trials > 1 else ""
-        shown = Table(
-            title="Tickets by initializer, "
-            + (f"mean of {trials} trials" if trials > 1 else "one trial"),
-            caption="Early stop: the iteration of least validation loss; test accuracy is taken "
-            "there. Controls are in the report of each run.",
-        )
-        shown.add_column("level", justify="right")
-        shown.add_column("weights\nleft (%)", justify="right")
+        heads: list[str | Text] = ["level", "weights\nleft (%)"]
         for initializer in self.rows:
             head = terminal.literal(f"{initializer}: test\naccuracy (%){spread}")
-            shown.add_column(head, justify="right")
-            shown.add_column("\nearly stop", justify="right")
+            heads += [head, "\nearly stop"]
+        rows = []
         for level in sorted({line["level"] for line in means}):
             at = {line["initializer"]: line for line in means if line["level"] == level}
-            # Exact counts make every run as dense as the next.
+            # Exact counts make all runs equally dense.
             cells = [str(level), f"{100 * next(iter(at.values()))['density']:.2f}"]
-            for initializer in self.rows:
-                line = at.get(initializer)
-                if line is None:
-                    cells += ["", ""]
-                    continue
-                deviation = "" if line["deviation"] is None else f" ± {100 * line['deviation']:.2f}"
-                cells += [
-                    f"{100 * line['test_accuracy']:.2f}{deviation}",
-                    f"{line['best_iteration']:.0f}",
-                ]
-            shown.add_row(*cells)
+            for line in map(at.get, self.rows):
+                there = line is not None
+                cells += (
+                    [accuracy_text(line), f"{line['best_iteration']:.0f}"] if there else ["", ""]
+                )
+            rows.append(cells)
+        shown = terminal.table(
+            heads,
+            rows,
+            title=f"Tickets by initializer, {over_trials(trials)}",
+            caption="Early stop: the iteration of lowest validation loss; test accuracy is taken "
+            "there. Controls are in the report of each run.",
+        )
+        # A head may have many words: the initializer's.
+        for column in shown.columns:
+            column.no_wrap = False
         return shown
 
     def to_json(self) -> dict[str, Any]:
@@ -112,15 +98,15 @@ def sweep(
     data: Dataset | None = None,
     watching: Callable[[str], AbstractContextManager[Watch]] | None = None,
 ) -> Sweep:
-    """Make a run for each of several initializers, with the same data, order and seed.
+    """Run a lottery for each of several initializers, with the same data, order and seed.
 
     Every run is an ordinary one, in a folder inside ``out`` named after its initializer:
-    what is finished there is not run again, and `kerasinit lottery report` reads it.
+    finished trainings in it are reused, and `kerasinit lottery report` reads it.
 
     Args:
-        initializers: What `Experiment.initializer` takes, such as ``"HeNormal"`` or
-            ``"RandomNormal:stddev=0.01"``; at least one, each once.
-        experiment: The runs, but for their initializer, which must not be given.
+        initializers: Values of `Experiment.initializer`, such as ``"HeNormal"`` or
+            ``"RandomNormal:stddev=0.01"``; at least one, without duplicates.
+        experiment: The runs except for their initializer, which must be None.
         out: The folder for the runs, by default one named after the experiment.
         build: A function that returns a compiled model, in place of
             ``experiment.model``; it must take ``initializer`` by name.
@@ -129,7 +115,7 @@ def sweep(
             whose value receives the run's events.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
 
     Reference:
@@ -140,19 +126,17 @@ def sweep(
     folders = folder_names(initializers)
     if experiment.initializer is not None:
         raise ValueError(
-            f"--initializer {experiment.initializer} and --initializers are two answers to one "
-            f"question. Leave the first out."
+            f"--initializer {experiment.initializer} contradicts --initializers. Omit the former."
         )
-    setting = Setting.of(experiment, build, data)
+    setup = Setup.of(experiment, build, data)
     for initializer in folders:
-        # A mistake in the last of them must be found before hours of the first.
-        models.make(setting.build, setting.data, initializer, experiment.seed, "weights", 0)
-    digest = setting.experiment.digest
-    folder = Path(out) if out is not None else Path(f"sweep-{setting.data.name}-{digest}")
-    found: dict[str, tuple[Row, ...]] = {}
+        # A mistake in the last one must be found before hours of training the first.
+        models.make(setup.build, setup.data, initializer, experiment.seed, "weights", 0)
+    digest = setup.experiment.digest
+    folder = Path(out) if out is not None else Path(f"sweep-{setup.data.name}-{digest}")
+    rows: dict[str, tuple[Row, ...]] = {}
     for initializer, name in folders.items():
-        watched = watching(initializer) if watching else contextlib.nullcontext()
-        with watched as watch:
+        with watching(initializer) if watching else contextlib.nullcontext() as watch:
             store: Store = run(
                 replace(experiment, initializer=initializer),
                 out=folder / name,
@@ -160,27 +144,19 @@ def sweep(
                 data=data,
                 watch=watch,
             )
-        found[initializer] = tuple(store.rows())
-    return Sweep(found, folder)
+        rows[initializer] = tuple(store.rows())
+    return Sweep(rows, folder)
 
 
 def folder_names(initializers: Iterable[str]) -> dict[str, str]:
-    """Return the name of each initializer's folder.
-
-    Raises:
-        ValueError: If there is none, one is no initializer, or two are the same.
-
-    Example:
-    >>> folder_names(["HeNormal", "RandomNormal:stddev=0.01"])
-    {'HeNormal': 'HeNormal', 'RandomNormal:stddev=0.01': 'RandomNormal-stddev=0.01'}
-    """
+    """Return the folder name of each initializer; raise ValueError if one is invalid."""
     names: dict[str, str] = {}
     for initializer in initializers:
         identifiers.parse(initializer)
         name = re.sub(r"[^\w.=+-]", "-", initializer)
         if name in names.values():
             raise ValueError(
-                f"The initializer {initializer!r} comes twice, or its folder {name!r} does."
+                f"The initializer {initializer!r}, or its folder name {name!r}, is duplicated."
             )
         names[initializer] = name
     if not names:

@@ -1,6 +1,5 @@
-"""Does a ticket that was found on some data win on others?"""
+"""Transfer: whether a ticket found on some data wins on other data."""
 
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,12 +8,19 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kerasinit._src.lottery.questions.answers import Answers, Say, beside, chosen_levels, silent
+from kerasinit._src.lottery.questions.answers import (
+    Answers,
+    MessageCallback,
+    answers_folder,
+    chosen_levels,
+    ignore,
+)
+from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
-from kerasinit._src.lottery.trial import Setting, Trial
-from kerasinit._src.masks import Masks
+from kerasinit._src.lottery.trial import Setup, Trial
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
@@ -24,13 +30,13 @@ from kerasinit._src.training.outcome import weights_of
 
 @dataclass(frozen=True)
 class Transfer:
-    """What `transfer` found.
+    """The result of `transfer`.
 
     Attributes:
         found_on: The data set of the run.
-        trained_on: The data set of the answers.
+        trained_on: The other data set.
         new_head: Whether the output layers differ in shape, so that the output layer's
-            values were drawn anew and its mask at random.
+            values were redrawn and its mask drawn at random.
         rows: A row for each training on the other data; level 0 is the dense network.
     """
 
@@ -41,48 +47,39 @@ class Transfer:
 
     def table(self) -> Table:
         """Return a table with a line for each network, means over the trials."""
-        caption = "Early stop: the iteration of least validation loss; test accuracy is taken there"
+        caption = (
+            "Early stop: the iteration of lowest validation loss; test accuracy is taken there"
+        )
         if self.new_head:
             caption += (
-                f". The output layer does not fit {self.trained_on}: its values are drawn anew, "
-                f"its mask at random with the same number of weights in a hundred"
+                f". The output layer does not fit {self.trained_on}: its values are redrawn, and "
+                f"its mask is drawn at random with the same density"
             )
         trials = len({row.trial for row in self.rows})
-        shown = Table(
-            title=terminal.literal(
-                f"Tickets of {self.found_on}, trained on {self.trained_on}, "
-                + (f"mean of {trials} trials" if trials > 1 else "one trial")
-            ),
+        spread = " ± sd" if trials > 1 else ""
+        heads = ["network", "level", "weights\nleft (%)", f"test\naccuracy (%){spread}"]
+        heads += ["early\nstop", "against\ndense (points)"]
+        means = means_over_trials(self.rows)
+        dense = next(mean["test_accuracy"] for mean in means if mean["level"] == 0)
+        rows = [
+            (
+                mean["branch"] if mean["level"] else "dense",
+                mean["level"],
+                f"{100 * mean['density']:.2f}",
+                accuracy_text(mean),
+                f"{mean['best_iteration']:.0f}",
+                f"{100 * (mean['test_accuracy'] - dense):+.2f}" if mean["level"] else "",
+            )
+            for mean in means
+        ]
+        title = f"Tickets of {self.found_on}, trained on {self.trained_on}, {over_trials(trials)}"
+        return terminal.table(
+            heads,
+            rows,
+            words=1,
+            title=terminal.literal(title),
             caption=terminal.literal(caption + "."),
         )
-        shown.add_column("network")
-        spread = " ± sd" if trials > 1 else ""
-        for heading in (
-            "level",
-            "weights\nleft (%)",
-            f"test\naccuracy (%){spread}",
-            "early\nstop",
-            "against\ndense (points)",
-        ):
-            shown.add_column(heading, justify="right", no_wrap=True)
-        dense = statistics.mean(row.test_accuracy for row in self.rows if row.level == 0)
-        for level, branch in dict.fromkeys((row.level, row.branch) for row in self.rows):
-            group = [row for row in self.rows if (row.level, row.branch) == (level, branch)]
-            accuracy = statistics.mean(row.test_accuracy for row in group)
-            deviation = (
-                f" ± {100 * statistics.stdev(row.test_accuracy for row in group):.2f}"
-                if len(group) > 1
-                else ""
-            )
-            shown.add_row(
-                "dense" if level == 0 else branch,
-                str(level),
-                f"{100 * statistics.mean(row.density for row in group):.2f}",
-                f"{100 * accuracy:.2f}{deviation}",
-                f"{statistics.mean(row.best_iteration for row in group):.0f}",
-                "" if level == 0 else f"{100 * (accuracy - dense):+.2f}",
-            )
-        return shown
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
@@ -103,30 +100,30 @@ def transfer(
     iterations: int | None = None,
     out: str | Path | None = None,
     build: models.Build | None = None,
-    say: Say = silent,
+    say: MessageCallback = ignore,
 ) -> Transfer:
     """Train the tickets of a run on other data, beside the run's controls and the dense network.
 
-    All begin at iteration 0 with a new optimizer, on the same order of the examples. The
-    dense network has the run's first values, so that a ticket differs from it by its mask
-    (and what the run's rewinding kept). Every control of the run comes along as it
-    started there. Where the output layer does not fit, all networks of a trial get the same
+    All start at iteration 0 with a new optimizer, on the same order of the examples. The
+    dense network has the run's initial values, so that a ticket differs from it by its mask
+    (and by what the run's rewinding kept). Every control of the run is included with the state
+    that it started from. Where the output layer does not fit, all networks of a trial get the same
     new one, with a random mask of the ticket's density in that layer.
 
     Args:
-        run: A run, its folder or what `kerasinit.lottery.run` returned; nothing in it is changed.
+        run: A run, its folder or what `kerasinit.lottery.run` returned; it is not changed.
         to: The other data: a name or file as for `kerasinit.lottery.load`, or a data
-            set. Its examples must have the shape of the run's; classes may be others.
+            set. Its examples must have the shape of the run's; classes may differ.
         levels: The levels of the tickets, by default the last finished one.
         iterations: Optimizer steps of each training; by default as many as in the run.
-        out: The folder for the answers, by default the run's name and ``-on-`` the
-            other data's. What is finished there is not trained again; other levels may
-            be asked for later.
+        out: The folder for the answers, by default the run's name, ``-on-`` and the
+            other data's name. Finished trainings in it are reused; more levels may be added
+            later.
         build: The run's function that builds a model, if it cannot be imported.
         say: Called with a line for each finished training.
 
     Raises:
-        ValueError: Before any training, if something does not fit.
+        ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
 
     Reference:
@@ -141,13 +138,13 @@ def transfer(
     experiment = replace(store.experiment, dataset=data.name, rewind="init")
     if iterations is not None:
         experiment = replace(experiment, iterations=iterations)
-    setting = Setting(experiment, build or models.find(experiment.model), data)
-    training = Trial(setting, 0)
+    setup = Setup(experiment, build or models.find(experiment.model), data)
+    training = Trial(setup, 0)
     new_head = needs_new_head(
         _ticket(store, Place(0, chosen[0], "ticket"), training), training, data
     )
     answers = Answers(
-        Path(out) if out is not None else beside(store.folder, f"on-{data.name}"),
+        answers_folder(out, store.folder, f"on-{data.name}"),
         {
             "question": "transfer",
             "experiment": experiment.to_dict(),
@@ -163,14 +160,14 @@ def transfer(
                 at = (f"trial-{trial}", f"level-{place.level:02d}", place.branch)
                 if not answers.has(*at):
                     if training.number != trial:
-                        training = Trial(setting, trial)
+                        training = Trial(setup, trial)
                     _train(training, answers, at, place, _ticket(store, place, training), say)
                 rows.append(Stage(answers.path(*at)).row())
     return Transfer(store.experiment.dataset, data.name, new_head, tuple(rows))
 
 
 def _places(store: Store, trial: int, levels: list[int]) -> list[Place]:
-    """Return the finished trainings of a run to carry over: dense, tickets, their controls."""
+    """Return the finished trainings of a run to transfer: dense, tickets, their controls."""
     dense = Place(trial, 0, "ticket")
     return [dense] + [
         place
@@ -189,9 +186,9 @@ def _train(
     at: tuple[str, ...],
     place: Place,
     ticket: Ticket,
-    say: Say,
+    say: MessageCallback,
 ) -> None:
-    """Train one network on the other data, and put it on disk."""
+    """Train one network on the other data, and write it to disk."""
     rng = training.generator("transfer head", place.level)
     fitted = fit_head(ticket, weights_of(training.first), rng)
     begun, trained = training.train(str(place), fitted.masks, fitted.weights, training.order())
@@ -204,26 +201,22 @@ def _train(
 
 
 def _head(ticket: Ticket) -> str:
-    """Return the path of the output layer: that of the last weight that is pruned."""
+    """Return the path of the output layer: that of the last prunable weight."""
     return list(ticket.masks)[-1].rpartition("/")[0]
 
 
 def needs_new_head(ticket: Ticket, training: Trial, data: Dataset) -> bool:
-    """Return whether the network for other data has another output layer than a ticket.
-
-    Raises:
-        ValueError: If anything else differs.
-    """
-    there, mine = weights_of(training.first), ticket.weights
+    """Return whether the output layer, and only that, does not fit; else raise ValueError."""
+    theirs, mine = weights_of(training.first), ticket.weights
     different = [
         name
-        for name in dict.fromkeys([*mine, *there])
-        if name not in mine or name not in there or mine[name].shape != there[name].shape
+        for name in dict.fromkeys([*mine, *theirs])
+        if name not in mine or name not in theirs or mine[name].shape != theirs[name].shape
     ]
     for name in different:
         if name.rpartition("/")[0] != _head(ticket):
             shapes = [
-                str(part[name].shape) if name in part else "not there" for part in (mine, there)
+                str(part[name].shape) if name in part else "missing" for part in (mine, theirs)
             ]
             raise ValueError(
                 f"The ticket does not fit {data.name}, whose examples have shape "
@@ -235,26 +228,10 @@ def needs_new_head(ticket: Ticket, training: Trial, data: Dataset) -> bool:
 
 
 def fit_head(ticket: Ticket, first: Mapping[str, np.ndarray], rng: np.random.Generator) -> Ticket:
-    """Return a ticket with an output layer that fits, if its own does not.
+    """Return a ticket whose output layer fits the network with the initial values ``first``.
 
-    Args:
-        ticket: Masks and weights.
-        first: The first values of the network for the other data; all shapes but those
-            of the output layer are the ticket's.
-        rng: Draws the positions of the output layer's mask.
-
-    Returns:
-        The same ticket, or one whose output layer has the values of ``first`` and a
-        random mask of ``round(density * size)`` weights, at least one, where the density is
-        that of the ticket's output layer.
-
-    Example:
-    >>> ticket = Ticket(Masks({"out/kernel": np.array([[True, False]])}),
-    ...                 {"out/kernel": np.float32([[5, 0]])})
-    >>> fitted = fit_head(ticket, {"out/kernel": np.float32([[1, 2, 3, 4]])},
-    ...                   np.random.default_rng(0))
-    >>> fitted.masks.kept, fitted.weights["out/kernel"]
-    (2, array([[1., 2., 0., 0.]], dtype=float32))
+    If the ticket's own does not, the layer gets the values of ``first`` and a random mask of
+    ``round(density * size)`` weights, at least one, with the density of the ticket's output layer.
     """
     if all(first[name].shape == value.shape for name, value in ticket.weights.items()):
         return ticket

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kerasinit._src.files import atomic
-from kerasinit._src.lottery.report.page import write_page
 from kerasinit._src.lottery.report.plots import write_plot
+from kerasinit._src.lottery.report.run_page import write_page
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.training.outcome import Point

@@ -11,7 +11,7 @@ import numpy as np
 from kerasinit._src.lottery.report.means import spread
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
-from kerasinit._src.masks import Masks
+from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.reports.html import Markup, element, grid, joined
 
 _MOST_PICTURES = 8
@@ -112,14 +112,14 @@ def layers_section(masks: dict[Place, Masks]) -> Markup:
     for place, found in masks.items():
         by_level.setdefault(place.level, []).append(found)
     layers = next(iter(masks.values()))
-    heads: list[object] = ["level", "all"]
+    heads = ["level", "all"]
     heads += [f"{name}\n{' x '.join(map(str, mask.shape))}" for name, mask in layers.items()]
 
     def cell(densities: list[float]) -> Markup:
         percent = f"{100 * sum(densities) / len(densities):.2f}"
         return element("span", percent, class_="heat", style=f"--density: {percent}%")
 
-    lines: list[list[object]] = [
+    lines = [
         [
             level,
             cell([one.density for one in found]),

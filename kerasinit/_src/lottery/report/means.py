@@ -8,7 +8,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich import box
 from rich.table import Table
@@ -20,7 +20,7 @@ from kerasinit._src.reports import terminal
 
 _T = TypeVar("_T")
 # More branches than this do not fit side by side into 80 columns with two columns each.
-_MOST_BESIDE = 2
+_MAX_BESIDE = 2
 CONFIDENCE = 0.95
 HOW = (
     f"{CONFIDENCE:.0%} confidence interval of the mean, from Student's t distribution over the "
@@ -108,6 +108,43 @@ def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
     }
 
 
+def means_over_trials(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return the mean over trials of each level and branch, in the order of the rows.
+
+    ``deviation`` is the standard deviation of ``test_accuracy``, None for one trial.
+    """
+    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.level, row.branch].append(row)
+    means = []
+    for (level, branch), group in groups.items():
+        accuracies = [row.test_accuracy for row in group]
+        means.append(
+            {
+                "level": level,
+                "branch": branch,
+                "density": statistics.mean(row.density for row in group),
+                "trials": len(group),
+                "test_accuracy": statistics.mean(accuracies),
+                "deviation": statistics.stdev(accuracies) if len(group) > 1 else None,
+                "best_iteration": statistics.mean(row.best_iteration for row in group),
+            }
+        )
+    return means
+
+
+def accuracy_text(mean: dict[str, Any]) -> str:
+    """Return the accuracy of one of `means_over_trials` in percent, with its deviation."""
+    deviation = mean["deviation"]
+    end = "" if deviation is None else f" ± {100 * deviation:.2f}"
+    return f"{100 * mean['test_accuracy']:.2f}{end}"
+
+
+def over_trials(trials: int) -> str:
+    """Return of how many trials numbers are means, in words."""
+    return f"mean of {trials} trials" if trials > 1 else "one trial"
+
+
 def spread(levels: Sequence[_T], most: int) -> list[_T]:
     """Return at most ``most`` of some levels or ticks, evenly, the first and the last among them.
 
@@ -132,36 +169,37 @@ def table(run: Run) -> Table:
     store = Store.of(run)
     found = summaries(store.rows())
     experiment = store.experiment
-    beside = len(experiment.branches) <= _MOST_BESIDE
-    shown = Table(
+    branches = experiment.branches
+    beside = len(branches) <= _MAX_BESIDE
+    heads = ["level", "weights\nleft (%)"] if beside else ["", "left\n(%)"]
+    for branch in branches:
+        name = branch.replace("-", "-\n")
+        heads += (
+            [f"{branch}: test\naccuracy (%)", "\nearly stop"]
+            if beside
+            else [f"{name}:\naccuracy,\nearly stop"]
+        )
+    lines = []
+    for level in sorted({level for level, _ in found}):
+        of_level = [found.get((level, branch)) for branch in branches]
+        density = next(summary.density for summary in of_level if summary)
+        pairs = map(_cells, of_level)
+        cells = [cell for pair in pairs for cell in (pair if beside else ["\n".join(pair)])]
+        lines.append([level, f"{100 * density:.2f}", *cells])
+    several = experiment.trials > 1
+    return terminal.table(
+        heads,
+        lines,
         title=terminal.literal(
-            f"{experiment.model} on {experiment.dataset}, "
-            + (f"mean of {experiment.trials} trials" if experiment.trials > 1 else "one trial")
+            f"{experiment.model} on {experiment.dataset}, {over_trials(experiment.trials)}"
         ),
         caption="Early stop: the iteration of least validation loss; test accuracy is taken "
-        f"there. {f'±: {HOW}.' if experiment.trials > 1 else ONE_TRIAL}",
+        f"there. {f'±: {HOW}.' if several else ONE_TRIAL}",
         box=box.HEAVY_HEAD if beside else box.SIMPLE_HEAD,
         collapse_padding=not beside,
         pad_edge=beside,
         show_edge=beside,
     )
-    shown.add_column("level" if beside else "", justify="right")
-    shown.add_column("weights\nleft (%)" if beside else "left\n(%)", justify="right", no_wrap=True)
-    for branch in experiment.branches:
-        if beside:
-            shown.add_column(f"{branch}: test\naccuracy (%)", justify="right", no_wrap=True)
-            shown.add_column("\nearly stop", justify="right", no_wrap=True)
-        else:
-            name = branch.replace("-", "-\n")
-            shown.add_column(f"{name}:\naccuracy,\nearly stop", justify="right", no_wrap=True)
-    for level in sorted({level for level, _ in found}):
-        line = {branch: found.get((level, branch)) for branch in experiment.branches}
-        density = next(summary.density for summary in line.values() if summary)
-        cells = [str(level), f"{100 * density:.2f}"]
-        for summary in line.values():
-            cells += _cells(summary) if beside else ["\n".join(_cells(summary))]
-        shown.add_row(*cells)
-    return shown
 
 
 def _cells(summary: Summary | None) -> tuple[str, str]:

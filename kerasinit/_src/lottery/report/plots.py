@@ -11,7 +11,15 @@ import numpy as np
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery.report.means import Summary, spread, summaries
 from kerasinit._src.lottery.store.store import Run, Store
-from kerasinit._src.reports.figures import FAINT, dress, line_style, new_figure, rendered
+from kerasinit._src.reports.figures import (
+    FAINT,
+    draw_band,
+    dress,
+    line_style,
+    new_figure,
+    rendered,
+    scale_by_logarithm,
+)
 from kerasinit._src.training.outcome import Point
 
 if TYPE_CHECKING:
@@ -103,15 +111,9 @@ def draw_densities(
         axes.plot(densities, [mean.value for mean in means], label=branch, **style)
         margins = [math.nan if mean.margin is None else mean.margin for mean in means]
         if not all(math.isnan(margin) for margin in margins):
-            axes.fill_between(
-                densities,
-                [mean.value - margin for mean, margin in zip(means, margins, strict=True)],
-                [mean.value + margin for mean, margin in zip(means, margins, strict=True)],
-                facecolor=(style["color"], 0.13),
-                # Where bands lie over each other, their borders tell whose they are.
-                edgecolor=(style["color"], 0.6),
-                linewidth=0.7,
-            )
+            low = [mean.value - margin for mean, margin in zip(means, margins, strict=True)]
+            high = [mean.value + margin for mean, margin in zip(means, margins, strict=True)]
+            draw_band(axes, densities, low, high, style["color"])
     if (0, "ticket") in found:
         dense = getattr(found[0, "ticket"], measure).value
         axes.axhline(dense, color=FAINT, dashes=(4, 3), label="dense", zorder=0)
@@ -137,8 +139,6 @@ def draw_curves(
         measure: ``"validation_loss"`` or ``"validation_accuracy"``.
         begin: The iteration from which on the vertical axis has room for all values.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
     loss = measure == "validation_loss"
     seen: list[float] = []
     for number, (label, trials) in enumerate(curves.items()):
@@ -153,12 +153,7 @@ def draw_curves(
         seen += [m for i, m in zip(iterations, means, strict=True) if i >= begin]
     if loss and any(np.size(line.get_ydata()) for line in axes.lines):
         axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        axes.yaxis.set_major_locator(
-            LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6)
-        )
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
+        scale_by_logarithm(axes, *axes.get_ylim())
     elif seen:
         _limit(axes, [seen], "accuracy")
     axes.set_xlabel("iteration")

@@ -1,1 +1,1 @@
-"""A run's folder: stages, tickets, manifests and the digest of all."""
+"""A run's folder: stages, tickets, manifests and its digest."""

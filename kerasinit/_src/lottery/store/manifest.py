@@ -1,10 +1,9 @@
-"""The list of a training's files with their digests: any changed byte is found.
+"""The list of a training's files with their digests, which detects any changed byte.
 
-Every finished training has one, ``manifest.json``, written last. It names the SHA-256 of
-each file beside it and of the run's ``experiment.json``, in one fixed spelling, and the
-digest of this list itself, so that a changed list is not taken for changed files. Whoever
-repairs the list after a change has to get past `kerasinit.lottery.verify`, which compares
-the contents.
+Every finished training has one, ``manifest.json``, written last. It has the SHA-256 of each
+file beside it and of the run's ``experiment.json``, in a canonical form, and the digest of this
+list itself, so that a changed list is not mistaken for changed files. Repairing the list after
+a change does not get past `kerasinit.lottery.verify`, which compares the contents.
 """
 
 import hashlib
@@ -18,50 +17,48 @@ _FORMAT = "kerasinit-manifest-1"
 
 
 def write(folder: Path, experiment: Path) -> None:
-    """Write the list of the files in a folder, and of the experiment they belong to.
-
-    Raises:
-        FileExistsError: If there is a list already.
-    """
+    """Write the digests of the files in a folder, and of the experiment they belong to."""
     names = sorted(path.name for path in folder.iterdir())
-    content = _spelled(sha256(experiment), {name: sha256(folder / name) for name in names})
+    content = _serialized(sha256(experiment), {name: sha256(folder / name) for name in names})
     atomic.write_new(folder / NAME, content)
 
 
 def problems(folder: Path, experiment: Path) -> list[tuple[str, str]]:
-    """Return what is wrong with the files of a training, as ``(file's name, problem)``."""
+    """Return what is wrong with the files of a training, as ``(file name, problem)``."""
     path = folder / NAME
     if not path.is_file():
-        return [(NAME, "it is missing, so nothing says what the other files were")]
+        return [(NAME, "it is missing, so the other files cannot be checked")]
     try:
         content = json_files.read(path)
         text = path.read_bytes()
         listed, of_run = dict(content["files"]), content["experiment"]
-        intact = _spelled(of_run, listed) == text
+        intact = _serialized(of_run, listed) == text
     except (ValueError, TypeError, KeyError):
         intact = False
     if not intact:
-        return [(NAME, "it is damaged: it is not what was written")]
-    found = []
+        return [(NAME, "it is damaged: it differs from what was written")]
+    wrong = []
     if not experiment.is_file() or sha256(experiment) != of_run:
-        found.append((experiment.name, "its digest is not the one that trainings were made under"))
-    there = {entry.name for entry in folder.iterdir()} - {NAME}
-    found += [(name, "it is missing") for name in sorted(set(listed) - there)]
-    found += [(name, "it does not belong here") for name in sorted(there - set(listed))]
-    for name in sorted(there & set(listed)):
+        wrong.append(
+            (experiment.name, "its digest differs from the one that the trainings recorded")
+        )
+    present = {entry.name for entry in folder.iterdir()} - {NAME}
+    wrong += [(name, "it is missing") for name in sorted(set(listed) - present)]
+    wrong += [(name, "it does not belong here") for name in sorted(present - set(listed))]
+    for name in sorted(present & set(listed)):
         if not (folder / name).is_file() or sha256(folder / name) != listed[name]:
-            found.append((name, "its digest is not the one in the manifest: it was changed"))
-    return found
+            wrong.append((name, "its digest is not the one in the manifest: it was changed"))
+    return wrong
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _spelled(experiment: str, listed: dict[str, str]) -> bytes:
-    """Return the only spelling that a list may have."""
+def _serialized(experiment: str, listed: dict[str, str]) -> bytes:
+    """Return the canonical bytes of a list."""
     content = {"format": _FORMAT, "experiment": experiment, "files": listed}
     itself = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return (json.dumps({**content, "list": itself}, indent=2, sort_keys=True) + "\n").encode()

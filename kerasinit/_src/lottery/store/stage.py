@@ -1,4 +1,4 @@
-"""One training of a run, and the files that it leaves behind."""
+"""One training of a run, and its files."""
 
 import csv
 import io
@@ -14,14 +14,14 @@ import numpy as np
 from kerasinit._src.files import json_files
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket, read_tensors
-from kerasinit._src.masks import NAMING
+from kerasinit._src.mask_arrays import NAMING
 from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training.outcome import Outcome, Point
 
 _RESULT, _CURVE = "result.json", "curve.csv"
-_MOST_CURVE = 2**26
+_MAX_CURVE_BYTES = 2**26
 _POINT: dict[str, Any] = get_type_hints(Point)
-# What is claimed of a result, here and where it is proven.
+# Claims about a result, shared with its verification.
 OF_TRAINING = "results are of their training"
 FRACTIONS = "accuracies are fractions"
 OF_MASKS = "densities are those of the masks"
@@ -29,7 +29,7 @@ OF_MASKS = "densities are those of the masks"
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """One training of a run."""
+    """The position of a training in its run."""
 
     trial: int
     level: int
@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Row:
-    """What one training came to; accuracies and density are fractions."""
+    """The result of one training; accuracies and density are fractions."""
 
     trial: int
     level: int
@@ -54,7 +54,7 @@ class Row:
 
     @classmethod
     def of(cls, place: Place, density: float, outcome: Outcome) -> "Row":
-        """Return the row that a training leaves behind."""
+        """Return the row of a finished training."""
         return cls(
             place.trial,
             place.level,
@@ -73,13 +73,12 @@ class Stage:
 
     folder: Path
     names: Mapping[str, str] = field(default_factory=dict)
-    """The variables that are called otherwise than in its files."""
+    """Current names of variables that have other names in the files."""
 
     def named_for(self, model: Callable[[], Any]) -> "Stage":
-        """Return the stage with the names that the variables of a model have now.
+        """Return the stage with the variable names of a model of today.
 
-        Args:
-            model: Returns the model; only called if the files are of the first format.
+        ``model`` returns the model; it is called only if the files have the first format.
         """
         if self.ticket().masks.naming == NAMING:
             return self
@@ -87,16 +86,16 @@ class Stage:
 
     @property
     def model_path(self) -> Path:
-        """Where the trained model is."""
+        """The file of the trained model."""
         return self.folder / "model.keras"
 
     @property
     def ticket_path(self) -> Path:
-        """Where the masks and first weights are."""
+        """The file of the masks and initial weights."""
         return self.folder / "ticket.safetensors"
 
     def write(self, row: Row, trained: Outcome, ticket: Ticket) -> None:
-        """Write what every training leaves behind."""
+        """Write the files that every training has."""
         ticket.save(self.ticket_path)
         text = io.StringIO()
         table = csv.DictWriter(text, list(asdict(trained.curve[0])), lineterminator="\n")
@@ -104,35 +103,31 @@ class Stage:
         table.writerows(asdict(point) for point in trained.curve)
         (self.folder / _CURVE).write_text(text.getvalue())
         content = {**asdict(row), "seconds": round(trained.seconds, 3)}
-        (self.folder / _RESULT).write_text(json.dumps(content, indent=2))
+        self.result_path.write_text(json.dumps(content, indent=2))
 
     def write_state(
-        self, name: str, state: dict[str, np.ndarray], about: dict[str, str] | None = None
+        self, name: str, state: dict[str, np.ndarray], metadata: dict[str, str] | None = None
     ) -> None:
-        """Write variables, and words about them, under ``name.safetensors``."""
-        write_tensors(self.folder / f"{name}.safetensors", state, about)
+        """Write variables, with metadata, to ``name.safetensors``."""
+        write_tensors(self.folder / f"{name}.safetensors", state, metadata)
 
     def tensors(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return the variables that `write_state` wrote, and the words about them."""
-        tensors, words = read_tensors(self.folder / f"{name}.safetensors")
-        return {self.names.get(name, name): value for name, value in tensors.items()}, words
+        """Return the variables and metadata that `write_state` wrote."""
+        tensors, metadata = read_tensors(self.folder / f"{name}.safetensors")
+        return {self.names.get(name, name): value for name, value in tensors.items()}, metadata
 
     def state(self, name: str) -> dict[str, np.ndarray]:
         """Return the variables that `write_state` wrote."""
         return self.tensors(name)[0]
 
-    def words(self, name: str) -> dict[str, str]:
-        """Return the words about them."""
-        return self.tensors(name)[1]
-
     def ticket(self) -> Ticket:
-        """Return the masks and first weights."""
+        """Return the masks and initial weights."""
         ticket = load_ticket(self.ticket_path)
         return ticket.renamed(self.names) if self.names else ticket
 
     def row(self) -> Row:
         """Return the training's row of the report."""
-        path = self.folder / _RESULT
+        path = self.result_path
         content = json_files.read(path)
         content.pop("seconds", None)
         try:
@@ -144,11 +139,7 @@ class Stage:
         return row
 
     def curve(self) -> tuple[Point, ...]:
-        """Return what was measured while it trained, in order of iterations.
-
-        Raises:
-            ValueError: If it is not what a training writes; the message names the file.
-        """
+        """Return the measurements in order of iterations; ValueError if the file is invalid."""
         path = self.folder / _CURVE
         names = list(_POINT)
         points = []
@@ -168,41 +159,41 @@ class Stage:
 
     @property
     def result_path(self) -> Path:
-        """Where the row of the report is."""
+        """The file of the training's row."""
         return self.folder / _RESULT
 
     def curve_text(self) -> bytes:
-        """Return the bytes of the file that `curve` reads, if they are not too many."""
+        """Return the bytes of the file that `curve` reads, up to a limit."""
         path = self.folder / _CURVE
         size = path.stat().st_size
-        if size > _MOST_CURVE:
+        if size > _MAX_CURVE_BYTES:
             raise ValueError(
-                f"{path} is damaged: it has {size} bytes; at most {_MOST_CURVE} are read."
+                f"{path} is damaged: it has {size} bytes; at most {_MAX_CURVE_BYTES} are read."
             )
         return path.read_bytes()
 
 
 def _point(line: list[str]) -> Point:
-    """Return a line of a curve as a measurement, if it can be one."""
+    """Parse and check a line of a curve."""
     point = Point(*(kind(word) for kind, word in zip(_POINT.values(), line, strict=True)))
     if point.iteration < 1:
-        raise ValueError(f"iteration {point.iteration} is none")
+        raise ValueError(f"iteration {point.iteration} is not positive")
     for name in _POINT:
         if not math.isfinite(getattr(point, name)):
-            raise ValueError(f"at iteration {point.iteration}, {name} is no finite number")
+            raise ValueError(f"at iteration {point.iteration}, {name} is not finite")
     if not 0 <= point.validation_accuracy <= 1:
         raise ValueError(
-            f"at iteration {point.iteration}, the accuracy {point.validation_accuracy} is no "
+            f"at iteration {point.iteration}, the accuracy {point.validation_accuracy} is not a "
             f"fraction"
         )
     return point
 
 
 def wrong_in(row: Row, place: Place) -> Iterator[tuple[str, str, str]]:
-    """Yield what a result cannot say, as ``(claim, field, problem)``."""
-    of = Place(row.trial, row.level, row.branch)
-    if of != place:
-        yield OF_TRAINING, "", f"it is of {of}"
+    """Yield what is impossible in a result, as ``(claim, field, problem)``."""
+    own = Place(row.trial, row.level, row.branch)
+    if own != place:
+        yield OF_TRAINING, "", f"it is of {own}"
     for name in ("test_accuracy", "final_test_accuracy"):
         value = getattr(row, name)
         if not 0 <= value <= 1:
@@ -212,9 +203,9 @@ def wrong_in(row: Row, place: Place) -> Iterator[tuple[str, str, str]]:
 
 
 def _require_type(value: object, kind: type, what: str) -> None:
-    """Raise unless a value from a file is of a type, and a finite number if it is a number."""
+    """Raise unless a value has a type and, if it is a number, is finite."""
     # JSON has one kind of number: 1.0 may come back as 1.
-    wanted = (int, float) if kind is float else kind
-    good = isinstance(value, wanted) and not isinstance(value, bool)
-    if not good or (isinstance(value, float) and not math.isfinite(value)):
+    accepted = (int, float) if kind is float else kind
+    valid = isinstance(value, accepted) and not isinstance(value, bool)
+    if not valid or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{what} is {value!r}; expected {kind.__name__}.")

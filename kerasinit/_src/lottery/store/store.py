@@ -1,18 +1,18 @@
-"""A run's folder: what is finished has its name, what has its name is finished.
+"""A run's folder: a stage is finished exactly when its folder has its final name.
 
 ::
 
     RUN/experiment.json               the experiment, its data, what ran it
     RUN/trial-0/level-02/ticket/      one training
         ticket.safetensors            the masks, and the weights it started from
-        trained.safetensors           the weights it ended with
-        optimizer.safetensors         the optimizer's state there, and whose its moments are
-        model.keras                   the trained weights as a model (tickets only)
-        rewind.safetensors            where survivors go back to (level 0 only)
-        curve.csv                     validation loss and accuracy while it trained
+        trained.safetensors           the final weights
+        optimizer.safetensors         the optimizer's final state, and the weight of each moment
+        model.keras                   the trained model (tickets only)
+        rewind.safetensors            the state to rewind to (level 0 only)
+        curve.csv                     validation loss and accuracy during training
         result.json                   its row of the report
         manifest.json                 the digests of these files and of experiment.json
-    RUN/trial-0/level-02/.ticket.checkpoint.safetensors   the training that is going on
+    RUN/trial-0/level-02/.ticket.checkpoint.safetensors   a training in progress
     RUN/.lock                         held by the process that works on the run
 """
 
@@ -29,17 +29,17 @@ from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Row, Stage, wrong_in
 
 _RECORD, _FORMAT = "experiment.json", "kerasinit-lottery-1"
-_MOST_PLACES = 10**6
+_MAX_TRAININGS = 10**6
 
 
 class Store:
     """The folder of a run.
 
     Args:
-        folder: Where it is, or will be.
-        experiment: What is run there.
-        about: What else must be the same when a run goes on: the data's digest and
-            the versions of what computes.
+        folder: The path of the folder, which may not exist yet.
+        experiment: The experiment that is run there.
+        about: What else must match when a run is resumed: the data's digest and
+            the versions of the libraries that compute.
     """
 
     def __init__(self, folder: Path, experiment: Experiment, about: dict[str, Any]) -> None:
@@ -47,10 +47,10 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, experiment: Experiment, about: dict[str, Any]) -> "Store":
-        """Begin a run in a folder, or go on with the one that is there.
+        """Begin a run in a folder, or open the run that it holds.
 
         Raises:
-            ValueError: If the folder holds something else (nothing is changed then), or
+            ValueError: If the folder holds something else (it is then left unchanged), or
                 cannot be written to.
         """
         store = cls(folder, experiment, about)
@@ -61,16 +61,16 @@ class Store:
         return store
 
     def is_begun(self) -> bool:
-        """Return whether a run is in the folder.
+        """Return whether the folder holds a run.
 
         Raises:
             ValueError: If it holds something else.
         """
-        # A process that was killed at once leaves its lock, and half of a file.
+        # A process killed right after its start leaves its lock and a partial file.
         return atomic.has_record(self.folder, _RECORD, "lottery run", lock.NAME)
 
     def is_finished(self) -> bool:
-        """Return whether the folder holds this very run, with nothing left to train.
+        """Return whether the folder holds this run, with nothing left to train.
 
         Raises:
             ValueError: If it holds something else.
@@ -82,12 +82,12 @@ class Store:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes off the folder, and say what to do if it gets full.
+        """Lock the folder against other processes, and explain what to do if the disk gets full.
 
         Raises:
             BusyError: If another process works on it.
             ValueError: If it holds something else, or cannot be written to.
-            NoSpaceError: If something within the block finds the disk full.
+            NoSpaceError: If the disk gets full within the block.
         """
         self.is_begun()
         with atomic.reporting_full_disk(self.folder), ExitStack() as stack:
@@ -103,36 +103,36 @@ class Store:
 
     @classmethod
     def read(cls, folder: Path) -> "Store":
-        """Return the run that a folder holds.
+        """Return the run in a folder.
 
         Raises:
-            ValueError: If it holds none, or one of a later format.
+            ValueError: If the folder holds no run, or one of a later format.
         """
         path = folder / _RECORD
         if not path.is_file():
             raise ValueError(f"{folder} holds no lottery run: there is no {path.name} in it.")
         content = json_files.read(path)
-        found = content.pop("format", None)
-        if found != _FORMAT:
-            raise ValueError(f"{path} has format {found!r}; this kerasinit reads {_FORMAT!r}.")
+        form = content.pop("format", None)
+        if form != _FORMAT:
+            raise ValueError(f"{path} has format {form!r}; this kerasinit reads {_FORMAT!r}.")
         fields = content.pop("experiment", None)
         if not isinstance(fields, dict):
-            raise ValueError(f"{path} is damaged: it describes no experiment.")
+            raise ValueError(f"{path} is damaged: it has no experiment.")
         try:
             experiment = Experiment.from_dict(fields)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
         places = experiment.trials * (experiment.levels + 1) * len(experiment.branches)
-        if places > _MOST_PLACES:
+        if places > _MAX_TRAININGS:
             raise ValueError(
-                f"{path} is damaged: it announces {places} trainings; at most {_MOST_PLACES} are "
+                f"{path} is damaged: it declares {places} trainings; at most {_MAX_TRAININGS} are "
                 f"read."
             )
         return cls(folder, experiment, content)
 
     @classmethod
     def of(cls, run: "Store | str | os.PathLike[str]") -> "Store":
-        """Return a run that is given by its folder, or as what `kerasinit.lottery.run` returned.
+        """Return a run given by its folder, or as what `kerasinit.lottery.run` returned.
 
         Raises:
             TypeError: If it is neither.
@@ -140,12 +140,12 @@ class Store:
         """
         return run if isinstance(run, Store) else cls.read(folder_of(run))
 
-    def _require_same(self, there: "Store") -> None:
-        different = self.experiment.differences(there.experiment)
-        if self.about["data"] != there.about.get("data"):
-            different.append("the examples in the data set are others")
+    def _require_same(self, saved: "Store") -> None:
+        different = self.experiment.differences(saved.experiment)
+        if self.about["data"] != saved.about.get("data"):
+            different.append("the examples in the data set differ")
         if self.missing():
-            mine, theirs = self.about["versions"], there.about.get("versions", {})
+            mine, theirs = self.about["versions"], saved.about.get("versions", {})
             different += [
                 f"{name} is {theirs.get(name)} there and {mine[name]} here"
                 for name in mine
@@ -153,12 +153,12 @@ class Store:
             ]
         if different:
             raise ValueError(
-                f"{self.folder} holds a run of other settings: {'; '.join(different)}. Name "
+                f"{self.folder} holds a run with other settings: {'; '.join(different)}. Choose "
                 f"another folder, or repeat the command with the settings of that run."
             )
 
     def places(self) -> list[Place]:
-        """Return every training of the run, in the order in which they are made."""
+        """Return every training of the run, in the order in which they run."""
         return [
             Place(trial, level, branch)
             for trial in range(self.experiment.trials)
@@ -171,11 +171,11 @@ class Store:
         return [place for place in self.places() if not self.has(place)]
 
     def path(self, place: Place) -> Path:
-        """Return the folder of a training, there or not."""
+        """Return the folder of a training, whether it exists or not."""
         return self.folder / f"trial-{place.trial}" / f"level-{place.level:02d}" / place.branch
 
     def checkpoint_path(self, place: Place) -> Path:
-        """Return where a training is kept while it runs."""
+        """Return the checkpoint file of a training."""
         return self.path(place).with_name(f".{place.branch}.checkpoint.safetensors")
 
     def has(self, place: Place) -> bool:
@@ -184,7 +184,7 @@ class Store:
 
     @contextmanager
     def new(self, place: Place) -> Iterator["Stage"]:
-        """Give a stage to fill; it is finished when the block ends without an error."""
+        """Create a stage; it is finished when the block ends without an error."""
         with atomic.new_folder(self.path(place)) as folder:
             yield Stage(folder)
             manifest.write(folder, self.folder / _RECORD)
@@ -197,7 +197,7 @@ class Store:
         """Return the rows of all finished trainings, in order.
 
         Raises:
-            ValueError: If one is damaged, as `kerasinit.lottery.verify` would say.
+            ValueError: If one is damaged in a way that `kerasinit.lottery.verify` would report.
         """
         rows = []
         for place in self.places():
@@ -211,15 +211,11 @@ class Store:
 
 
 Run = Store | str | os.PathLike[str]
-"""A run as functions take it: an object, or its folder."""
+"""A run as functions accept it: a `Store`, or its folder."""
 
 
 def folder_of(run: Run) -> Path:
-    """Return the folder of a run.
-
-    Raises:
-        TypeError: If it is no run.
-    """
+    """Return the folder of a run; raise TypeError if it is not a run."""
     if isinstance(run, Store):
         return run.folder
     if isinstance(run, str | os.PathLike):

@@ -1,6 +1,6 @@
-"""A ticket: which weights live, and the values they start from.
+"""A ticket: masks, and the values that the kept weights start from.
 
-It is kept as safetensors, which is plain numbers behind a JSON header: nothing in it
+Its file is in the safetensors format, plain numbers behind a JSON header: nothing in it
 is ever executed. Masks are packed, eight to a byte.
 """
 
@@ -17,7 +17,7 @@ from kerasinit._src import compat
 from kerasinit._src.files import atomic
 from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
 from kerasinit._src.files.tensors import read_tensors as read_tensors
-from kerasinit._src.masks import NAMING, Masks
+from kerasinit._src.mask_arrays import NAMING, Masks
 from kerasinit._src.network.old_names import old_names
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import prunable_weights
@@ -25,13 +25,13 @@ from kerasinit._src.network.prunable import prunable_weights
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
-    """A sparse network before it is trained: masks and first (or rewound) weights.
+    """A sparse network before it is trained: masks and initial (or rewound) weights.
 
     Args:
-        masks: Which weights live, by structural name.
+        masks: Which weights are kept, by structural name.
         weights: The values of all the model's variables, by structural name; what
             the masks remove is zero.
-        about: Where the ticket comes from, as words; kept in the file.
+        about: Where the ticket comes from, as text by key; saved in the file.
 
     Raises:
         ValueError: If a mask has no weights of its shape, or a weight that the mask
@@ -41,7 +41,7 @@ class Ticket:
     >>> ticket = Ticket(Masks({"dense/kernel": np.array([[True, False]])}),
     ...                 {"dense/kernel": np.array([[0.5, 0.0]], "float32")})
     >>> ticket
-    <Ticket, 1 of 2 weights live (50.00 %)>
+    <Ticket, 1 of 2 weights kept (50.00 %)>
     """
 
     masks: Masks
@@ -60,7 +60,7 @@ class Ticket:
             if not _is_floating(self.weights[name]):
                 raise ValueError(
                     f"The ticket has weights of dtype {self.weights[name].dtype} for {name!r}; "
-                    f"what a mask removes is floating point."
+                    f"masked weights must be floating point."
                 )
         for name, value in self.weights.items():
             if _is_floating(value) and not np.isfinite(value).all():
@@ -68,17 +68,17 @@ class Ticket:
 
     def __repr__(self) -> str:
         masks = self.masks
-        return f"<Ticket, {masks.kept} of {masks.size} weights live ({100 * self.density:.2f} %)>"
+        return f"<Ticket, {masks.kept} of {masks.size} weights kept ({100 * self.density:.2f} %)>"
 
     @property
     def density(self) -> float:
-        """The fraction of prunable weights that live."""
+        """The fraction of prunable weights that are kept."""
         return self.masks.density
 
     def named_for(self, model: Any) -> "Ticket":
-        """Return the ticket by the names that a model's variables have now.
+        """Return the ticket with the current names of a model's variables.
 
-        That is the ticket itself, unless it comes from a file of the first format.
+        This is the ticket itself, unless it was read from a file of the first format.
         """
         return self if self.masks.naming == NAMING else self.renamed(old_names(model))
 
@@ -89,10 +89,10 @@ class Ticket:
         return Ticket(masks, weights, self.about)
 
     def apply(self, model: Any) -> Any:
-        """Give a freshly built model the ticket's weights; the removed ones are zero.
+        """Assign the ticket's weights to a freshly built model; the removed ones are zero.
 
-        The zeros stay as long as nothing trains them. To train the sparse network, give
-        ``fit`` the callback ``kerasinit.pruning.HoldMasks(ticket.masks)``.
+        The zeros stay until something trains them. To train the sparse network, pass ``fit`` the
+        callback ``kerasinit.pruning.HoldMasks(ticket.masks)``.
 
         Args:
             model: A built model of either Keras, of the ticket's architecture.
@@ -101,23 +101,24 @@ class Ticket:
             The same model.
 
         Raises:
-            ValueError: If the model has other weights; nothing is changed then.
+            ValueError: If the model has other weights; it is then left unchanged.
         """
-        there = named_variables(model)
+        variables = named_variables(model)
         ticket = self.named_for(model)
         weights = ticket.weights
-        wrong = [f"it has no {name!r}" for name in weights if name not in there]
-        wrong += [f"the ticket has no {name!r}" for name in there if name not in weights]
+        wrong = [f"it has no {name!r}" for name in weights if name not in variables]
+        wrong += [f"the ticket has no {name!r}" for name in variables if name not in weights]
+        shared = [(name, variables[name], weights[name]) for name in weights if name in variables]
         wrong += [
-            f"{name!r} has dtype {compat.dtype_of(there[name])}, which does not hold the ticket's "
+            f"{name!r} has dtype {compat.dtype_of(variable)}, which does not hold the ticket's "
             f"{value.dtype}"
-            for name, value in weights.items()
-            if name in there and not _holds(compat.dtype_of(there[name]), value)
+            for name, variable, value in shared
+            if not _holds(compat.dtype_of(variable), value)
         ]
         wrong += [
-            f"{name!r} has shape {tuple(there[name].shape)}, the ticket's {value.shape}"
-            for name, value in weights.items()
-            if name in there and tuple(there[name].shape) != value.shape
+            f"{name!r} has shape {tuple(variable.shape)}, the ticket's {value.shape}"
+            for name, variable, value in shared
+            if tuple(variable.shape) != value.shape
         ]
         if wrong:
             raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
@@ -126,19 +127,19 @@ class Ticket:
             "the model",
         )
         for name, value in weights.items():
-            compat.assign(there[name], value)
+            compat.assign(variables[name], value)
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ticket to a new file.
 
         Raises:
-            FileExistsError: If there is such a file; nothing is overwritten.
+            FileExistsError: If the file exists; nothing is overwritten.
         """
         tensors = {f"mask/{name}": np.packbits(mask) for name, mask in self.masks.items()}
         tensors |= {f"weight/{name}": value for name, value in self.weights.items()}
-        words = {"format": TICKET, "version": self.masks.naming}
-        atomic.write_new(Path(path), serialized(tensors, {**self.about, **words}))
+        metadata = {**self.about, "format": TICKET, "version": self.masks.naming}
+        atomic.write_new(Path(path), serialized(tensors, metadata))
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
@@ -148,9 +149,9 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
         path: A file that `Ticket.save` or a lottery run wrote.
 
     Raises:
-        ValueError: If the file is no ticket, damaged, or of a later format; the message names
+        ValueError: If the file is not a ticket, damaged, or of a later format; the message names
             the file, and the weight that is wrong.
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
     """
     masks, weights, about = read_ticket(path)
     for name, mask in masks.items():
@@ -163,11 +164,11 @@ def _is_floating(value: np.ndarray) -> bool:
 
 
 def _holds(dtype: str, value: np.ndarray) -> bool:
-    """Return whether a variable's dtype holds values: of their kind, and none becomes infinite."""
-    wanted = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
-    if wanted == value.dtype:
+    """Return whether a dtype can hold values: of their kind, without overflow."""
+    target = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    if target == value.dtype:
         return True
-    if not (_is_floating(value) and _is_floating(np.zeros((), wanted))):
+    if not (_is_floating(value) and _is_floating(np.zeros((), target))):
         return False
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(value.astype(wanted)).all())
+        return bool(np.isfinite(value.astype(target)).all())

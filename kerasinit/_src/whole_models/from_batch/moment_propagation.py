@@ -1,4 +1,4 @@
-"""Mean and variance through a model by theory alone, and the scales that keep them."""
+"""Predicts mean and variance through a model by theory, and scales the kernels to keep them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import Node
 from kerasinit._src.network.model import read
 from kerasinit._src.theory.quadrature import gaussian_moments
-from kerasinit._src.whole_models.from_batch.report import Reached, Report
+from kerasinit._src.whole_models.from_batch.report import ScaledLayer, ScalingReport
 from kerasinit._src.whole_models.from_batch.targets import Target, all_targets
 
 Pair = tuple[float, float]  # mean and variance
@@ -26,11 +26,11 @@ def propagate_moments(
     mean: float = 0.0,
     variance: float = 1.0,
     assume: Mapping[str, Pair] | None = None,
-) -> Report:
-    """Scale each kernel to the variance 1 that theory foresees, without any data.
+) -> ScalingReport:
+    """Scale each kernel to an output variance of 1 as predicted by theory, without data.
 
-    For a model whose data is not there yet: only the mean and the variance of the inputs are
-    asked. Layer by layer in the order of the graph, with what the kernels and biases hold:
+    For a model whose data is not available yet: only the mean and the variance of the inputs are
+    needed. Layer by layer in the order of the graph, with the current kernels and biases:
 
     * Dense, EinsumDense and convolutions: with kernels of mean ``m`` and variance ``v``, inputs
       of mean ``a`` and variance ``s``, ``mean = fan_in m a + mean(b)`` and ``variance = fan_in
@@ -41,26 +41,26 @@ def propagate_moments(
     * Concatenated branches are a mixture, by their sizes: ``mean = sum p_i m_i`` and ``variance =
       sum p_i (s_i + m_i^2) - mean^2``.
     * Batch normalization by its moving statistics; layer normalization and rescaling by their
-      scale and offset. Dropout, flattening, reshaping, padding and cropping pass on what comes.
+      scale and offset. Dropout, flattening, reshaping, padding and cropping change nothing.
 
-    What theory cannot know, such as attention, recurrence, pooling, softmax, products and
-    operations, is refused, unless you say what it gives.
+    Layers that theory does not cover, such as attention, recurrence, pooling, softmax, products
+    and operations, are refused, unless ``assume`` gives their moments.
 
     Args:
         model: A built functional or sequential model of either Keras.
         mean: Mean of its inputs.
         variance: Their variance.
-        assume: By the names of layers, the ``(mean, variance)`` of what they return; their
-            kernels are left as they are.
+        assume: The ``(mean, variance)`` of the outputs of layers by their names; their kernels
+            are not changed.
 
     Returns:
-        A `Report` of foreseen variances before the activations; `lsuv` measures instead.
+        A `ScalingReport` of predicted variances before the activations; `lsuv` measures instead.
 
     Raises:
         TypeError: If ``variance`` is not a number.
-        ValueError: If the model has no graph or is not built, theory does not know a layer, a
-            kernel is zero, a bias alone varies by more than 1, or a layer stands in the graph
-            twice. Nothing is changed then.
+        ValueError: If the model has no graph or is not built, theory does not cover a layer, a
+            kernel is zero, the variance of a bias exceeds 1, or a layer is called twice.
+            Nothing is changed then.
 
     Example:
     >>> import keras
@@ -79,13 +79,11 @@ def propagate_moments(
     network = read(model)
     graph = network.graph
     if graph is None:
-        raise ValueError(
-            f"The model {model.name!r} has no graph for theory to follow. Use lsuv, which measures."
-        )
+        raise ValueError(f"The model {model.name!r} has no graph. Use lsuv, which measures.")
     names = [node.name for node in graph.nodes]
     for name in assume:
         if name not in names:
-            raise errors.unknown("layer to assume something of", name, names)
+            raise errors.unknown("layer in assume", name, names)
     optimizers.require_resettable_optimizer(model)
     assumed = {id(node.layer) for node in graph.nodes if node.name in assume}
     by_layer = {id(target.layer): target for target in all_targets(network)}
@@ -102,7 +100,7 @@ def propagate_moments(
             found.append(start)
         elif target is not None and id(node.layer) not in assumed:
             if id(node.layer) in met:
-                raise _unknown(node, "it stands in the graph twice")
+                raise _unknown(node, "it is called twice")
             met.add(id(node.layer))
             row, value, reached = _scaled(node, target, inputs[0])
             rows.append(row)
@@ -115,20 +113,20 @@ def propagate_moments(
         for variable, value in values:
             variable.assign(value)
         optimizers.reset_optimizer(model)
-    return Report("propagate_moments", tuple(rows))
+    return ScalingReport("propagate_moments", tuple(rows))
 
 
 def _unknown(node: Node, why: str) -> ValueError:
     return ValueError(
-        f"Theory does not know what {node.name!r} ({node.operation}) gives: {why}. Say it with "
+        f"Theory does not cover {node.name!r} ({node.operation}): {why}. Give its moments with "
         f"assume={{{node.name!r}: (mean, variance)}}, or use lsuv, which measures."
     )
 
 
-def _scaled(node: Node, target: Target, given: Pair) -> tuple[Reached, np.ndarray, Pair]:
-    known = target.known and len(target.kernels) == 1 and not target.others
+def _scaled(node: Node, target: Target, given: Pair) -> tuple[ScaledLayer, np.ndarray, Pair]:
+    known = target.known and len(target.kernels) == 1 and not target.recurrent_kernels
     if not known or target.layer is not target.owner or not hasattr(node.layer, "activation"):
-        raise _unknown(node, "what it does with its kernels is not one sum")
+        raise _unknown(node, "its output is not a single sum over its kernel")
     part = target.kernels[0]
     stored = compat.read(part.variable)
     kernel = stored.astype(np.float64)
@@ -139,12 +137,12 @@ def _scaled(node: Node, target: Target, given: Pair) -> tuple[Reached, np.ndarra
     rest = 1 - float(bias.astype(np.float64).var())
     if not 0 < own < math.inf or not rest > 0:
         raise ValueError(
-            f"No scale gives {target.name!r} the variance 1: its kernel makes {own:.4g} of it, its "
+            f"No scale gives {target.name!r} the variance 1: its kernel contributes {own:.4g}, its "
             f"bias {1 - rest:.4g}. Give it a kernel that is not zero, and a bias of zeros."
         )
     scale = math.sqrt(rest / own)
     reached = (float(fan * scale * middle * mean + bias.astype(np.float64).mean()), 1.0)
-    row = Reached(
+    row = ScaledLayer(
         target.name,
         type(node.layer).__name__,
         float(own + 1 - rest),
@@ -152,13 +150,13 @@ def _scaled(node: Node, target: Target, given: Pair) -> tuple[Reached, np.ndarra
         reached[0],
         scale,
         1,
-        note="foreseen",
+        note="predicted",
     )
     return row, (kernel * scale).astype(stored.dtype), reached
 
 
 def _activated(node: Node, activation: Any, given: Pair) -> Pair:
-    """Return the moments behind an activation, of a normal distribution in front of it."""
+    """Return the moments of an activation's output for normal inputs."""
     if activation is None or getattr(activation, "__name__", "") == "linear":
         return given
     mean, deviation = given[0], math.sqrt(given[1])
@@ -176,7 +174,7 @@ def _passed(node: Node, inputs: list[Pair]) -> Pair:
     if row.signal == "concatenates":
         return _mixed(node, inputs)
     if len(inputs) != 1 or layer is None:
-        raise _unknown(node, "it is no sum of several branches")
+        raise _unknown(node, "it combines several inputs, but not by a sum")
     if row.signal in ("passes", "resizes"):
         return inputs[0]
     if row.signal == "activates" and not layer.weights:
@@ -202,7 +200,7 @@ def _normalized(layer: Any, given: Pair) -> Pair:
 
 
 def _scaled_by(scale: Any, offset: Any, mean: Any, variance: Any) -> Pair:
-    """Return the moments of ``scale * x + offset``, over the channels too, where means differ."""
+    """Return the moments of ``scale * x + offset``, taken over the channels as well."""
     means = np.asarray(scale * mean + offset)
     return float(means.mean()), float(np.mean(scale**2 * variance) + means.var())
 
@@ -211,7 +209,7 @@ def _mixed(node: Node, inputs: list[Pair]) -> Pair:
     found = [shape[node.layer.axis] if shape else None for shape in node.shapes]
     sizes = [size for size in found if size]
     if len(sizes) < len(found):
-        raise _unknown(node, "the sizes of its branches are not known")
+        raise _unknown(node, "the sizes of its branches are unknown")
     share = np.array(sizes, np.float64) / sum(sizes)
     means, variances = np.transpose(inputs)
     mean = share @ means

@@ -1,8 +1,7 @@
-"""One pass of a batch through a model, stopped at each layer to fix it.
+"""One pass of a batch through a model, interrupted at each layer to scale it.
 
-Layers are met in the order in which the data comes to them, whatever kind of model it is: their
-calls are intercepted while the pass runs. What is behind a layer waits until that layer is fixed,
-so one pass is enough.
+The calls of layers are intercepted, so they are met in the order of the data in any kind of model.
+The rest of the model waits until a layer is scaled, so one pass is enough.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,43 +13,60 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat import calls
+from kerasinit._src.compat import calls, optimizers
+from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.catalogue import row_of
-from kerasinit._src.network.parts import parts
+from kerasinit._src.network.model import Network
+from kerasinit._src.whole_models.from_batch.report import ScaledLayer, ScalingReport, completed_rows
 from kerasinit._src.whole_models.from_batch.targets import Target
 
-Measure = Callable[[], np.ndarray]
+Measure = Callable[[], np.ndarray]  # returns a layer's current output before the activation
 
 
 class _Stopped(BaseException):
-    """Leaves a model's call at once; Keras would write more into any other error."""
+    """Leaves a model's call at once; Keras would extend the message of any other error."""
 
 
-def mend(
-    model: Any,
+def scale_layers(
+    method: str,
+    network: Network,
+    batch: Any,
+    targets: tuple[list[Target], list[Target]],
+    start: Callable[[Target], None] | None,
+    scale: Callable[[Target, Measure], ScaledLayer],
+    *,
+    training: bool,
+    seed: int | None,
+) -> ScalingReport:
+    """Redraw targets with ``start``, then ``scale`` each when the data reaches it.
+
+    ``targets`` are those to scale and those to keep. The optimizer is reset; if an error is raised,
+    the model is restored bit for bit.
+    """
+    scaled, kept = targets
+    variables = [variable for target in scaled for variable in target.variables]
+    rows: dict[str, ScaledLayer] = {}
+
+    def scale_one(target: Target, measure: Measure) -> None:
+        rows[target.name] = scale(target, measure)
+
+    with restored(network.model, but=[*variables, *optimizers.state_of(network.model)]):
+        for target in scaled if start is not None else ():
+            start(target)
+        calls_by_name = _run(network, batch, scaled, scale_one, training=training)
+        optimizers.reset_optimizer(network.model)
+    return ScalingReport(method, completed_rows(rows, calls_by_name, kept), seed)
+
+
+def _run(
+    network: Network,
     batch: Any,
     targets: list[Target],
-    mender: Callable[[Target, Measure], None],
+    scale: Callable[[Target, Measure], None],
     *,
-    training: bool = False,
+    training: bool,
 ) -> dict[str, int]:
-    """Run a batch through a model and let each target be mended when the data is there.
-
-    Args:
-        model: A built model.
-        batch: What it is called on.
-        targets: The targets.
-        mender: Called once for each target that the data comes to, with the target and a
-            function that returns its output before the activation, as it is then, in
-            float64.
-        training: Whether batch normalizations use the statistics of the batch.
-
-    Returns:
-        How often each target was called, by name, in the order of the data.
-
-    Raises:
-        ValueError: If a target is not called, or not on numbers.
-    """
+    """Scale each target at its first call on a batch; return the number of calls by name."""
     counts: dict[str, int] = {}
     failures: list[BaseException] = []
     by_layer = {id(target.layer): target for target in targets}
@@ -64,7 +80,7 @@ def mend(
         counts[target.name] = counts.get(target.name, 0) + 1
         if counts[target.name] == 1:
             try:
-                mender(target, lambda: _measured(target, own, args, kwargs))
+                scale(target, lambda: _measured(target, own, args, kwargs))
             except Exception as error:
                 failures.append(error)
                 raise _Stopped from None
@@ -72,18 +88,18 @@ def mend(
 
     layers = [target.layer for target in targets]
     if training:
-        inside = {id(layer): layer for part in parts(model) for layer in part.layers}
+        inside = {id(layer): layer for part in network.parts for layer in part.layers}
         layers += [one for one in inside.values() if row_of(one).by_batch]
     with calls.intercepted(layers, around):
         try:
-            model(batch, training=False)
+            network.model(batch, training=False)
         except _Stopped:
             raise failures[0] from None
     missed = [target.name for target in targets if target.name not in counts]
     if missed:
         raise ValueError(
-            f"The data does not come to {', '.join(missed)}: the model's call does not use them, "
-            f"or not by calling them. To leave them as they are: keep={missed!r}."
+            f"The data does not reach {', '.join(missed)}: the model's call does not use them, or "
+            f"not by calling them. To leave them unchanged: keep={missed!r}."
         )
     return counts
 
@@ -92,8 +108,8 @@ def _measured(
     target: Target, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> np.ndarray:
     if target.recurrent:
-        # What a cell gives is bound by its activations; what can be scaled is what the
-        # inputs bring into its gates.
+        # A cell's output is bounded by its activations; the inputs' contribution to its gates can
+        # be scaled.
         inputs = args[0] if args else kwargs.get("sequences", kwargs.get("inputs"))
         kernel = compat.read(target.kernels[0].variable).astype(np.float64)
         return _numbers(target, inputs) @ kernel
@@ -108,12 +124,12 @@ def _numbers(target: Target, output: Any) -> np.ndarray:
     if symbolic or isinstance(output, keras.KerasTensor):
         raise ValueError(
             f"{target.name!r} is called inside a compiled function, where its output has no "
-            f"numbers yet. To leave it as it is: keep=[{target.name!r}]."
+            f"values yet. {target.keep_hint}"
         )
     if isinstance(output, list | tuple | dict):
         raise ValueError(
-            f"{target.name!r} returns several tensors; it cannot be told which its kernels scale. "
-            f"To leave it as it is: keep=[{target.name!r}]."
+            f"{target.name!r} returns several tensors; which of them its kernels scale is unknown. "
+            f"{target.keep_hint}"
         )
     if compat.kerase_of(target.layer) == "keras":
         output = keras.ops.convert_to_numpy(output)
@@ -121,12 +137,7 @@ def _numbers(target: Target, output: Any) -> np.ndarray:
 
 
 def require_batch(batch: Any) -> None:
-    """Raise unless a batch is arrays of finite numbers, of two examples or more.
-
-    Raises:
-        TypeError: If it is something else, such as a data set.
-        ValueError: If there are too few examples, or some are not finite.
-    """
+    """Raise unless a batch is arrays of finite numbers, of at least two examples."""
     arrays = list(_arrays(batch))
     if not arrays:
         raise ValueError("The batch is empty.")
@@ -135,8 +146,8 @@ def require_batch(batch: Any) -> None:
             raise ValueError("The batch has values that are not finite (NaN or infinity).")
         if array.ndim == 0 or len(array) < 2:
             raise ValueError(
-                f"A variance takes a batch of two examples or more, better of hundreds; got an "
-                f"array of shape {array.shape}."
+                f"A variance needs a batch of at least two examples, better hundreds; got an array "
+                f"of shape {array.shape}."
             )
 
 
@@ -152,32 +163,26 @@ def _arrays(batch: Any) -> Iterator[np.ndarray]:
         array = np.asarray(batch)
     if array is None or array.dtype.kind not in "fiub":
         raise TypeError(
-            f"Expected as batch an array of examples, or a list or dictionary of arrays as the "
-            f"model takes them; got {type(batch).__qualname__}. Of a data set take one: "
+            f"Expected batch to be an array of examples, or a list or dictionary of arrays as the "
+            f"model takes them; got {type(batch).__qualname__}. Take one from a data set: "
             f"next(iter(dataset))."
         )
     yield array
 
 
 def varies(output: np.ndarray, target: Target, axis: int | None = None) -> np.ndarray:
-    """Return whether outputs vary by more than the rounding of a constant.
+    """Return whether a target's float64 outputs vary by more than rounding, along an axis.
 
-    Args:
-        output: What a target makes of a batch, in float64.
-        target: The target, for the precision in which its layer computes.
-        axis: Which axis counts the values of one unit; None for all together.
-
-    Raises:
-        ValueError: If an output is not finite.
+    ``axis`` counts the values of one unit; None takes all together.
     """
     if not np.isfinite(output).all():
         raise ValueError(
-            f"{target.name!r} gives values that are not finite (NaN or infinity): look at the "
+            f"{target.name!r} returns values that are not finite (NaN or infinity): check the "
             f"weights in front of it."
         )
     dtype = getattr(target.layer, "compute_dtype", None) or keras.config.floatx()
     rounding = 8 * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
     largest = np.abs(output).max(axis, keepdims=True)
-    # Relative to the largest value first: squares of small numbers may be nothing.
+    # Relative to the largest value first: squares of small numbers may underflow.
     relative = output / np.where(largest > 0, largest, 1)
     return relative.std(axis) > rounding

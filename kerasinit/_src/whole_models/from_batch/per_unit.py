@@ -1,4 +1,4 @@
-"""Each unit on its own: mean 0 and variance 1 over a batch, by its weights' scale and bias."""
+"""Unit by unit: mean 0 and variance 1 over a batch, by the scale and bias of its weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,16 +7,15 @@ import numpy as np
 
 from kerasinit._src import compat, streams
 from kerasinit._src.compat import optimizers
-from kerasinit._src.compat.restore import restored
 from kerasinit._src.errors import checked_positive, checked_seed
 from kerasinit._src.initializers.random import RandomNormal
 from kerasinit._src.network.model import read
 from kerasinit._src.whole_models import binding
 from kerasinit._src.whole_models.from_batch import one_pass
-from kerasinit._src.whole_models.from_batch.report import Reached, Report, finished
+from kerasinit._src.whole_models.from_batch.report import ScaledLayer, ScalingReport
 from kerasinit._src.whole_models.from_batch.targets import Target, columns, targets
 
-_MOST = 3  # the output is linear in both: the second time mends rounding
+_MAX_ITERATIONS = 3  # the output is linear in both: the second one corrects rounding
 
 
 def within_layer(
@@ -26,10 +25,10 @@ def within_layer(
     tolerance: float = 0.01,
     keep: Iterable[str] = (),
     training: bool = False,
-) -> Report:
+) -> ScalingReport:
     """Shift and scale each unit's weights until its output over a batch has mean 0, variance 1.
 
-    So no unit is silent for the whole batch, and none shouts the others down, whatever the
+    So no unit is inactive for the whole batch, and none dominates the others, wherever the
     weights come from: a distribution, clusters of patches, another network. The weights
     keep their directions.
 
@@ -37,28 +36,28 @@ def within_layer(
     over all positions of a convolution), ``w_k <- w_k / std(z_k)`` and ``b_k <- (b_k -
     mean(z_k)) / std(z_k)``, layer by layer in the order of the data.
 
-    Dense and EinsumDense layers, convolutions (of separable ones the pointwise kernel) and the
-    layers inside an attention. Units without a bias of their own keep their mean, divided as
-    well; the report says so. Of a recurrent layer the input kernel is scaled, until what the
-    inputs bring to each unit of each gate has variance 1, and its bias stays. Layers of your
-    own are scaled by the last axis of their kernel. A layer that is called several times counts
-    with its first call. Embeddings and normalizations are left as they are. The optimizer
-    starts anew. If anything is wrong, the model is left as it was, bit for bit.
+    Scaled are Dense and EinsumDense layers, convolutions (of separable ones the pointwise kernel)
+    and the layers inside an attention. Units without their own bias keep their mean, divided as
+    well; the report says so. In a recurrent layer the input kernel is scaled, until the inputs'
+    contribution to each unit of each gate has variance 1, and its bias stays. Custom layers are
+    scaled along the last axis of their kernel. A layer that is called several times is measured at
+    its first call. Embeddings and normalizations are not changed. The optimizer is reset. If an
+    error is raised, the model is restored, bit for bit.
 
     Args:
         model: A built model of either Keras and of any kind.
-        batch: What the model is called on: an array, or a list or dictionary of arrays.
+        batch: The model's input: an array, or a list or dictionary of arrays.
         tolerance: How far from 1 each unit's variance, and from 0 its mean, may end.
         keep: See `lsuv`.
         training: See `lsuv`.
 
     Returns:
-        A `Report`, with the mean and variance farthest from 0 and 1 for each layer.
+        A `ScalingReport`, with the mean and variance farthest from 0 and 1 for each layer.
 
     Raises:
         TypeError: If the model, the batch or an argument is of a wrong type.
         ValueError: If the model is not built, a layer cannot be measured, a unit never varies
-            (the message says which), values are not finite, or the tolerance is not reached.
+            (the message lists it), values are not finite, or the tolerance is not reached.
 
     Example:
     >>> import keras, numpy as np
@@ -84,30 +83,30 @@ def weight_norm(
     seed: int | None = None,
     keep: Iterable[str] = (),
     training: bool = False,
-) -> Report:
-    """Draw each unit's direction, and give it the length and bias that a batch asks for.
+) -> ScalingReport:
+    """Draw each unit's direction, and set its length and bias from a batch.
 
-    The start of a network with weight normalization, for plain layers: the product of length
-    and direction is put into the kernel.
+    The initialization of weight normalization, for plain layers: the kernel is the product of
+    length and direction.
 
     Formula: ``v_k ~ N(0, stddev^2)``, ``t_k = v_k . x / |v_k|`` over the batch; then ``g_k =
     1 / std(t_k)``, ``b_k = -mean(t_k) / std(t_k)``, and the kernel is ``w_k = g_k v_k /
-    |v_k|``. For a layer that keeps ``g`` and ``v`` apart, the report holds ``g`` in
-    ``lengths``.
+    |v_k|``. For a layer that stores ``g`` and ``v`` separately, the report holds ``g``
+    in ``lengths``.
 
     Args:
         model: A built model of either Keras and of any kind.
-        batch: What the model is called on: an array, or a list or dictionary of arrays.
-        stddev: Standard deviation of ``v``. It falls out again, but for rounding, except
-            where kernels stand in front that have no unit of their own: the depthwise kernel
-            of a separable convolution and recurrent kernels are drawn with it and keep it.
+        batch: The model's input: an array, or a list or dictionary of arrays.
+        stddev: Standard deviation of ``v``. It cancels, except for rounding and for kernels in
+            front of the scaled one: the depthwise kernel of a separable convolution and recurrent
+            kernels are drawn with it and keep it.
         tolerance: See `within_layer`.
-        seed: A non-negative integer; None draws one, which the report tells.
+        seed: A non-negative integer; None draws one, which the report holds.
         keep: See `lsuv`.
         training: See `lsuv`.
 
     Returns:
-        A `Report`, see `within_layer`.
+        A `ScalingReport`, see `within_layer`.
 
     Raises:
         TypeError: See `within_layer`.
@@ -137,40 +136,38 @@ def _normalized(
     tolerance: float,
     keep: Iterable[str],
     training: bool,
-) -> Report:
-    """Normalize units, after weights were ``drawn`` with a standard deviation and a seed."""
+) -> ScalingReport:
+    """Normalize units; if ``drawn``, after drawing weights with this deviation and seed."""
     tolerance = checked_positive("tolerance", tolerance)
     one_pass.require_batch(batch)
-    scaled, kept = targets(read(model), keep)
+    network = read(model)
+    selected = targets(network, keep)
     optimizers.require_resettable_optimizer(model)
-    rows: dict[str, Reached] = {}
-
-    def mender(target: Target, measure: one_pass.Measure) -> None:
-        rows[target.name] = _with_units_normalized(target, measure, tolerance)
-
-    variables = [variable for target in scaled for variable in target.variables]
-    with restored(model, but=[*variables, *optimizers.state_of(model)]):
-        if drawn is not None:
-            for target in scaled:
-                _draw(target, method, *drawn)
-        calls = one_pass.mend(model, batch, scaled, mender, training=training)
-        optimizers.reset_optimizer(model)
-    return Report(method, finished(rows, calls, kept), None if drawn is None else drawn[1])
+    return one_pass.scale_layers(
+        method,
+        network,
+        batch,
+        selected,
+        None if drawn is None else lambda target: _draw(target, method, *drawn),
+        lambda target, measure: _scaled(target, measure, tolerance),
+        training=training,
+        seed=None if drawn is None else drawn[1],
+    )
 
 
 def _draw(target: Target, method: str, stddev: float, seed: int) -> None:
-    for part in (*target.kernels, *target.others):
+    for part in (*target.kernels, *target.recurrent_kernels):
         stream = streams.derive(seed, method, part.name)
-        initializer = binding.fitted(RandomNormal(stddev=stddev), part, stream)
-        part.variable.assign(binding.values(initializer, part))
+        initializer = binding.bind(RandomNormal(stddev=stddev), part, stream)
+        part.variable.assign(binding.make_values(initializer, part))
     if target.bias is not None and not target.recurrent:
         part = target.bias
         part.variable.assign(np.zeros(part.shape, compat.read(part.variable).dtype))
 
 
-def _with_units_normalized(target: Target, measure: one_pass.Measure, tolerance: float) -> Reached:
+def _scaled(target: Target, measure: one_pass.Measure, tolerance: float) -> ScaledLayer:
     kernel, before, total = target.kernels[-1], None, 1.0
-    for iteration in range(_MOST + 1):
+    for iteration in range(_MAX_ITERATIONS + 1):
         output = measure()
         units = columns(target, output.ndim)
         has_own_bias = units.bias_order is not None and not target.recurrent
@@ -180,14 +177,14 @@ def _with_units_normalized(target: Target, measure: one_pass.Measure, tolerance:
         except ValueError as error:
             raise ValueError(
                 f"The output of {target.name!r}, of shape {output.shape}, has no axis with the "
-                f"{units.sizes} units of its kernel. To leave it as it is: keep=[{target.name!r}]."
+                f"{units.sizes} units of its kernel. {target.keep_hint}"
             ) from error
         means, variances = by_unit.mean(0), by_unit.var(0)
         _require_variation(by_unit, target)
         before = float(output.var()) if before is None else before
         unequal = np.abs(variances - 1).max() > tolerance
         if iteration and not unequal and (shifted is None or np.abs(means).max() <= tolerance):
-            return Reached(
+            return ScaledLayer(
                 target.name,
                 type(target.layer).__name__,
                 before,
@@ -198,7 +195,7 @@ def _with_units_normalized(target: Target, measure: one_pass.Measure, tolerance:
                 lengths=tuple(units.norms(compat.read(kernel.variable)).tolist()),
                 note=_note(target, shifted is not None),
             )
-        if iteration < _MOST:
+        if iteration < _MAX_ITERATIONS:
             factors = 1 / np.sqrt(variances)
             total *= float(np.exp(np.log(factors).mean()))
             value = compat.read(kernel.variable)
@@ -212,8 +209,7 @@ def _with_units_normalized(target: Target, measure: one_pass.Measure, tolerance:
     raise ValueError(
         f"The units of {target.name!r} end with variances from {variances.min():.4g} to "
         f"{variances.max():.4g} and means from {means.min():.4g} to {means.max():.4g}, not 1 and 0 "
-        f"within {tolerance:g}: its output is not linear in its kernel. To leave the layer as it "
-        f"is: keep=[{target.name!r}]."
+        f"within {tolerance:g}: its output is not linear in its kernel. {target.keep_hint}"
     )
 
 
@@ -223,12 +219,12 @@ def _require_variation(by_unit: np.ndarray, target: Target) -> None:
         shown = ", ".join(map(str, silent[:10])) + (", ..." if silent.size > 10 else "")
         raise ValueError(
             f"{silent.size} of {by_unit.shape[1]} units of {target.name!r} never vary over the "
-            f"batch (units {shown}): no scale brings them to variance 1. Their weights are "
-            f"zero, or what they see is constant."
+            f"batch (units {shown}): no scale gives them variance 1. Their weights are zero, or "
+            f"their inputs are constant."
         )
 
 
 def _note(target: Target, shifts: bool) -> str:
     if target.recurrent:
-        return "what the inputs bring to the gates; bias and recurrent kernel kept"
+        return "the inputs' contribution to the gates; bias and recurrent kernel kept"
     return "" if shifts else "no bias for each unit: the mean stays"

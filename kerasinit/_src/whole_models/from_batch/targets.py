@@ -1,9 +1,9 @@
-"""Which kernels are scaled together, and on what output their scale is seen."""
+"""Which kernels are scaled together, and which output shows their scale."""
 
 import fnmatch
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ class Target:
             cell, or the `TimeDistributed` around the owner.
         owner: The layer that owns the kernels.
         kernels: The kernels that are scaled, in the order of the data.
-        others: Kernels of the same layer that are not: recurrent ones.
+        recurrent_kernels: The recurrent kernels of the same layer, which are not scaled.
         bias: The bias, None without one.
         problem: Why it cannot be measured, empty if it can.
     """
@@ -35,7 +35,7 @@ class Target:
     layer: Any
     owner: Any
     kernels: tuple[Kernel, ...]
-    others: tuple[Kernel, ...]
+    recurrent_kernels: tuple[Kernel, ...]
     bias: Part | None
     problem: str = ""
 
@@ -52,21 +52,20 @@ class Target:
     @property
     def variables(self) -> list[Any]:
         """The variables that may get new values."""
-        found = [*self.kernels, *self.others, *((self.bias,) if self.bias else ())]
+        found = [*self.kernels, *self.recurrent_kernels, *((self.bias,) if self.bias else ())]
         return [part.variable for part in found]
+
+    @property
+    def keep_hint(self) -> str:
+        """How to exclude it, for error messages."""
+        return f"To leave the layer unchanged: keep=[{self.name!r}]."
 
 
 def targets(network: Network, keep: Iterable[str] = ()) -> tuple[list[Target], list[Target]]:
-    """Return the targets of a model: those to be scaled, and those that are kept.
+    """Return the targets of a model: those to scale, and those to keep.
 
-    Args:
-        network: The model, read.
-        keep: Structural names of layers to leave as they are, with ``*`` and ``?``.
-
-    Raises:
-        TypeError: If ``keep`` is not a list of names.
-        ValueError: If a name of ``keep`` fits none, a layer that is not kept cannot be
-            measured, or nothing is left to be scaled.
+    ``keep`` holds structural names of layers, with ``*`` and ``?``. Raises ValueError if one
+    matches no target, a layer to scale cannot be measured, or there is none.
     """
     keep = keep if isinstance(keep, str) else list(keep)
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
@@ -82,19 +81,18 @@ def targets(network: Network, keep: Iterable[str] = ()) -> tuple[list[Target], l
     if problems:
         quoted = ", ".join(repr(target.name) for target in scaled if target.problem)
         raise ValueError(
-            f"Cannot measure what these layers' kernels do: {'; '.join(problems)}. To leave them "
-            f"as they are: keep=[{quoted}]."
+            f"Cannot measure the effect of these layers' kernels: {'; '.join(problems)}. To leave "
+            f"them unchanged: keep=[{quoted}]."
         )
     if not scaled:
-        raise ValueError(f"The model {network.model.name!r} has no kernel to be scaled.")
+        raise ValueError(f"The model {network.model.name!r} has no kernel to scale.")
     return scaled, kept
 
 
 def all_targets(network: Network) -> list[Target]:
-    """Return every target of a model, also those that cannot be measured."""
-    found = network.parts
+    """Return every target of a model, including those that cannot be measured."""
     owned: dict[int, list[Part]] = {}
-    for part in found:
+    for part in network.parts:
         owned.setdefault(id(part.layer), []).append(part)
     made = [
         _target(network.model, own)
@@ -104,12 +102,12 @@ def all_targets(network: Network) -> list[Target]:
     measured: dict[int, int] = {}
     for target in made:
         measured[id(target.layer)] = measured.get(id(target.layer), 0) + 1
-    shared = "several layers in one TimeDistributed or RNN, whose own outputs are not seen"
+    shared = "several layers in one TimeDistributed or RNN, whose outputs are not seen"
     return [
-        Target(t.name, t.layer, t.owner, t.kernels, t.others, t.bias, t.problem or shared)
-        if measured[id(t.layer)] > 1
-        else t
-        for t in made
+        replace(target, problem=target.problem or shared)
+        if measured[id(target.layer)] > 1
+        else target
+        for target in made
     ]
 
 
@@ -130,7 +128,7 @@ def _target(model: Any, own: list[Part]) -> Target:
         problem = "a variable of the model itself, which no layer owns"
     elif row_of(layer).inside == "cell":
         if row_of(first.layer).signal != "steps":
-            problem = "a cell whose use of its inputs is not known"
+            problem = "a cell with unknown use of its inputs"
         elif getattr(layer, "dtype_policy", None) is None:
             problem = "a layer without a dtype"
     elif not scaled:
@@ -149,14 +147,14 @@ def _target(model: Any, own: list[Part]) -> Target:
 
 @dataclass(frozen=True)
 class Columns:
-    """How the units of a layer lie in its output, in its last kernel and in its bias.
+    """The axes of a layer's units in its output, its last kernel and its bias.
 
-    A unit is one column of the kernel and one channel of the output. Its numbers come as a
+    A unit is one column of the kernel and one channel of the output. Values per unit form a
     vector, in the order of the kernel.
 
     Attributes:
-        output_axes: The axes of the output that count units, in the order of the kernel.
-        kernel_axes: The axes of the kernel that do.
+        output_axes: The axes of units in the output, in the order of the kernel.
+        kernel_axes: The axes of units in the kernel.
         sizes: Their sizes in the kernel.
         bias_order: The order of these axes in the bias; None if the bias does not have one
             value for each unit.
@@ -181,7 +179,7 @@ class Columns:
         return kernel * factors.reshape(shape)
 
     def norms(self, kernel: np.ndarray) -> np.ndarray:
-        """Return the length of each unit's column of a kernel."""
+        """Return the norm of each unit's column of a kernel."""
         others = tuple(a for a in range(kernel.ndim) if a not in self.kernel_axes)
         return np.sqrt((kernel.astype(np.float64) ** 2).sum(others)).reshape(-1)
 
@@ -191,23 +189,15 @@ class Columns:
 
 
 def columns(target: Target, rank: int) -> Columns:
-    """Return where the units of a target are.
-
-    Args:
-        target: One that can be measured.
-        rank: How many axes its output has.
-
-    Raises:
-        ValueError: If it is a layer whose units share no column of the kernel.
-    """
+    """Return the axes of the units of a target whose output has ``rank`` axes."""
     kernel, owner = target.kernels[-1], target.owner
     reader = reader_of(owner, compat.variable_name(kernel.variable))
     if reader is readings.einsum:
         return _einsum_columns(kernel, owner, target.bias, rank)
     if reader is readings.local:
         raise ValueError(
-            f"{target.name!r} has weights for each position: there is no one scale for a unit. To "
-            f"leave it as it is: keep=[{target.name!r}]."
+            f"{target.name!r} has separate weights for each position, so units have no single "
+            f"scale. {target.keep_hint}"
         )
     axes = tuple(sorted((*kernel.reading.batch_axes, *kernel.reading.output_axes)))
     sizes = tuple(kernel.shape[axis] for axis in axes)

@@ -1,11 +1,11 @@
-"""How ready rules pick the variables that they are for."""
+"""How the rules of `kerasinit.rules` select variables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerasinit._src.network.branches import Branch, residual_branches, told_branches
-from kerasinit._src.network.keras_config import TELL_BRANCHES
+from kerasinit._src.network.branches import Branch, given_branches, residual_branches
+from kerasinit._src.network.keras_config import PASS_BRANCHES
 from kerasinit._src.network.model import Network, is_multiplied, is_table
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models.redraw import Rule
@@ -29,13 +29,13 @@ class _Listed(Rule):
 
 
 def rules_for(initializer: Any, found: Iterable[Part]) -> list[Rule]:
-    """Return the rule that gives listed variables an initializer; none if there are none."""
+    """Return the rule for listed variables; none if there are none."""
     names = frozenset(part.name for part in found)
     return [_Listed(initializer, names=names)] if names else []
 
 
 def multiplied(network: Network) -> list[Part]:
-    """Return all kernels of a model that are no recurrent ones and no embeddings."""
+    """Return all kernels of a model except recurrent kernels and embeddings."""
     return [part for part in network.parts if part.role == "kernel" and is_multiplied(part)]
 
 
@@ -45,25 +45,26 @@ def tables(network: Network) -> list[Part]:
 
 
 def of_role(network: Network, role: str) -> list[Part]:
-    """Return all variables of a model with one role, possibly none."""
+    """Return all variables of a model with one role."""
     return [part for part in network.parts if part.role == role]
 
 
-def units_of(network: Network, given: Any) -> list[Any]:
-    """Return the innermost layers of a layer, of a name, or of a list of such."""
+def find_all_layers(network: Network, given: Any) -> list[Any]:
+    """Return the layers with weights in a layer, a named layer, or a list of them."""
     if given is None:
         return []
-    one = isinstance(given, str) or not isinstance(given, Iterable)
-    return [unit for each in ([given] if one else given) for unit in network.named(each)]
+    single = isinstance(given, str) or not isinstance(given, Iterable)
+    named = [given] if single else given
+    return [layer for one in named for layer in network.find_layers(one)]
 
 
-def found_branches(network: Network, told: Branches, rule: str) -> list[Branch]:
-    """Return the branches that were told, or those of the graph; there is one at least."""
-    found = residual_branches(network) if told is None else told_branches(network, told)
+def require_branches(network: Network, given: Branches, rule: str) -> list[Branch]:
+    """Return the given branches, or those of the graph; raise if there is none."""
+    found = residual_branches(network) if given is None else given_branches(network, given)
     if not found:
         raise ValueError(
-            f"{rule} is for residual networks; {network.model.name!r} has no residual branch that "
-            f"can be seen. If its layers add inside their own call, {TELL_BRANCHES}."
+            f"{rule} is for residual networks; no residual branch of {network.model.name!r} is "
+            f"visible. If its layers add inside their own call, {PASS_BRANCHES}."
         )
     return found
 
@@ -72,13 +73,13 @@ def ends(network: Network, branch: Branch, last: tuple[Any, ...], rule: str) -> 
     """Return the kernels or scales at the end of a branch."""
     if not last:
         raise ValueError(
-            f"{rule} cannot tell which layer ends the branch of {branch.sum!r}: the branch has an "
-            f"activation that is not zero at zero after its last kernel, or a normalization "
-            f"without a scale, or a part of it goes past its kernels. Change that, or "
-            f"{TELL_BRANCHES}; leave this one out."
+            f"{rule} cannot determine the last layer of the branch of {branch.sum!r}: after its "
+            f"last kernel it has an activation that is not zero at zero or a normalization "
+            f"without a scale, or a part of it bypasses its kernels. Change that, or "
+            f"{PASS_BRANCHES}; leave this one out."
         )
     found = []
-    for unit in last:
-        scales = network.scales(unit) if last is branch.last_weights else []
-        found += [part for part in scales if part.layer is unit] or network.last_kernels(unit)
+    for layer in last:
+        scales = network.scales(layer) if last is branch.last_weights else []
+        found += [part for part in scales if part.layer is layer] or network.last_kernels(layer)
     return found

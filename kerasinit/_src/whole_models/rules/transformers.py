@@ -11,13 +11,13 @@ from kerasinit._src.network.model import (
     Network,
     is_multiplied,
     is_of_attention,
-    only_looks,
+    is_query_or_key,
     read,
 )
 from kerasinit._src.network.parts import Part
 from kerasinit._src.whole_models.binding import OWN
 from kerasinit._src.whole_models.redraw import Rule
-from kerasinit._src.whole_models.rules.picking import multiplied, rules_for, tables, units_of
+from kerasinit._src.whole_models.rules.picking import find_all_layers, multiplied, rules_for, tables
 
 Blocks = Iterable[Any] | None
 
@@ -25,30 +25,28 @@ Blocks = Iterable[Any] | None
 def t_fixup(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> list[Rule]:
     """Return the rules of T-Fixup, for transformers without normalization and warm-up.
 
-    With them Adam's first steps change what the network computes by a bounded amount,
-    however deep it is; that is what the normalization and the warm-up were for.
-
-    The architecture must leave out all layer normalizations, and the training the warm-up.
+    They bound the change that Adam's first steps make, at any depth, which otherwise takes layer
+    normalization and warm-up. The architecture must omit the former, the training the latter.
 
     Formula: Glorot's uniform values for all kernels, ``N(0, d^-1)`` for embeddings of d
     channels. The values of kernels of value, attention output and feed-forward layers are
     then multiplied: by ``0.67 N^(-1/4)`` in an encoder of N blocks, by ``(9 M)^(-1/4)`` in
     a decoder of M. The embeddings are multiplied by the decoder's factor, without a
-    decoder by the encoder's. A decoder is what looks at an encoder: where there is none,
-    as in GPT, the blocks are those of an encoder. The rest starts as its layer was built.
+    decoder by the encoder's. Only blocks that attend to an encoder form a decoder; those
+    of GPT count as an encoder. The rest as its layer was built.
 
     Args:
         model: A built model of either Keras, whose attentions are
             ``MultiHeadAttention`` or ``GroupQueryAttention``.
         encoder: The blocks of the encoder, each a layer, its name or a list of such; by
             default they are read from the model's graph.
-        decoder: Those of the decoder. If one of the two is told and the other is not, the
-            model has no blocks of the other kind.
+        decoder: Those of the decoder. If only one of the two is given, the model has no blocks of
+            the other kind.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If the model has no attention, none in a residual branch that can be
-            seen, or it cannot be said what the branches are.
+        ValueError: If the model has no attention, none in a visible residual branch, or its
+            branches cannot be determined.
 
     Example:
     >>> import keras, kerasinit
@@ -91,7 +89,7 @@ def t_fixup(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> li
 
 @dataclass(frozen=True)
 class DeepNormScales:
-    """What DeepNorm multiplies by; None for a part that the network does not have.
+    """The factors of DeepNorm; None for a part that the network does not have.
 
     Attributes:
         encoder_alpha: Factor of the shortcut in the encoder's blocks.
@@ -107,10 +105,10 @@ class DeepNormScales:
 
 
 def deepnorm_scales(num_encoder_blocks: int = 0, num_decoder_blocks: int = 0) -> DeepNormScales:
-    """Return DeepNorm's alpha, for building a network, and beta.
+    """Return DeepNorm's alpha, needed to build a network, and beta.
 
     Formula: with one stack of N blocks, ``alpha = (2N)^(1/4)``, ``beta = (8N)^(-1/4)``.
-    With an encoder of N blocks and a decoder of M that looks at it, in the encoder ``alpha
+    With an encoder of N blocks and a decoder of M, in the encoder ``alpha
     = 0.81 (N^4 M)^(1/16)``, ``beta = 0.87 (N^4 M)^(-1/16)``, in the decoder ``alpha =
     (3M)^(1/4)``, ``beta = (12M)^(-1/4)``.
 
@@ -149,29 +147,24 @@ def deepnorm_scales(num_encoder_blocks: int = 0, num_decoder_blocks: int = 0) ->
 def deepnorm(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> list[Rule]:
     """Return the rules of DeepNorm, for very deep transformers with the norm after the sum.
 
-    It bounds how much one step of training changes the network, so that normalization
-    after the sum, which generalizes better than before the branch, trains at any depth.
+    It bounds how much one training step changes the network, so that normalization after the sum,
+    which generalizes better than before the branch, trains at any depth.
 
-    The architecture must bring the other half: ``x = LayerNorm(alpha x + branch(x))``,
-    with the alpha of `deepnorm_scales`.
+    The architecture must provide ``x = LayerNorm(alpha x + branch(x))``, with the alpha of
+    `deepnorm_scales`.
 
     Formula: kernels of value, attention output and feed-forward layers are ``N(0, 2 beta^2
     / (fan_in + fan_out))``, those of query and key the same with 1 for beta; beta as in
-    `deepnorm_scales`. The rest starts as its layer was built.
+    `deepnorm_scales`. The rest as its layer was built.
 
     Args:
-        model: A built model of either Keras, whose attentions are
-            ``MultiHeadAttention`` or ``GroupQueryAttention``.
-        encoder: The blocks of the encoder, each a layer, its name or a list of such; by
-            default they are read from the model's graph, where a decoder is what looks
-            at another signal.
-        decoder: Those of the decoder. If one of the two is told and the other is not, the
-            model has no blocks of the other kind.
+        model: See `t_fixup`.
+        encoder: See `t_fixup`.
+        decoder: See `t_fixup`.
 
     Raises:
         TypeError: If an argument is of a wrong type.
-        ValueError: If the model has no attention, none in a residual branch that can be
-            seen, or it cannot be said what the branches are.
+        ValueError: See `t_fixup`.
 
     Example:
     >>> import keras, kerasinit
@@ -193,13 +186,13 @@ def deepnorm(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> l
     of_encoder, of_decoder = _stacks(network, encoder, decoder, "deepnorm")
     scales = deepnorm_scales(of_encoder.number, of_decoder.number)
     decoder_beta = scales.decoder_beta or 1.0
-    if of_decoder.crosses:  # its encoder may be outside of the model
+    if of_decoder.crosses:  # its encoder may be outside the model
         decoder_beta = (12 * of_decoder.number) ** -0.25
-    looking = [*of_encoder.looking, *of_decoder.looking]
+    query_key = [*of_encoder.query_key, *of_decoder.query_key]
     return [
         *rules_for(_glorot("untruncated_normal", scales.encoder_beta or 1.0), of_encoder.scaled),
         *rules_for(_glorot("untruncated_normal", decoder_beta), of_decoder.scaled),
-        *rules_for(_glorot("untruncated_normal", 1.0), looking),
+        *rules_for(_glorot("untruncated_normal", 1.0), query_key),
         Rule(OWN),
     ]
 
@@ -218,33 +211,34 @@ class _Stack:
 
     @property
     def scaled(self) -> list[Part]:
-        return [part for part in self.kernels if not only_looks(part)]
+        return [part for part in self.kernels if not is_query_or_key(part)]
 
     @property
-    def looking(self) -> list[Part]:
-        return [part for part in self.kernels if only_looks(part)]
+    def query_key(self) -> list[Part]:
+        return [part for part in self.kernels if is_query_or_key(part)]
 
 
 def _stacks(network: Network, encoder: Blocks, decoder: Blocks, rule: str) -> tuple[_Stack, _Stack]:
     """Return the encoder and the decoder of a transformer; one of them may be empty."""
-    if not any(map(_attends, network.parts)):
+    if not any(map(is_of_attention, network.parts)):
         raise ValueError(
             f"{rule} is for transformers; {network.model.name!r} has no MultiHeadAttention or "
-            f"GroupQueryAttention. In attentions of another make it cannot tell the query from "
-            f"the value."
+            f"GroupQueryAttention. In other attentions it cannot distinguish query from value."
         )
     if encoder is not None or decoder is not None:
-        return _told(network, "encoder", encoder, rule), _told(network, "decoder", decoder, rule)
-    tell = (
-        "tell the blocks: encoder=[block, block, ...] or decoder=[...], each a layer, its name or "
+        return _given(network, "encoder", encoder, rule), _given(network, "decoder", decoder, rule)
+    hint = (
+        "pass the blocks: encoder=[block, block, ...] or decoder=[...], each a layer, its name or "
         "a list of such"
     )
     found = residual_branches(network)
-    attending = [branch for branch in found if any(map(_attends, _kernels(network, branch.layers)))]
+    attending = [
+        branch for branch in found if any(map(is_of_attention, _kernels(network, branch.layers)))
+    ]
     if not attending:
         raise ValueError(
-            f"{rule} sees no attention in a residual branch of {network.model.name!r}. If its "
-            f"layers add inside their own call, {tell}."
+            f"{rule} finds no attention in a residual branch of {network.model.name!r}. If its "
+            f"layers add inside their own call, {hint}."
         )
     crossing = {branch.stream for branch in attending if branch.crosses}
     own = {branch.stream for branch in attending} - crossing
@@ -253,31 +247,27 @@ def _stacks(network: Network, encoder: Blocks, decoder: Blocks, rule: str) -> tu
         (own, attending),
         (crossing, [branch for branch in attending if branch.crosses]),
     ):
-        units = [unit for branch in found if branch.stream in streams for unit in branch.layers]
+        layers = [layer for branch in found if branch.stream in streams for layer in branch.layers]
         number = sum(branch.stream in streams for branch in counted)
         stacks.append(
-            _Stack(number, _kernels(network, units), bool(streams) and streams is crossing)
+            _Stack(number, _kernels(network, layers), bool(streams) and streams is crossing)
         )
     return stacks[0], stacks[1]
 
 
-def _told(network: Network, name: str, blocks: Blocks, rule: str) -> _Stack:
+def _given(network: Network, name: str, blocks: Blocks, rule: str) -> _Stack:
     if blocks is None:
         return _Stack(0, [])
     if isinstance(blocks, str) or not isinstance(blocks, Iterable):
         raise TypeError(f"{rule} got {name}={blocks!r}; expected a list of blocks.")
-    inside = [_kernels(network, units_of(network, block)) for block in blocks]
+    inside = [_kernels(network, find_all_layers(network, block)) for block in blocks]
     for number, kernels in enumerate(inside):
-        if not any(map(_attends, kernels)):
+        if not any(map(is_of_attention, kernels)):
             raise ValueError(
                 f"{rule}: {name}[{number}] has no MultiHeadAttention or GroupQueryAttention."
             )
     return _Stack(len(inside), [part for kernels in inside for part in kernels])
 
 
-def _kernels(network: Network, units: Iterable[Any]) -> list[Part]:
-    return [part for unit in units for part in network.own(unit) if is_multiplied(part)]
-
-
-def _attends(part: Part) -> bool:
-    return is_of_attention(part)
+def _kernels(network: Network, layers: Iterable[Any]) -> list[Part]:
+    return [part for layer in layers for part in network.parts_of(layer) if is_multiplied(part)]

@@ -1,92 +1,27 @@
-"""`diagnose`, and what it returns."""
+"""`diagnose`: will this network train?"""
 
 import contextlib
 import dataclasses
-import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.restore import restored
+from kerasinit._src.diagnosis import show  # noqa: F401 (it renders what is returned)
 from kerasinit._src.diagnosis.advice import never_drawn
 from kerasinit._src.diagnosis.batch import batch_of
 from kerasinit._src.diagnosis.findings import Finding, together
 from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
-from kerasinit._src.diagnosis.measured import Measure, Measured
 from kerasinit._src.diagnosis.objective import chosen
-from kerasinit._src.errors import checked_seed
+from kerasinit._src.diagnosis.result import Diagnosis
+from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.model import Network, read
 from kerasinit._src.network.parts import KERNELS
 from kerasinit._src.whole_models.binding import own_initializer
-from kerasinit._src.whole_models.redraw import draw_anew
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What was measured of a model, and what is wrong with it.
-
-    Attributes:
-        measured: The inputs, the layers, what was differentiated, and how many examples and
-            passes it took, with the weights as they are.
-        findings: What is wrong, causes before their effects.
-        seeds: The seeds under which the weights were drawn anew and judged, too.
-    """
-
-    measured: Measured
-    findings: tuple[Finding, ...]
-    seeds: tuple[int, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found, as it is or under any of the seeds."""
-        return not self.findings
-
-    @property
-    def layers(self) -> tuple[Measure, ...]:
-        """What each call of a layer showed, in the order of the data's way."""
-        return self.measured.layers
-
-    def to_json(self) -> str:
-        """Return everything as JSON; numbers that are not finite become null."""
-        content = {"ok": self.ok} | dataclasses.asdict(self)
-        return json.dumps(_finite(content), indent=2)
-
-    def plot(self) -> "Figure":
-        """Return a figure of signal and gradient over depth; save it with ``savefig``.
-
-        Raises:
-            ImportError: If matplotlib is not installed.
-        """
-        from kerasinit._src.diagnosis.plots import figure
-
-        return figure(self)
-
-    def to_html(self, note: str | None = None) -> str:
-        """Return everything as one page of HTML that loads nothing.
-
-        Args:
-            note: A sentence below the title, such as where the examples come from.
-
-        Raises:
-            ImportError: If matplotlib is not installed.
-        """
-        from kerasinit._src.diagnosis.page import page
-
-        return page(self, note)
-
-    def __str__(self) -> str:
-        """Return a table of the layers and the findings, 80 columns wide."""
-        from kerasinit._src.diagnosis.table import text
-
-        return text(self)
+from kerasinit._src.whole_models.redraw import redraw_variables
 
 
 def diagnose(
@@ -162,8 +97,7 @@ def diagnose(
         architecture".
     """
     require_model(model)
-    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 2:
-        raise ValueError(f"Expected as examples a whole number of at least 2; got {examples!r}.")
+    checked_count("examples", examples, 2)
     asked = _checked_seeds(seeds)
     what = chosen(model, y, loss)
     batch = batch_of(x, y, sample_weight, class_weight, examples=examples)
@@ -174,7 +108,7 @@ def diagnose(
     by_seed: dict[int, tuple[Finding, ...]] = {}
     with restored(model) if asked else contextlib.nullcontext():
         for one in asked:
-            draw_anew(network.parts, one)
+            redraw_variables(network.parts, one)
             drawn = judge(measure(network, batch, what, seed, flow=flow), 1 + len(asked))
             # What was not drawn anew says nothing of initializers.
             by_seed[one] = tuple(finding for finding in drawn if finding.layer not in kept)
@@ -221,13 +155,3 @@ def require_model(model: Any) -> None:
         )
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content

@@ -1,4 +1,4 @@
-"""The rule of AlexNet."""
+"""Rules for convolutional networks: AlexNet's."""
 
 from typing import Any
 
@@ -14,19 +14,18 @@ from kerasinit._src.whole_models.rules.picking import multiplied, of_role, rules
 
 
 def alexnet(model: Any) -> list[Rule]:
-    """Return the rules of AlexNet, to repeat the paper or its kind of network.
+    """Return the rules of AlexNet, to reproduce the paper or similar networks.
 
-    The biases of 1 give relu units something to pass on from the first step. For a new
-    network He's values are better: they look at the fans.
+    The biases of 1 keep relu units active from the first step. For a new network He's values are
+    better: they depend on the fans.
 
     Formula: kernels ``N(0, 0.01^2)``; biases 1 in the second, fourth and fifth
-    convolution and in the hidden dense layers, else 0. The rest starts as its layer was
-    built.
+    convolution and in the hidden dense layers, else 0. The rest as its layer was built.
 
     Args:
         model: A built model of either Keras, with five convolutions, a hidden dense layer
-            and a dense head. They are counted in the order of the data; in a subclassed
-            model, in the order in which it made them, the last dense layer being the head.
+            and a dense head, in the order of the data; in a subclassed model, in the order of
+            their creation, the last dense layer being the head.
 
     Raises:
         TypeError: If it is not a model.
@@ -46,7 +45,7 @@ def alexnet(model: Any) -> list[Rule]:
         convolutional neural networks", section 5.
     """
     network = read(model)
-    layers = network.units(model)
+    layers = network.layers_with_weights(model)
     readers = [(layer, reader_of(layer, "kernel")) for layer in layers]
     convolutions = [layer for layer, reader in readers if reader is readings.convolution]
     dense = [layer for layer, reader in readers if reader is readings.matrix]
@@ -59,7 +58,7 @@ def alexnet(model: Any) -> list[Rule]:
             f"dense layers."
         )
     ones = [*(convolutions[place] for place in (1, 3, 4)), *hidden]
-    biases = [part for layer in ones for part in network.own(layer) if part.role == "bias"]
+    biases = [part for layer in ones for part in network.parts_of(layer) if part.role == "bias"]
     return [
         *rules_for(AlexNet(), multiplied(network)),
         *rules_for(Ones(), biases),

@@ -339,18 +339,18 @@ def test_what_is_frozen_or_was_chosen_with_a_purpose_stays(module):
 
 
 @both
-def test_a_row_too_long_at_the_edge_of_chaos_and_what_no_gain_mends_are_told(module):
+def test_a_row_too_long_at_the_edge_of_chaos_and_what_no_gain_fixes_are_noted(module):
     deep = networks.stack(module, 32, 20, "tanh", "zeros")
     assert asked(deep)["dense_5/kernel"] == "LecunNormal()"
     assert "edge of chaos" in recommend(deep)["dense_5/kernel"].reason
     assert recommend(deep).notes == ()
     (note,) = recommend(networks.stack(module, 32, 40, "gelu", "zeros")).notes
-    assert "40 layers of gelu" in note
+    assert "40 consecutive layers of gelu" in note
     assert "normalizations" in note
 
 
 @both
-def test_a_number_that_is_not_finite_is_told_if_nothing_draws_it_anew(module):
+def test_a_number_that_is_not_finite_is_told_unless_it_is_redrawn(module):
     batch = module.layers.BatchNormalization()
     model = chain(module, batch, module.layers.Dense(3), shape=(2,))
     batch.moving_mean.assign([np.nan, 0.0])

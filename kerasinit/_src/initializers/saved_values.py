@@ -181,7 +181,7 @@ class WinningTicket(_FromFile):
     >>> import tempfile
     >>> import numpy as np
     >>> from kerasinit import lottery
-    >>> from kerasinit._src.masks import Masks
+    >>> from kerasinit._src.mask_arrays import Masks
     >>> masks = Masks({"dense/kernel": np.array([[True, False], [False, True]])})
     >>> weights = {"dense/kernel": np.array([[0.5, 0.0], [0.0, -0.25]], "float32")}
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""What a ticket's ``model.keras`` holds, as far as files can be compared with it.
+"""The content of a ticket's ``model.keras``, read without building or running anything.
 
-Nothing in it is made or run: arrays are read as they lie in the archive, and the configuration
-is only held against that of another model.
+Arrays are read from the archive, and the configuration is only compared with that of another
+model.
 """
 
 import json
@@ -16,10 +16,10 @@ import numpy as np
 
 from kerasinit._src.files import keras_variables
 
-LEFT_OUT = "not in model.keras"
-"""The words of ``trained.safetensors`` that name what Keras did not save, a line for each."""
+UNSAVED = "not in model.keras"
+"""The metadata key of ``trained.safetensors`` for the variables that Keras did not save."""
 
-# What Keras calls the state of the generators in random layers, which Keras 3 does not save.
+# Keras' name for the generator state of random layers, which Keras 3 does not save.
 _RANDOM_STATE = re.compile(r"(.*/)?seed_generator_state(_\d+)?")
 
 _LIBRARIES = ("keras", "tf_keras")
@@ -29,14 +29,11 @@ _Key = tuple[str, int, tuple[int, ...], bytes]
 
 
 @dataclass(frozen=True, eq=False)
-class KeptModel:
+class ModelArchive:
     """The content of a ``.keras`` file.
 
-    Attributes:
-        weights: How often the file has an array of a kind, a shape and some bytes, but for the
-            optimizer's.
-        moments: The same of the optimizer's variables.
-        config: The model's configuration.
+    ``weights`` and ``moments`` count the arrays of each dtype, shape and content: the optimizer's
+    variables are the moments.
     """
 
     weights: Mapping[_Key, int]
@@ -44,12 +41,8 @@ class KeptModel:
     config: Any
 
     @classmethod
-    def read(cls, path: Path) -> "KeptModel":
-        """Return what a file holds.
-
-        Raises:
-            ValueError: If it is too large, or damaged; HDF5 and zip have errors of their own.
-        """
+    def read(cls, path: Path) -> "ModelArchive":
+        """Read a file; ValueError if it is damaged, besides the errors of HDF5 and zip."""
         weights: Counter[_Key] = Counter()
         moments: Counter[_Key] = Counter()
         arrays, config = keras_variables.read_archive(path)
@@ -58,19 +51,16 @@ class KeptModel:
         return cls(weights, moments, config)
 
     @property
-    def is_of_kerass_own_class(self) -> bool:
-        """Whether the model is a plain one, whose steps are Keras' own."""
+    def is_builtin_class(self) -> bool:
+        """Whether the model's class is Keras' own, without a custom step."""
         config = self.config if isinstance(self.config, dict) else {}
         library = str(config.get("module")).partition(".")[0]
         return library in _LIBRARIES and config.get("class_name") in _PLAIN
 
-    def lacks(self, state: Mapping[str, np.ndarray]) -> list[str]:
+    def missing(self, state: Mapping[str, np.ndarray]) -> list[str]:
         """Return the variables of the model and its optimizer that are not there bit for bit.
 
-        Of several with the same bits, as many as the file has arrays of them count as there.
-
-        Args:
-            state: Variables by name; the optimizer's begin with ``optimizer/``.
+        Of several variables with the same bits, as many are found as the file has such arrays.
         """
         left = Counter(self.weights), Counter(self.moments)
         missing = []
@@ -83,39 +73,27 @@ class KeptModel:
 
 
 def is_random_state(name: str, value: np.ndarray) -> bool:
-    """Return whether a variable is where a random layer of Keras 3 stands in its numbers.
-
-    Example:
-    >>> is_random_state("dropout/seed_generator_state", np.zeros(2, "uint32"))
-    True
-    """
+    """Return whether a variable is the generator state of a random layer of Keras 3."""
     return bool(_RANDOM_STATE.fullmatch(name)) and (value.shape, value.dtype.kind) == ((2,), "u")
 
 
-def words_of(missing: list[str], state: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Return the words that say what Keras did not save; none if it is random state alone."""
+def unsaved_metadata(missing: list[str], state: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Return the metadata that list what Keras did not save, apart from random state."""
     names = [name for name in missing if not is_random_state(name, state[name])]
-    return {LEFT_OUT: "\n".join(names)} if names else {}
+    return {UNSAVED: "\n".join(names)} if names else {}
 
 
-def left_out(words: Mapping[str, str]) -> set[str]:
-    """Return the names in the words of ``trained.safetensors``."""
-    return set(words.get(LEFT_OUT, "").split("\n")) - {""}
+def unsaved_names(metadata: Mapping[str, str]) -> set[str]:
+    """Return the names listed in the metadata of ``trained.safetensors``."""
+    return set(metadata.get(UNSAVED, "").split("\n")) - {""}
 
 
-def comparable(config: Any, *, numbers: bool = True) -> str:
-    """Return a configuration without what another build of the same code changes.
+def normalized_config(config: Any, *, numbers: bool = True) -> str:
+    """Return a configuration as JSON text without what differs between builds of the same code.
 
-    Names of layers are numbered by what a process made before; they become the number of their
-    place. Left out are the code of a Lambda, the ids of shared objects, and on demand numbers:
-    what a build function draws for each trial (a seed, a rate) differs between trials.
-
-    Args:
-        config: The configuration of a model, as Keras saved it.
-        numbers: Whether to keep numbers.
-
-    Returns:
-        JSON, to be compared as text.
+    Names of layers depend on what the process built before; they are replaced by their order. Left
+    out are the code of a Lambda, the ids of shared objects, and without ``numbers`` the numbers,
+    which a build function may draw for each trial (a seed, a rate).
     """
     names: dict[str, str] = {}
     for name in _names(config):
@@ -123,8 +101,8 @@ def comparable(config: Any, *, numbers: bool = True) -> str:
     return json.dumps(_plain(config, names, numbers), sort_keys=True)
 
 
-def difference(found: str, wanted: str) -> str:
-    """Say where two texts of `comparable` differ first."""
+def first_difference(found: str, wanted: str) -> str:
+    """Describe the first difference between two texts of `normalized_config`."""
     return _difference(json.loads(found), json.loads(wanted), "config")
 
 
@@ -150,18 +128,15 @@ def _plain(config: Any, names: Mapping[str, str], numbers: bool) -> Any:
     if isinstance(config, dict):
         if config.get("class_name") == "__lambda__":
             return "a Lambda's code"
-        found = {}
-        for key, part in config.items():
-            if key != "shared_object_id":
-                found[key] = _plain(part, names, numbers)
-        return found
+        return {
+            key: _plain(part, names, numbers)
+            for key, part in config.items()
+            if key != "shared_object_id"
+        }
     if isinstance(config, list):
-        parts = []
-        for part in config:
-            parts.append(_plain(part, names, numbers))
-        return parts
+        return [_plain(part, names, numbers) for part in config]
     if isinstance(config, str):
-        # The module of a script is called otherwise in the processes that it starts.
+        # The module of a script has another name in the processes that it starts.
         return names.get(config, "__main__" if config == "__mp_main__" else config)
     if isinstance(config, int | float) and not isinstance(config, bool) and not numbers:
         return "a number"
@@ -179,9 +154,4 @@ def _difference(found: Any, wanted: Any, at: str) -> str:
                 return _difference(mine, theirs, f"{at}[{number}]")
         if len(found) != len(wanted):
             return f"{at} has {len(found)} parts, not {len(wanted)}"
-    return f"{at} is {_short(found)}, not {_short(wanted)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{at} is {found!r:.60}, not {wanted!r:.60}"

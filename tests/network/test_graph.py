@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasinit._src.network.branches import residual_branches, terminal_layers, told_branches
+from kerasinit._src.network.branches import given_branches, residual_branches, terminal_layers
 from kerasinit._src.network.graph import graph_of
 from tests.products import each_value_once, nightly
 
@@ -649,7 +649,7 @@ def test_a_layer_without_a_configuration_is_told_to_have_one():
     inputs = tf_keras.Input((8,))
     model = tf_keras.Model(inputs, Stubborn(3)(inputs) + block(tf_keras, inputs, "a"))
 
-    with pytest.raises(ValueError, match=r"no configuration here.*get_config, or tell"):
+    with pytest.raises(ValueError, match=r"no configuration here.*get_config, or pass"):
         residual_branches(model)
 
 
@@ -658,7 +658,7 @@ def test_branches_may_be_told_by_layers_names_and_structural_names(module):
     model = subclassed(module)
     layers = [model.first, model.second]
     for given in (layers, ["first", "second"], ["dense", "dense_1"], [model.first, "second"]):
-        (branch,) = told_branches(model, [given])
+        (branch,) = given_branches(model, [given])
         assert [a is b for a, b in zip(branch.layers, layers, strict=True)] == [True, True]
         assert branch.last_kernels == branch.last_weights == (model.second,)
         assert branch.depth == 2
@@ -671,7 +671,7 @@ def test_found_branches_may_be_told_again(module):
     model = module.Model(inputs, x + block(module, x, "b"))
     found = residual_branches(model)
 
-    assert told_branches(model, found[1:]) == found[1:]
+    assert given_branches(model, found[1:]) == found[1:]
 
 
 @both
@@ -679,15 +679,15 @@ def test_what_is_told_wrong_is_refused(module):
     model = subclassed(module)
 
     with pytest.raises(ValueError, match="Did you mean 'second'"):
-        told_branches(model, [["first", "secnod"]])
+        given_branches(model, [["first", "secnod"]])
     with pytest.raises(TypeError, match="a list of layers or names for each branch"):
-        told_branches(model, "first")
+        given_branches(model, "first")
     with pytest.raises(TypeError, match="a list of layers or names for each branch"):
-        told_branches(model, ["first", "second"])
+        given_branches(model, ["first", "second"])
     with pytest.raises(ValueError, match="has no layer with a kernel"):
-        told_branches(model, [[]])
+        given_branches(model, [[]])
     with pytest.raises(ValueError, match="no weights in"):
-        told_branches(model, [[module.layers.Dense(3, name="stranger")]])
+        given_branches(model, [[module.layers.Dense(3, name="stranger")]])
     with pytest.raises(TypeError, match="Expected a model"):
         residual_branches(module.layers.Dense(3))
 
@@ -699,7 +699,7 @@ def test_a_name_that_two_layers_have_is_refused(module):
     model = module.Model(inputs, inner[1](inner[0](inputs)))
 
     with pytest.raises(ValueError, match=r"Several layers .* 'inner_up': give the layer itself"):
-        told_branches(model, [["inner_up", "inner_down"]])
+        given_branches(model, [["inner_up", "inner_down"]])
 
 
 @both

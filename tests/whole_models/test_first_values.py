@@ -190,7 +190,7 @@ def test_what_cannot_be_put_back_is_named_in_a_warning(module):
     if module is keras:
         layer.get_config = lambda: {}
     for rules in (None, {"*": "own"}, kerasinit.recommend(model)):
-        with pytest.warns(UserWarning, match=r"of unsaid/w cannot be put back.*a rule, such as"):
+        with pytest.warns(UserWarning, match=r"of unsaid/w cannot be restored.*a rule, such as"):
             report = reinitialize(model, rules, seed=1)
         assert report.kept == ["unsaid/w"]
     np.testing.assert_array_equal(layer.w.numpy(), before)

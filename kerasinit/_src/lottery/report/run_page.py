@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,22 @@ from kerasinit._src.lottery.proof.verification import NOT_SHOWN
 from kerasinit._src.lottery.proof.winning import Verdict, verdict
 from kerasinit._src.lottery.report import plots
 from kerasinit._src.lottery.report.layers import layers_section, masks_section, ticket_masks
-from kerasinit._src.lottery.report.means import HOW, ONE_TRIAL, Mean, Summary, spread, summaries
+from kerasinit._src.lottery.report.means import (
+    HOW,
+    ONE_TRIAL,
+    Mean,
+    Summary,
+    over_trials,
+    spread,
+    summaries,
+)
 from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import figures
 from kerasinit._src.reports.figures import INCHES, inline
-from kerasinit._src.reports.html import Markup, element, grid, joined
+from kerasinit._src.reports.html import Markup, document, element, grid, joined
 
 _MOST_CURVES = len(figures.COLORS)
-# What the page may load: nothing but what is in it.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _EARLY_STOP = (
     "The early stop is the iteration of least validation loss, found afterwards; "
     "test accuracy is taken there."
@@ -60,8 +65,7 @@ def page(run: Run) -> str:
     store = Store.of(run)
     rows = store.rows()
     title = f"Lottery tickets: {store.experiment.model} on {store.experiment.dataset}"
-    style = resources.files("kerasinit._src.reports").joinpath("page.css").read_text()
-    sections = [_opening(store, rows, title)]
+    sections = [_opening(store, rows)]
     if rows:
         masks = ticket_masks(store)
         sections += [
@@ -72,20 +76,10 @@ def page(run: Run) -> str:
             layers_section(masks),
         ]
     sections += [_specification(store), _everything(rows)]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("link", rel="icon", href="data:,"),
-        element("style", Markup(style)),
-    )
-    body = element("body", element("main", *sections))
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+    return document(title, *sections)
 
 
-def _opening(store: Store, rows: list[Row], title: str) -> Markup:
+def _opening(store: Store, rows: list[Row]) -> Markup:
     found = summaries(rows)
     places = store.places()
     facts: list[tuple[str, str]] = []
@@ -101,11 +95,10 @@ def _opening(store: Store, rows: list[Row], title: str) -> Markup:
                 if (last, branch) in found
             ]
     trials = len({row.trial for row in rows})
-    said = [f"Test accuracy, {f'mean of {trials} trials' if trials > 1 else 'one trial'}."]
+    said = [f"Test accuracy, {over_trials(trials)}."]
     if len(rows) < len(places):
         said.append(f"{len(places) - len(rows)} of {len(places)} trainings are not finished yet.")
     return joined(
-        element("h1", title),
         element("p", " ".join(said if rows else said[1:]), class_="note"),
         element(
             "dl",
@@ -132,14 +125,14 @@ def _densities(store: Store, rows: list[Row]) -> Markup:
                 first, last = _end(curve[0], measure), _end(curve[-1], measure)
                 ends.append(f"{branch}: from {first} to {last}")
         drawn.append(inline(figure, measure, title, "; ".join(ends) + "."))
-    heads: list[object] = ["level", "weights\nleft (%)"]
+    heads = ["level", "weights\nleft (%)"]
     for branch in branches:
         heads += [f"{branch}:\naccuracy (%)", f"{branch}:\nearly stop"]
-    lines: list[list[object]] = []
+    lines = []
     for level in sorted({level for level, _ in found}):
         of_level = [found.get((level, branch)) for branch in branches]
         density = next(summary.density for summary in of_level if summary)
-        line: list[object] = [level, _number(density, f"{100 * density:.2f}")]
+        line = [level, _number(density, f"{100 * density:.2f}")]
         for summary in of_level:
             line += [_mean(summary.accuracy, 2), _mean(summary.stop, 0)] if summary else ["", ""]
         lines.append(line)
@@ -161,7 +154,7 @@ def _verdict(store: Store) -> Markup:
     if not found:
         return joined(element("h2", "Verdict"), element("p", note)) if note else Markup()
     colors = {"WINNING": "won", "NOT WINNING": "lost"}
-    lines: list[list[object]] = [
+    lines = [
         [
             f"level {one.level}, {100 * one.density:.2f} % left",
             element("strong", one.outcome, class_=colors.get(str(one.outcome), "open")),
@@ -169,7 +162,7 @@ def _verdict(store: Store) -> Markup:
         ]
         for one in found
     ]
-    heads: list[object] = ["ticket", "verdict", "why"]
+    heads = ["ticket", "verdict", "why"]
     return joined(element("h2", "Verdict"), grid(heads, lines, "Did the ticket win?", words=True))
 
 
@@ -218,7 +211,7 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
 
 def _specification(store: Store) -> Markup:
     meanings = options.descriptions()
-    lines: list[list[object]] = []
+    lines = []
     for name, value in store.experiment.to_dict().items():
         option = " ".join(options.words({name: value}))
         said = element("code", option) if option else "not given"
@@ -246,7 +239,7 @@ def _specification(store: Store) -> Markup:
 
 
 def _everything(rows: list[Row]) -> Markup:
-    heads: list[object] = [
+    heads = [
         "trial",
         "level",
         "branch",
@@ -256,7 +249,7 @@ def _everything(rows: list[Row]) -> Markup:
         "validation loss\nthere",
         "test accuracy\nat the end (%)",
     ]
-    lines: list[list[object]] = [
+    lines = [
         [
             row.trial,
             row.level,

@@ -73,7 +73,7 @@ def test_a_deep_file_of_a_run_is_damaged_and_ends_no_process(tmp_path, depth):
     ("change", "match"),
     [
         ({"levels": "3"}, "levels"),
-        ({"levels": 10**9}, "announces 4000000004 trainings"),
+        ({"levels": 10**9}, "declares 4000000004 trainings"),
         ({"levle": 3}, "levle"),
         ({"controls": 3}, "controls"),
     ],

@@ -328,7 +328,7 @@ def test_what_is_kept_stays(module, method):
 
     assert not np.array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[2], after[2])
-    assert report["dense_1"].note == "kept as it was"
+    assert report["dense_1"].note == "kept unchanged"
     with pytest.raises(ValueError, match=r"Did you mean 'dense_1'"):
         method(model, batch_of(40, 8), keep=["dense_2"])
 

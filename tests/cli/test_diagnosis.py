@@ -48,7 +48,7 @@ def test_the_exit_code_tells_the_sound_from_the_ill(ask, library, ending):
     code, out, _ = ask(f"diagnose good.{ending}")
     assert code == 0
     assert "Nothing found" in out
-    assert "made-up batch (unit normal numbers)" in out
+    assert "made-up batch (standard normal numbers)" in out
     code, out, _ = ask(f"diagnose bad.{ending} --json")
     found = json.loads(out)
     assert code == 1
@@ -195,7 +195,7 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     both = layers.Concatenate()([looked_up, numbers, layers.Rescaling(1.0)(flags)])
     model = library.Model([words, flags, numbers], layers.Dense(1)(both))
 
-    (ids, ints, floats), said = sample_batch.made_batch(model, 40, seed=0)
+    (ids, ints, floats), said = sample_batch.random_batch(model, 40, seed=0)
 
     assert ids.shape == (40, 32)
     assert set(np.unique(ids)) <= set(range(50))
@@ -204,9 +204,9 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     assert floats.shape == (8, 5)
     assert abs(floats.mean()) < 0.5
     assert "no fixed size has 32" in said
-    again, _ = sample_batch.made_batch(model, 40, seed=0)
+    again, _ = sample_batch.random_batch(model, 40, seed=0)
     np.testing.assert_array_equal(ids, again[0])
-    other, _ = sample_batch.made_batch(model, 40, seed=1)
+    other, _ = sample_batch.random_batch(model, 40, seed=1)
     assert not np.array_equal(ids, other[0])
 
 
@@ -215,7 +215,7 @@ def test_words_are_made_up_for_a_saved_network_of_words(tmp_path, library):
     embedding = library.layers.Embedding(50, 3)
     library.Sequential([library.Input((7,)), embedding]).save(tmp_path / "words.keras")
 
-    batch, said = sample_batch.made_batch(
+    batch, said = sample_batch.random_batch(
         keras_models.load_model(tmp_path / "words.keras"), 40, seed=0
     )
 
@@ -229,7 +229,7 @@ def test_a_model_that_does_not_say_what_it_takes_needs_data():
             return x
 
     with pytest.raises(ValueError, match="Give examples with --data"):
-        sample_batch.made_batch(Own(), 4, seed=0)
+        sample_batch.random_batch(Own(), 4, seed=0)
 
 
 SMALL = "--steps 4 --seeds 1 --no-xla --batch-size 20"

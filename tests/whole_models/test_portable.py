@@ -19,9 +19,8 @@ from kerasinit import portable, pruning
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.parts import named_variables
+from tests.initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
 from tests.products import each_value_once, nightly
-
-from .initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
 
 FORMS = [
     *[("keras", form) for form in ("model.keras", "model.h5", "json")],
@@ -121,7 +120,7 @@ def saved(request, tmp_path_factory):
         (path := folder / name).mkdir()
         original = model_of(KERASES[name], cases)
         original.save(path / "original.keras")
-        with pytest.warns(UserWarning, match="Keras has no equal of"):
+        with pytest.warns(UserWarning, match="Keras has no equivalent of"):
             copy = portable(original)
         copy.save(path / "model.keras")
         copy.save(path / "model.h5")
@@ -259,7 +258,7 @@ def test_no_class_of_ours_is_left_and_every_class_is_known(module, case):
     layer = case.place.layer(module, case.fixed())
     model = module.Model(images, layer(case.place.prepare(module, images)))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Keras has no equal of", UserWarning)
+        warnings.filterwarnings("ignore", "Keras has no equivalent of", UserWarning)
         copy = portable(model)
 
     assert "kerasinit" in model.to_json()
@@ -427,7 +426,7 @@ def test_a_layer_that_stands_in_several_places_is_one_in_the_copy(module):
     values = batch((6,))[0]
     np.testing.assert_array_equal(np.asarray(copy(values)), np.asarray(model(values)))
     # Keras saves two layers if it is in two models.
-    with pytest.raises(ValueError, match=rf"{shared.name!r} stands in several models"):
+    with pytest.raises(ValueError, match=rf"{shared.name!r} is shared by several models"):
         portable(module.Model(inputs, shared(inner(inputs))))
 
 
@@ -495,7 +494,7 @@ def test_a_class_of_your_own_that_extends_ours_is_refused():
         def _values(self, shape, dtype):
             return 2 * super()._values(shape, dtype)
 
-    with pytest.raises(TypeError, match=r"does not know what it is among Keras' own"):
+    with pytest.raises(TypeError, match=r"equivalent in Keras portable does not know"):
         portable(dense_of(keras, Doubled()))
 
 
@@ -506,7 +505,7 @@ def test_a_layer_that_makes_ours_in_its_own_code_is_refused():
             super().__init__(*arguments, **{**more, "kernel_initializer": kerasinit.HeNormal()})
 
     model = keras.Sequential([keras.Input((6,)), Stubborn(3, name="stubborn")])
-    with pytest.raises(TypeError, match=r"'stubborn' makes HeNormal\(\) in its own code"):
+    with pytest.raises(TypeError, match=r"'stubborn' creates HeNormal\(\) in its own code"):
         portable(model)
 
 
@@ -546,7 +545,7 @@ def test_what_keras_has_no_equal_of_is_named_and_made_anew_by_its_default(module
         for made in WITHOUT_EQUAL
     ]
     model = module.Sequential([module.Input((4,)), *layers])
-    with pytest.warns(UserWarning, match="Keras has no equal of") as told:
+    with pytest.warns(UserWarning, match="Keras has no equivalent of") as told:
         copy = portable(model)
 
     said = " ".join(str(one.message) for one in told)
@@ -562,7 +561,7 @@ def test_orthogonal_is_kept_in_the_dtypes_that_keras_can_make_it_in():
     for dtype, name in (("float32", "Orthogonal"), ("mixed_bfloat16", "Orthogonal")):
         copy = portable(dense_of(keras, kerasinit.Orthogonal(seed=1), dtype=dtype))
         assert type(initializer_of(copy)).__name__ == name
-    with pytest.warns(UserWarning, match=r"no equal of Orthogonal\(seed=1\)"):
+    with pytest.warns(UserWarning, match=r"no equivalent of Orthogonal\(seed=1\)"):
         copy = portable(dense_of(keras, kerasinit.Orthogonal(seed=1), dtype="bfloat16"))
     assert type(initializer_of(copy)) is keras.initializers.GlorotUniform
 
@@ -574,7 +573,7 @@ def test_a_source_that_is_gone_does_not_keep_a_model_from_being_copied(module, t
     layer = module.layers.Dense(4, kernel_initializer=kerasinit.FromModel(path, "dense/kernel"))
     model = module.Sequential([module.Input((4,)), layer])
     path.unlink()
-    with pytest.warns(UserWarning, match="no equal of FromModel"):
+    with pytest.warns(UserWarning, match="no equivalent of FromModel"):
         copy = portable(model)
 
     assert bits(copy) == bits(model)

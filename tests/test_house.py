@@ -1,0 +1,233 @@
+"""The rooms of the package keep their order, see docs/architecture.md."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "kerasinit"
+
+# A room imports from those above it and, within itself, from every file that does not import it.
+LEVELS = (
+    ("errors", "streams", "mask_arrays"),
+    ("compat",),
+    ("theory", "files"),
+    ("network", "initializers", "reports"),
+    ("whole_models", "pruning", "training"),
+    ("diagnosis", "comparison", "lottery"),
+    ("cli",),
+)
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+
+
+def read_modules(root):
+    """Return the files of a package by the names of their modules."""
+    found = {}
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def read_imports(modules):
+    """Return for each module the modules of the package that it imports, wherever in the file.
+
+    Imports within functions and for type checking count, too: what needs them to hide a circle
+    has one.
+    """
+    imports = {}
+    for name, path in modules.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        imports[name] = found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level]
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                source = source if node.level else node.module
+                # A name is a module of a package, or something that its file defines.
+                names = {f"{source}.{alias.name}" for alias in node.names}
+                found |= {one if one in modules else source for one in names}
+        found &= set(modules)
+    return imports
+
+
+def circles(imports):
+    """Return the circles: modules that import each other, if not directly, then through others."""
+    reached = {}
+    for module in imports:
+        reached[module], waiting = set(), [module]
+        while waiting:
+            new = imports[waiting.pop()] - reached[module]
+            reached[module] |= new
+            waiting += new
+    inside = {module for module in imports if module in reached[module]}
+    return {frozenset({m, *(o for o in reached[m] if m in reached[o])}) for m in inside}
+
+
+def room_of(module):
+    """Return the room of a module; None if it is public or `_src` itself."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[1] == "_src" else None
+
+
+def upward_imports(imports):
+    """Return the imports against the order: of a room beside or below, or of a public module."""
+    found = []
+    for module, sources in imports.items():
+        room = room_of(module)
+        for source in sources if room else ():
+            other = room_of(source)
+            if source == f"{PACKAGE}._src" or other == room:
+                continue
+            if other is None or LEVEL_OF[other] >= LEVEL_OF[room]:
+                found.append(f"{module} imports {source}")
+    return sorted(found)
+
+
+MODULES = read_modules(ROOT)
+IMPORTS = read_imports(MODULES)
+PUBLIC = [name for name in MODULES if room_of(name) is None and not name.endswith("._src")]
+
+
+def test_every_room_has_its_level():
+    assert {room for room in map(room_of, MODULES) if room} == set(LEVEL_OF)
+
+
+def test_no_two_files_import_each_other():
+    assert circles(IMPORTS) == set()
+
+
+def test_imports_go_one_way():
+    assert upward_imports(IMPORTS) == []
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """Return a function that writes files below `_src` and reads their imports."""
+
+    def plant(**files):
+        for name, text in files.items():
+            path = tmp_path / PACKAGE / "_src" / f"{name.replace('__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        for folder in {path.parent for path in tmp_path.rglob("*.py")} | {tmp_path / PACKAGE}:
+            (folder / "__init__.py").touch()
+        return read_imports(read_modules(tmp_path))
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "import kerasinit._src.theory.gains",
+        "from kerasinit._src.theory.gains import gain",
+        "from kerasinit._src.theory import gains",
+        "from . import gains",
+        "from .gains import gain",
+        "from ..theory import gains",
+        "def later():\n    from kerasinit._src.theory.gains import gain",
+        "if TYPE_CHECKING:\n    from kerasinit._src.theory.gains import gain",
+    ],
+)
+def test_a_planted_circle_is_found(planted, hidden):
+    through = "from kerasinit._src.theory.limits import limit"
+
+    imports = planted(
+        theory__gains="from kerasinit._src.theory import between",
+        theory__between=through,
+        theory__limits=hidden,
+    )
+
+    modules = {f"kerasinit._src.theory.{name}" for name in ("gains", "between", "limits")}
+    assert circles(imports) == {frozenset(modules)}
+    assert circles(planted(theory__limits="import keras")) == set()
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("compat", "theory.gains"),
+        ("files", "theory.gains"),
+        ("diagnosis", "lottery.loop"),
+        ("training", "cli.main"),
+    ],
+)
+def test_a_planted_import_of_a_room_beside_or_below_is_found(planted, room, source):
+    files = {f"{room}__one": f"from kerasinit._src.{source} import something"}
+
+    imports = planted(**files, **{source.replace(".", "__"): ""})
+
+    assert upward_imports(imports) == [f"kerasinit._src.{room}.one imports kerasinit._src.{source}"]
+
+
+def test_a_planted_import_of_a_public_module_is_found(planted):
+    imports = planted(theory__one="import kerasinit")
+
+    assert upward_imports(imports) == ["kerasinit._src.theory.one imports kerasinit"]
+
+
+def test_files_are_short():
+    lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+
+    assert {name: count for name, count in lines.items() if count > 420} == {}
+
+
+def test_functions_are_short():
+    found = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                if ast.get_docstring(node) is not None:
+                    lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+                found[f"{name}.{node.name}"] = lines
+
+    assert {name: lines for name, lines in found.items() if lines > 60} == {}
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    functions = set()
+    for name in PUBLIC:
+        module = importlib.import_module(name)
+        functions |= {one for one in module.__all__ if inspect.isfunction(getattr(module, one))}
+
+    assert "compare" in functions
+    names = {part for name in MODULES for part in name.split(".")}
+    assert names & functions == set()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_module_only_names_what_is_public(name):
+    assert {source for source in IMPORTS[name] if room_of(source) is None} <= set(PUBLIC)
+    defined = {
+        node.name
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    # Names that are only imported when they are used.
+    assert defined <= {"__getattr__", "__dir__"}
+    module = importlib.import_module(name)
+    assert set(module.__all__) <= set(dir(module))
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_documents_name_files_that_are_there(document):
+    named = set(re.findall(r"`([\w./-]+(?:/|\.py|\.md))`", (ROOT / document).read_text()))
+    places = (ROOT, ROOT / PACKAGE / "_src")
+
+    assert len(named) > 10
+    assert {name for name in named if not any((place / name).exists() for place in places)} == set()
+
+
+def test_the_rooms_are_described_in_their_order():
+    text = (ROOT / "docs/architecture.md").read_text()
+    described = re.findall(r"^\| \d? ?\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
+
+    assert described == [room for rooms in LEVELS for room in rooms]

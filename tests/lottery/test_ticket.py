@@ -147,7 +147,7 @@ def _nothing(arrays):
         (
             lambda a: a.update({"weight/dense/kernel": a["weight/dense/kernel"].view("int32")}),
             {},
-            "'dense/kernel' has a mask and dtype int32; expected floating point",
+            "'dense/kernel' has a mask and dtype int32; expected a floating-point dtype",
         ),
         (
             lambda a: a["weight/dense/kernel"].__setitem__((0, 0), np.nan),

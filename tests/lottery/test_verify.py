@@ -270,7 +270,7 @@ def test_files_are_read_with_the_same_limits(copied, monkeypatch):
     assert ("files can be read", 1, 2, "ticket", "curve.csv", "") in _found(copied)
     for read in (lottery.digest, report.page):
         with pytest.raises(
-            ValueError, match=r"curve\.csv is damaged: it has \d+ bytes; the limit is 10"
+            ValueError, match=r"curve\.csv is damaged: it has \d+ bytes; at most 10"
         ):
             read(copied)
 

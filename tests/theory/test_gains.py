@@ -239,7 +239,7 @@ def test_a_leaky_name_without_a_slope_has_the_slope_of_keras():
         (("leaky_relu", "torch", "0.1"), TypeError, "negative_slope a number; got '0.1'"),
         ((3,), TypeError, "got 3 of type int"),
         (("softmax",), ValueError, "'softmax' is not elementwise: its outputs depend on"),
-        (("glu",), ValueError, "'glu' is not elementwise: it made the shape"),
+        (("glu",), ValueError, "'glu' is not elementwise: it maps the shape"),
         ((keras.layers.Softmax(),), ValueError, "Softmax.* is not elementwise"),
         ((lambda x: x / np.abs(x).max(),), ValueError, "not elementwise"),
         ((lambda x: np.random.default_rng().normal(size=x.shape),), ValueError, "not elementwise"),

@@ -355,8 +355,8 @@ RESUME = (
     Mutant(
         "after the first checkpoint one is always due",
         "kerasinit/_src/training/checkpoint.py",
-        "_digest(words, tensors)}))\n        self._written = time.monotonic()",
-        "_digest(words, tensors)}))",
+        "_digest(words, tensors)})\n        )\n        self._written = time.monotonic()",
+        "_digest(words, tensors)})\n        )",
         ("tests/lottery/test_checkpoint.py",),
     ),
     Mutant(

@@ -101,11 +101,11 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
 
     for words, message in (
         ("nothing.keras", "No such file"),
-        ("text.keras", "no .keras and no .h5 file"),
+        ("text.keras", "not a .keras or .h5 file"),
         ("only.weights.h5", "contains weights only"),
         ("words.keras", "takes string"),
         ("good.keras --html page.html", "not overwritten"),
-        ("good.keras --html nowhere/page.html", "no folder"),
+        ("good.keras --html nowhere/page.html", "does not exist"),
         ("good.keras --examples 1", "--examples must be"),
         ("good.keras --data nothing.npz", "No such file"),
         ("good.keras --data text.npz", "not an .npz file"),

@@ -367,5 +367,5 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
         for thing in (None, 3, store.experiment):
             with pytest.raises(TypeError, match="Expected a run: its folder, or what"):
                 function(thing)
-        with pytest.raises(ValueError, match="contains no lottery run"):
+        with pytest.raises(ValueError, match="holds no lottery run"):
             function(tmp_path / "nothing")

@@ -109,8 +109,8 @@ SELECTION = (
     Mutant(
         "a mask that has as many as asked for is not updated",
         "kerasinit/_src/pruning/patterns.py",
-        "revives = asked > tf.reduce_sum",
-        "revives = asked >= tf.reduce_sum",
+        "revives = requested > tf.reduce_sum",
+        "revives = requested >= tf.reduce_sum",
         ("tests/pruning/test_blocks.py",),
     ),
     Mutant(

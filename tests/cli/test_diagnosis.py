@@ -203,7 +203,7 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     assert (ints.dtype, ints.max()) == (np.int32, 49)
     assert floats.shape == (8, 5)
     assert abs(floats.mean()) < 0.5
-    assert "no fixed size has 32" in said
+    assert "unknown size has 32" in said
     again, _ = sample_batch.random_batch(model, 40, seed=0)
     np.testing.assert_array_equal(ids, again[0])
     other, _ = sample_batch.random_batch(model, 40, seed=1)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.fit_loss import logits_need_graph
 from kerasinit._src.diagnosis.probes import unprobed
 from kerasinit._src.diagnosis.recorded import Operation, Recorded
 from kerasinit._src.network.trace import raised
@@ -47,7 +47,7 @@ class Flow:
         paths: The layers' paths.
         passages: The flow through each call.
         ends: The activation right before each output, in a layer or in the model; None without one.
-        in_graph: Whether Keras finds logits in a graph only: see `fit_loss.takes_from_graph`.
+        in_graph: Whether Keras finds logits in a graph only: see `fit_loss.logits_need_graph`.
         failure: Why the flow could not be traced; empty if it could.
     """
 
@@ -69,7 +69,7 @@ def traced(model: Any, x: Any) -> Flow:
     except ValueError as error:
         flow = Flow(failure=raised(error))
     outputs = map(unprobed, operations.recorded.outputs)
-    in_graph = any(takes_from_graph(model, output) for output in outputs)
+    in_graph = any(logits_need_graph(model, output) for output in outputs)
     return dataclasses.replace(flow, ends=operations.ends(), in_graph=in_graph)
 
 

@@ -1,7 +1,7 @@
 """Loss and gradients of a traced graph, as in `fit`, where Keras takes the logits from the graph.
 
 A model that ends in TensorFlow's own softmax or sigmoid needs this: see
-`compat.fit_loss.takes_from_graph`.
+`compat.fit_loss.logits_need_graph`.
 """
 
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat.fit_loss import FitLoss, takes_from_graph
+from kerasinit._src.compat.fit_loss import FitLoss, logits_need_graph
 from kerasinit._src.diagnosis.batch import Batch
 from kerasinit._src.diagnosis.probes import probing, unprobed
 from kerasinit._src.diagnosis.recorded import without_recomputation
@@ -76,7 +76,7 @@ class GraphPass:
             flat = tf.nest.flatten(outputs)
             # The probes must not hide the operations that Keras searches for.
             bare = {place: unprobed(output) for place, output in enumerate(flat)}
-            read = {place: out for place, out in bare.items() if takes_from_graph(model, out)}
+            read = {place: out for place, out in bare.items() if logits_need_graph(model, out)}
             for place, out in read.items():
                 if hasattr(flat[place], "_keras_mask"):
                     out._keras_mask = flat[place]._keras_mask

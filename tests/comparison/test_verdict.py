@@ -124,7 +124,7 @@ def test_too_few_seeds_are_named_first():
         "At least 6 seeds are needed to show that a choice is the best. About 6 "
     )
     (_, one) = judged(good=GOOD[:1], bad=BAD[:1]).said()
-    assert one.endswith("how many, one seed cannot tell.")
+    assert one.endswith("one seed gives no estimate of how many.")
     (_, equal) = judged(good=GOOD, same=GOOD).said()
     assert equal.startswith("No number of seeds up to 10,000")
 

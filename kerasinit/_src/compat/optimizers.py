@@ -121,6 +121,7 @@ def apply_gradients(model: Any, gradients: list[Any]) -> None:
     if compat.kerase_of(model) == "keras":
         optimizer.apply(gradients, model.trainable_variables)
         return
-    if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+    scaler: Any = tf_keras.mixed_precision.LossScaleOptimizer
+    if isinstance(optimizer, scaler):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))

@@ -9,8 +9,8 @@ The names and arguments are those of ``tfmot.sparsity.keras``::
     model.fit(x, y, callbacks=[pruning.UpdatePruningStep()])
     model = pruning.strip_pruning(model)
 
-The schedules are tfmot's own classes. tfmot is imported when one of them is first used,
-without changing ``tf.keras`` or the environment.
+The schedules are tfmot's own classes. tfmot is imported on first use, without changing
+``tf.keras`` or the environment.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from kerasinit._src.pruning.tfmot_bridge import prune_scope
 from kerasinit._src.pruning.tfmot_bridge import tfmot as _tfmot
 
 if TYPE_CHECKING:
-    # tfmot has no types, and is not imported before one of these is asked for.
+    # tfmot is untyped, and only imported when one of these is used.
     ConstantSparsity: Any
     PolynomialDecay: Any
     PruningSchedule: Any

@@ -109,8 +109,8 @@ SELECTION = (
     Mutant(
         "a mask that has as many as asked for is not updated",
         "kerasinit/_src/pruning/patterns.py",
-        "revives = asked > tf.reduce_sum",
-        "revives = asked >= tf.reduce_sum",
+        "revives = requested > tf.reduce_sum",
+        "revives = requested >= tf.reduce_sum",
         ("tests/pruning/test_blocks.py",),
     ),
     Mutant(
@@ -355,8 +355,8 @@ RESUME = (
     Mutant(
         "after the first checkpoint one is always due",
         "kerasinit/_src/training/checkpoint.py",
-        "_digest(words, tensors)}))\n        self._written = time.monotonic()",
-        "_digest(words, tensors)}))",
+        "_digest(words, tensors)})\n        )\n        self._written = time.monotonic()",
+        "_digest(words, tensors)})\n        )",
         ("tests/lottery/test_checkpoint.py",),
     ),
     Mutant(
@@ -451,8 +451,8 @@ JUDGE = (
     Mutant(
         "what is not finite is judged as well",
         "kerasinit/_src/diagnosis/single_layers.py",
-        "found.keep_first(place)",
-        "found.keep_first(place + 1)",
+        "review.keep_first(place)",
+        "review.keep_first(place + 1)",
         ("tests/diagnosis/test_diagnose.py",),
     ),
     Mutant(

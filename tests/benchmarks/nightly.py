@@ -183,12 +183,14 @@ def _(library: Any) -> None:
     model = network(library)
     model.fit(X, Y, verbose=0)
     made: list[Any] = []
-    attach.put_in_front(model, {"make_train_function": counting(model.make_train_function, made)})
-    attach.train_by(model, None)
+    attach.override_methods(
+        model, {"make_train_function": counting(model.make_train_function, made)}
+    )
+    attach.set_train_function(model, None)
     model.fit(X, Y, epochs=2, verbose=0)
     require(len(made) == 1, f"made {len(made)} times in one fit")
     require(model.train_function is not None, "no `train_function` was kept")
-    attach.take_away(model)
+    attach.restore_methods(model)
     model.fit(X, Y, verbose=0)
     require(len(made) == 1, "made by what was taken away")
 
@@ -200,7 +202,7 @@ def _(library: Any) -> None:
     model = network(library)
     model.fit(X, Y, verbose=0)
     ran: list[Any] = []
-    attach.train_by(model, counting(model.train_function, ran))
+    attach.set_train_function(model, counting(model.train_function, ran))
     model.fit(X, Y, batch_size=2, epochs=2, verbose=0)
     require(len(ran) == 8, f"ran {len(ran)} times for 8 batches")
 
@@ -209,7 +211,7 @@ def _(library: Any) -> None:
 def _(library: Any) -> None:
     model = network(library)
     own, stepped = model.train_step, []
-    second = attach.second_train_function(model, counting(own, stepped))
+    second = attach.train_function_for(model, counting(own, stepped))
     require(second is model.train_function, "it is not kept as `train_function`")
     require(model.train_step.__func__ is keras.Model.train_step, "`train_step` is not the class's")
     model.fit(X, Y, verbose=0)
@@ -224,12 +226,12 @@ def _(library: Any) -> None:
         ran.append(compiled)
         return compiled(*args)
 
-    attach.put_in_front(model, attach.compiled_within(model, call))
+    attach.override_methods(model, attach.compiled_overrides(model, call))
     model.evaluate(X, Y, batch_size=4, verbose=0)
     require(len(ran) == 2, f"evaluate ran {len(ran)} of 2 batches")
     model.predict(X, batch_size=4, verbose=0)
     require(len(ran) == 4, f"predict ran {len(ran) - 2} of 2 batches")
-    attach.take_away(model)
+    attach.restore_methods(model)
     model.evaluate(X, Y, verbose=0)
     model.predict(X, verbose=0)
     require(len(ran) == 4, "ran within what was taken away")
@@ -240,7 +242,7 @@ def _(library: Any) -> None:
     for optimizer in ("SGD", "Adam"):
         model = network(library, getattr(library.optimizers, optimizer)(0.1))
         kernel = model.layers[0].kernel
-        with attach.constrained([(kernel, lambda value: value * 0 + 5)]):
+        with attach.temporary_constraints([(kernel, lambda value: value * 0 + 5)]):
             model.fit(X, Y, verbose=0)
         require((kernel.numpy() == 5).all(), f"{optimizer} did not apply the constraint")
         require(kernel.constraint is None, "the constraint stayed")
@@ -256,7 +258,7 @@ def _(library: Any) -> None:
     def epsilon_of(variable: Any) -> Any:
         return tf.constant(float("inf")) if id(variable) == frozen else None
 
-    with attach.with_epsilons(model.optimizer, epsilon_of):
+    with attach.per_weight_epsilons(model.optimizer, epsilon_of):
         model.fit(X, Y, verbose=0)
     require((kernel.numpy() == before).all(), "a weight with an infinite epsilon has moved")
     require((other.numpy() != moving).any(), "a weight without one has not")
@@ -267,7 +269,7 @@ def _(library: Any) -> None:
 def _(library: Any) -> None:
     for thing in (library.Sequential([library.layers.Dense(2)]), library.layers.Dense(2)):
         built: list[bool] = []
-        attach.when_built(thing, lambda thing=thing, built=built: built.append(thing.built))
+        attach.on_build(thing, lambda thing=thing, built=built: built.append(thing.built))
         thing(tf.constant(X))
         thing(tf.constant(X))
         require(len(built) == 1, f"built {len(built)} times")
@@ -281,10 +283,10 @@ def _(library: Any) -> None:
     def noting(name: str, method: Any) -> Any:
         return lambda *args, **kwargs: called.add(name) or method(*args, **kwargs)
 
-    attach.put_in_front(model, {name: noting(name, getattr(model, name)) for name in names})
+    attach.override_methods(model, {name: noting(name, getattr(model, name)) for name in names})
     stopping = library.callbacks.EarlyStopping("val_loss", restore_best_weights=True, patience=3)
     model.fit(X, Y, validation_data=(X, Y), epochs=2, verbose=0, callbacks=[stopping])
-    attach.take_away(model)
+    attach.restore_methods(model)
     require(called == {*names}, f"only {sorted(called)} were called")
     require(not vars(model).keys() & {*names}, "some are still there")
 

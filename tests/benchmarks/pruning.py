@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kerasinit import pruning
-from kerasinit._src.pruning.masked_update import Epsilons
+from kerasinit._src.pruning.masked_update import PerWeightEpsilons
 from kerasinit._src.pruning.patterns import next_mask
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.benchmarks.turns import Training, median_ratio, take_turns
@@ -121,8 +121,8 @@ def training(
         ]
     if kind in ("fixed mask", "schedule", _WITHOUT):
         callbacks = [pruning.UpdatePruningStep()]
-    suits = (lambda optimizer: False) if kind == _WITHOUT else Epsilons.suit
-    with mock.patch.object(Epsilons, "suit", staticmethod(suits)):
+    suits = (lambda optimizer: False) if kind == _WITHOUT else PerWeightEpsilons.supports
+    with mock.patch.object(PerWeightEpsilons, "supports", staticmethod(suits)):
         return Training(library, model, callbacks, steps, jit)
 
 
@@ -171,7 +171,7 @@ def updates(count: int, repeat: int) -> int:
     table = Table("mask update", "ms", "tfmot ms", "tfmot/ours", "asked", "peak/tensor", "asked")
     missed = 0
     for name, jit in (("graph", False), ("XLA", True)):
-        compiled = tf.function(partial(next_mask, counting=not jit), jit_compile=jit)
+        compiled = tf.function(partial(next_mask, by_histogram=not jit), jit_compile=jit)
         theirs = tfmot_update(weights, jit)
 
         def ours(compiled: Any = compiled) -> Any:
@@ -236,7 +236,7 @@ def peak_memory(side: int, jit: bool) -> float:
 
 def measure_memory(side: int, mode: str) -> None:
     """Print by how much this process grows at most in an update, in sizes of the tensor."""
-    update = partial(next_mask, counting=mode != "xla")  # as in a training
+    update = partial(next_mask, by_histogram=mode != "xla")  # as in a training
     compiled = tf.function(update, jit_compile=mode == "xla", reduce_retracing=True)
     sparsity = tf.constant(0.9)
     for rows in (10, 11, 12):  # for all that is only made once

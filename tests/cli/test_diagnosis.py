@@ -48,13 +48,13 @@ def test_the_exit_code_tells_the_sound_from_the_ill(ask, library, ending):
     code, out, _ = ask(f"diagnose good.{ending}")
     assert code == 0
     assert "Nothing found" in out
-    assert "made-up batch (standard normal numbers)" in out
+    assert "random batch (standard normal numbers)" in out
     code, out, _ = ask(f"diagnose bad.{ending} --json")
     found = json.loads(out)
     assert code == 1
     assert not found["ok"]
     assert found["findings"]
-    assert "made-up" in found["examples"]
+    assert "random batch" in found["examples"]
 
 
 def test_examples_come_from_a_file_in_the_shape_that_the_model_takes(ask, tmp_path):
@@ -68,12 +68,12 @@ def test_examples_come_from_a_file_in_the_shape_that_the_model_takes(ask, tmp_pa
     code, out, _ = ask("diagnose good.keras --data plain.npz")
     assert code == 0
     assert "40 examples; gradients of a random linear functional" in out
-    assert "Looked at plain.npz." in out
+    assert "Used plain.npz." in out
     code, out, _ = ask("diagnose good.keras --data labelled.npz --examples 8 --html page.html")
     assert code == 0
     assert "8 examples; gradients of sparse_categorical" in out
     page = (tmp_path / "page.html").read_text()
-    assert "</h1><p>Looked at labelled.npz, with labels.</p>" in page
+    assert "</h1><p>Used labelled.npz, with labels.</p>" in page
     code, out, _ = ask("diagnose good.keras --data raw.npz")
     assert code == 1
     assert "unscaled-input" in out
@@ -101,11 +101,11 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
 
     for words, message in (
         ("nothing.keras", "No such file"),
-        ("text.keras", "no .keras and no .h5 file"),
+        ("text.keras", "not a .keras or .h5 file"),
         ("only.weights.h5", "contains weights only"),
         ("words.keras", "takes string"),
         ("good.keras --html page.html", "not overwritten"),
-        ("good.keras --html nowhere/page.html", "no folder"),
+        ("good.keras --html nowhere/page.html", "does not exist"),
         ("good.keras --examples 1", "--examples must be"),
         ("good.keras --data nothing.npz", "No such file"),
         ("good.keras --data text.npz", "not an .npz file"),
@@ -113,10 +113,10 @@ def test_what_cannot_be_looked_at_is_no_finding(ask, tmp_path):
         ("good.keras --data short.npz", "as many examples"),
         ("good.keras --data wide.npz", "inputs of shape (16,)"),
         ("good.keras --data pickled.npz", "Python objects"),
-        ("good.keras --data long.npz", "good.keras could not be looked at"),
+        ("good.keras --data long.npz", "good.keras could not be diagnosed"),
         ("good.keras --data far.npz --loss msse", "Did you mean 'mse'"),
         ("good.keras --loss mse", "needs labels"),
-        ("bare.keras --data far.npz", "Give --loss"),
+        ("bare.keras --data far.npz", "Pass --loss"),
         ("several.keras --data far.npz", "expected a, b, or x_0, x_1"),
         ("saved", "a SavedModel, whose compiled functions have no layers"),
         ("empty", "is a folder"),
@@ -203,7 +203,7 @@ def test_a_batch_is_made_up_of_what_each_input_takes(library):
     assert (ints.dtype, ints.max()) == (np.int32, 49)
     assert floats.shape == (8, 5)
     assert abs(floats.mean()) < 0.5
-    assert "no fixed size has 32" in said
+    assert "unknown size has 32" in said
     again, _ = sample_batch.random_batch(model, 40, seed=0)
     np.testing.assert_array_equal(ids, again[0])
     other, _ = sample_batch.random_batch(model, 40, seed=1)
@@ -243,7 +243,7 @@ def test_initializers_are_compared_and_written_to_new_files(ask, tmp_path):
     assert "VarianceScaling:scale=2.0,mode=fan_in" in out
     assert "4 steps of 20, 1 seed" in out
     assert "No clear best: " in out
-    assert "It takes 6 seeds or more" in out
+    assert "At least 6 seeds are needed" in out
     assert "leave as built: dense/bias, dense_1/bias, dense_2/bias." in " ".join(out.split())
     assert "step 4 of 4" in err
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
@@ -288,7 +288,7 @@ def test_a_comparison_is_printed_for_programs(ask):
         ("--initializers HeNormal --model lenet", "Unknown model"),
         ("--initializers HeNormal --dataset digit", "Did you mean 'digits'"),
         ("--initializers HeNormal --steps 0", "steps"),
-        ("--initializers ,HeNormal", "A choice is named by a string; got ''"),
+        ("--initializers ,HeNormal", "Expected a string as the name of a choice; got ''"),
         ("--initializers recomend", "Did you mean 'recommend'"),
         ("", "required"),
     ],

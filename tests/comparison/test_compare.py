@@ -106,7 +106,7 @@ def test_without_stopping_all_go_on_from_the_same_curve():
     assert whole["Zeros"].stop is None
     assert whole["Zeros"].steps == 64
     assert whole.saved == 0
-    assert "as asked" in str(whole)
+    assert "Early stopping was off." in str(whole)
     for one, other in zip(_losses(stopped["Zeros"]), _losses(whole["Zeros"]), strict=True):
         assert one == other[: len(one)]
     assert stopped["HeNormal"] == whole["HeNormal"]
@@ -118,7 +118,7 @@ def test_two_seeds_cannot_tell_who_is_lost():
     found = compare(builder(), ["Zeros", "HeNormal"], DATA, seeds=2, **short)
 
     assert found.saved == 0
-    assert "With fewer than 3 seeds nothing is called lost." in found.said()
+    assert "With fewer than 3 seeds no choice is called lost." in found.said()
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -149,14 +149,14 @@ def _subject(build=None, data=DATA):
         held_out,
         optimizer=None,
         seed=0,
-        most=2,
+        max_steps=2,
         xla=False,
     )
 
 
 def _first(subject, choice, trial=0):
     ((name, checked),) = named({"it": choice}).items()
-    _, state, _ = subject.begin(name, checked, trial)
+    _, state, _ = subject.start(name, checked, trial)
     return {key: np.array(value) for key, value in state.items()}
 
 
@@ -232,8 +232,8 @@ def test_what_a_choice_leaves_as_built_is_named(kerase):
         (["recomend"], "Did you mean 'recommend'"),
         (["HeNormall"], "Did you mean 'HeNormal'"),
         (["lsvu"], "Did you mean 'lsuv'"),
-        (["HeNormal", "HeNormal"], "Two choices are called"),
-        ([kerasinit.HeNormal(), "HeNormal"], "Two choices are called"),
+        (["HeNormal", "HeNormal"], "Two choices are named"),
+        ([kerasinit.HeNormal(), "HeNormal"], "Two choices are named"),
         ([], "at least one"),
         ({"it": kerasinit.HeNormal(seed=1)}, "it: .*no seed of its own"),
         ({"it": {"embeddings": "Zeros"}}, "it: No variable of the model has the role"),

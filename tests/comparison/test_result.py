@@ -95,7 +95,7 @@ def test_the_text_says_who_was_stopped_when_and_why():
     assert re.search(r"good +0\.4 \(0\.3 to 0\.6\) +10 +3/3 +0/3 +30", said)
     assert re.search(r"bad +1\.8 \(1\.7 to inf\) +- +0/3 +1/3 +20!", said)
     assert max(map(len, said.splitlines())) <= 80
-    assert "Nothing was clearly lost" in str(comparison(GOOD))
+    assert "No choice was clearly lost" in str(comparison(GOOD))
     assert racing.FEWEST == 3
 
 

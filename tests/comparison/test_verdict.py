@@ -120,9 +120,11 @@ def test_without_a_clear_best_it_says_who_is_close_and_how_many_seeds_would_sett
 
 def test_too_few_seeds_are_named_first():
     (_, three) = judged(good=GOOD[:3], bad=BAD[:3]).said()
-    assert three.startswith("It takes 6 seeds or more to show that a choice is the best. About 6 ")
+    assert three.startswith(
+        "At least 6 seeds are needed to show that a choice is the best. About 6 "
+    )
     (_, one) = judged(good=GOOD[:1], bad=BAD[:1]).said()
-    assert one.endswith("how many, one seed cannot tell.")
+    assert one.endswith("one seed gives no estimate of how many.")
     (_, equal) = judged(good=GOOD, same=GOOD).said()
     assert equal.startswith("No number of seeds up to 10,000")
 

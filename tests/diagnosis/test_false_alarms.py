@@ -363,8 +363,8 @@ def test_a_call_that_cannot_be_traced_is_judged_in_order_and_said(library):
     model(x)
     report = kerasinit.diagnose(model, x)
     assert "vanishing-gradients" in [finding.kind for finding in report.findings]
-    assert "could not be followed" in str(report)
-    assert "could not be followed" in report.to_html()
+    assert "could not be traced" in str(report)
+    assert "could not be traced" in report.to_html()
 
 
 def test_the_ways_of_a_network_are_read_from_what_it_computes():

@@ -82,7 +82,7 @@ def test_what_of_a_model_is_quantized_is_said(mode):
     report = kerasinit.diagnose(model, X)
     assert report.measured.unseen == (f"dense ({mode})",)
     assert [row.layer for row in report.layers] == ["dense_1"]
-    assert f"Not looked at, as they are quantized: dense ({mode})." in str(report)
+    assert f"Not measured, since quantized: dense ({mode})." in str(report)
     assert f"dense ({mode})" in report.to_html()
 
 
@@ -143,7 +143,7 @@ def test_nothing_to_look_at_is_an_error():
 
     model = Bare()
     model(X)
-    with pytest.raises(ValueError, match=r"No layer of .* could be looked at"):
+    with pytest.raises(ValueError, match=r"No layer of .* could be measured"):
         kerasinit.diagnose(model, X)
 
 

@@ -145,9 +145,9 @@ class Clock:
 
 
 def imagined(monkeypatch, steps, seconds, cost, at_once=1, **arguments):
-    """Return the steps of the looks in a training that takes no time, and the share of its time.
+    """Return the steps of the snapshots in a training that takes no time, and their share of it.
 
-    The first step compiles for 20 seconds, the first look takes four times as long.
+    The first step compiles for 20 seconds, the first snapshot takes four times as long.
     """
     clock, costs = Clock(), itertools.chain([4 * cost], itertools.repeat(cost))
     spent = []
@@ -302,7 +302,7 @@ def test_a_batch_that_does_not_fit_is_told_before_the_first_step():
     weights = model.get_weights()
     with pytest.raises(Exception, match=r"incompatible|shape") as caught:
         fit(model, kerasinit.SignalMonitor(X[:, :4], Y))
-    assert "SignalMonitor looked at its own x at step 0." in caught.value.__notes__
+    assert "Raised while SignalMonitor measured its own x at step 0." in caught.value.__notes__
     assert all(map(np.array_equal, weights, model.get_weights()))
 
 

@@ -34,7 +34,7 @@ def test_what_is_nested_too_deeply_is_refused(tmp_path, depth):
     ("content", "match"),
     [
         (b"{", "damaged"),
-        (b"[1]", "it holds list, not an object"),
+        (b"[1]", "it contains list, not an object"),
         (b"\xff\xfe", "damaged"),
         (b'{"a": ' + b"9" * 5000 + b"}", "damaged"),
         (b" " * (json_files.MAX_BYTES + 1), "the limit is 1048576"),

@@ -50,10 +50,10 @@ def never_read(monkeypatch):
         ({"x_train": ((21, 4), "<f4")}, "21 examples and y_train 20 labels"),
         ({"x_train": ((20, 4), "<i8")}, "dtype int64; expected uint8"),
         ({"x_train": ((20,), "<f4")}, "at least one feature"),
-        ({"y_train": ((20,), "<f4")}, "expected class numbers"),
+        ({"y_train": ((20,), "<f4")}, "expected class indices"),
         ({"y_train": ((20, 4, 4), "<i4")}, "each position or step"),
-        ({"x_train": ((-1, 4), "<f4")}, "lengths are not negative"),
-        ({"x_train": ((20, -4), "<f4")}, "lengths are not negative"),
+        ({"x_train": ((-1, 4), "<f4")}, "declares the negative shape"),
+        ({"x_train": ((20, -4), "<f4")}, "declares the negative shape"),
     ],
 )
 def test_headers_alone_tell_what_is_wrong(tmp_path, never_read, headers, match):

@@ -183,7 +183,7 @@ def test_a_variable_answers_to_its_name_in_the_program(saved, form):
 
 def test_a_name_to_which_several_answer_is_refused_with_their_names(saved):
     _, path = saved["tf_keras", "m.h5"]
-    with pytest.raises(ValueError, match=r"'kernel' may be one of several.*head/kernel:0 \(6, 2\)"):
+    with pytest.raises(ValueError, match=r"'kernel' matches several.*head/kernel:0 \(6, 2\)"):
         read_variable(path, "kernel")
 
 
@@ -347,9 +347,9 @@ def test_a_file_that_points_out_of_itself_is_refused(tmp_path, trick):
         archive.writestr("model.weights.h5", content)
 
     for name in ("f.h5", "f.keras"):
-        with pytest.raises(ValueError, match=r"link to elsewhere|in another file"):
+        with pytest.raises(ValueError, match=r"external or soft link|in another file"):
             read_variable(tmp_path / name, "a")
-        with pytest.raises(ValueError, match=r"link to elsewhere|in another file"):
+        with pytest.raises(ValueError, match=r"external or soft link|in another file"):
             variables_in(tmp_path / name)
 
 
@@ -357,7 +357,7 @@ def test_a_group_within_itself_is_refused(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.create_group("a")["b"] = file.create_group("c")
         file["c/d"] = file["a"]
-    with pytest.raises(ValueError, match="within itself"):
+    with pytest.raises(ValueError, match="contains itself"):
         variables_in(tmp_path / "f.h5")
 
 
@@ -365,7 +365,7 @@ def test_a_group_within_itself_is_refused(tmp_path):
 def test_what_is_no_real_number_is_refused(tmp_path, value):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["a"] = value
-    with pytest.raises(ValueError, match="no real numbers"):
+    with pytest.raises(ValueError, match="expected real numbers"):
         read_variable(tmp_path / "f.h5", "a")
 
 
@@ -402,7 +402,7 @@ def test_nothing_is_unpickled(tmp_path):
 
     for name, message in (
         ("pickle", "not a safetensors file"),
-        ("torch", "no model that Keras saved"),
+        ("torch", "not a Keras model"),
         ("array.npy", "not a safetensors file"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -445,13 +445,13 @@ def test_a_configuration_of_another_kind_gives_no_names(tmp_path, config):
         archive.writestr("config.json", config)
         archive.writestr("model.weights.h5", buffer.getvalue())
     deep = len(config) > 1000
-    message = "nested more than 500 deep" if deep else re.escape("layers/dense/vars/0 (3,)")
+    message = "nested more than 500 levels deep" if deep else re.escape("layers/dense/vars/0 (3,)")
     with pytest.raises(ValueError, match=message):
         read_variable(tmp_path / "f.keras", "dense/kernel")
 
 
 def test_a_folder_without_a_model_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no SavedModel"):
+    with pytest.raises(ValueError, match="not a SavedModel"):
         variables_in(tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
         variables_in(tmp_path / "missing.keras")

@@ -156,7 +156,7 @@ def test_a_portable_copy_keeps_the_weights_of_an_array_and_reports_its_substitut
     made = kerasinit.Constant(np.float32([0.1, 0.2, 0.3]))
     layer = module.layers.Dense(3, kernel_initializer=made)
     model = module.Sequential([module.Input((2,)), layer])
-    with pytest.warns(UserWarning, match=r"Keras has no equal of Constant\(value=<float32 array"):
+    with pytest.warns(UserWarning, match=r"no equivalent of Constant\(value=<float32 array"):
         copy = kerasinit.portable(model)
 
     assert type(copy.layers[-1].kernel_initializer) is module.initializers.GlorotUniform

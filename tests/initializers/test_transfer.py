@@ -228,7 +228,7 @@ def test_a_saved_model_is_loaded_with_its_weights_when_the_source_is_gone(
     ):
         with pytest.raises(FileNotFoundError, match=r"portable\(model\) creates a copy"):
             build()
-    with pytest.warns(UserWarning, match=f"Keras has no equal of {name}"):
+    with pytest.warns(UserWarning, match=f"Keras has no equivalent of {name}"):
         copy = kerasinit.portable(loaded)
     np.testing.assert_array_equal(copy.layers[-2].kernel.numpy(), np.full(SHAPE, 0.5))
     assert module.models.clone_model(copy).layers[-2].kernel.shape == SHAPE
@@ -249,7 +249,7 @@ def test_a_saved_model_is_loaded_when_the_source_has_changed(ticket, tmp_path, k
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="has changed"):
         initializer(SHAPE)
-    with pytest.warns(UserWarning, match="Keras has no equal of FromModel"):
+    with pytest.warns(UserWarning, match="Keras has no equivalent of FromModel"):
         kernel = kerasinit.portable(model).layers[-2].kernel.numpy()
     np.testing.assert_array_equal(kernel, model.layers[-2].kernel.numpy())
 

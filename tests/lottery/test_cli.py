@@ -110,7 +110,7 @@ def test_a_report_of_nothing_says_so(data, capsys):
     code, _, err = _kerasinit("lottery report .", capsys)
 
     assert code == 2
-    assert "contains no lottery run" in err
+    assert "holds no lottery run" in err
 
 
 def test_an_unknown_option_gets_a_suggestion(data, capsys):

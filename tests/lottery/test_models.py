@@ -90,7 +90,7 @@ def test_an_optimizer_that_is_asked_for_replaces_the_models(kerase):
     assert type(model.loss) is KERASES[kerase].losses.SparseCategoricalCrossentropy
     for bad, match in {
         "agd": "Unknown optimizer 'agd'. Did you mean",
-        "sgd:learning_rat=0.1": "Cannot make the optimizer 'sgd'",
+        "sgd:learning_rat=0.1": "Cannot create the optimizer 'sgd'",
         "sgd:0.1": "Expected argument=value after the colon",
     }.items():
         with pytest.raises(ValueError, match=match):

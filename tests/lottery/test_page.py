@@ -163,7 +163,7 @@ def test_the_same_run_gives_the_same_page_wherever_it_is(run, page, tmp_path):
 
 def test_every_number_of_the_table_is_that_of_the_rows(run, page):
     rows = report.rows(run.folder)
-    found = _table(page, "The numbers that all means are made of")
+    found = _table(page, "The trainings behind the means")
     columns = (
         "trial",
         "level",
@@ -241,7 +241,7 @@ def test_the_command_repeats_the_experiment(experiment, monkeypatch):
 
 
 def test_every_field_stands_there_with_its_meaning(run, page):
-    lines = _table(page, "Every field")
+    lines = _table(page, "All fields")
     plain = [[re.sub("<.*?>", "", cell) for cell in line] for line in lines]
 
     assert [line[0] for line in plain] == list(run.experiment.to_dict())
@@ -295,13 +295,13 @@ def test_a_control_with_a_mask_of_its_own_gets_a_picture(tmp_path):
 
     assert "<strong>reinit, level 1</strong>" not in same
     assert "<strong>reinit, level 1</strong>" in other
-    assert "level 1: 75.00 % left; 0 to 3 a pixel; 1 of 4 pixels unseen" in other
+    assert "level 1: 75.00 % left; 0 to 3 per pixel; 1 of 4 pixels unused" in other
 
 
 def test_without_a_first_dense_layer_there_is_no_picture_of_inputs(tmp_path):
     text = report.page(store_of(tmp_path / "run", RESULTS, shapes=(3, 3, 2, 5)))
 
-    assert "still looks at" not in text
+    assert "still uses" not in text
     assert "3 x 3 x 2 x 5, 100.00 % left" in text
     assert len(Page(text).all("img")) == 2
 
@@ -313,7 +313,7 @@ def test_a_run_that_has_just_begun_and_one_without_levels_have_a_page_too(tmp_pa
     assert "6 of 6 trainings are not finished yet" in nothing
     assert not Page(nothing).all("svg")
     assert "1 of 2 trainings are not finished yet" in dense
-    assert "no intervals can be given" in dense
+    assert "has no confidence intervals" in dense
     assert len(Page(dense).all("svg")) == 2 + 2
 
 

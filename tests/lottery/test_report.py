@@ -54,7 +54,7 @@ def test_one_trial_has_no_interval_and_the_table_says_so(tmp_path):
     shown = _shown(store_of(tmp_path / "run", {(0, 0, "ticket"): (0.9, 300)}, trials=1), 80)
 
     assert "±" not in shown
-    assert "no intervals" in " ".join(shown.split())
+    assert "no confidence intervals" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize("number", [1, 4])
@@ -287,7 +287,7 @@ def test_outputs_that_cannot_be_are_refused_at_once(
 
 
 def test_a_picture_of_another_kind_is_refused(store, tmp_path):
-    with pytest.raises(ValueError, match=r"named \.png or \.svg"):
+    with pytest.raises(ValueError, match=r"ends in \.png or \.svg"):
         report.write_plot(store, tmp_path / "a.jpg")
 
 
@@ -367,5 +367,5 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
         for thing in (None, 3, store.experiment):
             with pytest.raises(TypeError, match="Expected a run: its folder, or what"):
                 function(thing)
-        with pytest.raises(ValueError, match="contains no lottery run"):
+        with pytest.raises(ValueError, match="holds no lottery run"):
             function(tmp_path / "nothing")

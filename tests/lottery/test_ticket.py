@@ -147,7 +147,7 @@ def _nothing(arrays):
         (
             lambda a: a.update({"weight/dense/kernel": a["weight/dense/kernel"].view("int32")}),
             {},
-            "'dense/kernel' has a mask and dtype int32; expected floating point",
+            "'dense/kernel' has a mask and dtype int32; expected a floating-point dtype",
         ),
         (
             lambda a: a["weight/dense/kernel"].__setitem__((0, 0), np.nan),
@@ -172,8 +172,8 @@ def _nothing(arrays):
             "no mask of the right size for 'dense/kernel'",
         ),
         (lambda a: a.update(extra=np.ones(2)), {}, "'extra' is neither a mask nor a weight"),
-        (_nothing, {"order": "dense/kernel"}, "it names the weights 'dense/kernel', and has masks"),
-        (_nothing, {"order": "dense/kernel\ndense/kernel\ndense_1/kernel"}, "it names the weights"),
+        (_nothing, {"order": "dense/kernel"}, "it lists the weights 'dense/kernel', but has masks"),
+        (_nothing, {"order": "dense/kernel\ndense/kernel\ndense_1/kernel"}, "it lists the weights"),
     ],
 )
 def test_a_ticket_from_outside_is_checked_whole(tmp_path, ticket, change, words, match):

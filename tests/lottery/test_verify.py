@@ -585,7 +585,7 @@ def test_what_is_missing_or_was_added_is_found(copied):
 
 
 def test_a_run_without_an_experiment_is_no_run(tmp_path):
-    with pytest.raises(ValueError, match="contains no lottery run"):
+    with pytest.raises(ValueError, match="holds no lottery run"):
         lottery.verify(tmp_path)
 
 

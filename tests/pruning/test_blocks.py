@@ -98,7 +98,7 @@ def test_m_by_n_brings_nothing_back():
     ],
 )
 def test_a_pattern_knows_what_is_alive(pattern, weights, expected):
-    assert kept(pattern.alive(tf.constant(weights))) == expected
+    assert kept(pattern.nonzero(tf.constant(weights))) == expected
 
 
 def test_the_arguments_of_tfmot_name_a_pattern():

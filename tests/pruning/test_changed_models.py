@@ -43,7 +43,7 @@ def test_a_replaced_layer_does_not_inherit_the_mask_of_the_old_one():
     model.add(keras.layers.Dense(4))
     assert [*pruning.masks(model)] == ["dense/kernel"]
     gone = r"'dense_1/kernel' \(.*/kernel in Keras\) was pruned and is no longer in the model"
-    new = r"'dense_1/kernel' has come into the model since it was pruned, and is not pruned"
+    new = r"'dense_1/kernel' was added to the model after pruning, and is not pruned"
     with pytest.warns(UserWarning, match=f"Pruning: {gone}.* {new}"):
         fit(model)
     assert not (model.layers[-1].kernel.numpy() == 0).any()
@@ -91,7 +91,7 @@ def test_names_move_with_the_layers():
     last = model.pop()
     model.add(keras.layers.Dense(8))
     model.add(last)
-    with pytest.warns(UserWarning, match=r"Pruning: 'dense_1/kernel' has come into the model"):
+    with pytest.warns(UserWarning, match=r"Pruning: 'dense_1/kernel' was added to the model"):
         fit(model)
     masks = pruning.masks(model)
     assert [*masks] == ["dense/kernel", "dense_2/kernel"]
@@ -105,7 +105,7 @@ def test_a_loop_warns_when_a_layer_has_been_replaced():
     model = pruned()
     model.pop()
     model.add(keras.layers.Dense(4))
-    with pytest.warns(UserWarning, match="has come into the model since"):
+    with pytest.warns(UserWarning, match="was added to the model after"):
         pruning.begin_step(model)
     pruning.begin_step(model)
 
@@ -201,7 +201,7 @@ def test_weights_that_are_put_into_a_pruned_model_are_no_steps():
     pruning.strip_pruning(model)
 
 
-@pytest.mark.filterwarnings("ignore:Pruning. 'dense_1/kernel' has come into:UserWarning")
+@pytest.mark.filterwarnings("ignore:Pruning. 'dense_1/kernel' was added to:UserWarning")
 def test_a_layer_that_is_frozen_after_its_weight_has_another_name_is_named():
     model = pruned()
     last = model.pop()

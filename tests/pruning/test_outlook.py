@@ -266,7 +266,7 @@ def test_the_sparsity_that_would_fit_is_told_to_the_last_weight():
         (
             (1, 8),
             {"sparsity_m_by_n": (2, 4)},
-            r"'dense_1/kernel' has 1 input channel, .* Leave the layer out by a pruning_policy\.$",
+            r"'dense_1/kernel' has 1 input channel, .* Exclude the layer by a pruning_policy\.$",
             None,
         ),
     ],
@@ -302,7 +302,7 @@ def test_the_callback_on_another_model_names_those_that_are_pruned(jit_compile):
         made(jit_compile=jit_compile),
     )
     before = other.get_weights()[0]
-    with pytest.raises(ValueError, match=rf"is not pruned.*at present:.*'{pruned.name}'"):
+    with pytest.raises(ValueError, match=rf"not pruned.*Currently pruned models:.*'{pruned.name}'"):
         fit(other)
     np.testing.assert_array_equal(other.get_weights()[0], before)
 

@@ -395,7 +395,7 @@ def seldom():
     ],
 )
 def test_quiet_steps_end_where_tfmots_do(build, optimizer, steps, monkeypatch):
-    monkeypatch.setattr(masked_update, "_WORTH_COMPILING", 1)
+    monkeypatch.setattr(masked_update, "_MIN_QUIET_STEPS", 1)
     quiet, begin_step = [], masked_update.QuietSteps.begin_step
 
     def count(self, *arguments):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from kerasinit import pruning
 from kerasinit._src.pruning import masked_update, pruner, schedules, session
-from kerasinit._src.pruning.masked_update import Epsilons
+from kerasinit._src.pruning.masked_update import PerWeightEpsilons
 from kerasinit._src.pruning.patterns import SingleWeights
-from kerasinit._src.pruning.pruned_models import pruner_of, training_of
+from kerasinit._src.pruning.pruned_models import pruner_of, session_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.products import nightly
 
@@ -61,7 +61,7 @@ def trained(model, *callbacks, epochs=EPOCHS):
 def calls(monkeypatch):
     """Count training functions that ran, quiet ones and others."""
     counted = {True: 0, False: 0}
-    run = session.Training.run
+    run = session.Session.run
 
     def counting(self, train_function, quiet_function, *others):
         def tell(function):
@@ -73,7 +73,7 @@ def calls(monkeypatch):
 
         return run(self, tell(train_function), tell(quiet_function), *others)
 
-    monkeypatch.setattr(session.Training, "run", counting)
+    monkeypatch.setattr(session.Session, "run", counting)
     return counted
 
 
@@ -217,7 +217,7 @@ def test_quiet_steps_within_xla_have_the_same_masks(calls):
     quiet = trained(model, epochs=1)
     assert calls[True] > 0
     # There a mask is free, and an epsilon for each weight would not be.
-    assert training_of(model).quiet.epsilons is None
+    assert session_of(model).quiet.epsilons is None
     others = trained(model_of(ONE_UPDATE, jit_compile=True), Between(), epochs=1)
     for ours, theirs in zip(quiet, others, strict=True):
         np.testing.assert_array_equal(ours == 0, theirs == 0)
@@ -278,9 +278,9 @@ def kernel_and_mask():
 @pytest.mark.parametrize("cls", [keras.optimizers.Adam, keras.optimizers.AdamW])
 def test_adam_leaves_removed_weights_alone_by_an_infinite_epsilon(cls, amsgrad):
     optimizer = cls(1.0, amsgrad=amsgrad, epsilon=1e-3)
-    assert Epsilons.suit(optimizer)
+    assert PerWeightEpsilons.supports(optimizer)
     kernel, mask = kernel_and_mask()
-    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    epsilons = PerWeightEpsilons(optimizer, [(kernel, mask)])
     plain = keras.Variable(np.full((2, 2), 3.0, "float32"), name="plain")
     other = cls(1.0, amsgrad=amsgrad, epsilon=1e-3)
     plain.assign(plain * mask)
@@ -308,7 +308,7 @@ def test_weights_without_a_mask_have_adams_own_epsilon():
     optimizer = keras.optimizers.Adam(1.0, epsilon=0.5)
     kernel, mask = kernel_and_mask()
     bias = keras.Variable(np.zeros(2, "float32"), name="bias")
-    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    epsilons = PerWeightEpsilons(optimizer, [(kernel, mask)])
     epsilons.follow_masks()
     with masked_update.masking([(kernel, mask, None)], epsilons):
         optimizer.apply([tf.ones((2, 2)), tf.ones(2)], [kernel, bias])
@@ -329,20 +329,20 @@ def test_weights_without_a_mask_have_adams_own_epsilon():
     ids=["own", "sgd", "averages", "loss scale"],
 )
 def test_an_epsilon_is_not_enough_for_other_optimizers(optimizer):
-    assert not Epsilons.suit(optimizer)
+    assert not PerWeightEpsilons.supports(optimizer)
 
 
 def test_nor_has_a_training_with_them_any(calls):
     model = model_of(ONE_UPDATE, "sgd")
     trained(model, epochs=1)
     assert calls[True] > 0
-    assert training_of(model).quiet.epsilons is None
+    assert session_of(model).quiet.epsilons is None
 
 
 def test_nor_is_it_where_a_constraint_of_the_users_comes_after_the_update():
     optimizer = keras.optimizers.Adam(1.0)
     kernel, mask = kernel_and_mask()
-    epsilons = Epsilons(optimizer, [(kernel, mask)])
+    epsilons = PerWeightEpsilons(optimizer, [(kernel, mask)])
     epsilons.follow_masks()
     with masked_update.masking([(kernel, mask, lambda w: w + 1.0)], epsilons):
         optimizer.apply([-tf.ones((2, 2))], [kernel])
@@ -352,7 +352,7 @@ def test_nor_is_it_where_a_constraint_of_the_users_comes_after_the_update():
 def test_quiet_steps_of_adam_take_no_mask_outside_of_xla():
     model = model_of(ONE_UPDATE)
     trained(model, epochs=1)
-    assert training_of(model).quiet.epsilons is not None
+    assert session_of(model).quiet.epsilons is not None
     # They are no part of the optimizer, and so in no file.
     names = [variable.path for variable in model.optimizer.variables]
     assert len(names) == 2 + 2 * len(model.trainable_variables), names

@@ -99,7 +99,7 @@ def test_stripping_a_tf_keras_layer_is_refused():
 
 @pytest.mark.parametrize("step", [-1, 2.0, True])
 def test_an_initial_step_that_is_no_count_is_refused(step):
-    with pytest.raises(ValueError, match=r"initial_step to be the number of training steps behind"):
+    with pytest.raises(ValueError, match=r"initial_step to be the number of training steps taken"):
         pruning.prune_low_magnitude(small(), initial_step=step)
 
 

@@ -257,7 +257,9 @@ def test_a_layer_that_chooses_a_variable_that_is_not_its_own_is_refused(library)
             return [self.scale, stray.kernel]
 
     model = library.Sequential([library.Input((4,)), Prunable(name="mine")])
-    with pytest.raises(ValueError, match=r"'mine' returned .*not among its weights.*add_weight"):
+    with pytest.raises(
+        ValueError, match=r"(?s)'mine' returned .*not among its weights.*add_weight"
+    ):
         prunable_weights(model)
 
 

@@ -83,7 +83,7 @@ def test_keep_largest_refuses_an_among_of_another_kind_or_shape(among):
 @pytest.mark.parametrize("mode", ["eager", "bit by bit", "graph", "graph, counting", "xla"])
 def test_kth_largest_is_the_kth_of_a_sort_in_every_dtype_and_mode(dtype, mode):
     counting = {"bit by bit": False, "graph, counting": True}.get(mode)
-    function = functools.partial(kth_largest, counting=counting)
+    function = functools.partial(kth_largest, by_histogram=counting)
     if mode not in ("eager", "bit by bit"):
         function = tf.function(function, jit_compile=mode == "xla")
     numbers = np.abs(np.random.default_rng(0).normal(size=60)).round(1)
@@ -101,8 +101,8 @@ def test_kth_largest_is_exact_for_any_numbers(data, numbers):
     k = data.draw(st.integers(1, numbers.size))
     magnitudes = np.abs(numbers)
     expected = np.sort(magnitudes.ravel())[::-1][k - 1]
-    assert float(kth_largest(magnitudes, k, counting=True)) == expected
-    assert float(kth_largest(magnitudes, k, counting=False)) == expected
+    assert float(kth_largest(magnitudes, k, by_histogram=True)) == expected
+    assert float(kth_largest(magnitudes, k, by_histogram=False)) == expected
 
 
 # Large tensors are searched in fewer and wider digits.
@@ -112,7 +112,7 @@ def test_counting_is_exact_where_higher_digits_are_shared(size):
     numbers = np.random.default_rng(0).uniform(1.0, 1.01, size).astype("float32")
     ordered = np.sort(numbers)[::-1]
     for k in (1, 2, size // 2 - 1, size - 1, size):
-        assert float(kth_largest(numbers, k, counting=True)) == ordered[k - 1]
+        assert float(kth_largest(numbers, k, by_histogram=True)) == ordered[k - 1]
 
 
 def test_counting_tells_numbers_of_all_magnitudes_apart():
@@ -121,14 +121,14 @@ def test_counting_tells_numbers_of_all_magnitudes_apart():
     for size in (50_000, 1_200_000):
         ordered = np.sort(numbers[:size].view("int32"))[::-1].view("float32")
         for k in (1, 7, size // 3, size):
-            found = kth_largest(numbers[:size], k, counting=True)
+            found = kth_largest(numbers[:size], k, by_histogram=True)
             assert found.numpy().view("int32") == ordered[k - 1].view("int32")
 
 
 def test_kth_largest_tells_the_tiniest_floats_apart():
     tiny = np.array([0.0, 1e-45, 3e-45, 1e-40], np.float32)
-    assert kth_largest(tiny, 2, counting=True).numpy() == tiny[2]
-    assert kth_largest(tiny, 2, counting=False).numpy() == tiny[2]
+    assert kth_largest(tiny, 2, by_histogram=True).numpy() == tiny[2]
+    assert kth_largest(tiny, 2, by_histogram=False).numpy() == tiny[2]
 
 
 @pytest.mark.parametrize("counting", [True, False])
@@ -138,7 +138,7 @@ def test_a_graph_counts_only_when_asked_to(counting):
         return {operation.type for operation in graph.get_operations()}
 
     def mask(weights):
-        return magnitude_mask(weights, 0.5, counting=counting)
+        return magnitude_mask(weights, 0.5, by_histogram=counting)
 
     assert ("Bincount" in ops(mask)) is counting
     assert "Bincount" not in ops(lambda weights: magnitude_mask(weights, 0.5))

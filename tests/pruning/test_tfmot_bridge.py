@@ -115,5 +115,5 @@ def test_masks_of_a_tf_keras_model_that_is_not_pruned_are_refused():
 
 def test_the_policy_of_tfmot_is_refused_for_keras_3():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
-    with pytest.raises(ValueError, match=r"understands tf_keras layers only.*kerasinit.pruning"):
+    with pytest.raises(ValueError, match=r"supports tf_keras layers only.*kerasinit.pruning"):
         pruning.prune_low_magnitude(model, pruning_policy=tfmot().PruneForLatencyOnXNNPack())

@@ -196,7 +196,7 @@ def test_a_shape_builds_a_layer_and_the_model_that_begins_with_it():
 @pytest.mark.parametrize(
     ("make", "shape", "message"),
     [
-        (dense, "six", r"sizes of one input without the batch.*got 'six'"),
+        (dense, "six", r"shape of one input without the batch.*got 'six'"),
         (unbuilt, (6,), "is for a single layer. Give a model a keras.Input"),
         (lambda: [dense()], (6,), "is for a single layer"),
     ],

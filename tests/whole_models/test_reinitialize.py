@@ -452,7 +452,7 @@ def test_an_error_leaves_the_model_as_it_was(module):
     before = weights_of(model)
     for rules, error, message in (
         ({"dense/kernel": "Zeros", "*/bias": "Orthogonal"}, ValueError, "dense/bias, of shape"),
-        ({"kernel": lambda shape, dtype=None: np.full(shape, np.nan)}, ValueError, "not finite"),
+        ({"kernel": lambda shape, dtype=None: np.full(shape, np.nan)}, ValueError, "non-finite"),
         ({"kernel": lambda shape, dtype=None: np.zeros(3)}, ValueError, r"values of shape \(3,\)"),
     ):
         with pytest.raises(error, match=message):

@@ -12,18 +12,18 @@ from kerasinit._src.reports import terminal
 
 _kerasinit = tyro.extras.SubcommandApp()
 _kerasinit.command(lottery.app, name="lottery")
-# What this package and those beneath it raise about arguments and files. All else is a fault.
-_ABOUT_WHAT_WAS_TYPED = (ValueError, TypeError, ArithmeticError, ImportError, OSError)
+# Raised by this package and its dependencies for wrong arguments and files. All else is a bug.
+_INPUT_ERRORS = (ValueError, TypeError, ArithmeticError, ImportError, OSError)
 questions.add_to(lottery.app)
 diagnosis.add_to(_kerasinit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and leave with its exit code.
+    """Run a command and exit with its exit code.
 
-    0 is success; 2 says that something asked for cannot be done, which is written to
-    standard error, with a traceback if it comes out of code of the user's own, such as a function
-    that builds a model; 130 that the user stopped it.
+    0 is success; 1 is the answer no; 2 means that the command failed, with the error on standard
+    error, and a traceback if the error is from the user's code, such as a function that builds a
+    model; 130 means that the user interrupted it.
 
     Args:
         arguments: The words after ``kerasinit``; those of the process by default.
@@ -35,17 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if words[:2] == ["lottery", "run"]:
             words[2:] = options.expand(words[2:])
         with lottery.values:
-            # What may be left open has no word for it: None is not to be typed, and an option
-            # that is yes or no stays a pair of flags.
+            # None is never typed, and optional booleans are pairs of flags.
             code = _kerasinit.cli(prog="kerasinit", args=words, config=(tyro.conf.DisallowNone,))
     except Exception as error:
-        own = failures.report(error)
-        if own is None and not isinstance(error, _ABOUT_WHAT_WAS_TYPED):
+        trace = failures.user_traceback(error)
+        if trace is None and not isinstance(error, _INPUT_ERRORS):
             raise
-        print(f"{own or ''}kerasinit: {error}", file=sys.stderr)
+        print(f"{trace or ''}kerasinit: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        kept = " What was finished is kept; the same command goes on."
+        kept = " Finished trainings are kept; the same command resumes."
         print(f"Stopped.{kept if words[:1] == ['lottery'] else ''}", file=sys.stderr)
         code = 130
     finally:
@@ -54,5 +53,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _without_source(message: Warning | str, *_: object, **__: object) -> str:
-    """Return a warning as who types commands reads it: without a line of our source."""
+    """Format a warning without the line of source code."""
     return f"Warning: {message}\n"

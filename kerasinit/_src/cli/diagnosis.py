@@ -1,4 +1,4 @@
-"""The commands ``diagnose`` and ``compare``, a part of the command line."""
+"""The commands ``diagnose`` and ``compare``."""
 
 import json
 from collections.abc import Mapping
@@ -37,20 +37,20 @@ def _diagnose(
     html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Say whether a saved model will train; exit code 1 if something is wrong.
+    """Diagnose whether a saved model will train; exit code 1 if there are findings.
 
     Args:
         model: a .keras or .h5 file of Keras 3 or tf_keras
-        data: examples: x_train or x, and y_train or y; of several inputs or outputs one array
-            each, by their names, or x_0, x_1, ... and y_0, y_1, ...; if not given, a batch is made
-            up of random numbers
+        data: examples: x_train or x, and y_train or y; for several inputs or outputs one array
+            each, by their names, or x_0, x_1, ... and y_0, y_1, ...; if not given, a batch of
+            random numbers
         loss: a loss in place of the compiled one, as in mse or
             sparse_categorical_crossentropy:from_logits=True
-        labels: whether to look at the loss of the labels in the file
-        examples: how many examples to look at, at most
-        seed: the origin of random numbers
-        html: write a page with the layers, the picture and the findings; to a new file only
-        json_: print everything for programs instead
+        labels: whether to compute the loss of the labels in the file
+        examples: the max number of examples
+        seed: the seed of random numbers
+        html: write a page with findings, figure and layers; to a new file only
+        json_: print JSON instead
     """
     outputs = new_outputs({"html": html})
     if examples < 2:
@@ -58,35 +58,34 @@ def _diagnose(
     loaded = keras_models.load_model(model)
     if data is None:
         x, made = sample_batch.random_batch(loaded, examples, seed)
-        y, said = None, f"No --data: looked at a made-up batch ({made})."
+        y, source = None, f"No --data: used a random batch ({made})."
     else:
         x, y = _read(data, loaded, model)
         y = y if labels else None
-        said = f"Looked at {data}{'' if y is None else ', with labels'}."
+        source = f"Used {data}{'' if y is None else ', with labels'}."
     if y is None and loss is not None:
-        raise ValueError(f"--loss {loss} needs labels: give --data with y or y_train in it.")
+        raise ValueError(f"--loss {loss} needs labels: pass --data with y or y_train in it.")
     if y is not None and loss is None and not _has_loss(loaded):
         raise ValueError(
-            f"{data} has labels, but {model} is not compiled with a loss. Give --loss, as in "
+            f"{data} has labels, but {model} is not compiled with a loss. Pass --loss, as in "
             f"--loss mse, or --no-labels."
         )
     chosen = None if loss is None else _loss(loaded, loss)
     try:
-        found = diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
-    # Whatever a layer raises, it is no finding: exit code 1 is for those alone.
+        report = diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
+    # An error in a layer is not a finding: exit code 1 is for findings only.
     except Exception as error:
-        raise ValueError(f"{model} could not be looked at. {said} {error}") from error
+        raise ValueError(f"{model} could not be diagnosed. {source} {error}") from error
     if "html" in outputs:
-        # Whether examples were made up decides what the page is worth.
-        found.save(outputs["html"], said)
+        report.save(outputs["html"], source)
     if json_:
-        about = {"model": str(model), "examples": said}
-        print(json.dumps(about | json.loads(found.to_json()), indent=2))
+        about = {"model": str(model), "examples": source}
+        print(json.dumps(about | json.loads(report.to_json()), indent=2))
     else:
-        print(found)
-        print(said)
-        _name(outputs)
-    return 0 if found.ok else 1
+        print(report)
+        print(source)
+        _print_paths(outputs)
+    return 0 if report.ok else 1
 
 
 def _compare(
@@ -107,34 +106,33 @@ def _compare(
     png: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Train each of several initializers with several seeds, and say whether one is the best.
+    """Train a model with each of several initializers and seeds, and find the best, if any.
 
     Args:
         initializers: names separated by commas, as in Zeros,RandomNormal:stddev=0.01,lsuv; also
-            within_layer, weight_norm, recommend for what kerasinit recommends for the model, and
-            own for the model's own
+            within_layer, weight_norm, recommend (what kerasinit recommends for the model), and
+            own (the model as built)
         model: lenet-300-100, conv2, conv4, conv6, or package.module:function that returns a
             compiled model
         dataset: digits (offline), mnist or cifar10 (downloaded once), or FILE.npz with x_train,
             y_train, x_test and y_test
         steps: optimizer steps of each training
-        seeds: trainings of each initializer; with fewer than 6 none can be shown to be the best
+        seeds: trainings of each initializer; at least 6 are needed to show that one is the best
         optimizer: as in sgd:learning_rate=0.1; if not given, the model's own
-        batch_size: examples in an optimizer step
-        evaluate_every: steps between two measurements; if not given: a fortieth of all
-        validation: training examples held out to measure the loss; if not given: a sixth, at
+        batch_size: examples per optimizer step
+        evaluate_every: steps between two measurements; if not given, steps / 40
+        validation: training examples held out to measure the loss; if not given, a sixth, at
             most 5000
-        target: the loss to count the steps to; if not given, what the leading one has at half of
-            the steps
-        stop: stop early what is clearly lost
-        seed: the origin of every random number; the same seed gives the same numbers
-        xla: let XLA compile the training loop; if not given: except for convolutions on a CPU,
-            which it slows down
-        html: write a page with curves, table and reasons; to a new file only
+        target: the loss to count the steps to; if not given, the leader's after half of the steps
+        stop: stop choices early that are clearly lost
+        seed: the seed of all random numbers; the same seed gives the same results
+        xla: compile the training loop with XLA; if not given, except for convolutions on a CPU,
+            where it is slower
+        html: write a page with verdict, curves and tables; to a new file only
         png: write the learning curves as PNG; to a new file only
-        json_: print everything for programs instead
+        json_: print JSON instead
     """
-    # Loaded when it is asked for.
+    # Imported here, so that other commands start faster.
     from kerasinit._src.comparison.entry import compare
     from kerasinit._src.initializers.identifiers import whole_names
 
@@ -167,7 +165,7 @@ def _compare(
     terminal.show(console, found.table())
     for line in found.said():
         console.print(line)
-    _name(outputs)
+    _print_paths(outputs)
     return 0
 
 
@@ -178,7 +176,7 @@ def _has_loss(model: Any) -> bool:
 
 
 def _loss(model: Any, text: str) -> Any:
-    """Return the loss that a name such as ``"mse"`` or ``"huber:delta=2.0"`` stands for."""
+    """Return the loss named by ``"mse"`` or ``"huber:delta=2.0"``."""
     library = compat.library_of(model).losses
     name, arguments = identifiers.split(text)
     words = {"True": True, "False": False}
@@ -200,12 +198,12 @@ def _loss(model: Any, text: str) -> Any:
         raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
 
 
-# Losses that Keras 3 takes by these names, without functions of the names in its `losses`.
+# Names of losses in Keras 3 that are not names of functions in its `losses`.
 _SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
 
 
 def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
-    """Return inputs and labels of a file, the inputs in the shape that a model takes."""
+    """Return inputs and labels from a file, the inputs reshaped for the model."""
     there = npz.names_in(path)
     end = "_train" if "x" not in there or "x_train" in there else ""
     inputs = _names(f"x{end}", sample_batch.inputs_of(model), there)
@@ -235,28 +233,28 @@ def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
             raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
 
     arrays = npz.read(path, names, check)
-    # Keras casts what a model takes as floats; looking inside does not. Not scaled: whether raw
-    # pixels are too large for the model is a part of the question.
-    taken = sample_batch.inputs_of(model)
+    # Cast as Keras does, but not scaled: raw pixels may be a finding.
     x = [arrays[name] for name in inputs or []]
-    x = [one.astype(np.float32) if one.dtype == np.uint8 else one for one in x]
+    x = [array.astype(np.float32) if array.dtype == np.uint8 else array for array in x]
     y = [arrays[name] for name in outputs or []]
-    given = x[0] if len(x) == 1 else x if taken is None else tf.nest.pack_sequence_as(taken, x)
+    structure = sample_batch.inputs_of(model)
     if len(x) == 1:
-        given = models.fit_shape(model, x[0], str(label))
-    return given, (y[0] if len(y) == 1 else y or None)
+        x = models.fit_shape(model, x[0], str(label))
+    elif structure is not None:
+        x = tf.nest.pack_sequence_as(structure, x)
+    return x, (y[0] if len(y) == 1 else y or None)
 
 
-def _names(one: str, tensors: Any, there: Any) -> list[str] | None:
-    """Return which arrays of a file are a model's inputs or outputs; None if none are."""
+def _names(single: str, tensors: Any, there: Any) -> list[str] | None:
+    """Return the arrays of a file that are a model's inputs or outputs; None if there are none."""
     flat = tf.nest.flatten(tensors) if tensors is not None else []
     wanted = _named(tensors)
     if wanted and all(name in there for name in wanted):
         return wanted
-    numbered = [f"{one[0]}_{number}" for number in range(len(flat))]
+    numbered = [f"{single[0]}_{number}" for number in range(len(flat))]
     if flat and all(name in there for name in numbered):
         return numbered
-    return [one] if one in there and len(flat) <= 1 else None
+    return [single] if single in there and len(flat) <= 1 else None
 
 
 def _named(tensors: Any) -> list[str]:
@@ -264,10 +262,10 @@ def _named(tensors: Any) -> list[str]:
         return []
     if isinstance(tensors, Mapping):
         return sorted(tensors)
-    names = [getattr(one, "name", one) for one in tf.nest.flatten(tensors)]
+    names = [getattr(tensor, "name", tensor) for tensor in tf.nest.flatten(tensors)]
     return [str(name).split("/")[0].split(":")[0] for name in names]
 
 
-def _name(outputs: dict[str, Path]) -> None:
+def _print_paths(outputs: dict[str, Path]) -> None:
     for what, path in outputs.items():
         terminal.write(terminal.console(), f"{what + ':':6s} {path}")

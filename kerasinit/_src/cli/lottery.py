@@ -1,7 +1,6 @@
 """The commands of ``kerasinit lottery`` on a run: run, report, verdict, digest, verify.
 
-The options of a run are the fields of `kerasinit.lottery.Experiment`; they are
-declared there, once.
+The options of a run are declared as the fields of `kerasinit.lottery.Experiment`.
 """
 
 import json
@@ -77,19 +76,19 @@ def _run(
     checkpoint_every: float = 30.0,
     workers: int = 1,
 ) -> int:
-    """Train, prune, rewind, again; a run that was stopped goes on where it was.
+    """Train, prune, rewind, repeat; a run that was stopped resumes.
 
     Args:
         experiment: What to run.
-        spec: a TOML file of options, such as `levels = 3`; what is typed here wins over it
+        spec: a TOML file of options, such as `levels = 3`; options typed here override it
         preset: options by name: digits, lenet-mnist, lenet-mnist-short, conv2, conv4 or conv6; a
-            file, and what is typed here, win over it
+            file and options typed here override it
         out: the folder for the results; if not given, one named after the options
-        checkpoint_every: seconds between two checkpoints of a training that runs
-        workers: processes that train independent trials at the same time
+        checkpoint_every: seconds between two checkpoints of a training
+        workers: processes that train independent trials in parallel
     """
     if spec is not None or preset is not None:
-        # `options.expand` has put their options in their place, wherever it could tell them.
+        # `options.expand` has replaced them by their options if they were in the right position.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
     console = terminal.console()
     with ConsoleWatch(console) as watch:
@@ -98,20 +97,20 @@ def _run(
         )
     terminal.show(console, table(store))
     last = max(place for place in store.places() if place.branch == "ticket")
-    wrote = [
+    paths = [
         ("everything", store.folder),
         ("sparsest ticket", store.stage(last).ticket_path),
         ("its trained model", store.stage(last).model_path),
     ]
     picture = store.folder / "accuracy.png"
     try:
-        # A finished run that is asked for again has had its picture taken.
+        # The plot of a run that was already finished does not change.
         if watch.missing or not picture.exists():
             plot(store, picture)
-        wrote.append(("picture", picture))
+        paths.append(("picture", picture))
     except ImportError as error:
         terminal.write(console, f"No picture: {error}")
-    for what, path in wrote:
+    for what, path in paths:
         terminal.write(console, f"{what + ':':18s} {path}")
     return 0
 
@@ -127,21 +126,21 @@ def _report(
     svg: Path | None = None,
     tensorboard: Path | None = None,
 ) -> int:
-    """Print the table of a run again, and write it for people or programs; to new files only.
+    """Print the table of a run, and write it in other formats; to new files only.
 
     Args:
         folder: the folder of the run
-        json_: print a list of rows for programs instead
+        json_: print a list of rows as JSON instead
         html: write a page with plots, curves, masks, verdict and specification
         csv: write a line for each training
         curves: write a line for each measurement of each training, as CSV
         png: write the plot of accuracy and early stop as PNG
-        svg: write it as SVG
+        svg: write the plot as SVG
         tensorboard: write a folder of scalars for TensorBoard
     """
     store = Store.read(folder)
     files = {"html": html, "csv": csv, "curves": curves, "png": png, "svg": svg}
-    wrote = write_outputs(store, {**files, "tensorboard": tensorboard})
+    outputs = write_outputs(store, {**files, "tensorboard": tensorboard})
     if json_:
         print(json.dumps(rows(folder), indent=2))
         return 0
@@ -150,7 +149,7 @@ def _report(
     missing = len(store.missing())
     if missing:
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
-    for what, path in wrote.items():
+    for what, path in outputs.items():
         terminal.write(console, f"{what + ':':12s} {path}")
     return 0
 
@@ -162,13 +161,13 @@ def _verdict(
     stop_margin: float = 0.02,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Say of each density whether its tickets win, as far as the trials can tell.
+    """Judge for each density whether its tickets win, as far as the trials can show.
 
     Args:
         folder: the folder of the run
-        margin: how far a ticket's accuracy may lie below the dense network's, as a fraction
+        margin: how far a ticket's accuracy may be below the dense network's, as a fraction
         stop_margin: how much later a ticket may stop, as a fraction of the iterations
-        json_: print the verdicts for programs instead
+        json_: print the verdicts as JSON instead
     """
     store = Store.read(folder)
     verdicts = verdict(store, margin=margin, stop_margin=stop_margin)
@@ -186,11 +185,11 @@ def _digest(
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     partial: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Print one number for all that a run came to; the same numbers have the same.
+    """Print a hash of all results of a run; equal results have equal hashes.
 
     Args:
         folder: the folder of the run
-        partial: take what is there of a run that is not finished
+        partial: use the finished trainings of an unfinished run
     """
     print(digest(Store.read(folder), partial=partial))
     return 0
@@ -201,11 +200,11 @@ def _verify(
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Prove from the files of a run alone that it is what it says; exit code 1 if not.
+    """Verify a run from its files alone; exit code 1 if a check fails.
 
     Args:
         folder: the folder of the run
-        json_: print the proof for programs instead
+        json_: print the proof as JSON instead
     """
     proof = verify(folder)
     print(proof.to_json() if json_ else proof)

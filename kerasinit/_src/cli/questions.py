@@ -1,4 +1,4 @@
-"""The commands that ask questions about tickets, a part of the command line."""
+"""The commands that ask questions about tickets."""
 
 import json
 import typing
@@ -35,13 +35,13 @@ def _lmc(
     Args:
         folder: the folder of the run
         levels: the levels to ask about, beside level 0; if not given, the last one
-        points: how many points of the line between two networks are looked at
-        dataset: where the run's data are now, if they were moved
-        model: where the run's model is now, module:function, if it came from a script
+        points: how many points on the line between two networks are evaluated
+        dataset: the current location of the run's data, if they were moved
+        model: the current location of the run's model, module:function, if it was in a script
         out: the folder for the answers; if not given, the run's name and -lmc
-        json_: print an object for programs instead of the table
+        json_: print an object as JSON instead of the table
     """
-    # Here and below: a question is loaded when it is asked.
+    # Imported in the functions, here and below, so that other commands start faster.
     from kerasinit._src.lottery.questions.connectivity import lmc
     from kerasinit._src.training.data import load
 
@@ -62,16 +62,16 @@ def _transfer(
     out: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Train the tickets of a run on other data, beside the run's controls and a dense network.
+    """Train the tickets of a run on other data, with the run's controls and a dense network.
 
     Args:
         folder: the folder of the run
         to: the other data: digits, mnist, or FILE.npz, with examples of the run's shape
         levels: the levels of the tickets; if not given, the last one
         iterations: optimizer steps of each training; if not given, those of the run
-        model: where the run's model is now, module:function, if it came from a script
+        model: the current location of the run's model, module:function, if it was in a script
         out: the folder for the answers; if not given, the run's name, -on- and the data's
-        json_: print an object for programs instead of the table
+        json_: print an object as JSON instead of the table
     """
     from kerasinit._src.lottery.questions.other_data import transfer
 
@@ -90,17 +90,17 @@ def _earlybird(
     out: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Ask how soon the mask of the largest weights could be drawn from a dense network.
+    """Ask how early in training the mask of the largest weights stops changing.
 
-    Only that network is trained: options of pruning, rewinding and controls are refused.
+    Only the dense network is trained: options of pruning, rewinding and controls are refused.
 
     Args:
         experiment: What to train.
         density: the fraction of weights that the mask keeps
-        window: how many masks are held against each other
-        epsilon: what their distances from the newest must be below, as a fraction of all weights
+        window: how many consecutive masks are compared
+        epsilon: the limit of their distances from the newest one, as a fraction of all weights
         out: the folder for the answers; if not given, one named after the options
-        json_: print an object for programs instead of the table
+        json_: print an object as JSON instead of the table
     """
     from kerasinit._src.lottery.questions.early_bird import earlybird
 
@@ -118,13 +118,13 @@ def _sweep(
     out: Path | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Make a run for each of several initializers; those that were stopped go on.
+    """Make a run for each of several initializers; stopped runs resume.
 
     Args:
         experiment: What to run.
         initializers: names separated by commas, as in HeNormal,GlorotNormal,Orthogonal
         out: the folder for the runs; if not given, one named after the options
-        json_: print an object for programs instead of the table
+        json_: print an object as JSON instead of the table
     """
     from kerasinit._src.initializers.identifiers import whole_names
     from kerasinit._src.lottery.questions.initializer_sweep import sweep
@@ -142,12 +142,12 @@ def _sweep(
 
 
 def _say(line: str) -> None:
-    """Write a line that is no part of the answer."""
+    """Write a line to standard error, beside the answer."""
     terminal.write(terminal.console(stderr=True), line)
 
 
 def _answer(found: typing.Any, as_json: bool) -> int:
-    """Print what a question found."""
+    """Print the answer to a question."""
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
     else:

@@ -1,4 +1,4 @@
-"""What is compared: names, initializers, rules, recommendations, and methods that use a batch."""
+"""The choices to compare: initializers, rules, recommendations, and data-dependent methods."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,15 +25,7 @@ _INITIALIZERS = compat.classes("initializers", "Initializer")
 
 
 def named(given: Any) -> dict[str, Any]:
-    """Return the choices by name, in order.
-
-    Args:
-        given: The ``initializers`` of `kerasinit.compare`.
-
-    Raises:
-        TypeError: If one is of a wrong type, or has no name.
-        ValueError: If a name is unknown or comes twice, or an initializer has a seed.
-    """
+    """Return the choices by name, in order, checked as far as possible without a model."""
     if isinstance(given, Mapping):
         pairs = list(given.items())
     elif isinstance(given, str) or not isinstance(given, Iterable):
@@ -41,38 +33,26 @@ def named(given: Any) -> dict[str, Any]:
             f"Expected as initializers a list, or a dictionary from names; got {given!r}."
         )
     else:
-        pairs = [(_name_of(one), one) for one in given]
+        pairs = [(_name_of(choice), choice) for choice in given]
     choices: dict[str, Any] = {}
-    for name, one in pairs:
+    for name, choice in pairs:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"A choice is named by a string; got {name!r}.")
+            raise TypeError(f"Expected a string as the name of a choice; got {name!r}.")
         if name in choices:
             raise ValueError(
-                f"Two choices are called {name!r}. Give a dictionary, with a name for each."
+                f"Two choices are named {name!r}. Pass a dictionary with a name for each."
             )
-        choices[name] = _checked(name, one)
+        choices[name] = _checked(name, choice)
     if not choices:
-        raise ValueError("Nothing to compare: give at least one initializer.")
+        raise ValueError("Nothing to compare: pass at least one initializer.")
     return choices
 
 
-def begin(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[str, ...]:
-    """Give a model, as it was built, the first values that a choice stands for.
+def apply(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[str, ...]:
+    """Set a built model to the initial values of a choice and return the names of the others.
 
-    Args:
-        name: The choice's name, for errors.
-        choice: What `named` has for it.
-        model: A built model.
-        batch: What the methods that look at one look at.
-        seed: The origin of what is drawn.
-
-    Returns:
-        The structural names of the variables that it leaves as they were built; none for
-        ``"own"``, which is to leave all.
-
-    Raises:
-        ValueError: If the choice does nothing to this model, or cannot be applied.
-        TypeError: If rules are of a wrong type.
+    These variables keep the values that they were built with; none are listed for ``"own"``, which
+    sets nothing. Only data-dependent methods use the batch.
     """
     if choice == OWN:
         return ()
@@ -89,7 +69,7 @@ def begin(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[st
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
     if not report.changed:
-        raise ValueError(f"{name}: no variable of the model fits, so it would change nothing.")
+        raise ValueError(f"{name}: no variable of the model matches, so it would have no effect.")
     return tuple(report.kept)
 
 
@@ -101,27 +81,27 @@ def _name_of(given: Any) -> str:
     # A class, or a function that makes rules.
     name = getattr(given, "__name__", None)
     if name is None:
-        raise TypeError(f"{given!r} has no name: give a dictionary, with a name for each choice.")
+        raise TypeError(f"{given!r} has no name: pass a dictionary with a name for each choice.")
     return name
 
 
 def _text_of(initializer: Any) -> str:
-    """Return an initializer as a command line names it, without what is as it would be anyway."""
+    """Return an initializer in the syntax of the command line, without default arguments."""
     kind = type(initializer)
     config = initializer.get_config()
     if any(isinstance(value, dict) for value in config.values()):
-        return repr(initializer)  # no command line can name an array
+        return repr(initializer)  # arrays have no such syntax
     try:
-        usual = kind().get_config()
+        defaults = kind().get_config()
     except TypeError:  # it has arguments without defaults
-        usual = {}
-    said = [
+        defaults = {}
+    arguments = ",".join(
         f"{key}={value}"
         for key, value in config.items()
-        # Each variable gets a seed of its own.
-        if key != "seed" and (key not in usual or usual[key] != value)
-    ]
-    return kind.__name__.removeprefix("kerasinit>") + (f":{','.join(said)}" if said else "")
+        # Each variable has its own seed.
+        if key != "seed" and (key not in defaults or defaults[key] != value)
+    )
+    return kind.__name__.removeprefix("kerasinit>") + (f":{arguments}" if arguments else "")
 
 
 def _checked(name: str, given: Any) -> Any:
@@ -138,7 +118,7 @@ def _checked(name: str, given: Any) -> Any:
         given = given()
     if isinstance(given, _INITIALIZERS):
         try:
-            # As kernel_initializer: everything else stays as the model has it.
+            # As kernel_initializer does: all other variables keep their values.
             return [Rule(given, role="kernel")]
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error

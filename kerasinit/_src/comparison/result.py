@@ -1,4 +1,4 @@
-"""What a comparison of initializers found."""
+"""The result of a comparison of initializers."""
 
 import functools
 import math
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 FEWEST = next(n for n in range(1, 10) if 1 / math.comb(2 * n, n) <= 0.05)
-"""With fewer seeds no choice can be told to be lost, see `comparison.racing`."""
+"""With fewer seeds no choice is called lost: see `comparison.racing`."""
 
-_NAMED = 4
+_LISTED = 4
 
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured after a step.
+    """The losses after a step.
 
     Attributes:
-        step: How many optimizer steps were taken; 0 before the first.
+        step: The number of optimizer steps taken; 0 before the first.
         loss: The loss of the held-out examples.
-        training_loss: The mean loss of the batches since the point before; None at step 0.
+        training_loss: The mean loss of the batches since the previous point; None at step 0.
     """
 
     step: int
@@ -39,10 +39,9 @@ class Training:
     """One training of one choice.
 
     Attributes:
-        trial: Which seed it had, from 0; the same number of another choice has the same
-            batches.
-        points: Its measurements, in the order of steps, from step 0 on. If a loss was not
-            finite, that is the last one.
+        trial: The index of its seed, from 0. Choices with the same seed have the same batches.
+        points: Its measurements in order of steps, from step 0, up to the first loss that was not
+            finite.
     """
 
     trial: int
@@ -50,23 +49,23 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
+        """The number of steps taken."""
         return self.points[-1].step
 
     @property
     def broke(self) -> bool:
-        """Whether a loss was not finite, which ended it."""
+        """Whether a loss was not finite, which ended the training."""
         last = self.points[-1]
         return not (math.isfinite(last.loss) and math.isfinite(last.training_loss or 0.0))
 
     @property
     def diverged(self) -> bool:
-        """Whether it came out worse than it went in.
+        """Whether the network ended up worse than it started.
 
-        It did if a loss was not finite, or if the mean loss of the last batches exceeds the
-        loss at step 0 by more than the size of that: for a loss above zero, if it has
-        doubled. The batches are asked, not the held-out examples, whose loss also grows
-        where a network overfits; and the last ones, as a network may recover from a jump.
+        This is the case if a loss was not finite, or if the mean loss of the last batches exceeds
+        the loss at step 0 by more than its absolute value: for positive losses, if it doubled. The
+        batches count, since the loss of held-out examples also grows by overfitting; and the last
+        ones, since a network may recover from a jump.
         """
         first, last = self.points[0], self.points[-1]
         if self.broke:
@@ -76,14 +75,14 @@ class Training:
         )
 
     def best_by(self, step: float) -> float:
-        """Return the least held-out loss up to a step; infinite from where it broke on."""
+        """Return the lowest held-out loss up to a step; infinite once a loss is not finite."""
         if self.broke and step >= self.steps:
             return math.inf
         return min(point.loss for point in self.points if point.step <= step)
 
     @property
     def best(self) -> float:
-        """The least held-out loss; infinite if it diverged."""
+        """The lowest held-out loss; infinite if the training diverged."""
         return math.inf if self.diverged else self.best_by(self.steps)
 
     def steps_to(self, target: float) -> int | None:
@@ -93,13 +92,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Band:
-    """The held-out losses of all seeds after a step; infinite for those that broke.
+    """The held-out losses of all seeds after a step; infinite where they were not finite.
 
     Attributes:
         step: The step.
         median: Their median.
-        least: The smallest.
-        most: The largest.
+        least: The min.
+        most: The max.
     """
 
     step: int
@@ -110,10 +109,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a choice was not trained to the end.
+    """Why a choice was stopped early.
 
     Attributes:
-        step: After which step.
+        step: The step after which it was stopped.
         kind: ``"lost"`` or ``"diverged"``.
         why: The evidence, in a sentence.
     """
@@ -125,14 +124,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the initializers that were compared.
+    """One of the compared initializers.
 
     Attributes:
         name: Its name.
         trainings: One for each seed.
-        stop: Why it was stopped; None if it was trained to the end.
-        kept: The names of the variables that it leaves as ``build`` made them; none of `"own"`,
-            which is to leave all.
+        stop: Why it was stopped early; None if it was not.
+        kept: The names of the variables that keep their values from ``build``; empty for
+            ``"own"``, which keeps all.
     """
 
     name: str
@@ -141,16 +140,16 @@ class Choice:
     kept: tuple[str, ...] = ()
 
     def bands(self) -> tuple[Band, ...]:
-        """Return median and range of the held-out loss over the seeds, step by step."""
-        steps = max((one.points for one in self.trainings), key=len)
-        found = []
-        for place, point in enumerate(steps):
+        """Return median and range of the held-out loss over the seeds, for each step."""
+        longest = max((training.points for training in self.trainings), key=len)
+        bands = []
+        for place, point in enumerate(longest):
             losses = [
-                _or_infinite(one.points[place].loss) if place < len(one.points) else math.inf
-                for one in self.trainings
+                training.points[place].loss if place < len(training.points) else math.inf
+                for training in self.trainings
             ]
-            found.append(Band(point.step, statistics.median(losses), min(losses), max(losses)))
-        return tuple(found)
+            bands.append(_band(point.step, losses))
+        return tuple(bands)
 
     @property
     def start(self) -> Band:
@@ -159,21 +158,20 @@ class Choice:
 
     @property
     def best(self) -> Band:
-        """Median and range of the least loss of each seed; infinite for those that diverged.
+        """Median and range of the lowest loss of each seed; infinite for those that diverged.
 
-        ``step`` is how many steps were taken.
+        ``step`` is the number of steps taken.
         """
-        losses = [one.best for one in self.trainings]
-        return Band(self.steps, statistics.median(losses), min(losses), max(losses))
+        return _band(self.steps, [training.best for training in self.trainings])
 
     @property
     def steps(self) -> int:
-        """How many steps its longest training took."""
-        return max(one.steps for one in self.trainings)
+        """The number of steps of its longest training."""
+        return max(training.steps for training in self.trainings)
 
     @property
     def diverged(self) -> float:
-        """The share of seeds that diverged, between 0 and 1."""
+        """The fraction of seeds that diverged, between 0 and 1."""
         return sum(one.diverged for one in self.trainings) / len(self.trainings)
 
     def reached(self, target: float) -> int:
@@ -183,26 +181,25 @@ class Choice:
     def steps_to(self, target: float) -> float | None:
         """Return the median over the seeds of the steps to a loss.
 
-        A seed that did not reach it counts as infinitely late; None if that makes the median
-        infinite.
+        Seeds that did not reach it count as infinite; None if the median is infinite.
         """
-        found = [one.steps_to(target) for one in self.trainings]
-        median = statistics.median(math.inf if step is None else step for step in found)
+        steps = [training.steps_to(target) for training in self.trainings]
+        median = statistics.median(math.inf if step is None else step for step in steps)
         return median if math.isfinite(median) else None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What was the same for all choices.
+    """The settings that all choices share.
 
     Attributes:
-        model: What the model is called.
-        data: What the data are called.
-        held_out: How many examples the loss was measured on.
-        steps: How many steps each training may take.
-        seeds: How many trainings each choice has.
-        seed: The origin of every random number.
-        batch_size: Examples in a step.
+        model: The name of the model.
+        data: The name of the data.
+        held_out: The number of examples the loss was measured on.
+        steps: The max number of steps of each training.
+        seeds: The number of trainings of each choice.
+        seed: The seed that all random streams are derived from.
+        batch_size: Examples per step.
         evaluate_every: Steps between two measurements.
         stopping: Whether choices that are clearly lost were stopped.
     """
@@ -220,12 +217,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Comparison(base.PageReport):
-    """What `kerasinit.compare` found.
+    """The result of `kerasinit.compare`.
 
     Attributes:
-        setting: What was the same for all.
-        choices: The choices, in the order in which they were given.
-        wanted: The target loss that was asked for; None if none was.
+        setting: The settings that all choices share.
+        choices: The choices, in the order given.
+        wanted: The ``target`` given; None without one.
     """
 
     setting: Setting
@@ -238,29 +235,30 @@ class Comparison(base.PageReport):
 
     @property
     def leader(self) -> Choice | None:
-        """The choice with the lowest median of best losses; None if over half diverged in all.
+        """The choice with the lowest median of best losses, the first in a tie.
 
-        Of equals the first. It need not be the best: see `verdict`.
+        None if more than half of the seeds of each choice diverged. The leader is not necessarily
+        the best: see `verdict`.
         """
         first = min(self.choices, key=lambda choice: choice.best.median)
         return first if math.isfinite(first.best.median) else None
 
     @functools.cached_property
     def verdict(self) -> Verdict:
-        """What the seeds show of the leader: a `comparison.winner.Verdict`."""
+        """What the seeds show about the leader."""
         losses = {choice.name: [one.best for one in choice.trainings] for choice in self.choices}
         return verdict(losses, None if self.leader is None else self.leader.name)
 
     @property
     def best(self) -> Choice | None:
-        """The choice that is shown to be better than every other; None if none is."""
+        """The choice that was shown to be better than every other; None if none was."""
         return None if self.verdict.best is None else self[self.verdict.best]
 
     @property
     def target(self) -> float | None:
         """The target loss.
 
-        If none was asked for, what the median seed of the leader had reached after half of the
+        Unless it was given, the loss that the median seed of the leader reached after half of the
         steps; None without a leader.
         """
         if self.wanted is not None or self.leader is None:
@@ -270,47 +268,45 @@ class Comparison(base.PageReport):
 
     @property
     def saved(self) -> float:
-        """The share of all steps that was not taken, between 0 and 1."""
+        """The fraction of all steps that early stops saved, between 0 and 1."""
         taken = sum(one.steps for choice in self.choices for one in choice.trainings)
         return 1 - taken / (self.setting.steps * self.setting.seeds * len(self.choices))
 
     def said(self) -> tuple[str, ...]:
-        """Return what there is to say beside the table, in sentences."""
-        lines = list(self.verdict.said())
-        lines += [
+        """Return the verdict and remarks on the table, as sentences."""
+        stops = [
             f"{choice.name} was stopped at step {choice.stop.step} ({choice.stop.kind}): "
             f"{choice.stop.why}"
             for choice in self.choices
             if choice.stop
         ]
-        if not any(choice.stop for choice in self.choices):
-            lines.append(self._why_none())
+        lines = [*self.verdict.said(), *(stops or [self._why_none()])]
         if self.saved:
             lines.append(f"{self.saved:.0%} of the steps were saved.")
         return (*lines, *self._kept())
 
     def _kept(self) -> list[str]:
-        """Return what choices leave as it was built, in a sentence for all that leave the same."""
+        """Return the variables that choices keep as built, one sentence for each such set."""
         alike: dict[tuple[str, ...], list[str]] = {}
         for choice in self.choices:
             if choice.kept:
                 alike.setdefault(choice.kept, []).append(choice.name)
         lines = []
         for kept, names in alike.items():
-            more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+            more = f" and {len(kept) - _LISTED} more" if len(kept) > _LISTED else ""
             who = f"{names[0]} leaves" if len(names) == 1 else f"{', '.join(names)} leave"
-            lines.append(f"{who} as built: {', '.join(kept[:_NAMED])}{more}.")
+            lines.append(f"{who} as built: {', '.join(kept[:_LISTED])}{more}.")
         return lines
 
     def _why_none(self) -> str:
         if not self.setting.stopping:
-            return "Nothing was stopped early, as asked."
+            return "Early stopping was off."
         if self.setting.seeds < FEWEST:
-            return f"With fewer than {FEWEST} seeds nothing is called lost."
-        return "Nothing was clearly lost: all were trained to the end."
+            return f"With fewer than {FEWEST} seeds no choice is called lost."
+        return "No choice was clearly lost: all were trained to the end."
 
     def table(self) -> "Table":
-        """Return a table, a line for each choice, for rich; a star marks the best, if any is."""
+        """Return a rich table, one line per choice; a star marks the best, if there is one."""
         return base.table(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -350,5 +346,6 @@ def _row(choice: Choice, target: float | None) -> dict[str, Any]:
     }
 
 
-def _or_infinite(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
+def _band(step: int, losses: list[float]) -> Band:
+    losses = [loss if math.isfinite(loss) else math.inf for loss in losses]
+    return Band(step, statistics.median(losses), min(losses), max(losses))

@@ -18,32 +18,31 @@ _LINES = ("-", "--", ":", "-.")
 # Losses above this many times the largest at step 0 would squeeze all others together.
 _MAX = 3.0
 _BEST = (
-    "Best is a choice that is shown to be better than every other: by two-sided exact "
+    "A choice is the best if it is shown to be better than every other: by two-sided exact "
     "signed-rank tests of the lowest losses, paired by seed, each at a level of 0.05. A seed that "
-    "diverged ranks as worst; a choice that was stopped counts with the lowest loss that it had by "
-    "then. Only the seeds are sampled: another network, data set or learning rate is another "
-    "question."
+    "diverged ranks as worst; a stopped choice counts with its lowest loss until then. Only the "
+    "seeds are sampled: the result holds for this network, data set and learning rate."
 )
 _LOST = (
-    "Lost is a choice that at two looks in a row, an eighth of the steps apart, (1) needs more "
-    "than four times the leader's steps: the lowest loss that any of its seeds has had is above "
-    "what every seed of the leader had after a quarter of the steps; and (2) would still end "
-    "above what every seed of the leader has now, if it went on falling in a straight line. With "
-    "fewer than three seeds nothing is called lost."
+    "A choice is lost if at two checks in a row, an eighth of the steps apart, (1) it needs more "
+    "than four times the leader's steps: the lowest loss of any of its seeds is above what every "
+    "seed of the leader had after a quarter of the steps; and (2) it would still end above what "
+    "every seed of the leader has now, if its loss continued to fall in a straight line. With "
+    "fewer than three seeds no choice is called lost."
 )
 _DIVERGED = (
-    "Diverged is a training whose loss was not finite, or whose last batches have a mean loss "
-    "that exceeds the loss at step 0 by more than the size of that."
+    "A training diverged if its loss was not finite, or if the mean loss of its last batches "
+    "exceeds the loss at step 0 by more than the absolute value of that loss."
 )
 
 
 @base.table.register(Comparison)
 def _table(comparison: Comparison) -> Table:
-    """Return a line for each choice: its best loss, its steps to the target, what diverged."""
+    """Return a table with one line per choice."""
     setting, target, best = comparison.setting, comparison.target, comparison.best
     heads = ["initializer", "best loss:\nmedian (range)", f"steps to\n{_goal(target)}"]
     heads += ["reached\nit", "diverged", "steps\ntrained"]
-    shown = terminal.table(
+    table = terminal.table(
         heads,
         [
             (terminal.literal(f"{one.name}{' *' if one is best else ''}"), *_cells(one, target))
@@ -54,13 +53,13 @@ def _table(comparison: Comparison) -> Table:
             f"{setting.model} on {setting.data}: {setting.steps} steps of {setting.batch_size}, "
             f"{setting.seeds} {'seeds' if setting.seeds > 1 else 'seed'}"
         ),
-        caption=_how(comparison),
+        caption=_caption(comparison),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
-    shown.columns[0].min_width = 12
-    return shown
+    table.columns[0].min_width = 12
+    return table
 
 
 @base.text.register(Comparison)
@@ -72,25 +71,24 @@ def _goal(target: float | None) -> str:
     return "target" if target is None else f"{target:.4g}"
 
 
-def _how(comparison: Comparison) -> str:
-    """Return how the numbers were made."""
+def _caption(comparison: Comparison) -> str:
     several = comparison.setting.seeds > 1
-    words = f"Loss of {comparison.setting.held_out} held-out examples" + (
-        ", median and range of the seeds' least losses." if several else "."
+    caption = f"Loss of {comparison.setting.held_out} held-out examples" + (
+        ", median and range of the seeds' lowest losses." if several else "."
     )
     if any(choice.stop for choice in comparison.choices):
-        words += " !: stopped early."
+        caption += " !: stopped early."
     target, leader = comparison.target, comparison.leader
     if comparison.wanted is None and target is not None and leader is not None:
-        words += (
-            f" {target:.4g} is what {leader.name} has "
-            f"{'in the median ' if several else ''}after half of the steps."
+        caption += (
+            f" {target:.4g} is the {'median ' if several else ''}loss of {leader.name} after half "
+            f"of the steps."
         )
-    return words
+    return caption
 
 
 def _cells(choice: Choice, target: float | None) -> tuple[str, ...]:
-    """Return what a table has of a choice, behind its name."""
+    """Return the cells after the name of a choice."""
     steps = None if target is None else choice.steps_to(target)
     seeds = len(choice.trainings)
     return (
@@ -103,7 +101,7 @@ def _cells(choice: Choice, target: float | None) -> tuple[str, ...]:
 
 
 def _spread(band: Band) -> str:
-    """Return a median and its range, to be read.
+    """Format a median and its range.
 
     Example:
     >>> _spread(Band(10, 0.25, 0.2, float("inf")))
@@ -115,21 +113,21 @@ def _spread(band: Band) -> str:
 
 @base.figure.register(Comparison)
 def _figure(comparison: Comparison) -> "Figure":
-    """Return the curves, with what was trained as the title."""
-    drawn = figures.new_figure(8, 5)
-    axes = drawn.subplots()
+    """Plot the learning curves, titled by model and data."""
+    plot = figures.new_figure(8, 5)
+    axes = plot.subplots()
     _draw(axes, comparison)
     title = figures.literal(f"{comparison.setting.model} on {comparison.setting.data}")
     axes.set_title(title, fontsize=10)
-    return drawn
+    return plot
 
 
 def _draw(axes: "Axes", comparison: Comparison) -> None:
-    """Draw held-out loss over steps: for each choice the median and the range of its seeds.
+    """Draw held-out loss over steps: median and range of the seeds of each choice.
 
-    A cross ends the line of a choice that was stopped. The target is drawn across.
+    The line of a stopped choice ends with a cross. The target is a horizontal line.
     """
-    seen = []
+    losses = []
     for number, choice in enumerate(comparison.choices):
         style = figures.line_style(number, 4)
         bands = choice.bands()
@@ -155,21 +153,23 @@ def _draw(axes: "Axes", comparison: Comparison) -> None:
             last = [(x, y) for x, y in zip(steps, medians, strict=True) if not math.isnan(y)][-1:]
             for place in last:
                 axes.plot(*place, color=style["color"], marker="x", markersize=9, markeredgewidth=2)
-        seen += [loss for band in bands for loss in (band.least, band.most) if math.isfinite(loss)]
+        losses += [
+            loss for band in bands for loss in (band.least, band.most) if math.isfinite(loss)
+        ]
     if comparison.target is not None:
         axes.axhline(
             comparison.target, color=figures.FAINT, dashes=(4, 3), label="target", zorder=0
         )
     starts = [choice.start.most for choice in comparison.choices]
     top = _MAX * max((loss for loss in starts if math.isfinite(loss)), default=math.inf)
-    if seen and min(seen) > 0:
-        low, high = min(seen), min(max(seen), top)
-        figures.scale_by_logarithm(axes, low, high)
+    if losses and min(losses) > 0:
+        low, high = min(losses), min(max(losses), top)
+        figures.use_log_scale(axes, low, high)
         axes.set_ylim(low / 1.2, high * 1.2)
     axes.set_xlim(0, comparison.setting.steps)
     axes.set_xlabel("step")
     axes.set_ylabel("held-out loss")
-    figures.dress(axes)
+    figures.style_axes(axes)
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -185,7 +185,7 @@ def _drawable(loss: float) -> float:
 
 @base.page.register(Comparison)
 def _page(comparison: Comparison, note: str | None = None) -> str:
-    """Return verdict, curves, table and every training."""
+    """Return a page with verdict, curves, table and every training."""
     setting = comparison.setting
     return document(
         f"Initializers of {setting.model} on {setting.data}",
@@ -196,10 +196,10 @@ def _page(comparison: Comparison, note: str | None = None) -> str:
         element("h2", "How to read it"),
         element(
             "p",
-            f"Every choice was given {setting.steps} steps of {setting.batch_size} examples with "
-            f"each of {setting.seeds} seeds ({setting.seed} is their origin), and the same batches "
-            f"as the others with the same seed. The loss of {setting.held_out} examples that are "
-            f"not trained on was measured every {setting.evaluate_every} steps.",
+            f"Every choice had {setting.steps} steps of {setting.batch_size} examples with each of "
+            f"{setting.seeds} seeds (derived from {setting.seed}), and the same batches as the "
+            f"others with the same seed. The loss of {setting.held_out} held-out examples was "
+            f"measured every {setting.evaluate_every} steps.",
         ),
         *(element("p", text) for text in (_BEST, _LOST, _DIVERGED)),
         _trainings(comparison),
@@ -207,9 +207,9 @@ def _page(comparison: Comparison, note: str | None = None) -> str:
 
 
 def _curves(comparison: Comparison) -> Markup:
-    drawn = figures.new_figure(6.4, 4.2)
-    _draw(drawn.subplots(), comparison)
-    said = "; ".join(
+    plot = figures.new_figure(6.4, 4.2)
+    _draw(plot.subplots(), comparison)
+    description = "; ".join(
         f"{choice.name}: {_spread(choice.start)} at step 0, lowest {_spread(choice.best)}"
         for choice in comparison.choices
     )
@@ -217,8 +217,8 @@ def _curves(comparison: Comparison) -> Markup:
     several = comparison.setting.seeds > 1
     return joined(
         element("h2", "Learning curves"),
-        figures.inline(drawn, "curves", "Loss of the held-out examples", said),
-        element("p", bands if several else "One seed: there are no bands.", class_="note"),
+        figures.inline(plot, "curves", "Loss of the held-out examples", description),
+        element("p", bands if several else "A single seed has no bands.", class_="note"),
     )
 
 
@@ -235,7 +235,7 @@ def _choices(comparison: Comparison) -> Markup:
         name = element("strong", choice.name) if choice is best else choice.name
         p = f"{rival.p:.2g}" if rival else ""
         lines.append([name, _spread(choice.start), *_cells(choice, target), behind, p])
-    return joined(element("h2", "Choices"), grid(heads, lines, _how(comparison)))
+    return joined(element("h2", "Choices"), grid(heads, lines, _caption(comparison)))
 
 
 def _trainings(comparison: Comparison) -> Markup:
@@ -250,16 +250,9 @@ def _trainings(comparison: Comparison) -> Markup:
             diverged = "yes" if one.diverged else ""
             reached = "" if steps is None else steps
             lines.append([choice.name, one.trial, *shown, reached, diverged, one.steps])
-    heads = [
-        "initializer",
-        "seed",
-        "loss at\nstep 0",
-        "lowest\nloss",
-        "last\nloss",
-        "last\nbatches",
-    ]
-    heads += ["steps to\ntarget", "diverged", "steps\ntrained"]
+    heads = ["initializer", "seed", "loss at\nstep 0", "lowest\nloss", "last\nloss"]
+    heads += ["last\nbatches", "steps to\ntarget", "diverged", "steps\ntrained"]
     return joined(
         element("h2", "Every training"),
-        grid(heads, lines, "The numbers that the medians are made of"),
+        grid(heads, lines, "The trainings behind the medians"),
     )

@@ -1,4 +1,4 @@
-"""The model that initializers are compared on, built anew for each seed."""
+"""The model on which initializers are compared, built once per seed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,25 +24,15 @@ _BATCH = 256
 
 
 class Subject:
-    """A build function and its examples, from which each training gets its start.
+    """A build function and its examples, from which all trainings start.
 
-    A seed stands for what `build` draws (biases, embeddings, masks of dropout), for the
-    streams from which a choice draws, and for the batch that a choice may look at. So two
-    choices of one seed differ in what they set, and in nothing else.
+    A seed determines what ``build`` draws (biases, embeddings, dropout masks), the streams from
+    which a choice draws, and the batch for data-dependent choices. Two choices with the same seed
+    thus differ only in the variables that they set.
 
-    Args:
-        build: Returns a compiled model of either Keras.
-        examples: What it is trained on.
-        training: Positions of the examples to train on.
-        held_out: Positions of those to measure on.
-        optimizer: A name and arguments, in place of the compiled optimizer; None to keep it.
-        seed: The origin of every random number.
-        most: How many steps one call takes, at most.
-        xla: Whether XLA compiles the loop; None for where it is faster.
-
-    Raises:
-        ValueError: If ``build`` needs what is not offered, returns no model that can be trained
-            on the examples, or Keras runs on another backend than TensorFlow.
+    ``training`` and ``held_out`` are indices of examples, ``optimizer`` a name with arguments that
+    replaces the compiled one, ``max_steps`` the max number of steps per call of the loop. XLA
+    compiles the loop where that is faster, unless ``xla`` is set.
     """
 
     def __init__(
@@ -54,109 +44,100 @@ class Subject:
         *,
         optimizer: str | None,
         seed: int,
-        most: int,
+        max_steps: int,
         xla: bool | None,
     ) -> None:
-        self._build, self._given, self._optimizer = build, examples, optimizer
+        self._build, self._examples, self._optimizer = build, examples, optimizer
         self._training = training
-        self._seed, self._most, self._xla = seed, most, xla
+        self._seed, self._max_steps, self._xla = seed, max_steps, xla
         self._fitting = examples
-        self._loop = self._looped(self.built(0), 0)
+        self._loop = self._loop_for(self.built(0), 0)
         self._measured = tf.nest.map_structure(tf.constant, self._fitting.at(held_out))
         self._empty = {n: v for n, v in self._loop.copy().items() if n.startswith("optimizer/")}
-        self._bases: dict[int, Tensors] = {}
+        self._initial: dict[int, Tensors] = {}
 
     @property
     def size(self) -> int:
-        """How many examples there are to train on."""
+        """The number of training examples."""
         return len(self._training)
 
     def built(self, trial: int) -> Any:
-        """Return a new model, as the build function makes it with a seed."""
+        """Build a new model with the seed of a trial."""
         label = models.name_of(self._build)
-        described = self._given.described
+        described = self._examples.described
         model = models.called(self._build, described, self._seed, "weights", trial)
         models.require_compiled(model, label)
         if compat.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
             raise ValueError(
-                f"compare trains with TensorFlow; Keras runs on {keras.backend.backend()}. Set "
-                f"KERAS_BACKEND=tensorflow."
+                f"compare requires TensorFlow; Keras uses {keras.backend.backend()}. "
+                f"Set KERAS_BACKEND=tensorflow."
             )
         if self._optimizer is not None:
             optimizers.replace_optimizer(model, *identifiers.split(self._optimizer))
-        x = self._given.x
+        x = self._examples.x
         if isinstance(x, np.ndarray):
             x = models.fit_shape(model, x, label)
-        self._fitting = dataclasses.replace(self._given, x=x)
+        self._fitting = dataclasses.replace(self._examples, x=x)
         _require_loss(model, self._fitting, label)
         return model
 
-    def begin(self, name: str, choice: Any, trial: int) -> tuple[Loop, Tensors, tuple[str, ...]]:
-        """Return a loop, the state in which a choice begins with a seed, and what it left as built.
+    def start(self, name: str, choice: Any, trial: int) -> tuple[Loop, Tensors, tuple[str, ...]]:
+        """Return a loop, the initial state of a choice in a trial, and the variables left as built.
 
-        The loop is the same one for all where a state is all that a training depends on, so
-        that it is compiled once.
-
-        Args:
-            name: The choice's name.
-            choice: What `choices.named` has for it.
-            trial: The number of the seed.
-
-        Raises:
-            ValueError: If the choice cannot be applied to the model.
+        If trainings depend on their state only, all share one loop, which is compiled once.
         """
         if self._loop.repeatable:
             loop = self._loop
-            loop.restore(self._base(trial) | self._empty)
+            loop.restore(self._initial_values(trial) | self._empty)
         else:
-            loop = self._looped(self.built(trial), trial)
+            loop = self._loop_for(self.built(trial), trial)
         random = streams.generator(self._seed, "compare", "batch", trial)
         size = min(_BATCH, self.size)
         batch, _ = self._fitting.at(random.choice(self._training, size, replace=False))
         drawn = streams.derive(self._seed, "compare", "weights", trial)
-        kept = choices.begin(name, choice, loop.model, batch, drawn)
+        kept = choices.apply(name, choice, loop.model, batch, drawn)
         return loop, loop.copy(), kept
 
-    def _base(self, trial: int) -> Tensors:
-        """Return the values that the build function gives the variables with a seed."""
-        if trial not in self._bases:
+    def _initial_values(self, trial: int) -> Tensors:
+        """Return the values of the variables as built with the seed of a trial."""
+        if trial not in self._initial:
             variables = named_variables(self.built(trial))
-            self._bases[trial] = {n: tf.constant(compat.read(v)) for n, v in variables.items()}
+            self._initial[trial] = {n: tf.constant(compat.read(v)) for n, v in variables.items()}
             shapes = {n: tuple(v.shape) for n, v in variables.items()}
             wanted = {n: tuple(v.shape) for n, v in named_variables(self._loop.model).items()}
             if shapes != wanted:
                 raise ValueError(
-                    f"{models.name_of(self._build)} returned a model with other variables than the "
-                    f"first time. It must build the same network at every call."
+                    f"{models.name_of(self._build)} returned a model whose variables differ from "
+                    f"those of the first call. Each call must build the same network."
                 )
-        return self._bases[trial]
+        return self._initial[trial]
 
     def measure(self, loop: Loop) -> float:
-        """Return the mean loss of the held-out examples under a loop's present values."""
+        """Return the mean loss of the held-out examples with a loop's current weights."""
         return loop.mean_loss(*self._measured)
 
-    def _looped(self, model: Any, trial: int) -> Loop:
+    def _loop_for(self, model: Any, trial: int) -> Loop:
         own = compat.has_own_train_step(model)
         return (KerasLoop if own else Loop)(
             model,
             self._fitting.x,
             self._fitting.y,
-            max_steps=self._most,
+            max_steps=self._max_steps,
             seed=streams.derive(self._seed, "layers", trial),
             xla=False if own else self._xla,
         )
 
 
 def _require_loss(model: Any, examples: Examples, label: str) -> None:
-    """Raise unless a model makes a loss of examples."""
+    """Raise unless the model's loss of two examples is a number."""
     x, y = tf.nest.map_structure(tf.constant, examples.at(np.arange(2)))
     try:
         loss = compat.loss_of(model, x, y, model(x, training=False), training=False)
     except (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError) as error:
-        shown = tf.nest.map_structure(lambda one: tuple(one.shape), (x, y))
+        shapes = tf.nest.map_structure(lambda tensor: tuple(tensor.shape), (x, y))
         raise ValueError(
-            f"{label} returned a model that does not make a loss of inputs and labels of shapes "
-            f"{shown}: {error}"
+            f"{label} returned a model whose loss cannot be computed from inputs and labels of "
+            f"shapes {shapes}: {error}"
         ) from error
     if loss is None or tf.convert_to_tensor(loss).shape.rank != 0:
-        raise ValueError(f"{label} returned a model whose loss is no number: {loss!r}.")
+        raise ValueError(f"{label} returned a model whose loss is not a number: {loss!r}.")

@@ -1,4 +1,4 @@
-"""All trainings of a comparison, taken from look to look, so that the lost can be left behind."""
+"""All trainings of a comparison, advanced from check to check, so that lost ones can be stopped."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ IN_A_ROW = 2
 
 
 @dataclass
-class _Course:
-    """Where one training stands."""
+class _Run:
+    """The progress of one training."""
 
     subject: Subject
     trial: int
@@ -25,8 +25,8 @@ class _Course:
     order: Order
     points: list[Point] = field(default_factory=list)
 
-    def go_on(self, measured: list[int]) -> None:
-        """Train to the last of some steps, measuring after each; end if a loss breaks."""
+    def advance(self, measured: list[int]) -> None:
+        """Train to the last of some steps, measuring after each; stop at a non-finite loss."""
         if self.points and self.training.broke:
             return
         self.loop.restore(self.state)
@@ -50,77 +50,72 @@ class _Course:
 
 def race(
     subject: Subject,
-    chosen: Mapping[str, Any],
+    choices: Mapping[str, Any],
     orders: list[Order],
     measured: list[int],
     stopping: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Choice, ...]:
     """Train every choice with every seed, and stop those that are clearly lost.
 
-    Args:
-        subject: The model and the examples.
-        chosen: The choices by name.
-        orders: The order of the batches, seed by seed.
-        measured: The steps after which the loss is measured; the last is where trainings end.
-        stopping: Whether choices are stopped.
-        say: Told where it stands.
+    ``orders`` has the batches of each seed, ``measured`` the steps after which the loss is
+    measured, up to the last one. ``log`` is called with a sentence after each check.
     """
-    # What cannot be applied is found before anything is trained.
+    # Choices that cannot be applied are found before any training.
     running = {
         name: [
-            _Course(subject, trial, *subject.begin(name, choice, trial), order)
+            _Run(subject, trial, *subject.start(name, choice, trial), order)
             for trial, order in enumerate(orders)
         ]
-        for name, choice in chosen.items()
+        for name, choice in choices.items()
     }
-    courses, stops = dict(running), {}
-    suspected: dict[str, int] = {}
+    all_runs, stops = dict(running), {}
+    times_behind: dict[str, int] = {}
     before, steps = 0, measured[-1]
-    for look in [*racing.looks(measured), steps]:
-        for some in running.values():
-            for course in some:
-                course.go_on([step for step in measured if before < step <= look])
-        trainings = {name: [one.training for one in some] for name, some in running.items()}
-        for name, some in trainings.items():
-            if all(one.broke for one in some):
-                step = max(one.steps for one in some)
+    for check in [*racing.checks(measured), steps]:
+        for runs in running.values():
+            for run in runs:
+                run.advance([step for step in measured if before < step <= check])
+        trainings = {name: [run.training for run in runs] for name, runs in running.items()}
+        for name, of_seeds in trainings.items():
+            if all(training.broke for training in of_seeds):
+                step = max(training.steps for training in of_seeds)
                 why = f"the loss of every seed was no longer finite by step {step}."
                 stops[name] = Stop(step, "diverged", why)
-        if stopping and look < steps:
-            for name, stop in _lost(trainings, suspected, look, before, steps).items():
+        if stopping and check < steps:
+            for name, stop in _lost(trainings, times_behind, check, before, steps).items():
                 stops.setdefault(name, stop)
         for name in [name for name in running if name in stops]:
-            for course in running.pop(name):
-                course.state = {}
-            say(f"step {look}: {name} is stopped ({stops[name].kind}): {stops[name].why}")
-        say(f"step {look} of {steps}: {len(running)} of {len(chosen)} choices go on")
-        before = look
+            for run in running.pop(name):
+                run.state = {}
+            log(f"step {check}: {name} is stopped ({stops[name].kind}): {stops[name].why}")
+        log(f"step {check} of {steps}: {len(running)} of {len(choices)} choices continue")
+        before = check
         if not running:
             break
     return tuple(
-        Choice(name, tuple(one.training for one in some), stops.get(name), some[0].kept)
-        for name, some in courses.items()
+        Choice(name, tuple(run.training for run in runs), stops.get(name), runs[0].kept)
+        for name, runs in all_runs.items()
     )
 
 
 def _lost(
     trainings: Mapping[str, list[Training]],
-    suspected: dict[str, int],
-    look: int,
+    times_behind: dict[str, int],
+    check: int,
     before: int,
     steps: int,
 ) -> dict[str, Stop]:
-    """Return who is lost, and note how often in a row each was behind."""
-    found = {}
-    leader = racing.leader(trainings, look)
-    for name, some in trainings.items():
-        why = racing.behind(some, trainings[leader], look, before, steps)
+    """Return the lost choices, and update how many times in a row each was behind."""
+    lost = {}
+    leader = racing.leader(trainings, check)
+    for name, of_seeds in trainings.items():
+        why = racing.behind(of_seeds, trainings[leader], check, before, steps)
         if why is None or name == leader:
-            suspected[name] = 0
+            times_behind[name] = 0
             continue
-        suspected[name] = suspected.get(name, 0) + 1
-        if suspected[name] == IN_A_ROW:
+        times_behind[name] = times_behind.get(name, 0) + 1
+        if times_behind[name] == IN_A_ROW:
             why = why.replace("the leader", leader)
-            found[name] = Stop(look, "lost", f"behind at {IN_A_ROW} looks in a row; {why}.")
-    return found
+            lost[name] = Stop(check, "lost", f"behind at {IN_A_ROW} checks in a row; {why}.")
+    return lost

@@ -1,22 +1,22 @@
-"""Is the choice that leads shown to be the best? As far as the seeds can tell.
+"""Whether the seeds show that the leading choice is the best.
 
-Choices of one seed share batches and whatever else is drawn, so they are compared in pairs, by the
-least held-out loss that each had with that seed. A training that diverged is worse than any that
-did not: it counts with the largest rank instead of being left out, and two that diverged are
-equal. The test is the exact sign-flip test of `theory.permutation` on signed ranks (Wilcoxon's
-signed-rank test), so that neither the scale of a loss nor one seed far out decides.
+Choices with the same seed share batches and all other random draws, so they are compared in pairs,
+by the lowest held-out loss of each. A training that diverged is worse than any that did not: it
+gets the largest rank instead of being left out, and two that diverged are equal. The test is the
+exact sign-flip test of `theory.permutation` on signed ranks (Wilcoxon's signed-rank test), so that
+neither the scale of the losses nor a single outlier decides.
 
-To be the best is to be better than every other choice, so the largest of the p-values counts, and
-no correction for their number is needed (intersection-union). What needs one is that the same
-losses say who leads. That the tests are two-sided is enough for that, for any number of choices:
-a choice is wrongly called the best most often where two are equally good and all others out of
-the race, and then each of the two is so with half the level. With six seeds it can be seen
-directly: a choice is called the best only if it is ahead of all others in each of them. If it is
-not the best, or not alone, there is one that it is ahead of with a probability of at most 1/2, so
-it leads a seed with a probability ``p_i`` of at most 1/2; and where the ``p_i`` add up to 1,
-``sum(p_i ** 6)`` is at most ``2 / 2 ** 6 = 0.031``. For more seeds the papers below show it of
-families of distributions; of these ranks, tests/comparison/test_verdict.py simulates it, with
-equal and unequal spread, choices far behind and seeds that diverge: 0.05 at most.
+The best is better than every other choice, so the largest p-value counts, and no correction for
+their number is needed (intersection-union). But the same losses also select the leader; two-sided
+tests are enough to correct for that, for any number of choices: a false best is most frequent if
+two choices are equally good and all others far behind, and then each of the two is called best at
+half the level. For six seeds this is easy to see: a choice is called the best only if it is ahead
+of all others in each of them. If it is not the best, or not alone, it is ahead of some other with
+a probability of at most 1/2, so it leads a seed with a probability ``p_i`` of at most 1/2; and with
+``p_i`` that add up to 1, ``sum(p_i ** 6)`` is at most ``2 / 2 ** 6 = 0.031``. For more seeds the
+papers below prove it for families of distributions, and tests/comparison/test_verdict.py simulates
+it for these ranks, with equal and unequal spread, choices far behind and seeds that diverge: 0.05
+at most.
 
 Reference:
     Berger, 1982, "Multiparameter hypothesis testing and acceptance sampling" (intersection-union);
@@ -34,7 +34,7 @@ import numpy as np
 from kerasinit._src.theory.permutation import POWER, Differences, fewest
 
 ALPHA = 0.05
-"""The level at which a choice is called the best: of two-sided tests."""
+"""The level of the two-sided tests by which a choice is called the best."""
 
 FEWEST = fewest(ALPHA / 2)
 """With fewer seeds no choice can be shown to be the best."""
@@ -44,14 +44,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Rival:
-    """How the leading choice stands against another one.
+    """The comparison of the leading choice with another one.
 
     Attributes:
-        name: The other one's name.
+        name: The other choice's name.
         ahead: In how many seeds the leader had the lower loss.
-        behind: In how many the other had it; in the rest they are equal.
-        p: The two-sided p-value of the leader being better; 1 if ranks speak for the other.
-        ranks: How far ahead the leader was, as signed ranks, seed by seed.
+        behind: In how many the other one had; in the rest they are equal.
+        p: The two-sided p-value of the leader being better; 1 if the ranks favor the other.
+        ranks: How far ahead the leader was, as signed ranks, by seed.
     """
 
     name: str
@@ -67,21 +67,21 @@ class Rival:
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would tell them apart if others differ as these, with a power of 0.8.
+        """How many seeds that differ as these would decide, with a power of 0.8.
 
-        None if they are told apart, or if no number up to 10,000 would do it.
+        None if it is decided, or if no number up to 10,000 would be enough.
         """
         return None if self.beaten else Differences(self.ranks).needed(0, alpha=ALPHA / 2)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of the choice that leads.
+    """What the seeds show about the leading choice.
 
     Attributes:
         leader: Its name; None if no choice trains.
-        rivals: How it stands against each of the others.
-        seeds: How many seeds each of them had.
+        rivals: The comparisons with each of the others.
+        seeds: The number of seeds.
     """
 
     leader: str | None
@@ -95,18 +95,18 @@ class Verdict:
 
     @property
     def p(self) -> float | None:
-        """The largest of the p-values, which decides; None without a leader or a rival."""
+        """The largest p-value, which decides; None without a leader or a rival."""
         return max((one.p for one in self.rivals), default=None)
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would settle it; None if it is settled, or no number is known to."""
+        """How many seeds would settle it; None if it is settled, or no number is known."""
         needed = [one.seeds_needed for one in self.rivals if not one.beaten]
         known = [number for number in needed if number is not None]
         return max(known, default=None) if len(known) == len(needed) else None
 
     def said(self) -> tuple[str, ...]:
-        """Return the verdict in sentences."""
+        """Return the verdict as sentences."""
         if self.leader is None:
             return ("No choice trains.",)
         if not self.rivals:
@@ -132,30 +132,21 @@ class Verdict:
         return f"No clear best: {self.leader} leads, but not clearly over {listed}."
 
     def _enough(self) -> str:
-        least = f"It takes {FEWEST} seeds or more to show that a choice is the best"
+        minimum = f"At least {FEWEST} seeds are needed to show that a choice is the best"
         if self.seeds == 1:
-            return f"{least}; how many, one seed cannot tell."
+            return f"{minimum}; one seed gives no estimate of how many."
         needed = self.seeds_needed
         enough = "No number of seeds up to 10,000" if needed is None else f"About {needed} seeds"
         estimate = (
             f"{enough} would settle it if others differ as these {self.seeds} do (power {POWER:g})."
         )
-        return f"{least}. {estimate}" if self.seeds < FEWEST else estimate
+        return f"{minimum}. {estimate}" if self.seeds < FEWEST else estimate
 
 
 def verdict(best: Mapping[str, Sequence[float]], leader: str | None) -> Verdict:
-    """Return what can be said of the choice that leads.
+    """Return the verdict on the leader, if any, from the lowest loss of each seed by choice.
 
-    Args:
-        best: The least loss of each seed by the choices' names, in the same order of the seeds;
-            infinite for what diverged.
-        leader: Who leads; None if nobody does.
-
-    Example:
-    >>> losses = {"he": [1, 2, 3, 4, 5, 6], "zeros": [9, 9, 9, 9, 9, float("inf")]}
-    >>> found = verdict(losses, "he")
-    >>> found.best, found.p
-    ('he', 0.03125)
+    Losses of all choices are in the same order of seeds, infinite for seeds that diverged.
     """
     seeds = max(map(len, best.values()))
     if leader is None:
@@ -175,14 +166,14 @@ def _rival(name: str, ranks: Sequence[float]) -> Rival:
 
 
 def _signed_ranks(leading: Sequence[float], other: Sequence[float]) -> list[float]:
-    """Return the ranks of how far the leader is ahead, seed by seed; negative where it is behind.
+    """Return the ranks of how far the leader is ahead, by seed; negative where it is behind.
 
     Example:
     >>> inf = float("inf")
     >>> _signed_ranks([1, 2, inf, 4, inf], [3, 1, 5, inf, inf])
     [3.0, -2.0, -4.5, 4.5, 0.0]
     """
-    # Imported when it is needed: it takes long, and importing the package imports this.
+    # Imported here, since it is slow and `import kerasinit` imports this module.
     from scipy.stats import rankdata
 
     pairs = zip(leading, other, strict=True)

@@ -1,6 +1,6 @@
-"""The two Kerases: the only room that knows where they differ.
+"""Keras 3 and tf_keras behind one interface; this is the only room that knows how they differ.
 
-What is asked most is here: ``compat.is_model(thing)``, ``compat.read(variable)``.
+The most frequently used functions are re-exported here, such as ``compat.read(variable)``.
 """
 
 from kerasinit._src.compat.global_random import global_stream

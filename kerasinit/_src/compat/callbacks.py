@@ -1,4 +1,4 @@
-"""The base of callbacks that both Kerases take."""
+"""The base class of callbacks that work in both Kerases."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import tf_keras
 
 
 class Callback(keras.callbacks.Callback, tf_keras.callbacks.Callback):
-    """A callback of both Kerases, which knows the model that is trained from `set_model` on."""
+    """A callback that both Kerases accept; ``model`` is available after `set_model`."""
 
-    # Both parents want to own it, one of them as a read-only property.
+    # Both parents define it, one of them as a read-only property.
     model: Any = None
 
     def __init__(self) -> None:
@@ -17,5 +17,5 @@ class Callback(keras.callbacks.Callback, tf_keras.callbacks.Callback):
         tf_keras.callbacks.Callback.__init__(self)
 
     def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
+        """Store the model being trained; called by Keras."""
         self.model = model

@@ -1,10 +1,10 @@
-"""Calls of layers, intercepted: the only code that stands between a layer and its ``call``.
+"""Intercepts the calls of layers; no other code wraps a layer's ``call``.
 
-A functional model can be cut open by its graph, a subclassed one cannot. What every layer of
-either Keras has is a ``call``, and Keras looks it up on the instance each time. So for a while the
-instance has another one, in front of its class's, and any kind of model shows what its layers do.
+The intermediate values of a functional model can be read from its graph; those of a subclassed
+model cannot. But Keras looks up ``call`` on the layer instance each time, so an instance attribute
+temporarily overrides the class's method, in any kind of model.
 
-Keras tracks what is assigned to a layer; what stands here for a while goes past that.
+The attribute is set in the instance's ``__dict__``, to bypass Keras' attribute tracking.
 """
 
 import contextlib
@@ -12,18 +12,15 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# Takes the layer, its own ``call``, and what that was called with; returns the outputs.
+# Takes the layer, its original ``call``, and the arguments of that call; returns the outputs.
 Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 @contextlib.contextmanager
 def intercepted(layers: Iterable[Any], around: Around) -> Iterator[None]:
-    """Let a function run in the place of each call of some layers within the block.
+    """Replace ``call`` of some layers by ``around`` within the block.
 
-    Args:
-        layers: Layers or models of either Keras, which are called by ``call`` (quantized layers
-            of Keras 3 are not).
-        around: Runs in the place of ``call``. It calls that itself, if at all.
+    Quantized layers of Keras 3 do not go through ``call``.
 
     Example:
     >>> import keras
@@ -45,14 +42,14 @@ def intercepted(layers: Iterable[Any], around: Around) -> Iterator[None]:
 
 
 def intercept(layer: Any, around: Around) -> None:
-    """Let a function run in the place of each call of a layer until `release`."""
-    own, before = layer.call, vars(layer).get("call")
+    """Replace a layer's ``call`` by ``around`` until `release`."""
+    original, previous = layer.call, vars(layer).get("call")
 
-    @functools.wraps(own)
+    @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return around(layer, own, args, kwargs)
+        return around(layer, original, args, kwargs)
 
-    call.intercepts = before  # type: ignore[attr-defined]
+    call.intercepts = previous  # type: ignore[attr-defined]
     vars(layer)["call"] = call
 
 
@@ -62,22 +59,22 @@ def is_intercepted(layer: Any) -> bool:
 
 
 def release(layer: Any) -> None:
-    """Let a layer be called as it was before the last `intercept`."""
-    before = vars(layer).pop("call").intercepts
-    if before is not None:
-        vars(layer)["call"] = before
+    """Undo the last `intercept` of a layer."""
+    previous = vars(layer).pop("call").intercepts
+    if previous is not None:
+        vars(layer)["call"] = previous
 
 
 def by_batch_statistics(
     layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Call a batch normalization so that it normalizes by the batch, as it does in training."""
+    """Call a batch normalization in training mode, so that it uses the batch's statistics."""
     return call(*args[:1], **{**kwargs, "training": True})
 
 
 @contextlib.contextmanager
 def replaced(layer: Any, attribute: str, value: Any) -> Iterator[None]:
-    """Give a layer another attribute within the block, past what Keras tracks."""
+    """Set an attribute of a layer within the block, bypassing Keras' attribute tracking."""
     attributes = vars(layer)
     had, old = attribute in attributes, attributes.get(attribute)
     attributes[attribute] = value

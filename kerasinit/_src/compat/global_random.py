@@ -12,18 +12,17 @@ from kerasinit._src.compat.models import LIBRARIES
 
 @contextlib.contextmanager
 def global_stream(seed: int, purpose: str, *place: int | str) -> Iterator[None]:
-    """Let everything that draws from global random state draw from one stream.
+    """Seed all global random generators from one named stream within the block.
 
-    For custom code, such as a function that builds a model. Python's and NumPy's states are
-    restored afterwards; TensorFlow and Keras offer no way to read theirs, so those stay where the
-    stream left them.
+    For custom code, such as a function that builds a model. The states of Python and NumPy are
+    restored afterwards; those of TensorFlow and Keras cannot be read, and so are not.
     """
     python, numpy = random.getstate(), np.random.get_state()
-    # NumPy's legacy state takes 32 bits.
-    short = streams.derive(seed, purpose, *place) % 2**32
+    # NumPy's legacy generator accepts 32 bits.
+    short_seed = streams.derive(seed, purpose, *place) % 2**32
     try:
         for library in LIBRARIES.values():
-            library.utils.set_random_seed(short)
+            library.utils.set_random_seed(short_seed)
         yield
     finally:
         random.setstate(python)

@@ -1,8 +1,7 @@
 """Models and layers of the two Kerases, and how to tell them apart.
 
-"Keras 3" is what ``import keras`` gives, "tf_keras" the Keras 2 that TensorFlow shipped before
-and that ``import tf_keras`` still gives. Their layers, variables and optimizers are unrelated
-classes.
+"Keras 3" is the package ``keras``; ``tf_keras`` is Keras 2, which TensorFlow used to ship. Their
+layers, variables and optimizers are unrelated classes.
 """
 
 import re
@@ -15,29 +14,14 @@ import tf_keras
 
 Kerase = Literal["keras", "tf_keras"]
 
-# Neither Keras has types that would tell a checker what its functions take and return.
+# Neither Keras is typed.
 LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
 _LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
 _MODELS = (keras.Model, tf_keras.Model)
 
 
 def kerase_of(thing: Any) -> Kerase:
-    """Return which Keras a model or layer belongs to.
-
-    Args:
-        thing: A Keras model or layer.
-
-    Returns:
-        ``"keras"`` for Keras 3, ``"tf_keras"`` for Keras 2.
-
-    Raises:
-        TypeError: If ``thing`` is neither.
-
-    Example:
-    >>> import keras
-    >>> kerase_of(keras.layers.Dense(3))
-    'keras'
-    """
+    """Return which Keras a model or layer belongs to, or raise TypeError if to neither."""
     for name, library in LIBRARIES.items():
         if isinstance(thing, library.layers.Layer):
             return name
@@ -49,7 +33,7 @@ def kerase_of(thing: Any) -> Kerase:
 
 
 def library_of(thing: Any) -> Any:
-    """Return the module that a model or layer comes from: ``keras`` or ``tf_keras``."""
+    """Return the package of a model or layer: ``keras`` or ``tf_keras``."""
     return LIBRARIES[kerase_of(thing)]
 
 
@@ -64,32 +48,27 @@ def is_layer(thing: Any) -> bool:
 
 
 def layer_classes(*names: str) -> tuple[type, ...]:
-    """Return the layer classes of both Kerases by these names, as far as they have them."""
+    """Return the layer classes of these names in both Kerases; missing ones are skipped."""
     return classes("layers", *names)
 
 
 def classes(module: str, *names: str) -> tuple[type, ...]:
-    """Return the classes of both Kerases in a public module, as far as they have them.
-
-    Example:
-    >>> [kind.__name__ for kind in classes("initializers", "Zeros", "STFT")]
-    ['Zeros', 'STFT', 'Zeros']
-    """
+    """Return the classes of these names in a module of both Kerases; missing ones are skipped."""
     modules = [getattr(library, module) for library in LIBRARIES.values()]
     return tuple(getattr(one, name) for one in modules for name in names if hasattr(one, name))
 
 
 def is_array(thing: Any) -> bool:
-    """Return whether something is an array, a tensor or a variable, of NumPy or a backend."""
+    """Return whether something is a NumPy array, a tensor or a variable."""
     if isinstance(thing, np.ndarray | np.generic | keras.Variable | tf.Variable):
         return True
     return bool(tf.is_tensor(thing) or keras.ops.is_tensor(thing))
 
 
 def is_built(model: Any) -> bool:
-    """Return whether every variable of a model exists.
+    """Return whether every variable of a model has been created.
 
-    A Keras 3 model without a ``call``, such as a GAN, is never built itself: its parts are.
+    A Keras 3 model without a ``call``, such as a GAN, is never built itself; its layers are.
     """
     if kerase_of(model) == "tf_keras":
         return bool(model.built and model.weights)
@@ -99,9 +78,8 @@ def is_built(model: Any) -> bool:
 def unwrapped(layer: Any) -> Any:
     """Return the layer inside tfmot's pruning wrapper, or the layer itself.
 
-    With it a tf_keras model has the same paths before and after
-    ``prune_low_magnitude``. The wrapper is known by its public ``pruning_vars``, so
-    that tfmot need not be imported to ask.
+    This keeps variable paths of a tf_keras model the same after ``prune_low_magnitude``. The
+    public attribute ``pruning_vars`` identifies the wrapper without importing tfmot.
     """
     if isinstance(layer, tf_keras.layers.Wrapper) and hasattr(layer, "pruning_vars"):
         return layer.layer
@@ -109,7 +87,7 @@ def unwrapped(layer: Any) -> Any:
 
 
 def snake_case(name: str) -> str:
-    """Return a class name as Keras writes it in layer names.
+    """Return the layer name that Keras derives from a class name.
 
     Example:
     >>> snake_case("EinsumDense"), snake_case("Conv2D"), snake_case("LSTM")
@@ -120,12 +98,8 @@ def snake_case(name: str) -> str:
 
 
 def known_shape(tensor: Any) -> tuple[int, ...]:
-    """Return a tensor's shape, which must be known before it is computed.
-
-    Raises:
-        ValueError: If a size is not.
-    """
+    """Return a tensor's static shape, or raise ValueError if a dimension is unknown."""
     shape = tuple(tensor.shape)
     if None in shape:
-        raise ValueError(f"Expected a tensor of a known shape; got {shape}.")
+        raise ValueError(f"Expected a tensor of a fully known shape; got {shape}.")
     return shape

@@ -1,4 +1,4 @@
-"""How a layer of Keras 3 is quantized, and what it was before."""
+"""The quantization mode of Keras 3 layers, and their shapes before quantization."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import keras
 
 from kerasinit._src import compat
 
-OF_THE_LAYER = ("bias", "embeddings", "kernel")
-"""The variables that a layer had before it was quantized; the others came with that."""
+UNQUANTIZED_VARIABLES = ("bias", "embeddings", "kernel")
+"""The variables of a layer that quantization did not add."""
 
 
 def quantization_of(layer: Any) -> str | None:
-    """Return how a layer of Keras 3 is quantized, such as ``"int8"``; None if it is not."""
+    """Return the quantization mode of a Keras 3 layer, such as ``"int8"``, or None."""
     if compat.is_model(layer):
         return None
     return getattr(layer, "quantization_mode", None) if layer.weights else None
 
 
-def unpacked(layer: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that a kernel had before it was quantized, when several went into a byte."""
+def unpacked_shape(layer: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a variable before int4 quantization packed several values into a byte."""
     if name == "kernel" and isinstance(layer, keras.layers.EinsumDense):
         return tuple(getattr(layer, "original_kernel_shape", shape))
     if name == "kernel" and hasattr(layer, "units"):

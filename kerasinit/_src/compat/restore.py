@@ -1,4 +1,4 @@
-"""A model that is what it was before, whatever a block of code did to it."""
+"""Restores a model after a block of code has changed it."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,13 @@ from kerasinit._src.compat.variables import read
 
 
 @contextlib.contextmanager
-def restored(model: Any, but: Iterable[Any] = ()) -> Iterator[None]:
+def restored(model: Any, keep: Iterable[Any] = ()) -> Iterator[None]:
     """Restore what the block changed: weights, moving statistics, counters, seeds, metrics.
 
-    Args:
-        model: A model or layer of either Keras.
-        but: Variables, of the model or its optimizer, that are only restored if the block
-            fails.
+    Changes to the variables in ``keep``, of the model or its optimizer, are kept unless the block
+    raises.
     """
-    free = {id(one): one for one in but}
+    kept = {id(one): one for one in keep}
     metrics: list[Any] = list(getattr(model, "metrics", None) or [])
     variables = {
         id(one): one
@@ -24,7 +22,7 @@ def restored(model: Any, but: Iterable[Any] = ()) -> Iterator[None]:
             *model.variables,
             *model.non_trainable_variables,
             *(variable for metric in metrics for variable in metric.variables),
-            *free.values(),
+            *kept.values(),
         )
     }
     before = [(one, read(one)) for one in variables.values() if hasattr(one, "numpy")]
@@ -34,10 +32,10 @@ def restored(model: Any, but: Iterable[Any] = ()) -> Iterator[None]:
         failed = False
     finally:
         for variable, value in before:
-            stays = not failed and id(variable) in free
-            if not stays and read(variable).tobytes() != value.tobytes():
+            keeps = not failed and id(variable) in kept
+            if not keeps and read(variable).tobytes() != value.tobytes():
                 variable.assign(value)
-        # A loss makes metrics of its outputs when it is first computed.
+        # Computing a loss for the first time creates the metrics of its outputs.
         for metric in getattr(model, "metrics", None) or ():
             if all(metric is not one for one in metrics):
                 metric.reset_state()

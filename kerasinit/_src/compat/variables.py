@@ -1,4 +1,4 @@
-"""Variables of the two Kerases: names, values and dtypes."""
+"""Names, values and dtypes of variables, in both Kerases."""
 
 from typing import Any
 
@@ -33,5 +33,5 @@ def dtype_of(variable: Any) -> str:
 
 
 def assign(variable: Any, value: Any) -> None:
-    """Give a variable of either Keras a new value of the same shape."""
+    """Assign a value of the same shape to a variable of either Keras."""
     tensor(variable).assign(value)

@@ -1,38 +1,37 @@
-"""The size of the signal, and what it still tells apart, followed from layer to layer.
+"""The scale of the signal, and the similarity of examples, followed from layer to layer.
 
-A layer is judged by where its signal came from: the inputs, or the last layers that set a scale
-anew. It is judged if the data gets to an output only through it. What a residual branch, a gate or
-one of several concatenated ways makes of its signal is judged by what it is joined to: the sum is
-on the main way, and carries what the branch may have lost. Only a long way beside it, such as a
-deep tower beside a wide one, is judged itself: it would take long to open.
+A layer is compared with the origin of its signal: the inputs, or the last layers that set the
+scale anew. It is judged if all data passes it on some path from input to output. Residual branches,
+gates and concatenated branches are judged by what they are merged into: the sum is on the main
+path. Only a long branch, such as a deep tower beside a wide one, is judged itself, since training
+would take long to open it.
 """
 
 import dataclasses
 import math
 from dataclasses import dataclass
 
-from kerasinit._src.diagnosis.findings import Found, gets_nothing, wakes
+from kerasinit._src.diagnosis.findings import Review, has_zero_input, will_recover
 from kerasinit._src.diagnosis.measured import Measure
 from kerasinit._src.diagnosis.objective import LINEAR
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.theory import limits
 
-_NOISE = 1e-7  # of a cosine in float32
+_NOISE = 1e-7  # rounding error of a cosine in float32
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the signal of a layer came from, and what chance and averages did to it since.
+    """The origin of a layer's signal, and the effect of chance and averages since.
 
     Attributes:
-        low: Logarithm of the mean square there; of the smallest one, if signals met.
-        high: That of the largest one.
-        apart: Logarithm of one minus the cosine there, of the most alike; None if unknown.
-        variance: Of ``log q``, by chance.
-        averaged: Nats that averages may have taken.
-        beside: How many kernels, at least, the signal passed since it left the main way.
-        ratio: Length of the next update of the last kernel that it passed, over that kernel's own;
-            None if unknown.
+        low: Logarithm of the mean square there; the min, if signals were merged.
+        high: The max.
+        apart: Logarithm of one minus the cosine there; the min; None if unknown.
+        variance: Variance of ``log q`` by chance.
+        averaged: Nats that averages may have removed.
+        beside: The min number of kernels that the signal passed since it left the main path.
+        ratio: `Measure.update_ratio` of the last kernel that it passed; None if unknown.
     """
 
     low: float
@@ -44,24 +43,24 @@ class _Origin:
     ratio: float | None = None
 
 
-def follow_activations(found: Found) -> None:
-    """Follow ``log q`` and ``log(1 - c)`` from what sets a scale to all that comes after it."""
-    inputs = [_input_origin(one) for one in found.measured.inputs]
+def follow_activations(review: Review) -> None:
+    """Follow ``log q`` and ``log(1 - c)`` from the layers that set a scale to those after them."""
+    inputs = [_input_origin(signal) for signal in review.measured.inputs]
     states: list[_Origin | None] = []
-    for row in found.rows:
+    for row in review.rows:
         before = [
             inputs[-1 - source] if source < 0 else states[source]
             for source in row.before
             if source >= -len(inputs)
         ]
-        origin = _met([one for one in before if one is not None])
+        origin = _merged([state for state in before if state is not None])
         place = len(states)
         if row.way == "constant":
             states.append(None)
         elif origin is None or (row.role == "source" and row.signal.square > 0):
-            # The first signal of a model without floating inputs is an origin, too.
+            # The first signal of a model without floating-point inputs is also an origin.
             states.append(_origin(row.signal))
-            _judge_zero(found, place)
+            _judge_zero(review, place)
         else:
             here = dataclasses.replace(
                 origin,
@@ -71,7 +70,7 @@ def follow_activations(found: Found) -> None:
                 ratio=row.update_ratio if row.role == "kernel" else origin.ratio,
             )
             states.append(here)
-            _judge(found, place, here)
+            _judge(review, place, here)
 
 
 def _origin(signal: Signal) -> _Origin | None:
@@ -82,13 +81,13 @@ def _origin(signal: Signal) -> _Origin | None:
 
 
 def _input_origin(signal: Signal) -> _Origin | None:
-    """Return an input as an origin: what brings a large one down to scale loses nothing of it."""
+    """Return an input as an origin, its scale capped: scaling a large input down is no loss."""
     origin = _origin(signal)
     return None if origin is None else dataclasses.replace(origin, low=min(limits.HARM, origin.low))
 
 
-def _met(origins: list[_Origin]) -> _Origin | None:
-    """Return the origin of a signal that is made of several."""
+def _merged(origins: list[_Origin]) -> _Origin | None:
+    """Return the origin of a signal that is merged from several."""
     if len(origins) < 2:
         return origins[0] if origins else None
     apart = [one.apart for one in origins if one.apart is not None]
@@ -115,74 +114,74 @@ def _is_judged(row: Measure, origin: _Origin | None = None) -> bool:
     return row.way == "main" or is_long
 
 
-def _judge_zero(found: Found, place: int) -> bool:
-    """Judge a signal that is zero, and return whether it is."""
-    row = found.rows[place]
+def _judge_zero(review: Review, place: int) -> bool:
+    """Judge a signal if it is zero, and return whether it is."""
+    row = review.rows[place]
     if row.signal.square > 0:
         return False
-    excused = wakes(row) or gets_nothing(row) or "dead-units" in found.findings
-    if _is_judged(row) and found.is_hidden(place) and not excused:
-        mend = found.advice("vanishing-activations", place)
-        found.tell("vanishing-activations", row.layer, "its output is zero", 1.0, mend)
+    excused = will_recover(row) or has_zero_input(row) or "dead-units" in review.findings
+    if _is_judged(row) and review.is_hidden(place) and not excused:
+        fix = review.advice("vanishing-activations", place)
+        review.report("vanishing-activations", row.layer, "its output is zero", 1.0, fix)
     return True
 
 
-def _judge(found: Found, place: int, origin: _Origin) -> None:
-    row = found.rows[place]
-    if _judge_zero(found, place) or not _is_judged(row, origin):
+def _judge(review: Review, place: int, origin: _Origin) -> None:
+    row = review.rows[place]
+    if _judge_zero(review, place) or not _is_judged(row, origin):
         return
     level = math.log(row.signal.square)
-    if not found.is_normalized(place):
-        # A small output does no harm: the last layer's gradient does not depend on its size.
-        if found.is_hidden(place):
-            ratio = None if found.measured.objective == LINEAR else origin.ratio
-            harm = limits.harm(found.kernels_on_the_way(place), ratio)
-            _moved(found, place, min(0.0, level - origin.low), origin, harm)
+    if not review.is_normalized(place):
+        # A small output does no harm: the last layer's gradient does not depend on its scale.
+        if review.is_hidden(place):
+            ratio = None if review.measured.objective == LINEAR else origin.ratio
+            harm = limits.harm(review.kernels_on_path(place), ratio)
+            _judge_scale(review, place, min(0.0, level - origin.low), origin, harm)
         if row.way == "main":
-            _moved(found, place, max(0.0, level - origin.high), origin, limits.HARM)
+            _judge_scale(review, place, max(0.0, level - origin.high), origin, limits.HARM)
     now = _apart(row.signal.correlation)
-    judged = row.way == "main" and found.is_hidden(place) and row.signal.units > 1
+    judged = row.way == "main" and review.is_hidden(place) and row.signal.units > 1
     if judged and origin.apart and now:
-        allowed = limits.allowed(origin.variance, found.judgements)
+        allowed = limits.allowed(origin.variance, review.judgements)
         fall = now - origin.apart
-        # An average over k positions leaves a k-th of what differs by itself.
+        # An average over k positions leaves 1/k of the differences between examples.
         if -fall - origin.averaged > allowed:
-            found.tell(
+            review.report(
                 "correlation-collapse",
                 row.layer,
-                f"the cosine between examples is {_cosine(now)}, after {_cosine(origin.apart)} "
-                f"where the signal came from: {-fall:.1f} nats nearer to 1, limit "
+                f"the cosine between examples is {_cosine(now)}, {_cosine(origin.apart)} at the "
+                f"signal's origin: {-fall:.1f} nats closer to 1, limit "
                 f"{allowed + origin.averaged:.1f}",
-                limits.confidence(fall, origin.variance, found.judgements),
-                found.advice("correlation-collapse", place),
+                limits.confidence(fall, origin.variance, review.judgements),
+                review.advice("correlation-collapse", place),
             )
 
 
-def _moved(found: Found, place: int, nats: float, origin: _Origin, harm: float) -> None:
-    """Judge a change of the mean square: down if it is negative, else up."""
-    row = found.rows[place]
+def _judge_scale(review: Review, place: int, nats: float, origin: _Origin, harm: float) -> None:
+    """Judge a decrease (negative) or increase of the mean square, in nats."""
+    row = review.rows[place]
     down = nats < 0
-    allowed = limits.allowed(origin.variance, found.judgements, harm)
+    allowed = limits.allowed(origin.variance, review.judgements, harm)
     allowed += origin.averaged if down else 0.0
     if abs(nats) <= allowed:
         return
     kind = "vanishing-activations" if down else "exploding-activations"
-    found.tell(
+    review.report(
         kind,
         row.layer,
         f"mean square {row.signal.square:.1e}, {abs(nats):.1f} nats "
-        f"{'below' if down else 'above'} where the signal came from, limit {allowed:.1f}",
-        limits.confidence(nats, origin.variance, found.judgements),
-        found.advice(kind, place),
+        f"{'below' if down else 'above'} the signal's origin, limit {allowed:.1f}",
+        limits.confidence(nats, origin.variance, review.judgements),
+        review.advice(kind, place),
     )
 
 
 def _apart(correlation: float | None) -> float | None:
-    """Return the logarithm of one minus a cosine, as far as float32 can tell."""
+    """Return the logarithm of one minus a cosine, within float32 precision."""
     return None if correlation is None else math.log(max(_NOISE, 1 - correlation))
 
 
 def _cosine(apart: float) -> str:
-    """Write a cosine so that how far it is from 1 can be seen."""
+    """Format a cosine so that its distance from 1 is visible."""
     apart = math.exp(apart)
     return f"{1 - apart:.2f}" if apart > 0.01 else f"1 - {apart:.1e}"

@@ -1,55 +1,37 @@
-"""What each kind of finding means, and the line that mends it."""
+"""What each kind of finding means, and the line that fixes it."""
 
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.theory.gains import gain
 
 KINDS = {
-    "non-finite": "One value that is not finite makes everything after it so: nothing is learned.",
-    "equal-examples": "Examples that do not differ cannot be told apart: nothing is learned.",
-    "labels": "The loss misreads them: it is not a number, or pulls the wrong way.",
+    "non-finite": "A value that is not finite spreads to all later layers: nothing is learned.",
+    "equal-examples": "All examples are identical: there is nothing to learn from them.",
+    "labels": "The loss misinterprets the labels: it is NaN, or its gradient is wrong.",
     "constant-output": "The output is the same for every input and has no gradient: nothing is "
     "learned.",
     "output-range": "The output cannot reach the labels, however long it is trained.",
-    "output-loss": "The loss clips or misreads what the output gives: the gradient is lost, or "
-    "pulls the wrong way.",
-    "unscaled-input": "The first layer's sums and gradients are out of proportion to the others'; "
-    "one learning rate cannot serve both.",
-    "symmetry": "Units that are the same and are pulled the same way stay the same: the layer has "
-    "fewer units than it seems.",
-    "dead-units": "A unit that is zero for every example has no gradient, and stays as it is.",
-    "saturation": "The activation is flat at most of its inputs: hardly any gradient passes.",
-    "vanishing-activations": "The signal is lost on the way: what comes after sees almost nothing "
-    "of the input.",
+    "output-loss": "The loss clips or misinterprets the output: the gradient is zero or wrong.",
+    "unscaled-input": "The first layer's sums and gradients are out of proportion to those of the "
+    "others: no learning rate suits both.",
+    "symmetry": "Identical units with identical gradients stay identical: the layer has fewer "
+    "units than it seems.",
+    "dead-units": "A unit that is zero for every example has no gradient and cannot learn.",
+    "saturation": "The activation is saturated at most of its inputs: its gradient vanishes.",
+    "vanishing-activations": "The signal vanishes: later layers see almost nothing of the input.",
     "exploding-activations": "The signal grows with each layer: the loss and its gradients are "
     "out of proportion.",
-    "correlation-collapse": "All examples look alike after this layer: what comes after cannot "
-    "tell them apart.",
-    "no-gradient": "No gradient reaches these weights from the loss: they stay as they are.",
-    "vanishing-gradients": "These layers have next to no influence on the loss, and will not learn "
+    "correlation-collapse": "All examples look alike after this layer: later layers cannot tell "
+    "them apart.",
+    "no-gradient": "No gradient of the loss reaches these weights: they cannot learn.",
+    "vanishing-gradients": "These layers have almost no influence on the loss, and will not learn "
     "while the later ones do.",
     "exploding-gradients": "A small change of these layers changes the loss more than a large one "
-    "of the later layers: steps that suit those destroy these.",
-    "target-scale": "The outputs start far from the labels: steps of the usual size take very long "
-    "to get there, or the large errors destroy the weights.",
-    "learning-rate": "A step of the wrong size destroys the first weights, or does not change "
-    "them.",
+    "of the later layers: a learning rate that suits those is too large here.",
+    "target-scale": "The outputs start far from the labels: with steps of the usual size training "
+    "takes very long, or the large errors destroy the weights.",
+    "learning-rate": "The step size destroys the initial weights, or is too small to change them.",
 }
-# What other first values mend, as `kerasinit.recommend` gives them. Not what the data brings, and
-# not numbers that are lost.
-_NOT_FROM_VALUES = (
-    "non-finite",
-    "equal-examples",
-    "labels",
-    "constant-output",
-    "output-range",
-    "output-loss",
-    "unscaled-input",
-    "no-gradient",
-    "target-scale",
-    "learning-rate",
-)
-FROM_VALUES = tuple(kind for kind in KINDS if kind not in _NOT_FROM_VALUES)
-# What the size of a signal does, so that an input out of scale does it, too.
+# Also caused by an input out of scale.
 SIZES = (
     "saturation",
     "vanishing-activations",
@@ -58,7 +40,9 @@ SIZES = (
     "vanishing-gradients",
     "exploding-gradients",
 )
-_CONTRAST = 0.02  # the least standard deviation of pixels between 0 and 1
+# Fixed by the initial values of `kerasinit.recommend`.
+FROM_VALUES = ("symmetry", "dead-units", *SIZES)
+_CONTRAST = 0.02  # the min standard deviation of pixels between 0 and 1
 _PLAIN = {
     None: "kerasinit.LecunNormal()",
     "linear": "kerasinit.LecunNormal()",
@@ -71,10 +55,7 @@ _PLAIN = {
 
 
 def initializer_for(activation: str | None) -> str:
-    """Return the initializer that keeps the signal of an activation, as it is written.
-
-    Args:
-        activation: The activation's name; None for a linear layer.
+    """Return the code of the initializer that preserves the signal through an activation.
 
     Example:
     >>> initializer_for("relu"), initializer_for("tanh")
@@ -90,13 +71,10 @@ def initializer_for(activation: str | None) -> str:
 
 
 def scaling(given: Signal) -> str:
-    """Return what to write to bring what goes in to scale.
+    """Return the fix for an input out of scale.
 
-    Pixels are divided by 255. Columns of a table, which differ in scale, or lie far from zero,
-    are not alike after that; they are normalized each by itself.
-
-    Args:
-        given: What goes in.
+    Pixels are divided by 255. The columns of a table, which may differ in scale or be far from
+    zero, are normalized one by one.
     """
     pixels = given.least >= 0 and 1 < given.most <= 255
     if pixels and given.spread is not None and given.spread > _CONTRAST * 255:
@@ -104,58 +82,37 @@ def scaling(given: Signal) -> str:
     return "Put normalize = keras.layers.Normalization() first, after normalize.adapt(x)."
 
 
-def never_drawn(names: list[str]) -> str:
-    """Return how to mend kernels that are lost, and of which no initializer is known.
-
-    Args:
-        names: Their structural names.
-
-    Example:
-    >>> never_drawn(["own/w"])
-    "Load the weights again, or: kerasinit.reinitialize(model, {'own/w': 'GlorotUniform'}, seed=1)"
-    """
+def without_initializer(names: list[str]) -> str:
+    """Return the fix for kernels with lost values, given by name, and no known initializer."""
     rules = {name: "GlorotUniform" for name in names}
-    return f"Load the weights again, or: kerasinit.reinitialize(model, {rules}, seed=1)"
+    return f"Reload the weights, or: kerasinit.reinitialize(model, {rules}, seed=1)"
 
 
 def advice(kind: str, activation: str | None, *, is_function: bool = False) -> str:
-    """Return what to write to mend a finding.
+    """Return what to write to fix a finding, except for an unscaled input (see `scaling`).
 
-    Args:
-        kind: One of `KINDS`, not ``"unscaled-input"``.
-        activation: The activation that follows the layer's sums.
-        is_function: Whether that is not one of the layer's arguments.
-
-    Example:
-    >>> advice("dead-units", "relu")
-    "bias_initializer='zeros', kernel_initializer=kerasinit.HeNormal()"
+    ``activation`` follows the layer's sums; ``is_function`` if it is not an argument of the layer.
     """
     kernel = f"kernel_initializer={initializer_for(activation)}"
     if kind == "non-finite":
-        return "Load or draw the weights again: kerasinit.reinitialize(model, seed=1); look at x."
+        return "Reload or redraw the weights: kerasinit.reinitialize(model, seed=1); check x."
     if kind == "no-gradient":
         return (
-            "Look for an operation without a gradient between this layer and the loss: "
-            "stop_gradient, round, argmax, a comparison. Remove it, or set trainable = False."
+            "Find the operation without a gradient between this layer and the loss, such as "
+            "stop_gradient, round, argmax or a comparison. Remove it, or set trainable = False."
         )
     if kind == "dead-units":
         return f"bias_initializer='zeros', {kernel}"
-    if activation in _FLAT and is_function and kind in _FLATTENED:
-        # What `kerasinit.recommend` gives: a function in a model's code is no argument to change.
-        return f"kernel_initializer=kerasinit.CentredNormal(nonlinearity={activation!r})"
-    if kind == "correlation-collapse":
-        return f"{_replaced(activation)}keras.layers.BatchNormalization() after the layer"
-    if kind == "vanishing-gradients":
-        return f"{_replaced(activation)}{kernel if activation not in _FLAT else _INSTEAD}"
     if kind == "exploding-activations":
         return f"{kernel}; after a residual branch keras.layers.Rescaling(1 / blocks ** 0.5)"
-    return kernel
-
-
-_FLATTENED = ("correlation-collapse", "vanishing-gradients")
-_FLAT = ("sigmoid", "hard_sigmoid")
-_INSTEAD = "kernel_initializer=kerasinit.HeNormal()"
-
-
-def _replaced(activation: str | None) -> str:
-    return "activation='relu', " if activation in _FLAT else ""
+    if kind not in ("correlation-collapse", "vanishing-gradients"):
+        return kernel
+    relu = ""
+    if activation in ("sigmoid", "hard_sigmoid"):
+        if is_function:
+            # As `kerasinit.recommend`: a function in the model's code is not an argument.
+            return f"kernel_initializer=kerasinit.CentredNormal(nonlinearity={activation!r})"
+        relu, kernel = "activation='relu', ", "kernel_initializer=kerasinit.HeNormal()"
+    if kind == "correlation-collapse":
+        return f"{relu}keras.layers.BatchNormalization() after the layer"
+    return f"{relu}{kernel}"

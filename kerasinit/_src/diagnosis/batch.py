@@ -1,7 +1,8 @@
-"""The examples that a diagnosis looks at: checked, cut and cast as `fit` would cast them."""
+"""The examples of a diagnosis: checked, truncated, and cast as in `fit`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,18 +11,12 @@ import tensorflow as tf
 
 from kerasinit._src.compat import fit_loss
 
-_FEWEST = 2  # of one example nobody can say whether others look alike
+_FEWEST = 2  # the similarity between examples needs two
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Examples, their labels and weights, as tensors.
-
-    Attributes:
-        x: The inputs, in the structure that the model takes.
-        y: The labels; None without any.
-        weights: Sample weights; None without any.
-    """
+    """Inputs in the structure that the model takes, labels and sample weights, as tensors."""
 
     x: Any
     y: Any = None
@@ -29,13 +24,13 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         return int(tf.nest.flatten(self.x)[0].shape[0])
 
     @property
     def alike(self) -> str:
-        """``"zero"`` if all examples are zero, ``"same"`` if they do not differ, else empty."""
-        arrays = [one.numpy() for one in tf.nest.flatten(self.x)]
+        """``"zero"`` if all examples are zero, ``"same"`` if they are identical, else empty."""
+        arrays = [tensor.numpy() for tensor in tf.nest.flatten(self.x)]
         if not all((array == array[:1]).all() for array in arrays):
             return ""
         return "zero" if not any(array.astype(bool).any() for array in arrays) else "same"
@@ -49,114 +44,91 @@ def batch_of(
     *,
     examples: int,
 ) -> Batch:
-    """Return the first examples of arrays.
-
-    Args:
-        x: An array, or a list or dictionary of arrays, as the model takes it.
-        y: The labels; None without any.
-        sample_weight: A weight for each example; None for equal ones.
-        class_weight: Weights by class; None for equal ones.
-        examples: How many examples to take, at most.
-
-    Raises:
-        TypeError: If something is no array.
-        ValueError: If there are fewer than two examples, not as many of all, or weights without
-            labels.
-    """
+    """Return the first examples, with their labels and weights."""
     if y is None and not (sample_weight is None and class_weight is None):
-        raise ValueError("Sample and class weights weigh a loss, which needs labels: give y.")
+        raise ValueError("Sample and class weights apply to a loss, which needs labels: pass y.")
     if sample_weight is not None and class_weight is not None:
-        raise ValueError("Give sample_weight or class_weight, not both, as in fit.")
+        raise ValueError("Pass sample_weight or class_weight, not both, as in fit.")
     if class_weight is not None and tf.nest.is_nested(y):
         raise ValueError("class_weight is for models with one output, as in fit.")
-    things = {"x": x, "y": y, "sample_weight": sample_weight}
-    given = {
-        name: tf.nest.map_structure(_rows(name), thing)
-        for name, thing in things.items()
-        if thing is not None
+    given = {"x": x, "y": y, "sample_weight": sample_weight}
+    arrays = {
+        name: _map_arrays(partial(_checked, name), value)
+        for name, value in given.items()
+        if value is not None
     }
-    counts = {name: sorted(set(map(len, _leaves(thing)))) for name, thing in given.items()}
+    counts = {
+        name: sorted({len(array) for array in tf.nest.flatten(value) if array is not None})
+        for name, value in arrays.items()
+    }
     if not counts["x"]:
         raise ValueError(f"Expected arrays as x; got {x!r}.")
-    lengths = sorted({count for found in counts.values() for count in found})
+    lengths = sorted({length for lengths in counts.values() for length in lengths})
     if len(lengths) > 1:
-        told = ", ".join(f"{name} {' and '.join(map(str, n))}" for name, n in counts.items())
-        raise ValueError(f"Expected as many labels as examples; got {lengths}: {told}.")
+        listed = ", ".join(f"{name} {' and '.join(map(str, n))}" for name, n in counts.items())
+        raise ValueError(f"Expected as many labels as examples; got {lengths}: {listed}.")
     if counts["x"][0] < _FEWEST:
         raise ValueError(
-            f"Expected at least {_FEWEST} examples, better 64: of {counts['x'][0]} nobody can say "
-            f"whether examples stay apart. Give more of x."
+            f"Expected at least {_FEWEST} examples, better 64; got {counts['x'][0]}. Pass more of "
+            f"x: whether examples can be told apart is measured between pairs."
         )
-    # Cut before anything is converted: x may be a file that is larger than memory.
-    cut = {
-        name: tf.nest.map_structure(_first(name, examples), thing) for name, thing in given.items()
+    # Truncated before any conversion: x may be a file larger than memory.
+    first = {
+        name: _map_arrays(partial(_first, name, examples), value) for name, value in arrays.items()
     }
     if class_weight is not None:
-        cut["sample_weight"] = fit_loss.class_weights(cut["y"], class_weight)
-    tensors = {
-        name: tf.nest.map_structure(lambda one: None if one is None else _tensor(one), thing)
-        for name, thing in cut.items()
-    }
+        first["sample_weight"] = fit_loss.class_weights(first["y"], class_weight)
+    tensors = {name: _map_arrays(_tensor, value) for name, value in first.items()}
     return Batch(tensors["x"], tensors.get("y"), tensors.get("sample_weight"))
 
 
-def _leaves(thing: Any) -> list[Any]:
-    return [one for one in tf.nest.flatten(thing) if one is not None]
+def _map_arrays(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Apply a function to each leaf that is not None."""
+    return tf.nest.map_structure(lambda leaf: None if leaf is None else function(leaf), structure)
 
 
-def _rows(name: str) -> Any:
-    """Return a function that checks that something is an array of examples, without reading it."""
-
-    def checked(one: Any) -> Any:
-        if one is None:
-            return None
-        if isinstance(one, tf.data.Dataset | keras.utils.PyDataset):
-            raise TypeError(
-                f"Expected arrays as {name}; got a {type(one).__name__}. Take a batch of it: "
-                f"x, y = next(iter(dataset))."
-            )
-        if isinstance(one, tf.RaggedTensor | tf.SparseTensor) or hasattr(one, "tocsr"):
-            raise TypeError(
-                f"Expected dense arrays as {name}; got a {type(one).__name__}. Make it dense, with "
-                f"its to_tensor(), tf.sparse.to_dense or toarray()."
-            )
-        if not (tf.is_tensor(one) or hasattr(one, "__array__")):
-            raise TypeError(
-                f"Expected as {name} an array, or a list or dictionary of arrays; got a "
-                f"{type(one).__name__} inside of it. Of lists of numbers make an array: "
-                f"{name} = numpy.asarray({name})."
-            )
-        array = one if hasattr(one, "shape") and hasattr(one, "__getitem__") else np.asarray(one)
-        if len(array.shape) < 1:
-            raise ValueError(f"Expected arrays as {name}, examples first; got the number {one!r}.")
-        return array
-
-    return checked
+def _checked(name: str, leaf: Any) -> Any:
+    """Return a leaf as an array of examples, without reading it."""
+    if isinstance(leaf, tf.data.Dataset | keras.utils.PyDataset):
+        raise TypeError(
+            f"Expected arrays as {name}; got a {type(leaf).__name__}. Take a batch of it: "
+            f"x, y = next(iter(dataset))."
+        )
+    if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor) or hasattr(leaf, "tocsr"):
+        raise TypeError(
+            f"Expected dense arrays as {name}; got a {type(leaf).__name__}. Convert it with "
+            f"its to_tensor(), tf.sparse.to_dense or toarray()."
+        )
+    if not (tf.is_tensor(leaf) or hasattr(leaf, "__array__")):
+        raise TypeError(
+            f"Expected as {name} an array, or a list or dictionary of arrays; it contains a "
+            f"{type(leaf).__name__}. Convert lists of numbers: {name} = numpy.asarray({name})."
+        )
+    array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") else np.asarray(leaf)
+    if len(array.shape) < 1:
+        raise ValueError(f"Expected arrays as {name}, examples first; got the number {leaf!r}.")
+    return array
 
 
-def _first(name: str, count: int) -> Any:
-    """Return a function that takes the first examples of an array, and checks what is in them."""
-
-    def taken(one: Any) -> Any:
-        if one is None:
-            return None
-        first = getattr(one, "iloc", one)[:count]  # by place, whatever the labels of its rows
-        array = first if tf.is_tensor(first) else np.asarray(first)
-        kind = tf.as_dtype(array.dtype) if array.dtype != object else None
-        if kind is None or (name != "x" and kind == tf.string):
-            raise TypeError(
-                f"Expected numbers as {name}; got an array of {array.dtype}. Labels that are words "
-                f"are to be numbered: numpy.unique({name}, return_inverse=True)[1]."
-                if name != "x"
-                else f"Expected numbers as x; got an array of Python objects of shape "
-                f"{tuple(one.shape)}. Are its rows of different lengths?"
-            )
-        return array
-
-    return taken
+def _first(name: str, count: int, array: Any) -> Any:
+    """Return the first examples of an array, checked to be numbers (or words, as inputs)."""
+    first = getattr(array, "iloc", array)[:count]  # by position, whatever the index of a Series
+    first = first if tf.is_tensor(first) else np.asarray(first)
+    dtype = None if first.dtype == object else tf.as_dtype(first.dtype)
+    if name == "x" and dtype is None:
+        raise TypeError(
+            f"Expected numbers as x; got an array of Python objects of shape "
+            f"{tuple(array.shape)}. Do its rows have different lengths?"
+        )
+    if name != "x" and dtype in (None, tf.string):
+        raise TypeError(
+            f"Expected numbers as {name}; got an array of {first.dtype}. Convert words to "
+            f"indices: numpy.unique({name}, return_inverse=True)[1]."
+        )
+    return first
 
 
 def _tensor(array: Any) -> Any:
-    """Return a copy, which nobody changes while a model trains, in the precision of `fit`."""
+    """Copy an array, so that it stays constant during training, in the precision of `fit`."""
     tensor = tf.convert_to_tensor(array if tf.is_tensor(array) else np.array(array))
     return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor

@@ -9,13 +9,13 @@ import keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.restore import restored
-from kerasinit._src.diagnosis import show  # noqa: F401 (it renders what is returned)
-from kerasinit._src.diagnosis.advice import never_drawn
+from kerasinit._src.diagnosis import show  # noqa: F401 (registers how the result is rendered)
+from kerasinit._src.diagnosis.advice import without_initializer
 from kerasinit._src.diagnosis.batch import batch_of
-from kerasinit._src.diagnosis.findings import Finding, together
+from kerasinit._src.diagnosis.findings import Finding, merged
 from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
-from kerasinit._src.diagnosis.objective import chosen
+from kerasinit._src.diagnosis.objective import loss_for
 from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.model import Network, read
@@ -36,50 +36,50 @@ def diagnose(
     seed: int = 0,
     seeds: int | Iterable[int] = 0,
 ) -> Diagnosis:
-    """Say whether a network will train, before it is trained.
+    """Diagnose whether a network will train, before it is trained.
 
-    The model is run forward and back once, eagerly, and every layer is looked at: how large
-    the signal and the gradient are, whether examples can still be told apart, which units are
-    dead, flat or alike. What is worse than chance and theory allow is a finding, with the line
-    that mends it; see `theory.limits` for the thresholds.
+    One forward and one backward pass run eagerly, and every layer is measured: the scale of signal
+    and gradient, the similarity between examples, and which units are dead, saturated or
+    identical. Whatever exceeds the limits of chance and theory is a finding, with the line that
+    fixes it; see `theory.limits` for the thresholds.
 
-    Layers behave as at inference (no dropout), but batch normalization normalizes by the batch,
-    as it will in training. Nothing of the model changes: weights, moving statistics, optimizer,
-    metrics and the seeds of its layers are what they were, to the last bit. Only a layer of
-    your own that draws from TensorFlow's global state at inference moves that state.
+    Layers run in inference mode (no dropout), except that batch normalization uses batch
+    statistics, as in training. The model is left unchanged: weights, moving statistics, optimizer,
+    metrics and the layers' seeds are restored bit for bit. Only a custom layer that draws from
+    TensorFlow's global state at inference advances that state.
 
-    These weights may be lucky, or unlucky. With ``seeds`` they are also drawn anew by what each
-    layer was built with, as `kerasinit.reinitialize` would with each of these seeds, judged, and
-    put back; weights of which no initializer is known, such as those of a layer of your own, stay.
-    A finding then says under how many of the seeds it shows: under all, it is the
-    initializers; under none, it is these weights (a planted NaN, a checkpoint); under some, it is
-    chance that the initializers leave too much to. The chance of a false alarm is the same for all
-    together as for one.
+    The current weights may be lucky, or unlucky. With ``seeds``, they are also redrawn with each
+    of these seeds from the initializers that the layers were built with, as by
+    `kerasinit.reinitialize`, judged, and restored. Weights without a known initializer, such as
+    those of a custom layer, keep their values. Each finding then reports how many of the seeds
+    show it: if all do, the initializers are the cause; if none do, the current weights are (a NaN,
+    a checkpoint); if some do, the initializers leave too much to chance. The probability of a
+    false alarm is the same for all seeds together as for one.
 
     Args:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
         x: A batch as the model takes it: an array, or a list or dictionary of arrays.
         y: The labels; None to differentiate a random linear functional of the outputs.
         loss: A loss, its name, a function of labels and outputs, or a list or dictionary of
-            these; None for the compiled one, with its loss weights. What is differentiated is
-            what `fit` would minimize, the model's own penalties included.
-        sample_weight: A weight for each example, as `fit` takes it; None for equal ones.
-        class_weight: Weights by class, as `fit` takes them; None for equal ones.
-        examples: How many examples to look at, at most: the first ones of x; 64 by default.
+            these; None for the compiled one, with its loss weights. As in `fit`, regularization
+            losses of the model are added.
+        sample_weight: A weight for each example, as in `fit`; None for equal weights.
+        class_weight: Weights by class, as in `fit`; None for equal weights.
+        examples: The max number of examples to use, the first ones of x; 64 by default.
         seed: The seed of the random functional; 0 by default.
-        seeds: Under how many seeds to draw the weights anew and judge them too, 1, 2, ..., or
-            which; none by default. Each takes as long as the diagnosis without any.
+        seeds: With how many seeds (1, 2, ...), or with which, to also redraw and judge the
+            weights; none by default. Each takes as long as a diagnosis without seeds.
 
     Returns:
         A `Diagnosis`; print it.
 
     Raises:
-        TypeError: If the model is of neither Keras, or x is no array but a data set or a list of
-            numbers.
-        ValueError: If the model is not built, there are no two examples or not as many labels,
-            there is a loss without labels or labels without a loss, outputs and labels do not make
-            a loss, a seed is negative or comes twice, or Keras runs on another backend than
-            TensorFlow.
+        TypeError: If the model is of neither Keras, or x is a data set or a list of numbers
+            instead of an array.
+        ValueError: If the model is not built, there are fewer than two examples or a different
+            number of labels, there is a loss without labels or labels without a loss, the loss
+            cannot be computed from outputs and labels, a seed is negative or repeated, or Keras
+            uses a backend other than TensorFlow.
 
     Example:
     >>> import keras, numpy as np
@@ -98,60 +98,60 @@ def diagnose(
     """
     require_model(model)
     checked_count("examples", examples, 2)
-    asked = _checked_seeds(seeds)
-    what = chosen(model, y, loss)
+    redraws = _checked_seeds(seeds)
+    fit_loss = loss_for(model, y, loss)
     batch = batch_of(x, y, sample_weight, class_weight, examples=examples)
     flow = flow_for(model, batch)
     network = read(model)
-    measured = measure(network, batch, what, seed, flow=flow)
-    kept = _never_drawn(network)
+    measured = measure(network, batch, fit_loss, seed, flow=flow)
+    kept = _without_initializer(network)
     by_seed: dict[int, tuple[Finding, ...]] = {}
-    with restored(model) if asked else contextlib.nullcontext():
-        for one in asked:
-            redraw_variables(network.parts, one)
-            drawn = judge(measure(network, batch, what, seed, flow=flow), 1 + len(asked))
-            # What was not drawn anew says nothing of initializers.
-            by_seed[one] = tuple(finding for finding in drawn if finding.layer not in kept)
-    as_it_is = tuple(
-        dataclasses.replace(finding, advice=never_drawn(kept[finding.layer]))
+    with restored(model) if redraws else contextlib.nullcontext():
+        for redraw in redraws:
+            redraw_variables(network.parts, redraw)
+            findings = judge(measure(network, batch, fit_loss, seed, flow=flow), 1 + len(redraws))
+            # Weights that were not redrawn say nothing about initializers.
+            by_seed[redraw] = tuple(finding for finding in findings if finding.layer not in kept)
+    current = tuple(
+        dataclasses.replace(finding, advice=without_initializer(kept[finding.layer]))
         if finding.kind == "non-finite" and finding.layer in kept
         else finding
-        for finding in judge(measured, 1 + len(asked))
+        for finding in judge(measured, 1 + len(redraws))
     )
-    return Diagnosis(measured, together(as_it_is, by_seed), asked)
+    return Diagnosis(measured, merged(current, by_seed), redraws)
 
 
-def _never_drawn(network: Network) -> dict[str, list[str]]:
-    """Return the names of the kernels that no initializer is known of, by their layers."""
-    found: dict[str, list[str]] = {}
+def _without_initializer(network: Network) -> dict[str, list[str]]:
+    """Return the names of the kernels without a known initializer, by layer."""
+    names: dict[str, list[str]] = {}
     for part in network.parts:
         if part.role in KERNELS and own_initializer(part) is None:
-            found.setdefault(part.name.rsplit("/", 1)[0], []).append(part.name)
-    return found
+            names.setdefault(part.name.rsplit("/", 1)[0], []).append(part.name)
+    return names
 
 
-def _checked_seeds(given: Any) -> tuple[int, ...]:
-    if hasattr(given, "__index__") and not isinstance(given, bool):
-        if given < 0:
-            raise ValueError(f"Expected as seeds a number of at least 0; got {given!r}.")
-        return tuple(range(1, int(given) + 1))
-    if isinstance(given, bool | str) or not isinstance(given, Iterable):
-        raise TypeError(f"Expected as seeds a whole number, or a list of seeds; got {given!r}.")
-    given = list(given)
-    if None in given:
-        raise TypeError(f"Expected seeds that are numbers; got {given!r}.")
-    found = tuple(map(checked_seed, given))
-    if len(set(found)) < len(found):
-        raise ValueError(f"Expected seeds that differ; got {found}.")
-    return found
+def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+    if hasattr(seeds, "__index__") and not isinstance(seeds, bool):
+        if seeds < 0:
+            raise ValueError(f"Expected as seeds a number of at least 0; got {seeds!r}.")
+        return tuple(range(1, int(seeds) + 1))
+    if isinstance(seeds, bool | str) or not isinstance(seeds, Iterable):
+        raise TypeError(f"Expected as seeds a whole number, or a list of seeds; got {seeds!r}.")
+    seeds = list(seeds)
+    if None in seeds:
+        raise TypeError(f"Expected seeds that are numbers; got {seeds!r}.")
+    checked = tuple(map(checked_seed, seeds))
+    if len(set(checked)) < len(checked):
+        raise ValueError(f"Expected distinct seeds; got {checked}.")
+    return checked
 
 
 def require_model(model: Any) -> None:
-    """Raise an error if this is nothing that can be diagnosed."""
+    """Raise an error if the model cannot be diagnosed."""
     if compat.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"A diagnosis looks inside with TensorFlow; Keras runs on {keras.backend.backend()}. "
-            f"Set KERAS_BACKEND=tensorflow for it."
+            f"A diagnosis requires TensorFlow; Keras uses {keras.backend.backend()}. "
+            f"Set KERAS_BACKEND=tensorflow."
         )
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")

@@ -1,17 +1,16 @@
-"""Which way the data takes from layer to layer, read from what the model computes.
+"""The data flow from layer to layer, read from the operations of a traced call.
 
-A functional model has a graph of layers, a subclassed one has not, and in neither does the graph
-show what a layer does in its ``call``. What every model has is the operations that TensorFlow
-records when it traces one call: sums, products and softmaxes among them, by whatever name and in
-whatever layer. From these it is read
+A functional model has a graph of layers, a subclassed one does not, and neither shows what a layer
+does in its ``call``. The operations that TensorFlow records in a trace show all sums, products and
+softmaxes of any model. From these follows
 
-* which layers' outputs come into a layer next;
-* whether a layer is on the *main* way of some input to some output, that is, whether there is no
-  way past it; or *beside* it, as a residual branch, a gate or one of several concatenated ways;
-* whether it only *chooses*: what it computes reaches the outputs through a softmax that weighs
+* which layers' outputs are the inputs of a layer;
+* whether a layer is on the *main* path, that is, whether every path from some input to some output
+  passes it; or *beside* it, as a residual branch, a gate or one of several concatenated branches;
+* whether it only *chooses*: its output reaches the model's outputs through a softmax that weights
   other signals, as queries and keys do;
-* whether it depends on the data at all (tables of positions, class tokens);
-* how much is lost on the way by averaging, which is no fault.
+* whether it depends on the data at all (position embeddings and class tokens do not);
+* how much of the signal averages remove, which is no fault.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.fit_loss import logits_need_graph
 from kerasinit._src.diagnosis.probes import unprobed
 from kerasinit._src.diagnosis.recorded import Operation, Recorded
 from kerasinit._src.network.trace import raised
@@ -32,18 +31,7 @@ Way = Literal["main", "beside", "choice", "constant"]
 
 @dataclass(frozen=True)
 class Passage:
-    """How the data comes to a call of a layer, and where it goes from there.
-
-    Attributes:
-        before: Places, in the order of the calls, of those whose outputs come in next; ``-1 - k``
-            for the model's floating input ``k``.
-        averaged: How many nats of its mean square an average may have taken on the way from these.
-        way: ``"main"`` if the data of some input reaches some output only through it;
-            ``"choice"`` if it only weighs other signals, by a softmax; ``"constant"`` if it does
-            not depend on the data; else ``"beside"``.
-        follows: The function that its output goes into, by the name of Keras' activation, if the
-            model's own code or another layer applies one; None if it goes elsewhere, too.
-    """
+    """The data flow through one call of a layer: see these attributes of `Measure`."""
 
     before: tuple[int, ...]
     averaged: float
@@ -53,15 +41,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Flow:
-    """The passages of a model, for each call of a layer in the order in which they are finished.
+    """The data flow of a model, by calls of layers in the order in which they finish.
 
     Attributes:
         paths: The layers' paths.
-        passages: How the data passes them.
-        ends: The function that comes last before each output, by the name of Keras' activation,
-            whether a layer or the model applies it; None if there is none.
-        in_graph: Whether Keras may find logits only in a graph: see `fit_loss.takes_from_graph`.
-        failure: Why there are none; empty if there are.
+        passages: The flow through each call.
+        ends: The activation right before each output, in a layer or in the model; None without one.
+        in_graph: Whether Keras finds logits in a graph only: see `fit_loss.logits_need_graph`.
+        failure: Why the flow could not be traced; empty if it could.
     """
 
     paths: tuple[str, ...] = ()
@@ -72,41 +59,36 @@ class Flow:
 
 
 def traced(model: Any, x: Any) -> Flow:
-    """Return how the data flows through a model, or why it cannot be followed.
-
-    Args:
-        model: A model of either Keras.
-        x: A batch, as tensors in the structure that the model takes.
-    """
+    """Return the data flow through a model, or why it could not be traced."""
     try:
         operations = _Operations(Recorded(model, x))
     except Exception as error:  # a call may do anything that only works outside a graph
         return Flow(failure=raised(error))
     try:
-        found = operations.flow()
+        flow = operations.flow()
     except ValueError as error:
-        found = Flow(failure=raised(error))
+        flow = Flow(failure=raised(error))
     outputs = map(unprobed, operations.recorded.outputs)
-    in_graph = any(takes_from_graph(model, one) for one in outputs)
-    return dataclasses.replace(found, ends=operations.ends(), in_graph=in_graph)
+    in_graph = any(logits_need_graph(model, output) for output in outputs)
+    return dataclasses.replace(flow, ends=operations.ends(), in_graph=in_graph)
 
 
 class _Operations:
-    """What can be said of the operations of a call."""
+    """The graph of the operations of a call; operations go by their index in it."""
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
         self.all = recorded.operations
         self.users: list[list[int]] = [[] for _ in self.all]
-        for number, one in enumerate(self.all):
-            for source in set(one.sources):
+        for number, operation in enumerate(self.all):
+            for source in set(operation.sources):
                 self.users[source].append(number)
-        self.inputs = [recorded.maker(one) for one in recorded.inputs]
-        self.outputs = [recorded.maker(one) for one in recorded.outputs if recorded.has(one)]
+        self.inputs = [recorded.maker(tensor) for tensor in recorded.inputs]
+        self.outputs = [recorded.maker(out) for out in recorded.outputs if recorded.has(out)]
 
     def flow(self) -> Flow:
-        """Return how the data passes each call of a layer."""
-        holders: dict[int, list[int]] = {}
+        """Return the data flow through the calls of layers."""
+        holders: dict[int, list[int]] = {}  # for each operation, the calls that return its output
         for place, (path, out) in enumerate(self.recorded.calls):
             if tf.is_symbolic_tensor(out) and not self.recorded.has(out):
                 raise ValueError(f"the layer {path} is called in a loop")
@@ -122,22 +104,24 @@ class _Operations:
             if not self.leaves[number] and self.chooses[number]:
                 way = "choice"
             before, lost = nearest[number], averaged[number]
-            for place in places:  # a layer may hand on what came
+            for place in places:  # a layer may return its input
                 passages[place] = Passage(before, lost, way, self._following(number))
                 before, lost = (place,), 0.0
         paths = tuple(path for path, _ in self.recorded.calls)
         return Flow(paths, tuple(passages))
 
     def ends(self) -> tuple[str | None, ...]:
-        """Return the function that comes last before each output."""
-        kinds = [
-            self.all[self.recorded.maker(one)].kind if self.recorded.has(one) else ""
-            for one in self.recorded.outputs
-        ]
-        return tuple({"Softmax": "softmax"}.get(kind, _FUNCTIONS.get(kind)) for kind in kinds)
+        """Return the activation right before each output."""
+        functions = _FUNCTIONS | {"Softmax": "softmax"}
+        return tuple(
+            functions.get(self.all[self.recorded.maker(out)].kind)
+            if self.recorded.has(out)
+            else None
+            for out in self.recorded.outputs
+        )
 
     def _following(self, number: int) -> str | None:
-        """Return the function that all of what an operation gives goes into."""
+        """Return the activation that all users of an operation's output apply."""
         functions = set()
         for user in self.users[number]:
             kind = self.all[user].kind
@@ -152,35 +136,34 @@ class _Operations:
     @cached_property
     def depends(self) -> list[bool]:
         """Whether each operation depends on the data."""
-        found: list[bool] = []
-        for number, one in enumerate(self.all):
-            found.append(number in self.inputs or any(found[source] for source in one.sources))
-        return found
+        depends: list[bool] = []
+        for number, operation in enumerate(self.all):
+            from_data = any(depends[source] for source in operation.sources)
+            depends.append(number in self.inputs or from_data)
+        return depends
 
     @cached_property
     def ways(self) -> list[list[int]]:
-        """The sources that bring each operation a signal of the data: not through a choice."""
+        """The sources of each operation that carry a signal of the data, not through a choice."""
         return [
             [
                 source
-                for source in one.carried
+                for source in operation.carried
                 if self.depends[source] and source not in self.choices
             ]
-            for one in self.all
+            for operation in self.all
         ]
 
     @cached_property
     def choices(self) -> dict[int, list[int]]:
-        """The softmaxes that weigh another signal, and the products in which they do."""
-        found = {}
-        for number in range(len(self.all)):
-            if self.depends[number] and self._is_softmax(number):
-                found[number] = self._weighed(number)
-        return {number: products for number, products in found.items() if products}
+        """The softmaxes that weight another signal, and the products in which they do."""
+        softmaxes = [n for n in range(len(self.all)) if self.depends[n] and self._is_softmax(n)]
+        products = {number: self._weighted_products(number) for number in softmaxes}
+        return {number: found for number, found in products.items() if found}
 
     @cached_property
     def weighing(self) -> dict[int, int]:
-        """The products of a choice with what it chooses from, and among how many."""
+        """The products of a choice with another signal, and how many it chooses from."""
         return {
             product: self.all[number].last or 1
             for number, products in self.choices.items()
@@ -189,101 +172,97 @@ class _Operations:
 
     @cached_property
     def leaves(self) -> list[bool]:
-        """Whether a signal gets from each operation to an output."""
+        """Whether a signal from each operation reaches an output."""
         return [count > 0 for count in self._counted_back(self.outputs)]
 
     @cached_property
     def chooses(self) -> list[bool]:
-        """Whether a signal gets from each operation to a choice."""
+        """Whether a signal from each operation reaches a choice."""
         return [count > 0 for count in self._counted_back(list(self.choices))]
 
     def _is_softmax(self, number: int) -> bool:
-        one = self.all[number]
-        if one.kind == "Softmax":
+        operation = self.all[number]
+        if operation.kind == "Softmax":
             return True
-        if one.kind == "Exp" and one.sources:  # of a logarithm of probabilities
-            before = self.all[one.sources[0]]
+        if operation.kind == "Exp" and operation.sources:  # of log probabilities
+            before = self.all[operation.sources[0]]
             return before.kind == "LogSoftmax" or (
-                before.kind == "Sub" and self._comes_from(before.sources[1], ("Log",)) is not None
+                before.kind == "Sub" and self._nearby(before.sources[1], "Log") is not None
             )
-        if one.kind == "RealDiv" and len(one.sources) == 2:  # written by hand
-            total = self._comes_from(one.sources[1], ("Sum",))
-            return total is not None and one.sources[0] in self.all[total].sources
+        if operation.kind == "RealDiv" and len(operation.sources) == 2:  # written by hand
+            total = self._nearby(operation.sources[1], "Sum")
+            return total is not None and operation.sources[0] in self.all[total].sources
         return False
 
-    def _comes_from(self, number: int, kinds: tuple[str, ...]) -> int | None:
-        """Return the operation of one of these kinds shortly before another; None if none is."""
+    def _nearby(self, number: int, kind: str) -> int | None:
+        """Return an operation of this kind that is the given one or shortly before it, if any."""
         waiting = [(number, 0)]
         while waiting:
             at, steps = waiting.pop()
-            if self.all[at].kind in kinds:
+            if self.all[at].kind == kind:
                 return at
             if steps < _NEARBY:
                 waiting += [(source, steps + 1) for source in self.all[at].sources]
         return None
 
-    def _weighed(self, number: int) -> list[int]:
-        """Return the products in which what an operation gives meets another signal."""
-        reached, waiting, found = {number}, [number], []
+    def _weighted_products(self, number: int) -> list[int]:
+        """Return the products of an operation's output with another signal."""
+        reached, waiting, products = {number}, [number], []
         while waiting:
             for user in self.users[waiting.pop()]:
                 if user in reached:
                     continue
-                carried = [one for one in self.all[user].carried if self.depends[one]]
-                others = [one for one in carried if one not in reached]
-                if others:
-                    found += [user] if self.all[user].kind in _PRODUCTS else []
+                carried = [source for source in self.all[user].carried if self.depends[source]]
+                if not reached.issuperset(carried):
+                    products += [user] if self.all[user].kind in _PRODUCTS else []
                 elif self.all[user].kind not in _WEIGHTED:
                     reached.add(user)
                     waiting.append(user)
-        return found
+        return products
 
     def _nearest(self, holders: dict[int, list[int]]) -> tuple[list[tuple[int, ...]], list[float]]:
-        """Return for each operation the calls that its signal comes from, and what is averaged."""
+        """Return for each operation the nearest calls before it, and the nats averaged since."""
         nearest: list[tuple[int, ...]] = []
         averaged: list[float] = []
         sources = [
-            one
-            for one, made in zip(self.inputs, self.recorded.inputs, strict=True)
-            if made.dtype.is_floating
+            number
+            for number, tensor in zip(self.inputs, self.recorded.inputs, strict=True)
+            if tensor.dtype.is_floating
         ]
-        for number, one in enumerate(self.all):
+        for number, operation in enumerate(self.all):
             ways = self.ways[number]
-            found: dict[int, None] = {}
-            lost = [0.0]
+            calls: dict[int, None] = {}
             if number in sources:
-                found[-1 - sources.index(number)] = None
+                calls[-1 - sources.index(number)] = None
             for source in ways:
                 places = (holders[source][-1],) if source in holders else nearest[source]
-                found.update(dict.fromkeys(places))
-            if ways:
-                lost = [0.0 if source in holders else averaged[source] for source in ways]
-            nearest.append(tuple(found))
-            averaged.append(min(lost) + self._lost(number, one, ways))
+                calls.update(dict.fromkeys(places))
+            before = [0.0 if source in holders else averaged[source] for source in ways]
+            nearest.append(tuple(calls))
+            averaged.append(min(before, default=0.0) + self._averaged(number, operation, ways))
         return nearest, averaged
 
-    def _lost(self, number: int, one: Operation, ways: list[int]) -> float:
+    def _averaged(self, number: int, operation: Operation, ways: list[int]) -> float:
         if number in self.weighing:
             return math.log(self.weighing[number])
-        if one.kind in _AVERAGES and ways and one.size:
-            return max(0.0, math.log((self.all[ways[0]].size or one.size) / one.size))
+        if operation.kind in _AVERAGES and ways and operation.size:
+            before = self.all[ways[0]].size or operation.size
+            return max(0.0, math.log(before / operation.size))
         return 0.0
 
-    def _main(self, places: list[int]) -> set[int]:
-        """Return which operations stand on every way from some input to some output."""
-        back = [(output, self._counted_back([output])) for output in set(self.outputs)]
-        found: set[int] = set()
+    def _main(self, candidates: list[int]) -> set[int]:
+        """Return the operations on every path from some input to some output."""
+        backward = [self._counted_back([output]) for output in set(self.outputs)]
+        main: set[int] = set()
         for start in set(self.inputs):
-            forth = self._counted_forth(start)
-            for _, rest in back:
+            forward = self._counted_forth(start)
+            for rest in backward:
                 if rest[start]:
-                    found |= {
-                        place for place in places if forth[place] * rest[place] == rest[start]
-                    }
-        return found
+                    main |= {at for at in candidates if forward[at] * rest[at] == rest[start]}
+        return main
 
     def _counted_forth(self, start: int) -> list[int]:
-        """Return the number of ways from an operation to each other one."""
+        """Return the number of paths from an operation to each other one."""
         counts = [0] * len(self.all)
         counts[start] = 1
         for number, ways in enumerate(self.ways):
@@ -292,7 +271,7 @@ class _Operations:
         return counts
 
     def _counted_back(self, ends: list[int]) -> list[int]:
-        """Return the number of ways from each operation to some others."""
+        """Return the number of paths from each operation to the given ones."""
         counts = [0] * len(self.all)
         for end in ends:
             counts[end] = 1
@@ -304,7 +283,7 @@ class _Operations:
 
 _NEARBY = 4  # operations, such as the addition of an epsilon
 _PRODUCTS = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "MatMul", "Mul")
-# Where a signal meets weights it is another one.
+# A product with weights makes another signal.
 _WEIGHTED = (*_PRODUCTS[:-1], "Conv2D", "Conv3D", "PartitionedCall", "StatefulPartitionedCall")
 _REARRANGING = ("Identity", "Reshape", "Transpose")
 _FUNCTIONS = {

@@ -1,18 +1,18 @@
 """The influence on the loss, followed back from layer to layer.
 
-A random change of a signal, as large as the signal times ``e``, changes the loss by about ``e |h|
-|dL/dh|``. That number is the same for every layer of a network in which signal and gradient keep
-their size, whatever the widths, and where a normalization undoes the scale of what came before; so
-it is compared, not the gradient alone. A layer on the main way is compared with the last hidden
-ones on it. What is beside it, such as a residual branch, may start with next to no influence, as
-zero-initialized branches do; the layers of a long branch are compared with its last ones.
+A random change of a signal by a fraction ``e`` of its size changes the loss by about ``e |h|
+|dL/dh|``. This number, unlike the gradient alone, is the same for all layers of a network that
+preserves the scales of signal and gradient, whatever the widths, and across normalizations. A layer
+on the main path is compared with the last hidden layers of that path. A residual branch may start
+with almost no influence, as zero-initialized branches do; the layers of a long branch are compared
+with its last ones.
 """
 
 import math
 from dataclasses import dataclass
 
 from kerasinit._src.diagnosis.advice import advice
-from kerasinit._src.diagnosis.findings import Found, gets_nothing, is_cut_off, wakes
+from kerasinit._src.diagnosis.findings import Review, has_zero_input, is_disconnected, will_recover
 from kerasinit._src.diagnosis.measured import Measure
 from kerasinit._src.diagnosis.objective import LINEAR
 from kerasinit._src.theory import limits
@@ -20,15 +20,15 @@ from kerasinit._src.theory import limits
 
 @dataclass(frozen=True)
 class _End:
-    """What the influence of a layer is compared with, and what is allowed on the way back.
+    """The influence that a layer's is compared with, and the change allowed on the way back.
 
     Attributes:
-        low: The smallest influence, its logarithm, of the last layers on the ways from here.
-        high: The largest one.
-        variance: Of the logarithm, by chance.
-        averaged: Nats that averages may have taken.
+        low: The logarithm of the min influence of the last layers on the paths from here.
+        high: That of the max.
+        variance: Variance of the logarithm by chance.
+        averaged: Nats that averages may have removed.
         growth: Nats that normalizations add by themselves.
-        beside: How many kernels, at least, are between there and here, beside the main way.
+        beside: The min number of kernels between there and here, beside the main path.
     """
 
     low: float
@@ -39,76 +39,76 @@ class _End:
     beside: int = 0
 
 
-def find_no_gradient(found: Found) -> None:
-    """Judge layers that the loss does not depend on, as far as differentiation sees it."""
-    learning = [row for row in found.rows if row.learns and row.way != "constant"]
+def find_no_gradient(review: Review) -> None:
+    """Judge layers that no gradient of the loss reaches."""
+    learning = [row for row in review.rows if row.learns and row.way != "constant"]
     for row in learning:
-        if is_cut_off(row):
-            found.tell(
+        if is_disconnected(row):
+            review.report(
                 "no-gradient",
                 row.layer,
-                "no gradient comes back from the loss to what it returns",
+                "no gradient of the loss reaches its output",
                 1.0,
                 advice("no-gradient", None),
             )
-    # Nothing can be learned from zeros either.
-    excused = _is_explained(found) or any(map(gets_nothing, learning))
+    # Zero inputs explain it as well.
+    excused = _is_explained(review) or any(map(has_zero_input, learning))
     if learning and not excused and all(row.weight_gradient == 0 for row in learning):
         for row in learning:
-            how = "the gradient of its weights is zero, and so are those of all others"
-            found.tell("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
+            how = "the gradient of its weights is zero, as those of all other layers are"
+            review.report("no-gradient", row.layer, how, 1.0, advice("no-gradient", None))
 
 
-def _is_explained(found: Found) -> bool:
-    """Return whether a gradient of zero is known already, by itself or by its cause.
+def _is_explained(review: Review) -> bool:
+    """Return whether a zero gradient, or its cause, was already reported.
 
-    That of a constant output is zero on one processor, and on another what rounding leaves of it.
+    (The gradient of a constant output is zero on some processors and a rounding error on others.)
     """
     causes = ("constant-output", "dead-units", "no-gradient")
-    return any(kind in found.findings for kind in causes)
+    return any(kind in review.findings for kind in causes)
 
 
-def follow_gradients(found: Found) -> None:
-    """Follow the influence on the loss from the last hidden layers back."""
-    ends: list[_End | None] = [None] * len(found.rows)
-    told: list[tuple[int, float, float, float]] = []
-    awake = False
-    for place in reversed(range(len(found.rows))):
-        row = found.rows[place]
-        if found.is_hidden(place) and row.way in ("main", "beside"):
-            end = _met(_compared_with(found, place, ends))
+def follow_gradients(review: Review) -> None:
+    """Follow the influence on the loss back from the last hidden layers."""
+    ends: list[_End | None] = [None] * len(review.rows)
+    reports: list[tuple[int, float, float, float]] = []
+    recovers = False
+    for place in reversed(range(len(review.rows))):
+        row = review.rows[place]
+        if review.is_hidden(place) and row.way in ("main", "beside"):
+            end = _merged(_ends_after(review, place, ends))
             own = _influence(row)
             is_short = row.way == "beside" and end is not None and end.beside < limits.SHORT
             judged = row.role == "kernel" and row.gradient is not None and not is_short
             if judged and end is not None:
-                _judge(found, place, end, awake, told)
+                reports += _judge(review, place, end, recovers)
             candidates = [] if end is None else [end]
-            if own is not None and (end is None or _is_last_beside(found, place)):
+            if own is not None and (end is None or _is_last_beside(review, place)):
                 candidates.append(_End(own, own))
-            ends[place] = _passed(row, _met(candidates))
-        awake = awake or wakes(row)
-    for place, nats, variance, allowed in reversed(told):
-        _tell(found, place, nats, variance, allowed)
+            ends[place] = _before(row, _merged(candidates))
+        recovers = recovers or will_recover(row)
+    for arguments in reversed(reports):
+        _report(review, *arguments)
 
 
-def _compared_with(found: Found, place: int, ends: list[_End | None]) -> list[_End]:
-    """Return the ends of the ways that a layer is judged by."""
-    way = found.rows[place].way
-    users = found.users[place]
-    same = [user for user in users if found.rows[user].way == way]
+def _ends_after(review: Review, place: int, ends: list[_End | None]) -> list[_End]:
+    """Return the ends of the paths from a layer, on the main path or beside it as the layer is."""
+    way = review.rows[place].way
+    users = review.users[place]
+    same = [user for user in users if review.rows[user].way == way]
     if way == "main":
         same = same or users
     return [end for end in (ends[user] for user in same) if end is not None]
 
 
-def _is_last_beside(found: Found, place: int) -> bool:
-    """Return whether what a layer returns is joined to the main way right after it."""
-    if found.rows[place].way == "main":
+def _is_last_beside(review: Review, place: int) -> bool:
+    """Return whether a branch merges into the main path right after a layer."""
+    if review.rows[place].way == "main":
         return False
-    return any(found.rows[user].way == "main" for user in found.users[place])
+    return any(review.rows[user].way == "main" for user in review.users[place])
 
 
-def _met(ends: list[_End]) -> _End | None:
+def _merged(ends: list[_End]) -> _End | None:
     if len(ends) < 2:
         return ends[0] if ends else None
     return _End(
@@ -121,8 +121,8 @@ def _met(ends: list[_End]) -> _End | None:
     )
 
 
-def _passed(row: Measure, end: _End | None) -> _End | None:
-    """Return the end as it is for the layers before one."""
+def _before(row: Measure, end: _End | None) -> _End | None:
+    """Return the end for the layers before this one."""
     if end is None:
         return None
     return _End(
@@ -138,7 +138,7 @@ def _passed(row: Measure, end: _End | None) -> _End | None:
 def _influence(row: Measure) -> float | None:
     """Return the logarithm of the square of ``|h| |dL/dh|``.
 
-    Beside the main way stand gates. What is the same in all of a gate is no signal.
+    Layers beside the main path may be gates, whose mean is not a signal.
     """
     size = row.signal.variance if row.way == "beside" else row.signal.square
     if row.role not in ("kernel", "") or not row.gradient or not size > 0:
@@ -147,38 +147,39 @@ def _influence(row: Measure) -> float | None:
 
 
 def _judge(
-    found: Found,
+    review: Review,
     place: int,
     end: _End,
-    awake: bool,
-    told: list[tuple[int, float, float, float]],
-) -> None:
-    row, influence = found.rows[place], _influence(found.rows[place])
-    allowed = limits.allowed(end.variance, found.judgements)
+    recovers: bool,
+) -> list[tuple[int, float, float, float]]:
+    """Return the arguments of `_report`, if the influence is out of bounds."""
+    row, influence = review.rows[place], _influence(review.rows[place])
+    allowed = limits.allowed(end.variance, review.judgements)
     if influence is None:
-        excused = awake or _is_explained(found)
+        excused = recovers or _is_explained(review)
         if row.gradient == 0 and row.signal.square > 0 and not excused:
-            told.append((place, -math.inf, end.variance, allowed + end.averaged))
-        return
-    ratio = None if found.measured.objective == LINEAR else row.update_ratio
-    harm = limits.harm_of_influence(found.kernels_on_the_way(place), ratio)
-    below = limits.allowed(end.variance, found.judgements, harm) + end.averaged
+            return [(place, -math.inf, end.variance, allowed + end.averaged)]
+        return []
+    ratio = None if review.measured.objective == LINEAR else row.update_ratio
+    harm = limits.harm_of_influence(review.kernels_on_path(place), ratio)
+    below = limits.allowed(end.variance, review.judgements, harm) + end.averaged
     if influence < end.low - below:
-        told.append((place, influence - end.low, end.variance, below))
-    elif influence > end.high + allowed + end.growth:
-        told.append((place, influence - end.high, end.variance, allowed + end.growth))
+        return [(place, influence - end.low, end.variance, below)]
+    if influence > end.high + allowed + end.growth:
+        return [(place, influence - end.high, end.variance, allowed + end.growth)]
+    return []
 
 
-def _tell(found: Found, place: int, nats: float, variance: float, allowed: float) -> None:
-    row = found.rows[place]
+def _report(review: Review, place: int, nats: float, variance: float, allowed: float) -> None:
+    row = review.rows[place]
     kind = "vanishing-gradients" if nats < 0 else "exploding-gradients"
     how = f"{abs(nats):.1f} nats {'below' if nats < 0 else 'above'} the last hidden layer's"
     if math.isinf(nats):
         how = "the gradient is zero"
-    found.tell(
+    review.report(
         kind,
         row.layer,
         f"square of |h| |dL/dh|: {how}, limit {allowed:.1f}",
-        limits.confidence(nats, variance, found.judgements),
-        found.advice(kind, place),
+        limits.confidence(nats, variance, review.judgements),
+        review.advice(kind, place),
     )

@@ -1,7 +1,7 @@
-"""Loss and gradients as the graph of `fit` gives them, where Keras takes logits from the graph.
+"""Loss and gradients of a traced graph, as in `fit`, where Keras takes the logits from the graph.
 
-See `compat.fit_loss.takes_from_graph`. A model that ends in TensorFlow's own softmax or sigmoid
-is differentiated in a graph.
+A model that ends in TensorFlow's own softmax or sigmoid needs this: see
+`compat.fit_loss.logits_need_graph`.
 """
 
 from functools import partial
@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat.fit_loss import FitLoss, takes_from_graph
+from kerasinit._src.compat.fit_loss import FitLoss, logits_need_graph
 from kerasinit._src.diagnosis.batch import Batch
 from kerasinit._src.diagnosis.probes import probing, unprobed
-from kerasinit._src.diagnosis.recorded import kept_as_computed
+from kerasinit._src.diagnosis.recorded import without_recomputation
 
 
-class Pulls(NamedTuple):
-    """What a pass gave: the loss, its gradients by the ``id`` of variables, and their norms.
+class Gradients(NamedTuple):
+    """The loss and its gradients.
 
     Attributes:
         loss: The loss.
-        weights: The gradient with respect to each trainable variable that has one.
-        norms: By the place of a layer's call, the norm of the gradient that comes to its output.
+        weights: The gradients with respect to trainable variables, by their ``id``.
+        norms: The norms of the gradients with respect to outputs, by the index of the call.
     """
 
     loss: float
@@ -31,12 +31,9 @@ class Pulls(NamedTuple):
 
 
 class GraphPass:
-    """A pass forward and back in a graph, traced once.
+    """A forward and backward pass in a graph, traced once.
 
-    Args:
-        model: A model of either Keras that can be traced.
-        batch: The examples and their labels.
-        loss: What to differentiate; it has been computed before, so that it holds all it needs.
+    The loss must have been computed before, so that its variables exist.
     """
 
     def __init__(self, model: Any, batch: Batch, loss: FitLoss) -> None:
@@ -45,7 +42,7 @@ class GraphPass:
         self._run = tf.function(self._pass, autograph=False)
 
     def is_for(self, model: Any, batch: Batch, loss: FitLoss) -> bool:
-        """Return whether it was traced for this model as it stands, this batch and this loss."""
+        """Return whether it was traced for this model in its current state, batch and loss."""
         same = model is self._model and batch is self._batch and loss is self._loss
         return same and list(map(id, model.trainable_variables)) == list(map(id, self._variables))
 
@@ -53,10 +50,10 @@ class GraphPass:
         """Return the loss of the model's current weights."""
         return float(self._run()[0])
 
-    def __call__(self) -> Pulls:
+    def __call__(self) -> Gradients:
         """Return the loss and the gradients at the model's current weights."""
         loss, weights, norms = self._run()
-        return Pulls(
+        return Gradients(
             float(loss),
             {id(self._variables[place]): gradient for place, gradient in weights.items()},
             {place: float(norm) for place, norm in norms.items()},
@@ -64,39 +61,39 @@ class GraphPass:
 
     def _pass(self) -> tuple[Any, dict[int, Any], dict[int, Any]]:
         model, batch = self._model, self._batch
-        made: list[Any] = []
+        signals: list[Any] = []
         norms: dict[int, Any] = {}
 
-        def hear(place: int, gradient: Any) -> None:
+        def on_gradient(place: int, gradient: Any) -> None:
             norms[place] = tf.norm(tf.cast(gradient, tf.float64))
 
-        def look(path: str, layer: Any, given: list[Any], out: Any) -> Any:
-            made.append(out)
-            return partial(hear, len(made) - 1)
+        def on_call(path: str, layer: Any, given: list[Any], out: Any) -> Any:
+            signals.append(out)
+            return partial(on_gradient, len(signals) - 1)
 
-        with kept_as_computed(model), probing(model, look), tf.GradientTape() as tape:
+        with without_recomputation(model), probing(model, on_call), tf.GradientTape() as tape:
             outputs = model(batch.x, training=False)
             flat = tf.nest.flatten(outputs)
-            # What Keras looks for must not hide behind the probes.
-            bare = {place: unprobed(one) for place, one in enumerate(flat)}
-            read = {place: one for place, one in bare.items() if takes_from_graph(model, one)}
-            for place, one in read.items():
+            # The probes must not hide the operations that Keras searches for.
+            bare = {place: unprobed(output) for place, output in enumerate(flat)}
+            read = {place: out for place, out in bare.items() if logits_need_graph(model, out)}
+            for place, out in read.items():
                 if hasattr(flat[place], "_keras_mask"):
-                    one._keras_mask = flat[place]._keras_mask
-            shown = [read.get(place, one) for place, one in enumerate(flat)]
+                    out._keras_mask = flat[place]._keras_mask
+            taken = [read.get(place, output) for place, output in enumerate(flat)]
             loss = self._loss(
-                batch.x, batch.y, tf.nest.pack_sequence_as(outputs, shown), batch.weights
+                batch.x, batch.y, tf.nest.pack_sequence_as(outputs, taken), batch.weights
             )
-        weights = [compat.tensor(one) for one in self._variables]
-        logits = [one.op.inputs[0] for one in read.values()]
-        pulled = tape.gradient(loss, weights + logits)
-        for one, gradient in zip(read.values(), pulled[len(weights) :], strict=True):
-            for place, out in enumerate(made):
-                if gradient is not None and unprobed(out) is one:
-                    hear(place, gradient)
-        found = {
+        weights = [compat.tensor(variable) for variable in self._variables]
+        logits = [out.op.inputs[0] for out in read.values()]
+        gradients = tape.gradient(loss, weights + logits)
+        for out, gradient in zip(read.values(), gradients[len(weights) :], strict=True):
+            for place, signal in enumerate(signals):
+                if gradient is not None and unprobed(signal) is out:
+                    on_gradient(place, gradient)
+        by_variable = {
             place: tf.convert_to_tensor(gradient)
-            for place, gradient in enumerate(pulled[: len(weights)])
+            for place, gradient in enumerate(gradients[: len(weights)])
             if gradient is not None
         }
-        return loss, found, norms
+        return loss, by_variable, norms

@@ -1,4 +1,4 @@
-"""What a model gives, what it is to give, and by which loss the two are compared."""
+"""The outputs of a model, with their labels and losses."""
 
 import math
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ DISTANCES = (
 )
 DIVERGENCES = ("kl_divergence", "kullback_leibler_divergence")
 SOFTMAXES = ("log_softmax", "softmax", "sparsemax")
-# The functions whose inputs Keras takes for the logits of a loss, if it sees them in a graph.
+# In a graph, Keras takes the inputs of these activations as the logits of these losses.
 _READ = {("softmax", loss) for loss in (*CATEGORICAL, *SPARSE)} | {
     ("sigmoid", loss) for loss in BINARY
 }
-_FEW = 100  # distinct whole numbers that may be classes
-_CLOSE = 1e-3
+_MAX_CLASSES = 100  # distinct whole numbers that may be class indices
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Targets:
 
     Attributes:
         shape: Their shape, the batch first.
-        least: The smallest number.
-        most: The largest number.
-        scale: The root of their mean square.
+        least: The min.
+        most: The max.
+        scale: Their root mean square.
         finite: Whether all are finite.
         whole: Whether all are whole numbers.
-        distinct: How many different numbers there are.
-        sums: Smallest and largest sum of a row; None unless labels and outputs have rows of one
+        distinct: The number of distinct values.
+        sums: Min and max of the row sums; None unless labels and outputs have rows of the same
             length, above 1.
-        unreachable: The share of their variance that no output of the activation can reach.
-        distance: Root of the mean square of targets minus outputs; None unless shapes agree.
+        unreachable: The fraction of their variance outside the range of the activation.
+        distance: Root mean square of labels minus outputs; None if the shapes differ.
     """
 
     shape: tuple[int, ...]
@@ -71,8 +71,9 @@ class Targets:
 
     @property
     def classes(self) -> bool:
-        """Whether they look like the numbers of classes."""
-        return self.whole and self.least >= 0 and self.distinct <= _FEW and self.most < 10 * _FEW
+        """Whether they may be class indices."""
+        few = self.distinct <= _MAX_CLASSES and self.most < 10 * _MAX_CLASSES
+        return self.whole and self.least >= 0 and few
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,19 @@ class Head:
     """An output of a model.
 
     Attributes:
-        layer: The path of the layer that gives it; the output's place where no layer does.
+        layer: The path of the layer that returns it; the output's index where no layer does.
         shape: Its shape, the batch first.
-        activation: What the layer applies last, such as ``"linear"``; None where that is not known.
-        loss: What its loss is called in Keras; None without one or for a custom one.
-        from_logits: Whether its loss was told to expect logits.
-        logits: Whether Keras takes the logits before the activation all the same.
-        least: The smallest number that comes out.
-        most: The largest number.
-        distribution: Whether each row sums to 1 and nothing in it is negative.
-        chooses: Among how many its softmax chooses; None without one.
+        activation: The layer's activation, such as ``"linear"``; None if unknown.
+        loss: The name of its loss in Keras; None without one or for a custom one.
+        from_logits: Whether its loss was built with ``from_logits=True``.
+        logits: Whether Keras computes the loss from the logits before the activation anyway.
+        least: The min.
+        most: The max.
+        distribution: Whether each row sums to 1 and has no negative values.
+        chooses: The number of classes of its softmax; None without one.
         targets: Its labels; None without any.
-        ignored: The class that its loss leaves out, if any.
-        moved: Root of the mean square of what the next update adds to it; None if unknown.
+        ignored: The class that its loss ignores, if any.
+        moved: Root mean square of its change by the next update; None if unknown.
     """
 
     layer: str
@@ -118,49 +119,42 @@ def heads_of(
     made_by: Mapping[int, tuple[str, Any]],
     flow: Flow,
 ) -> tuple[Head, ...]:
-    """Return what is to be known of each output, in the order of `tf.nest.flatten`.
+    """Return the floating-point outputs, in the order of `tf.nest.flatten`.
 
-    Args:
-        model: The model.
-        loss: The loss that is looked at; None for the one that the model is compiled with, which
-            says what the outputs are for, without labels too.
-        y: The labels, or None.
-        outputs: What the model returned.
-        made_by: Path and layer of what came out of layers, by the tensors' ``id``.
-        flow: What the model computes, for functions that are no layer's.
+    Without a loss to differentiate, the compiled one describes the outputs. ``made_by`` holds path
+    and layer of tensors by their ``id``; the flow has the activations that are not in layers.
     """
     flat = tf.nest.flatten(outputs)
     given = loss.loss if loss is not None else getattr(model, "loss", None)
     losses = by_output(model, given, outputs)
-    # One array of labels is for one output; one loss may be for all of them.
+    # A single array of labels is for a single output; a single loss may be for all of them.
     labels = by_output(model, y if tf.nest.is_nested(y) or len(flat) == 1 else None, outputs)
     ends = flow.ends if len(flow.ends) == len(flat) else (None,) * len(flat)
-    found = []
-    for place, (output, one, label) in enumerate(zip(flat, losses, labels, strict=True)):
+    heads = []
+    for place, (output, its_loss, label) in enumerate(zip(flat, losses, labels, strict=True)):
         if not output.dtype.is_floating or not output.shape.rank:
             continue
         path, layer = made_by.get(id(output), (f"output {place}", None))
-        name = _loss(model, one)[0]
+        description = _describe_loss(model, its_loss)
         logits = hasattr(output, "_keras_logits")
         if flow.in_graph and not logits:
-            logits = (ends[place], name) in _READ
-        found.append(_head(model, path, layer, output, one, label, ends[place], logits))
-    return tuple(found)
+            logits = (ends[place], description[0]) in _READ
+        heads.append(_head(path, layer, output, description, label, ends[place], logits))
+    return tuple(heads)
 
 
 def _head(
-    model: Any,
     path: str,
     layer: Any,
     output: Any,
-    loss: Any,
+    loss: tuple[str | None, bool, int | None],
     label: Any,
     end: str | None,
     logits: bool,
 ) -> Head:
     values = tf.cast(output, tf.float32).numpy()
     activation = (None if layer is None else activation_name(_innermost(layer))) or end
-    name, from_logits, ignored = _loss(model, loss)
+    name, from_logits, ignored = loss
     sums = values.sum(-1, dtype=np.float64)
     chooses = None
     if activation in SOFTMAXES:
@@ -175,7 +169,7 @@ def _head(
         logits,
         float(values.min(initial=np.inf)),
         float(values.max(initial=-np.inf)),
-        bool((values >= 0).all() and (np.abs(sums - 1) < _CLOSE).all()),
+        bool((values >= 0).all() and (np.abs(sums - 1) < _TOLERANCE).all()),
         chooses,
         None if label is None else _targets(np.asarray(label), values, activation),
         ignored,
@@ -183,7 +177,7 @@ def _head(
 
 
 def _innermost(layer: Any) -> Any:
-    """Return the layer whose activation comes last in one that only wraps others."""
+    """Return the layer inside all wrappers."""
     inner = getattr(layer, "layer", None)
     return _innermost(inner) if compat.is_layer(inner) else layer
 
@@ -215,7 +209,7 @@ def _targets(label: np.ndarray, values: np.ndarray, activation: str | None) -> T
     )
 
 
-# What comes out of an activation, whatever goes in.
+# The range of each activation.
 RANGES = {
     "elu": (-1.0, np.inf),
     "exponential": (0.0, np.inf),
@@ -241,68 +235,61 @@ RANGES = {
 }
 
 
-def _loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]:
-    """Return a loss' name in Keras, whether it expects logits, and the class it leaves out."""
+def _describe_loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]:
+    """Return a loss' name in Keras, whether it expects logits, and the class it ignores."""
     library = compat.library_of(model)
     try:
         loss = library.losses.get(loss)
     except (ValueError, TypeError):
         return None, False, None
-    if loss is None:
-        return None, False, None
-    if isinstance(loss, library.losses.Loss):
-        name, get_config = compat.snake_case(type(loss).__name__), loss.get_config
-        try:
-            config = get_config()
-        except (NotImplementedError, TypeError, ValueError):
-            config = {}  # a custom loss may have no configuration
-        ignored = config.get("ignore_class")
-        return name, config.get("from_logits") is True, ignored
-    return getattr(loss, "__name__", None), False, None
+    if not isinstance(loss, library.losses.Loss):
+        return getattr(loss, "__name__", None), False, None
+    try:
+        config = loss.get_config()
+    except (NotImplementedError, TypeError, ValueError):
+        config = {}  # a custom loss may have no configuration
+    name = compat.snake_case(type(loss).__name__)
+    return name, config.get("from_logits") is True, config.get("ignore_class")
 
 
 def is_constant(head: Head) -> bool:
-    """Return whether an output, or what its loss makes of it, is the same whatever goes in."""
+    """Return whether an output, or the loss of it, is the same for every input."""
     return head.chooses == 1 or (head.loss in (*CATEGORICAL, *SPARSE) and head.shape[-1] == 1)
 
 
 def misfit(head: Head) -> tuple[str, str] | None:
-    """Return what is wrong with labels for their loss, and what mends it; None if nothing is.
-
-    Args:
-        head: The output.
-    """
+    """Return what is wrong with the labels for their loss and how to fix it, if anything is."""
     given = head.targets
     if given is None:
         return None
     if not given.finite:
-        return "labels have numbers that are not finite", "y = y[numpy.isfinite(y)], and x with it"
+        return "labels are not all finite", "y = y[numpy.isfinite(y)], and the same rows of x"
     units = head.shape[-1]
     if head.loss in SPARSE and units > 1:
         return _misfit_sparse(head, given, units)
     if head.loss in CATEGORICAL and units > 1:
         if given.shape != head.shape and given.classes:
             return (
-                f"labels of shape {given.shape}, class numbers, under a loss that takes one number "
+                f"labels of shape {given.shape} are class indices; {head.loss} expects one number "
                 f"for each of {units} classes",
                 "loss='sparse_categorical_crossentropy'",
             )
         if given.sums is not None and given.least < 0:
             return (
-                f"labels go down to {given.least:.3g}; probabilities of classes are not negative",
-                "y: one-hot rows, as keras.utils.to_categorical(classes) makes them",
+                f"labels go down to {given.least:.3g}; class probabilities are not negative",
+                "y = keras.utils.to_categorical(classes)",
             )
         return None
     if head.loss in DISTANCES and math.prod(given.shape) != math.prod(head.shape):
         return (
-            f"labels of shape {given.shape} are spread over outputs of shape {head.shape}",
+            f"labels of shape {given.shape} are broadcast to outputs of shape {head.shape}",
             f"keras.layers.Dense({given.shape[-1]}) as output"
             if len(given.shape) == len(head.shape)
-            else "outputs and labels of one shape",
+            else "outputs and labels of the same shape",
         )
     if head.loss in BINARY and (given.least < 0 or given.most > 1):
         return (
-            f"labels go from {given.least:.3g} to {given.most:.3g}; {head.loss} takes 0 to 1",
+            f"labels range from {given.least:.3g} to {given.most:.3g}; {head.loss} expects 0 to 1",
             _as_binary(head, given),
         )
     return None
@@ -311,30 +298,27 @@ def misfit(head: Head) -> tuple[str, str] | None:
 def _misfit_sparse(head: Head, given: Targets, units: int) -> tuple[str, str] | None:
     if given.shape == head.shape and given.sums is not None:
         return (
-            f"labels of shape {given.shape}, a number for each class, under a loss that takes "
-            f"class numbers",
+            f"labels of shape {given.shape} have a number for each class; {head.loss} expects "
+            f"class indices",
             "loss='categorical_crossentropy'",
         )
     if not given.whole:
         if given.least >= 0 and given.most <= 1:
             return (
-                f"labels are no whole numbers ({given.distinct} between {given.least:.3g} and "
-                f"{given.most:.3g}); {head.loss} takes the numbers of classes",
-                "Leave labels as they are loaded, without dividing them: numpy.unique(y, "
-                "return_inverse=True)[1].",
+                f"labels are not whole numbers ({given.distinct} between {given.least:.3g} and "
+                f"{given.most:.3g}); {head.loss} expects class indices",
+                "Do not rescale the labels: y = numpy.unique(y, return_inverse=True)[1].",
             )
         return (
-            f"labels are no whole numbers; {head.loss} takes the numbers of classes",
+            f"labels are not whole numbers; {head.loss} expects class indices",
             "keras.layers.Dense(1) as output and loss='mse', or numpy.unique(y, "
             "return_inverse=True)[1] as y",
         )
-    least = given.least
-    if head.ignored is not None and least == head.ignored:
-        least = 0
+    least = 0 if given.least == head.ignored else given.least
     if least < 0 or given.most >= units:
         return (
-            f"labels go from {given.least:.0f} to {given.most:.0f}; {units} outputs are classes 0 "
-            f"to {units - 1}",
+            f"labels range from {given.least:.0f} to {given.most:.0f}; {units} outputs are classes "
+            f"0 to {units - 1}",
             f"y = y - {least:.0f}"
             if least > 0 and given.most - least < units
             else f"keras.layers.Dense({given.most + 1:.0f}) as output"

@@ -1,47 +1,48 @@
-"""What a model showed: plain data, which is judged and reported elsewhere."""
+"""The measurements of a model: plain data, which is judged and reported elsewhere."""
 
 from dataclasses import dataclass
 
 from kerasinit._src.diagnosis.flow import Way
 from kerasinit._src.diagnosis.heads import Head
+from kerasinit._src.diagnosis.next_step import Step
 from kerasinit._src.diagnosis.signals import Signal
-from kerasinit._src.diagnosis.trial import Step
 from kerasinit._src.diagnosis.twins import Twins
 from kerasinit._src.network.walk import is_default_name
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What one call of a layer showed.
+    """The measurements of one call of a layer.
 
     Attributes:
-        layer: The layer's path, such as ``"dense_1"``: the first part of the names that
-            `kerasinit.reinitialize` gives its variables.
-        name: The name that Keras gave the layer.
+        layer: The layer's path, such as ``"dense_1"``: the first part of its variables' names in
+            `kerasinit.reinitialize`.
+        name: The layer's name in Keras.
         kind: The layer's class.
-        call: Which call of the layer it is, from 1.
-        shape: Shape of what came out, the batch first.
+        call: The number of the call, from 1.
+        shape: The output's shape, the batch first.
         role: ``"kernel"`` for a layer that multiplies by weights, ``"source"`` for one that
             sets the scale anew (normalization, embedding, rescaling), ``"block"`` for one
             that has others inside, ``"average"`` for a pooling by means, ``"choice"`` for a
             softmax, ``""`` for the rest.
-        activation: What the layer applies last; None if it is linear or unknown.
-        signal: What came out.
-        given: What went in first; None if nothing did.
-        before: Places of the calls whose outputs come in, in the order of the data; ``-1 - k``
-            for the model's floating input ``k``.
-        averaged: How many nats of the mean square an average may have taken on the way from there.
-        way: Where it stands, see `kerasinit.diagnosis.flow.Passage`.
-        follows: The function that its output goes into, if that is no layer's.
-        learns: Whether kernels or embeddings of the layer's own are trained.
-        gradient: Norm of the gradient of the loss with respect to what came out, or, for an
-            output whose crossentropy Keras computes from the logits, with respect to these; None
-            if it does not reach the loss.
-        weight_gradient: Norm of the gradient with respect to the layer's own weights; None
-            without any, or where it does not reach the loss.
-        update_ratio: Length of the next update over that of the weights, of the layer's
-            kernel; None for a model that is not compiled.
-        twins: Units that are alike; None where that says nothing.
+        activation: The layer's activation; None if it is linear or unknown.
+        signal: The output.
+        given: The first input; None without any.
+        before: The indices of the calls whose outputs are the inputs; ``-1 - k`` for the model's
+            floating-point input ``k``.
+        averaged: How many nats of the mean square averages may have removed since those calls.
+        way: ``"main"`` if the data of some input reaches some output only through this call;
+            ``"choice"`` if it only weights other signals, by a softmax; ``"constant"`` if it does
+            not depend on the data; else ``"beside"``.
+        follows: The function applied to the output, if it is not a layer's.
+        learns: Whether the layer has trainable kernels or embeddings.
+        gradient: Norm of the gradient of the loss with respect to the output, or to the logits
+            where Keras computes a crossentropy from these; None if the loss does not depend on it.
+        weight_gradient: Norm of the gradient with respect to the layer's weights; None without
+            weights, or if the loss does not depend on them.
+        update_ratio: Norm of the next update of the layer's kernel over the kernel's norm; None
+            for a model that is not compiled.
+        twins: Identical units; None where they would not mean anything.
         zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
         finite_weights: Whether all of the layer's weights are finite.
     """
@@ -69,30 +70,30 @@ class Measure:
 
     @property
     def title(self) -> str:
-        """The path, with the layer's name if a person gave it."""
-        given = not is_default_name(self.name, self.kind)
-        return f"{self.layer} ({self.name})" if given else self.layer
+        """The path, with the layer's name unless Keras generated it."""
+        return (
+            self.layer if is_default_name(self.name, self.kind) else f"{self.layer} ({self.name})"
+        )
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model showed.
+    """The measurements of a model.
 
     Attributes:
-        inputs: The model's floating inputs.
-        layers: The calls of its layers, in the order in which they were finished.
+        inputs: The model's floating-point inputs.
+        layers: The calls of its layers, in the order in which they finished.
         objective: What was differentiated.
-        examples: How many examples went through.
-        passes: How many passes forward and back were made, together.
-        heads: The floating outputs, with their labels and losses.
-        loss: The loss; None where it was not looked at.
+        examples: The number of examples.
+        passes: The total number of forward and backward passes.
+        heads: The floating-point outputs, with their labels and losses.
+        loss: The loss; None if it was not computed.
         step: The next step; None for a model that is not compiled, or without labels.
-        alike: ``"same"`` if all examples are one and the same, ``"zero"`` if all are zero, else
-            empty.
-        unseen: Layers that could not be looked at, and why.
-        trainable: Whether the model has weights that are trained.
-        note: Why the layers are judged in the order of their calls, instead of on the ways of the
-            data; empty if they are not.
+        alike: ``"same"`` if all examples are identical, ``"zero"`` if all are zero, else empty.
+        unseen: Layers that could not be measured, and why.
+        trainable: Whether the model has trainable weights.
+        note: Why the layers are judged in the order of their calls rather than along the data
+            flow; empty if they are not.
     """
 
     inputs: tuple[Signal, ...]
@@ -112,6 +113,6 @@ class Measured:
     def caveat(self) -> str:
         """The note as a sentence."""
         return (
-            f"What the model computes could not be followed ({self.note}): each layer is judged "
-            f"by the one called before it."
+            f"The data flow of the model could not be traced ({self.note}): each layer is compared "
+            f"with the one called before it."
         )

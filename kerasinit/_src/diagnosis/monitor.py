@@ -1,4 +1,4 @@
-"""The callback that goes on diagnosing while a network trains, in both Kerases."""
+"""`SignalMonitor`: the callback that diagnoses a network while it trains, for both Kerases."""
 
 import math
 import time
@@ -17,23 +17,23 @@ from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
 from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
-from kerasinit._src.diagnosis.objective import chosen
+from kerasinit._src.diagnosis.objective import loss_for
 from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.network.model import read
 
-# Of the 5 % that a look may cost at most: the rest is for what no clock in here sees.
+# Snapshots may cost 5 % in total: the rest is for overhead that is not timed here.
 _BUDGET = 0.03
-# By default there are at most twice as many looks in each doubling of a training's length.
+# The default interval takes at most twice as many snapshots in each doubling of the steps.
 _DENSITY = 16
 
 
-class Look(NamedTuple):
-    """What a monitor saw at one step.
+class Snapshot(NamedTuple):
+    """The diagnosis at one step.
 
     Attributes:
         step: How many batches the model was trained on before.
-        epoch: The epoch that step is in, from 0.
-        diagnosis: What was measured, and what is wrong by the measure of random weights.
+        epoch: The epoch of the step, from 0.
+        diagnosis: The measurements, and the findings by the limits for random weights.
     """
 
     step: int
@@ -42,62 +42,59 @@ class Look(NamedTuple):
 
 
 class SignalMonitor(Callback):
-    """Logs what `kerasinit.diagnose` measures while a network trains: in memory, CSV, TensorBoard.
+    """Logs the measurements of `kerasinit.diagnose` during training: memory, CSV, TensorBoard.
 
-    Each look is a diagnosis of the weights as they are, on one fixed batch: of every layer
-    mean, variance and range of what comes out, the fractions dead and saturated, correlation
-    and effective rank, units that are alike, the norms of the gradients, and the length of the
-    optimizer's next update over that of the weights. The first look is before the first step
-    and the last after the last one. Nothing else of the training changes: the weights are to the
-    last bit those of a training without it.
+    Each snapshot diagnoses the current weights on one fixed batch: for every layer, mean, variance
+    and range of the output, the dead and saturated fractions, correlation and effective rank,
+    identical units, the norms of the gradients, and the norm of the optimizer's next update over
+    that of the weights. The first snapshot is taken before the first step, the last one after the
+    last step. The training is not affected: the weights are bit for bit those without it.
 
-    Formula: by default steps are looked at that are multiples of an interval, a power of two,
-    the least that is not below
+    Formula: by default, snapshots are taken at multiples of an interval, the smallest power of two
+    that is not below
 
-    * ``cost / (budget * time of a step)``, with the cost of the last look, and
-    * ``step / 32``: densely at first, where the first weights matter, and 16 to 32 looks in
-      each doubling of the length;
+    * ``cost / (budget * time of a step)``, with the cost of the last snapshot, and
+    * ``step / 32``: densely at first, where initialization matters, and 16 to 32 snapshots in
+      each doubling of the steps;
 
-    and only while all looks, the last one included, stay within ``budget * time of the steps``.
-    That time runs from the end of the first step, so compiling does not count. What is looked
-    at thus depends on the machine's speed, except for the first and the last, which are always
-    made: a training shorter than 2 looks / budget, such as one of a few seconds, costs more.
-    With ``every`` the steps are the same in each run, and the cost is what it is.
+    and only while all snapshots, the last one included, stay within ``budget * time of the
+    steps``. That time starts at the end of the first step, which excludes compilation. The steps
+    thus depend on the machine's speed, except for the first and the last, which are always
+    measured: a training shorter than 2 snapshots / budget, such as one of a few seconds, costs
+    more. With ``every``, the steps are the same in each run, and the cost is not limited.
 
     Args:
         x: The batch: an array, or a list or dictionary of arrays, as the model takes it.
-        y: Its labels. Without them the gradients are those of a random linear functional of
-            the outputs, not of the loss, and so are the updates.
+        y: Its labels. Without them, gradients and updates are those of a random linear functional
+            of the outputs, not of the loss.
         loss: See `kerasinit.diagnose`; None for the compiled one.
-        sample_weight: A weight for each example, as `fit` takes it; None for equal ones.
-        class_weight: Weights by class, as `fit` takes them; None for equal ones.
-        csv: A file for one line per look and layer, `diagnosis.monitor_files.COLUMNS`; None for
-            none. A training that goes on is appended. Where a training was killed and goes on
-            from an earlier step, the later lines of a step count.
+        sample_weight: A weight for each example, as in `fit`; None for equal weights.
+        class_weight: Weights by class, as in `fit`; None for equal weights.
+        csv: A file for one line per snapshot and layer; None for no file. A resumed training is
+            appended. If it resumes from a step before it was killed, the later lines of a
+            repeated step are the valid ones.
         log_dir: A folder for TensorBoard's event files with scalars such as
             ``signal/dense_1/variance``; None for none.
-        every: Look at every so many steps (at the next one that callbacks are called at, if the
-            model takes several at once), or at the beginning of each ``"epoch"``; None for the
-            interval above.
-        budget: The share of the time of the steps that looks may take without ``every``,
+        every: The number of steps between snapshots (each at the next step at which callbacks
+            run, if the model runs several steps per execution), or ``"epoch"`` for the start of
+            each epoch; None for the interval above.
+        budget: The max fraction of the time of the steps that snapshots take without ``every``,
             above 0; 0.03 by default.
-        examples: How many examples to look at, at most: the first ones of x; 64 by default.
+        examples: The max number of examples to use, the first ones of x; 64 by default.
         seed: The seed of the random functional; 0 by default.
-        keep: How many looks to keep in ``history``, at least 3; 1000 by default. Each time
-            there are more, every second one is dropped, but not the first and the last. Files
-            have all of them.
+        keep: The max number of snapshots in ``history``, at least 3; 1000 by default. When it is
+            exceeded, every second one is dropped, except the first and the last. Files keep all.
 
     Attributes:
-        history: The looks of the last training, each ``(step, epoch, diagnosis)``. The
-            thresholds of the findings in them are made for random weights; once the weights are
-            trained, a finding is a hint.
+        history: The snapshots of the last training, each ``(step, epoch, diagnosis)``. The limits
+            of the findings hold for random weights; once the weights are trained, a finding is
+            a hint.
 
     Raises:
-        TypeError: If x is a data set, or a path is none.
-        ValueError: If a number is not valid, x and y are not equally many, the folder of ``csv``
-            is not there or the file has other columns. When a training begins: what `diagnose`
-            raises.
-        FileExistsError: When a training begins at step 0, if ``csv`` has the looks of another.
+        TypeError: If x is a data set, or ``csv`` or ``log_dir`` is not a path.
+        ValueError: If a number is invalid, x and y differ in length, or the folder of ``csv`` does
+            not exist or the file has other columns. When training starts: as `diagnose`.
+        FileExistsError: When training starts at step 0, if ``csv`` has snapshots of another one.
 
     Example:
     >>> import keras
@@ -108,7 +105,7 @@ class SignalMonitor(Callback):
     >>> model.compile("adam", loss)
     >>> monitor = SignalMonitor(x, y, every=4)
     >>> _ = model.fit(x, y, callbacks=[monitor], verbose=0)
-    >>> [look.step for look in monitor.history]
+    >>> [snapshot.step for snapshot in monitor.history]
     [0, 4, 8]
     >>> last = monitor.history[-1].diagnosis.layers[0]
     >>> last.layer, last.update_ratio > 0
@@ -116,7 +113,7 @@ class SignalMonitor(Callback):
 
     Reference:
         Glorot and Bengio, 2010, "Understanding the difficulty of training deep feedforward
-        neural networks", which watches activations and gradients while networks train.
+        neural networks", which monitors activations and gradients during training.
     """
 
     def __init__(
@@ -140,76 +137,75 @@ class SignalMonitor(Callback):
             errors.checked_count(name, number, least)
         if isinstance(every, str):
             if every != "epoch":
-                raise errors.unknown("every", every, ["epoch"], "Or give a number of steps.")
+                raise errors.unknown("every", every, ["epoch"], "Or pass a number of steps.")
         elif every is not None:
             errors.checked_count("every", every, 1)
         if not isinstance(budget, int | float) or not 0 < budget < math.inf:
-            raise ValueError(f"Expected as budget a share above 0, such as 0.03; got {budget!r}.")
+            raise ValueError(
+                f"Expected as budget a fraction above 0, such as 0.03; got {budget!r}."
+            )
         if every is not None and budget != _BUDGET:
-            raise ValueError(f"Looking at every={every!r}, there is no budget to keep: give one.")
-        self._batch_seen = batch_of(x, y, sample_weight, class_weight, examples=examples)
+            raise ValueError(f"With every={every!r} the budget has no effect: pass one of them.")
+        self._examples = batch_of(x, y, sample_weight, class_weight, examples=examples)
         self._given_loss, self._seed, self._keep = loss, seed, keep
         self._loss: FitLoss | None = None
         self._every = None if isinstance(every, str) else every
         self._at_epochs = every == "epoch"
         self._table = None if csv is None else SignalTable(csv)
         self._events = None if log_dir is None else SignalEvents(log_dir)
-        self._pace = _Pace(budget)
-        self.history: list[Look] = []
+        self._budget, self._pace = budget, _Pace(budget)
+        self.history: list[Snapshot] = []
         self._update: NextUpdate | None = None
-        self._flow: Flow | None = None  # how the data flows, which training does not change
-        self._fit_begun = self._looked = False
-        self._epoch = self._base = 0  # the epoch, and how many steps were before it
-        self._batch: int | None = None  # the last one begun in it
-        self._previous = self._next = 0  # the last step begun, and the next one to think at
+        self._flow: Flow | None = None  # training does not change the data flow
+        self._has_started = self._has_measured = False
+        self._epoch = self._base = 0  # the epoch, and the number of steps before it
+        self._batch: int | None = None  # the last one started in it
+        self._previous = self._next = 0  # the last step started, and the next one to check
 
     def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
+        """Set the model to monitor; called by Keras."""
         if model is not self.model:
             self.history = []
         self.model = model
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin to count."""
-        self._fit_begun, self._looked = False, False
-        self._pace.begin()
+        """Check the model and reset all counts."""
+        self._has_started = self._has_measured = False
+        self._pace = _Pace(self._budget)
         require_model(self.model)
         self._update, self._flow = NextUpdate(self.model), None
-        # Made here: a loss counts as it was compiled when the training began.
-        self._loss = chosen(self.model, self._batch_seen.y, self._given_loss)
+        # Built here, since the loss is the one compiled when training starts.
+        self._loss = loss_for(self.model, self._examples.y, self._given_loss)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Look, if it is the first epoch or each one is looked at."""
+        """Take the first snapshot, or that of the epoch."""
         self._epoch, self._batch = epoch, None
-        if not self._fit_begun:
-            # Not sooner: another callback may have put back an earlier training's state.
-            self._begin_fit(_iterations(self.model))
-        if not self._looked or self._at_epochs:
-            self._look(self._base)
-
-    def _begin_fit(self, step: int) -> None:
-        self._fit_begun = True
-        self._base = self._previous = step
-        self._next = step + 1
-        if self._table is not None:
-            self._table.begin(step)
-        if self.history and self.history[-1].step > step:
-            self.history = []
+        if not self._has_started:
+            # Not earlier: another callback may have restored a previous training's state.
+            self._has_started = True
+            step = self._base = self._previous = _iterations(self.model)
+            self._next = step + 1
+            if self._table is not None:
+                self._table.begin(step)
+            if self.history and self.history[-1].step > step:
+                self.history = []
+        if not self._has_measured or self._at_epochs:
+            self._measure(self._base)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Look, if the weights that this batch finds are due."""
-        # Not at the end of a batch, where Keras may go on while it is looked at.
+        """Take a snapshot of the weights before this batch, if one is due."""
+        # Not at the end of a batch, where Keras may run ahead.
         step, before = self._base + batch, self._previous
         self._batch, self._previous = batch, step
         if step < self._next:
             return
-        if not self._looked:  # a model that was not built before its first step
-            self._look(step)
+        if not self._has_measured:  # a model that was not built before its first step
+            self._measure(step)
         elif not self._at_epochs:
             interval = self._every or self._pace.interval(step)
             is_due = step // interval > before // interval
-            if is_due and (self._every or self._pace.allows_a_look()):
-                self._look(step)
+            if is_due and (self._every or self._pace.allows_another()):
+                self._measure(step)
             self._next = (step // interval + 1) * interval
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -217,67 +213,63 @@ class SignalMonitor(Callback):
         if self._batch is None:
             return
         steps = self._batch + compat.steps_per_execution(self.model)
-        # Of the last steps taken at once there may have been fewer.
+        # The last execution may have run fewer steps.
         self._base += min(steps, (self.params or {}).get("steps") or steps)
         self._batch = None
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Look once more, at the weights that the training leaves."""
-        if not self._looked or self.history[-1].step != self._base:
-            self._look(self._base)
-        self._update = self._loss = None  # the copies take as much room as the model
+        """Take the last snapshot, of the trained weights."""
+        if not self._has_measured or self.history[-1].step != self._base:
+            self._measure(self._base)
+        self._update = self._loss = None  # the copies are as large as the model
         if self._events is not None:
             self._events.close()
 
-    def _look(self, step: int) -> None:
+    def _measure(self, step: int) -> None:
         model = self.model
         if compat.is_model(model) and not compat.is_built(model):
             return
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             if self._flow is None:
-                self._flow = flow_for(model, self._batch_seen)
+                self._flow = flow_for(model, self._examples)
             measured = measure(
-                read(model), self._batch_seen, self._loss, self._seed, self._update, self._flow
+                read(model), self._examples, self._loss, self._seed, self._update, self._flow
             )
         except Exception as error:
-            error.add_note(f"SignalMonitor looked at its own x at step {step}.")
+            error.add_note(f"Raised while SignalMonitor measured its own x at step {step}.")
             raise
         diagnosis = Diagnosis(measured, judge(measured))
         if self.history and self.history[-1].step == step:
-            self.history.pop()  # a training that goes on
-        self.history.append(Look(step, self._epoch, diagnosis))
+            self.history.pop()  # a resumed training
+        self.history.append(Snapshot(step, self._epoch, diagnosis))
         if len(self.history) > self._keep:
             del self.history[1:-1:2]
         if self._table is not None:
             self._table.write(step, self._epoch, diagnosis)
         if self._events is not None:
             self._events.write(step, diagnosis)
-        self._looked = True
-        self._pace.looked(time.perf_counter() - begun)
+        self._has_measured = True
+        self._pace.add(time.perf_counter() - start)
 
 
 class _Pace:
-    """The time that looks took, and the time between them."""
+    """The interval between snapshots, from their cost and the time of the steps."""
 
     def __init__(self, budget: float) -> None:
         self._budget = budget
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget all: another training begins."""
         self._start: tuple[int, float] | None = None
         self._spent = self._paused = self._cost = 0.0
 
-    def looked(self, seconds: float) -> None:
-        """Note what a look took."""
+    def add(self, seconds: float) -> None:
+        """Add the cost of a snapshot."""
         self._spent += seconds
         self._cost = seconds
         if self._start is not None:
             self._paused += seconds
 
     def interval(self, step: int) -> int:
-        """Return how many steps to leave between two looks."""
+        """Return the number of steps between two snapshots."""
         if self._start is None:  # the end of the first step, which compiled
             self._start = step, time.perf_counter()
         trained = self._trained()
@@ -285,8 +277,8 @@ class _Pace:
         affordable = self._cost * steps / (self._budget * trained) if trained > 0 else steps
         return 1 << math.ceil(math.log2(max(1.0, affordable, step / (2 * _DENSITY))))
 
-    def allows_a_look(self) -> bool:
-        """Return whether a look is within the budget, and the last one after it too."""
+    def allows_another(self) -> bool:
+        """Return whether the budget allows a snapshot now and the last one."""
         return self._spent + 2 * self._cost <= self._budget * self._trained()
 
     def _trained(self) -> float:

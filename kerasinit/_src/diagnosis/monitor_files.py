@@ -1,4 +1,4 @@
-"""Where a training's signals are written: CSV for programs, event files for TensorBoard."""
+"""The files of `SignalMonitor`: CSV, and event files for TensorBoard."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerasinit._src.diagnosis.measured import Measure
 from kerasinit._src.diagnosis.result import Diagnosis
 
-# What is written of each layer, under the names that `Measure` and its parts have.
+# The measures written for each layer, named like the attributes of `Measure` and its parts.
 MEASURES = (
     "mean",
     "variance",
@@ -32,26 +32,16 @@ COLUMNS = ("step", "epoch", "layer", "call", "kind", "units", *MEASURES)
 
 
 def measures(row: Measure) -> dict[str, float | int | None]:
-    """Return the numbers of a layer by their names; None where there is none."""
-    found = {name: getattr(row.signal, name, None) for name in MEASURES}
-    found["alike"] = None if row.twins is None else row.twins.alike
-    for name in ("gradient", "weight_gradient", "update_ratio"):
-        found[name] = getattr(row, name)
-    return found
+    """Return the measures of a layer by name; None for those it does not have."""
+    values = {name: getattr(row.signal, name, getattr(row, name, None)) for name in MEASURES}
+    return values | {"alike": None if row.twins is None else row.twins.alike}
 
 
 class SignalTable:
-    """A CSV file that grows by one line for each look and layer.
+    """A CSV file with one line per snapshot and layer.
 
-    Each look is written at once and the file closed, so that a process that is killed leaves
-    whole what it saw. (A machine that loses its power may lose the last ones.)
-
-    Args:
-        path: The file. Its folder must be there.
-
-    Raises:
-        TypeError: If it is no path.
-        ValueError: If its folder is not there, or the file has other columns.
+    The file is closed after each snapshot, so that a killed process leaves complete snapshots.
+    (A power failure may lose the last ones.)
     """
 
     def __init__(self, path: Any) -> None:
@@ -60,32 +50,27 @@ class SignalTable:
         self.path = Path(path)
         if not self.path.absolute().parent.is_dir():
             raise ValueError(
-                f"There is no folder {self.path.parent} to write {self.path.name} to: make it."
+                f"There is no folder {self.path.parent} to write {self.path.name} to. Create it."
             )
         self._has_rows()
 
     def begin(self, step: int) -> None:
-        """Make sure that a training may write from this step on.
-
-        Raises:
-            FileExistsError: If the file has the looks of another training: there are some,
-                and this one begins at step 0.
-        """
+        """Check that a training that starts at this step may append its rows."""
         if not self._has_rows():
             return
         if step == 0:
             raise FileExistsError(
-                f"{self.path} has the signals of an earlier training, and this one begins at step "
-                f"0; nothing is overwritten. Name another file, or remove it first. (A training "
-                f"that goes on, with its optimizer, is appended.)"
+                f"{self.path} has the signals of an earlier training, and this one starts at step "
+                f"0; nothing is overwritten. Choose another file, or delete this one. (A training "
+                f"that resumes with its optimizer is appended.)"
             )
         with self.path.open("rb+") as file:
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # killed while it wrote
+            if file.read(1) != b"\n":  # killed while writing
                 file.write(b"\n")
 
     def write(self, step: int, epoch: int, diagnosis: Diagnosis) -> None:
-        """Append the lines of one look."""
+        """Append the lines of one snapshot."""
         lines = io.StringIO(newline="")
         writer = csv.writer(lines, lineterminator="\n")
         if not self._has_header():
@@ -104,28 +89,19 @@ class SignalTable:
             return False
         wanted = ",".join(COLUMNS)
         with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
-            # However long the first line is: what is longer than ours is not ours.
-            header = file.readline(len(wanted) + 2)
+            header = file.readline(len(wanted) + 2)  # no more of a line that may be very long
             if header.rstrip("\r\n") != wanted:
                 raise ValueError(
-                    f"{self.path} is there already and has other columns, {header.strip()[:60]}, "
-                    f"not {wanted}. It is left as it is; name another file."
+                    f"{self.path} already exists with other columns, {header.strip()[:60]}, "
+                    f"not {wanted}. It was not changed; choose another file."
                 )
             return bool(file.read(1))
 
 
 class SignalEvents:
-    """Event files for TensorBoard, with a scalar for each layer and measure.
+    """Event files for TensorBoard, with one scalar per layer and measure.
 
-    Tags are such as ``signal/dense_1/variance``; the second call of a layer has its number
-    behind its path.
-
-    Args:
-        folder: Where the event files go; made when the first is written.
-
-    Raises:
-        TypeError: If it is no path.
-        ValueError: If it is a file.
+    Tags are ``signal/dense_1/variance``, or ``signal/dense_1/2/variance`` for a second call.
     """
 
     def __init__(self, folder: Any) -> None:
@@ -135,21 +111,21 @@ class SignalEvents:
             )
         self.folder = os.fspath(folder)
         if os.path.exists(self.folder) and not os.path.isdir(self.folder):
-            raise ValueError(f"log_dir must name a folder; {self.folder} is a file.")
+            raise ValueError(f"log_dir must be a folder; {self.folder} is a file.")
         self._writer: Any = None
 
     def write(self, step: int, diagnosis: Diagnosis) -> None:
-        """Add the scalars of one look."""
+        """Write the scalars of one snapshot."""
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.folder)
-        # What tf.summary.scalar writes, all of it in one operation: those are slow one by one.
+        # As tf.summary.scalar writes it, but in one operation, which is much faster.
         summary = tf.compat.v1.Summary(value=list(_scalars(diagnosis)))
         with self._writer.as_default():
             tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the event file; another look begins a new one."""
+        """Close the event file; another snapshot starts a new one."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,4 +1,4 @@
-"""How far the next step of the compiled optimizer would move each weight."""
+"""The relative size of the next update of each variable by the compiled optimizer."""
 
 from typing import Any
 
@@ -11,15 +11,11 @@ from kerasinit._src.compat import optimizers
 
 
 class NextUpdate:
-    """The next step of a model's optimizer, taken on copies.
+    """The next step of a model's optimizer, taken on copies of the variables.
 
-    A second optimizer of the same settings takes it: right for any optimizer, and the model's
-    own stays as it is. Before training that is the first update; later the second one goes on
-    from the state of the model's own, at its iteration. It is kept for the next time, since
-    making variables takes longer than the step.
-
-    Args:
-        model: A model of either Keras.
+    A second optimizer with the same configuration and state takes the step, which works for any
+    optimizer and leaves the model's own unchanged. The copies are kept between calls, since
+    creating variables takes longer than the step.
     """
 
     def __init__(self, model: Any) -> None:
@@ -28,9 +24,9 @@ class NextUpdate:
         self._copies: list[Any] = []
         self._made_for: tuple[Any, ...] = ()
         self.graph_pass: Any = None
-        """The `GraphPass` that gave the gradients, kept as well: to trace takes long."""
+        """The `GraphPass` of the gradients, also kept, since tracing takes long."""
         self.after: dict[int, Any] = {}
-        """What the step that `ratios` took last makes of the variables, by their ``id``."""
+        """The values of the variables after the last step of `ratios`, by their ``id``."""
 
     def described(self) -> tuple[str, float, bool]:
         """Return the optimizer's class, its learning rate, and whether that follows a schedule."""
@@ -45,57 +41,54 @@ class NextUpdate:
         return type(inner).__name__, float(np.asarray(rate)), scheduled
 
     def ratios(self, gradients: dict[int, Any]) -> dict[int, float]:
-        """Return for each variable the length of its next update over its own length.
+        """Return the norm of each variable's next update over the variable's own norm.
 
-        Args:
-            gradients: Gradients of the loss by the variables' ``id``.
-
-        Returns:
-            Ratios by the variables' ``id``; nothing for a model that is not compiled, or whose
-            optimizer was made for other variables, and no entry for a variable that is zero.
+        Gradients and ratios go by the ``id`` of variables. There are no ratios for a model that is
+        not compiled or whose optimizer was built for other variables, and none for variables of
+        zeros.
         """
         self.after = {}
         optimizer = getattr(self._model, "optimizer", None)
         if optimizer is None or optimizers.is_legacy(optimizer):
             return {}
         variables = list(self._model.trainable_variables)
-        moved = [one for one in variables if id(one) in gradients]
-        if not compat.is_compiled(self._model) or not moved:
+        updated = [id(variable) for variable in variables if id(variable) in gradients]
+        if not compat.is_compiled(self._model) or not updated:
             return {}
-        before = {id(one): compat.read(one) for one in variables}
-        if not self._begin(optimizer, variables, before):
+        before = {id(variable): compat.read(variable) for variable in variables}
+        if not self._synchronize(optimizer, before):
             return {}
-        copies = {id(one): copy for one, copy in zip(variables, self._copies, strict=True)}
+        copies = dict(zip(before, self._copies, strict=True))
         self._second.apply_gradients(
-            [(_scaled(optimizer, gradients[id(one)]), copies[id(one)]) for one in moved]
+            [(_scaled(optimizer, gradients[key]), copies[key]) for key in updated]
         )
-        self.after = {id(one): compat.tensor(copies[id(one)]) for one in moved}
+        self.after = {key: compat.tensor(copies[key]) for key in updated}
         ratios = {}
-        for one in moved:
-            old = np.asarray(before[id(one)], np.float64)
-            length = np.linalg.norm(old)
-            if length > 0:
-                new = np.asarray(compat.read(copies[id(one)]), np.float64)
-                ratios[id(one)] = float(np.linalg.norm(new - old) / length)
+        for key in updated:
+            old = np.asarray(before[key], np.float64)
+            norm = np.linalg.norm(old)
+            if norm > 0:
+                new = np.asarray(compat.read(copies[key]), np.float64)
+                ratios[key] = float(np.linalg.norm(new - old) / norm)
         return ratios
 
-    def _begin(self, optimizer: Any, variables: list[Any], values: dict[int, Any]) -> bool:
-        """Make copies and second optimizer what the model's are; return whether it can be."""
-        wanted = (optimizer, optimizer.get_config(), [id(one) for one in variables])
+    def _synchronize(self, optimizer: Any, values: dict[int, Any]) -> bool:
+        """Bring the copies and the second optimizer up to date; return whether that is possible."""
+        wanted = (optimizer, optimizer.get_config(), list(values))
         if wanted != self._made_for:
-            self._make(*wanted[:2], [values[id(one)] for one in variables])
+            self._make(*wanted[:2], list(values.values()))
             self._made_for = wanted
         else:
-            for one, copy in zip(variables, self._copies, strict=True):
-                compat.assign(copy, values[id(one)])
+            for copy, value in zip(self._copies, values.values(), strict=True):
+                compat.assign(copy, value)
         ours, theirs = list(self._second.variables), list(optimizer.variables)
         if len(theirs) <= self._bare and not int(np.asarray(optimizer.iterations)):
-            self._made_for = ()  # its own has no state yet, and ours is about to have one
+            self._made_for = ()  # the model's has no state yet; the step will give ours some
             return True
-        if [tuple(one.shape) for one in ours] != [tuple(one.shape) for one in theirs]:
-            return False  # layers were frozen or freed since the model was compiled
-        for one, other in zip(ours, theirs, strict=True):
-            compat.assign(one, compat.tensor(other))
+        if [tuple(slot.shape) for slot in ours] != [tuple(slot.shape) for slot in theirs]:
+            return False  # layers were frozen or unfrozen since the model was compiled
+        for own, other in zip(ours, theirs, strict=True):
+            compat.assign(own, compat.tensor(other))
         return True
 
     def _make(self, optimizer: Any, config: dict[str, Any], values: list[Any]) -> None:
@@ -109,6 +102,6 @@ class NextUpdate:
 
 
 def _scaled(optimizer: Any, gradient: Any) -> Any:
-    """Return a gradient as Keras 3 gives it to its optimizers, which undo the scale."""
+    """Scale a gradient as Keras 3 does for its optimizers, which undo the scale."""
     gradient = tf.convert_to_tensor(gradient)
     return optimizer.scale_loss(gradient) if hasattr(optimizer, "scale_loss") else gradient

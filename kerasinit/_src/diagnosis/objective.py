@@ -1,4 +1,4 @@
-"""The scalar whose gradient is looked at."""
+"""The scalar that is differentiated: the loss, or a random linear functional of the outputs."""
 
 from typing import Any
 
@@ -11,35 +11,21 @@ from kerasinit._src.compat.fit_loss import FitLoss
 LINEAR = "a random linear functional of the outputs"
 
 
-def chosen(model: Any, y: Any, loss: Any) -> FitLoss | None:
-    """Return the loss to differentiate; None for a random functional.
-
-    Args:
-        model: The model.
-        y: The labels, or None.
-        loss: A loss of the model's Keras, its name, a function of labels and outputs, or a
-            list or dictionary of these; None for the compiled one.
-
-    Raises:
-        ValueError: If there are labels and no loss, or a loss and no labels.
-    """
+def loss_for(model: Any, y: Any, loss: Any) -> FitLoss | None:
+    """Return the loss to differentiate, the compiled one if none is given; None without labels."""
     if y is None:
         if loss is not None:
-            raise ValueError(f"A loss needs labels: give y beside loss={loss!r}.")
+            raise ValueError(f"A loss needs labels: pass y along with loss={loss!r}.")
         return None
     return FitLoss(model, loss)
 
 
-def functional(outputs: Any, seed: int) -> Any:
-    """Return a random linear functional of the outputs, for which no labels are needed.
+def random_functional(outputs: Any, seed: int) -> Any:
+    """Return a random linear functional of the outputs, which needs no labels.
 
     Formula: ``sum_k <r_k, o_k>``, with outputs ``o_k`` and normal numbers ``r_k`` from the stream
-    ``(seed, "diagnose", k)``. Which way the loss pulls is not known before training; a random way
-    sees every path that the gradient can take.
-
-    Args:
-        outputs: What the model returned.
-        seed: The seed of the numbers.
+    ``(seed, "diagnose", k)``. The direction of the loss gradient is unknown before training; a
+    random direction reaches every path that a gradient can take.
     """
     total = 0.0
     for place, output in enumerate(tf.nest.flatten(outputs)):

@@ -1,25 +1,25 @@
-"""What is wrong outside the layers: data, outputs, loss, labels and learning rate.
+"""Faults outside the layers: data, outputs, loss, labels and learning rate.
 
-A network of sound first values learns nothing if its output cannot be what the labels are, if the
-loss expects something else than the output gives, or if a step is of the wrong size. Each rule here
-is one of these. It counts what was measured, not how a layer is called: where Keras computes a
-crossentropy from the logits, a sigmoid before it does no harm, and none is found.
+A well-initialized network learns nothing if its output cannot reach the labels, if output and loss
+do not match, or if the learning rate is wrong. The rules use measurements, not the names of layers:
+where Keras computes a crossentropy from the logits, a sigmoid before it does no harm and is not
+reported.
 
-**Thresholds.** Labels that the output's activation cannot reach are told where they hold more than
-a hundredth of the labels' variance (`UNREACHABLE`): as much error stays after any training. Targets
-are out of scale where their root mean square is above ``exp(HARM / 2)``, 20, the limit for inputs,
-and a step of the optimizer shows harm: by what it adds to the outputs, more than 10,000 such steps
-(`STEPS`) would be needed to come to the targets, or the loss grows. A step is too large where it
-is 10 times as long as the weights of a layer (`STEP`; more where few weights may be short by
-chance), or where it moves them by more than a tenth and the loss of the very examples that it was
-made for grows tenfold (`WORSE`) or is no number any more. Where the labels are above 1,000
-(`_ALONE`), it is these that make it so. It is too small where float32 rounds it away (`LOST`).
+**Thresholds.** Labels outside the range of the output's activation are reported if they hold more
+than a hundredth of the labels' variance (`UNREACHABLE`), an error that no training removes. Targets
+are out of scale if their root mean square is above ``exp(HARM / 2)``, 20, the limit for inputs, and
+a step of the optimizer shows harm: by its effect on the outputs, more than 10,000 such steps
+(`STEPS`) would be needed to reach the targets, or the loss grows. A step is too large if its norm
+is 10 times that of a layer's weights (`STEP`; more for few weights, which may be small by chance),
+or if it changes them by more than a tenth and the loss of the same examples grows tenfold (`WORSE`)
+or becomes NaN. Labels above 1,000 (`_ALONE`) are taken as the cause of that. A step is too small if
+float32 rounds it away (`LOST`).
 """
 
 import math
 from collections.abc import Iterator
 
-from kerasinit._src.diagnosis.findings import Found, is_cut_off
+from kerasinit._src.diagnosis.findings import Review, is_disconnected
 from kerasinit._src.diagnosis.heads import (
     BINARY,
     CATEGORICAL,
@@ -33,7 +33,7 @@ from kerasinit._src.diagnosis.heads import (
     misfit,
 )
 from kerasinit._src.diagnosis.measured import Measured
-from kerasinit._src.diagnosis.trial import Step
+from kerasinit._src.diagnosis.next_step import Step
 from kerasinit._src.theory import limits
 
 UNREACHABLE = 0.01
@@ -42,8 +42,8 @@ STEP = 10.0
 WORSE = 10.0
 LOST = 2.0**-24
 _MOVED = 0.1
-_ALONE = 1000.0  # a scale of targets that no optimizer is needed to judge
-# With these, every gradient is out of proportion, and the learning rate may be right.
+_ALONE = 1000.0  # targets of this scale are reported without a trial step
+# With these, all gradients are out of proportion, and the learning rate may be fine.
 _MOVES_GRADIENTS = (
     "non-finite",
     "unscaled-input",
@@ -54,41 +54,41 @@ _MOVES_GRADIENTS = (
     "target-scale",
 )
 _USUAL = 0.001  # a learning rate that suits most networks
-_PROPER = 0.3  # by what share of the weights the first step of a sound learning rate may move them
+_PROPER = 0.3  # the max relative change of the weights by the first step of a good learning rate
 
 
-def find_beside(found: Found) -> None:
+def find_output_faults(review: Review) -> None:
     """Judge data, outputs, loss and labels."""
-    for kind, layer, evidence, mend in _beside(found.measured):
-        found.tell(kind, layer, evidence, 1.0, mend)
+    for kind, layer, evidence, fix in _output_faults(review.measured):
+        review.report(kind, layer, evidence, 1.0, fix)
 
 
-def find_learning_rate(found: Found) -> None:
-    """Judge the next step, after all else that makes a step too long or too short."""
-    if not any(kind in found.findings for kind in _MOVES_GRADIENTS):
-        for kind, layer, evidence, mend in _rate(found.measured):
-            found.tell(kind, layer, evidence, 1.0, mend)
+def find_learning_rate(review: Review) -> None:
+    """Judge the next step, unless another finding explains its size."""
+    if not any(kind in review.findings for kind in _MOVES_GRADIENTS):
+        for kind, layer, evidence, fix in _rate(review.measured):
+            review.report(kind, layer, evidence, 1.0, fix)
 
 
-def find_flat_loss(found: Found) -> None:
-    """Judge a loss whose gradient is zero at every weight."""
-    measured = found.measured
-    pulls = [row.weight_gradient for row in measured.layers]
+def find_constant_loss(review: Review) -> None:
+    """Judge a loss whose gradient is zero with respect to all weights."""
+    measured = review.measured
     if not measured.loss or not measured.trainable or not measured.heads:
         return
-    if any(pulls) or any(map(is_constant, measured.heads)):
+    if any(row.weight_gradient for row in measured.layers) or any(map(is_constant, measured.heads)):
         return
-    if any(row.learns and row.way != "constant" and is_cut_off(row) for row in measured.layers):
-        return  # that says more
+    if any(
+        row.learns and row.way != "constant" and is_disconnected(row) for row in measured.layers
+    ):
+        return  # reported with its cause
     head = measured.heads[-1]
     if not (math.isfinite(head.least) and math.isfinite(head.most)):
         return
-    flat = head.least == head.most
-    found.tell(
+    review.report(
         "no-gradient",
         head.layer,
-        f"the gradient of the loss is zero at every weight; outputs go from {head.least:.3g} to "
-        f"{head.most:.3g}" + (", all the same" if flat else ""),
+        f"the gradient of the loss with respect to all weights is zero; outputs range from "
+        f"{head.least:.3g} to {head.most:.3g}",
         1.0,
         _output_for(head.targets, head.loss)
         if head.activation not in (None, "linear")
@@ -96,17 +96,17 @@ def find_flat_loss(found: Found) -> None:
     )
 
 
-Evidence = tuple[str, str, str, str]  # kind, layer, what was measured, what mends it
+Evidence = tuple[str, str, str, str]  # kind, layer, evidence, fix
 
 
-def _beside(measured: Measured) -> Iterator[Evidence]:
+def _output_faults(measured: Measured) -> Iterator[Evidence]:
     if measured.alike:
-        what = "zero" if measured.alike == "zero" else "the same"
+        what = "zero" if measured.alike == "zero" else "identical"
         yield (
             "equal-examples",
             "input",
             f"all {measured.examples} examples are {what}",
-            "Look at how x is made: numpy.unique(x, axis=0). If x is sorted, shuffle it and y.",
+            "Check x: numpy.unique(x, axis=0). If x is sorted, shuffle x and y together.",
         )
     heads = measured.heads
     for head in heads:
@@ -121,8 +121,8 @@ def _beside(measured: Measured) -> Iterator[Evidence]:
             yield from _out_of_range(head)
             yield from _loss(head)
     for place, row in enumerate(measured.layers):
-        # One that weighs other signals, as attention to one position does, is no fault, and
-        # that of an output was judged.
+        # A softmax that weights other signals, as attention to one position, is no fault, and
+        # outputs were judged above.
         excused = row.way == "choice" or any(head.layer == row.layer for head in heads)
         if row.activation == "softmax" and row.shape[-1:] == (1,) and not excused and place:
             yield (
@@ -140,21 +140,19 @@ def _constant(head: Head) -> Iterator[Evidence]:
     if head.chooses == 1:
         evidence = f"{head.activation} over one number is always {head.most:.0f}"
     else:
-        evidence = f"{head.loss} of one output: the one class there is has probability 1"
+        evidence = f"{head.loss} of one output: the only class has probability 1"
     yield "constant-output", head.layer, evidence, _output_for(head.targets, head.loss)
 
 
 def _output_for(given: Targets | None, loss: str | None) -> str:
-    """Return an output and a loss that suit labels."""
-    if given is None:
-        if loss in DISTANCES:
-            return "activation=None at the output"
-        return "keras.layers.Dense(1, activation='sigmoid') as output, loss='binary_crossentropy'"
-    if given.sums is not None and given.binary:
+    """Return an output and a loss that suit the labels."""
+    if given is None and loss in DISTANCES:
+        return "activation=None at the output"
+    if given is not None and given.sums is not None and given.binary:
         if given.sums == (1.0, 1.0):
             return "activation='softmax' at the output, loss='categorical_crossentropy'"
         return "activation='sigmoid' at the output, loss='binary_crossentropy'"
-    if given.binary:
+    if given is None or given.binary:
         return "keras.layers.Dense(1, activation='sigmoid') as output, loss='binary_crossentropy'"
     if given.classes and loss not in DISTANCES:
         return (
@@ -165,7 +163,7 @@ def _output_for(given: Targets | None, loss: str | None) -> str:
 
 
 def _standardized(given: Targets) -> str:
-    # Nearer ones may do no harm under this optimizer, which shows once the output can reach them.
+    # Smaller labels may do no harm, which is measured once the output can reach them.
     harms = given.scale > _ALONE
     return ", and standardized labels: y = (y - y.mean()) / y.std()" if harms else ""
 
@@ -181,7 +179,7 @@ def _out_of_range(head: Head) -> Iterator[Evidence]:
             yield (
                 "output-range",
                 head.layer,
-                f"the rows of the labels sum to {low:.3g} to {high:.3g}; those of a softmax to 1",
+                f"rows of labels sum to {low:.3g} to {high:.3g}; those of a softmax sum to 1",
                 _output_for(given, head.loss)
                 if given.binary
                 else "activation=None at the output, loss='mse'",
@@ -193,84 +191,76 @@ def _out_of_range(head: Head) -> Iterator[Evidence]:
         yield (
             "output-range",
             head.layer,
-            f"labels go from {given.least:.3g} to {given.most:.3g}; {head.activation} gives "
+            f"labels range from {given.least:.3g} to {given.most:.3g}; {head.activation} returns "
             f"{reach}",
             f"activation=None at the output{_standardized(given)}",
         )
 
 
-def _far(given: Targets) -> bool:
-    return given.scale > math.exp(limits.HARM / 2)
-
-
 def _loss(head: Head) -> Iterator[Evidence]:
-    """Judge whether an output is what its loss takes."""
+    """Judge whether an output suits its loss."""
+    mismatch = _mismatch(head)
+    if mismatch is not None:
+        yield "output-loss", head.layer, *mismatch
+
+
+def _mismatch(head: Head) -> tuple[str, str] | None:
     raw = head.activation in (None, "linear")
-    shown = f"outputs go from {head.least:.3g} to {head.most:.3g}"
+    is_logits = head.from_logits or head.logits
     applied = "no activation" if raw else head.activation
+    returned = f"{applied}: outputs range from {head.least:.3g} to {head.most:.3g}"
+    or_logits = ", or from_logits=True in the loss" if raw else ""
     if head.loss in (*CATEGORICAL, *SPARSE):
         if head.from_logits and head.distribution and not head.logits:
-            yield (
-                "output-loss",
-                head.layer,
-                f"{head.loss} expects logits and gets probabilities: rows sum to 1",
+            return (
+                f"{head.loss} expects logits, not probabilities: rows sum to 1",
                 "from_logits=False in the loss, or no softmax in the model",
             )
-        elif not (head.from_logits or head.logits or head.distribution):
-            yield (
-                "output-loss",
-                head.layer,
-                f"{head.loss} expects probabilities and gets {applied}: {shown}",
-                "activation='softmax' at the output"
-                + (", or from_logits=True in the loss" if raw else ""),
+        if not (is_logits or head.distribution):
+            return (
+                f"{head.loss} expects probabilities, not {returned}",
+                f"activation='softmax' at the output{or_logits}",
             )
     elif head.loss in BINARY:
         bounded = head.least >= 0 and head.most <= 1
-        cut = head.activation in ("relu", "relu6", "tanh")
-        if not head.from_logits and not head.logits and (cut or raw or not bounded):
-            if raw and bounded and head.activation is None:
-                return  # an unknown custom output, in range so far
-            yield (
-                "output-loss",
-                head.layer,
-                f"{head.loss} expects probabilities and gets {applied}: {shown}",
-                "activation='sigmoid' at the output"
-                + (", or from_logits=True in the loss" if raw else ""),
+        # An unknown custom output may be in range by construction.
+        unsuited = head.activation in ("linear", "relu", "relu6", "tanh") or not bounded
+        if not is_logits and unsuited:
+            return (
+                f"{head.loss} expects probabilities, not {returned}",
+                f"activation='sigmoid' at the output{or_logits}",
             )
-        elif head.from_logits and head.activation in ("relu", "relu6"):
-            yield (
-                "output-loss",
-                head.layer,
-                f"{head.loss} expects logits, and {head.activation} has no negative ones",
+        if head.from_logits and head.activation in ("relu", "relu6"):
+            return (
+                f"{head.loss} expects logits; those of {head.activation} are never negative",
                 "activation=None at the output",
             )
     elif head.loss in DIVERGENCES and not head.distribution:
-        yield (
-            "output-loss",
-            head.layer,
-            f"{head.loss} expects rows of probabilities that sum to 1 and gets {applied}: {shown}; "
-            f"without that sum the loss only asks for more of everything",
+        return (
+            f"{head.loss} expects rows of probabilities that sum to 1, not {returned}; without "
+            f"that sum, larger outputs always have a lower loss",
             "activation='softmax' at the output"
             if head.shape[-1] > 1
             else _output_for(head.targets, head.loss),
         )
     elif head.loss == "poisson" and (head.least < 0 or raw):
-        yield (
-            "output-loss",
-            head.layer,
-            f"poisson expects rates above 0 and gets {applied}: {shown}",
+        return (
+            f"poisson expects rates above 0, not {returned}",
             "activation='softplus' at the output",
         )
+    return None
 
 
 def _scale(measured: Measured) -> Iterator[Evidence]:
     for head in measured.heads:
         given = head.targets
         bounded = math.isfinite(RANGES.get(head.activation or "", (0.0, math.inf))[1])
-        if given is None or head.loss not in DISTANCES or bounded or not _far(given):
+        if given is None or head.loss not in DISTANCES or bounded:
             continue
-        evidence = f"root mean square of the labels {given.scale:.3g}, of what comes out "
-        evidence += f"{max(abs(head.least), abs(head.most)):.3g} at most"
+        if given.scale <= math.exp(limits.HARM / 2):
+            continue
+        evidence = f"root mean square of the labels {given.scale:.3g}, outputs up to "
+        evidence += f"{max(abs(head.least), abs(head.most)):.3g}"
         if measured.step is None:
             harm = given.scale > _ALONE
         elif head.moved is None or given.distance is None or not math.isfinite(head.moved):
@@ -279,13 +269,13 @@ def _scale(measured: Measured) -> Iterator[Evidence]:
             steps = given.distance / head.moved if head.moved > 0 else math.inf
             harm = steps > STEPS
             if harm:
-                evidence += f"; a step moves that by {head.moved:.1e}"
+                evidence += f"; a step changes these by {head.moved:.1e}"
             elif _grows(measured):
                 harm = True
-                evidence += "; a step of the optimizer makes the loss larger"
+                evidence += "; a step of the optimizer increases the loss"
             elif given.scale > _ALONE and _is_too_long(measured.step):
                 harm = True
-                evidence += f"; a step is {measured.step.ratio:.2g} times as long as the weights"
+                evidence += f"; the norm of a step is {measured.step.ratio:.2g} times the weights'"
         if harm:
             yield (
                 "target-scale",
@@ -319,8 +309,8 @@ def _rate(measured: Measured) -> Iterator[Evidence]:
         yield (
             "learning-rate",
             step.layer,
-            f"the next step is {step.ratio:.2g} times as long as the weights, and changes the loss "
-            f"from {before:.3g} to {step.loss:.3g}",
+            f"the norm of the next step is {step.ratio:.2g} times the weights', and the loss "
+            f"changes from {before:.3g} to {step.loss:.3g}",
             f"keras.optimizers.{step.optimizer}(learning_rate={proper})",
         )
     elif (
@@ -332,6 +322,6 @@ def _rate(measured: Measured) -> Iterator[Evidence]:
         yield (
             "learning-rate",
             step.layer,
-            f"a step is {step.ratio:.2g} times as long as the weights: float32 rounds it away",
+            f"the norm of a step is {step.ratio:.2g} times the weights': float32 rounds it away",
             f"keras.optimizers.{step.optimizer}(learning_rate={_USUAL:g})",
         )

@@ -1,8 +1,4 @@
-"""The signals inside a model while it runs, whatever kind of model it is.
-
-For one pass the calls of its layers are intercepted: each shows what went in and what came out,
-and the gradient on its way back.
-"""
+"""Intercepts the calls of all layers of a model: their inputs, outputs and output gradients."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,73 +12,52 @@ from kerasinit._src.compat.quantization import quantization_of
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import located_layers
 
-# Takes a layer's path, the layer, the tensors that went in and the one that came out, and
-# returns what to do with the gradient of the loss with respect to it, or to the logits that the
-# loss is computed from in its place.
-Look = Callable[[str, Any, list[Any], Any], Callable[[Any], None]]
+# Takes a layer's path, the layer, its input tensors and its output, and returns a callback for the
+# gradient of the loss with respect to the output, or to the logits where the loss is computed from
+# these instead.
+OnCall = Callable[[str, Any, list[Any], Any], Callable[[Any], None]]
 
 
 def layers_inside(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every layer that has a signal of its own to show, inner ones before outer ones.
+    """Yield path and layer of every layer whose signal can be measured, inner before outer ones.
 
-    Models inside the model are entered, not yielded; of recurrent layers and wrappers only
-    the whole is yielded.
-
-    Args:
-        model: A model of either Keras.
-
-    Yields:
-        ``(path, layer)``, each layer once, with a path that survives rebuilding.
+    Nested models are entered, not yielded; recurrent layers and wrappers are yielded as a whole.
     """
-    # What comes out of layers inside a loop is made step by step.
+    # Layers inside a loop return one step at a time.
     for place in located_layers(model, closed=lambda layer: row_of(layer).loops):
         if not (compat.is_model(place.layer) or row_of(place.layer).signal == "enters"):
             yield place.path, place.layer
 
 
 def quantized_layers(model: Any) -> list[tuple[str, str]]:
-    """Return paths and modes of the layers that are quantized, which are not called by ``call``."""
-    found = []
-    for path, layer in layers_inside(model):
-        mode = quantization_of(layer)
-        if mode is not None:
-            found.append((path, mode))
-    return found
+    """Return paths and modes of the quantized layers, whose ``call`` is not used."""
+    modes = ((path, quantization_of(layer)) for path, layer in layers_inside(model))
+    return [(path, mode) for path, mode in modes if mode is not None]
 
 
-def require_unquantized(model: Any, found: list[tuple[str, str]], owners: list[Any]) -> None:
-    """Raise if quantized layers leave nothing to look at.
-
-    Args:
-        model: The model.
-        found: What `quantized_layers` returned.
-        owners: The layers that own weights.
-    """
-    looked_at = any(quantization_of(layer) is None for layer in owners)
-    # What Keras writes for float8 has gradients in a graph alone.
-    if found and (not looked_at or any(mode == "float8" for _, mode in found)):
-        told = ", ".join(path for path, _ in found)
+def require_unquantized(model: Any, quantized: list[tuple[str, str]], owners: list[Any]) -> None:
+    """Raise if all of the layers that own weights are quantized, or any is to float8."""
+    all_quantized = all(quantization_of(layer) is not None for layer in owners)
+    # Keras' float8 layers have gradients in graph mode only.
+    if quantized and (all_quantized or any(mode == "float8" for _, mode in quantized)):
+        paths = ", ".join(path for path, _ in quantized)
         raise ValueError(
-            f"The layers of {model.name!r} cannot be looked at: {told} "
-            f"{'is' if len(found) == 1 else 'are'} quantized ({found[0][1]}). Look at the model "
-            f"before model.quantize(...)."
+            f"The layers of {model.name!r} cannot be measured: {paths} "
+            f"{'is' if len(quantized) == 1 else 'are'} quantized ({quantized[0][1]}). Diagnose the "
+            f"model before model.quantize(...)."
         )
 
 
 @contextlib.contextmanager
 def probing(
-    model: Any, look: Look | None, made_by: dict[int, tuple[str, Any]] | None = None
+    model: Any, on_call: OnCall | None, made_by: dict[int, tuple[str, Any]] | None = None
 ) -> Iterator[None]:
-    """Show every call of every layer within the block, and put the layers back after it.
+    """Call ``on_call``, if any, for every call of every layer within the block.
 
-    Batch normalization normalizes by the batch within the block, as it does in training:
-    its moving statistics say nothing before training. They are the caller's to put back.
-
-    Args:
-        model: A model of either Keras, run eagerly within the block.
-        look: What to show the calls; None to show them to nobody.
-        made_by: Gets the path and the layer of each tensor that comes out of one, by its ``id``;
-            of a layer that only moves numbers about, those of the layer before it.
+    Batch normalization uses batch statistics within the block, as in training: its moving
+    statistics mean nothing before training. The caller restores them. ``made_by`` receives the
+    path and the layer of each output, by the tensor's ``id``; for a layer that only rearranges
+    values, those of the layer before it.
     """
     kept: list[Any] = []  # tensors, so that no other gets their ids
     paths = {id(layer): (path, layer) for path, layer in layers_inside(model)}
@@ -95,15 +70,15 @@ def probing(
             outputs = calls.by_batch_statistics(layer, call, args, kwargs)
         else:
             outputs = call(*args, **kwargs)
-        if look is None:
+        if on_call is None:
             return outputs
         path, _ = paths[id(layer)]
-        given = [one for one in tf.nest.flatten((args, kwargs)) if _is_signal(one)]
+        given = [tensor for tensor in tf.nest.flatten((args, kwargs)) if _is_signal(tensor)]
         flat = tf.nest.flatten(outputs)
         # Of several outputs (states, attention scores) the first is the layer's signal.
-        for place, one in enumerate(flat):
-            if _is_signal(one):
-                flat[place] = _listening(one, look(path, layer, given, one))
+        for place, output in enumerate(flat):
+            if _is_signal(output):
+                flat[place] = _probed(output, on_call(path, layer, given, output))
                 if made_by is not None:
                     before = made_by.get(id(given[0])) if given else None
                     if before is None or row.signal != "passes":
@@ -121,31 +96,31 @@ def _is_signal(thing: Any) -> bool:
     return tf.is_tensor(thing) and thing.dtype.is_floating and thing.shape.rank >= 1
 
 
-def _listening(signal: Any, heard: Callable[[Any], None]) -> Any:
-    """Return the same signal, whose gradient is passed to ``heard``."""
+def _probed(signal: Any, on_gradient: Callable[[Any], None]) -> Any:
+    """Return the same signal, whose gradient is passed to ``on_gradient``."""
 
     @tf.custom_gradient
     def same(value: Any) -> Any:
         def gradient(upstream: Any) -> Any:
-            heard(upstream)
+            on_gradient(upstream)
             return upstream
 
         return tf.identity(value), gradient
 
-    listening = same(signal)
-    # What Keras hangs on a tensor is a part of what it means: masks, and the logits from which
-    # its crossentropies are computed in the place of the tensor itself.
+    probed = same(signal)
+    # Keras attaches masks to tensors, and the logits from which its crossentropies are computed
+    # instead of the tensor itself.
     for name, value in vars(signal).items():
-        setattr(listening, name, value)
+        setattr(probed, name, value)
     if tf.is_symbolic_tensor(signal):
-        listening._kerasinit_signal = signal
+        probed._kerasinit_signal = signal
     if hasattr(signal, "_keras_logits"):
-        listening._keras_logits = same(signal._keras_logits)
-    return listening
+        probed._keras_logits = same(signal._keras_logits)
+    return probed
 
 
 def unprobed(tensor: Any) -> Any:
-    """Return the tensor that a layer returned in a graph, of the one that `probing` made of it."""
+    """Return the layer's own tensor behind one that `probing` returned in a graph."""
     while hasattr(tensor, "_kerasinit_signal"):
         tensor = tensor._kerasinit_signal
     return tensor

@@ -1,4 +1,4 @@
-"""One call of a model, as the operations that TensorFlow records when it traces it."""
+"""One call of a model as a graph: the operations that TensorFlow records in a trace."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from kerasinit._src.network.walk import layers_inside
 
 @dataclass
 class Operation:
-    """An operation, as far as it is looked at.
+    """One operation of the graph.
 
     Attributes:
-        kind: TensorFlow's name for what it does.
-        sources: For each tensor that goes in, the number of the operation that made it.
-        carried: Those of the sources that carry a signal here; truth values do not.
-        size: How many numbers its first output has; None if that is not known.
-        last: How many it has on its last axis.
+        kind: Its type in TensorFlow.
+        sources: For each input tensor, the index of the operation that made it.
+        carried: The sources that carry a signal here; boolean ones do not.
+        size: The number of elements of its first output; None if unknown.
+        last: The size of that output's last axis.
     """
 
     kind: str
@@ -32,20 +32,9 @@ class Operation:
 
 
 class Recorded:
-    """The operations of one call, in their order, and which of them make the layers' outputs.
+    """The operations of one call in topological order; ``calls`` holds paths and outputs of layers.
 
-    Args:
-        model: A model of either Keras.
-        x: A batch, as tensors in the structure that the model takes.
-
-    Attributes:
-        calls: Path and output of each call of a layer.
-        inputs: The model's inputs.
-        outputs: Its outputs, in the order of `tf.nest.flatten`.
-        operations: The operations.
-
-    Raises:
-        Exception: Whatever the model's ``call`` raises while it is traced.
+    Tracing may raise whatever the model's ``call`` raises.
     """
 
     def __init__(self, model: Any, x: Any) -> None:
@@ -53,7 +42,7 @@ class Recorded:
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
 
-        def look(path: str, layer: Any, inputs: list[Any], out: Any) -> Any:
+        def on_call(path: str, layer: Any, inputs: list[Any], out: Any) -> Any:
             self.calls.append((path, out))
             return lambda gradient: None
 
@@ -61,25 +50,24 @@ class Recorded:
             self.calls.clear()
             self.inputs = list(tensors)
             outputs = model(tf.nest.pack_sequence_as(x, tensors), training=False)
-            self.outputs = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one)]
+            self.outputs = [output for output in tf.nest.flatten(outputs) if tf.is_tensor(output)]
             return self.outputs
 
-        specs = [tf.TensorSpec(one.shape, one.dtype) for one in tf.nest.flatten(x)]
-        with kept_as_computed(model), probing(model, look):
-            traced = tf.function(call, autograph=False).get_concrete_function(*specs)
-        self._graph = traced.graph
-        found = self._graph.get_operations()
-        self._number = {one.name: number for number, one in enumerate(found)}
-        self.operations = [self._read(one) for one in found]
+        specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(x)]
+        with without_recomputation(model), probing(model, on_call):
+            self._graph = tf.function(call, autograph=False).get_concrete_function(*specs).graph
+        operations = self._graph.get_operations()
+        self._number = {operation.name: number for number, operation in enumerate(operations)}
+        self.operations = [self._read(operation) for operation in operations]
 
     def _read(self, operation: Any) -> Operation:
-        made = [_resolved(one) for one in operation.inputs]
-        sources = [self._number[one.op.name] for one in made]
+        inputs = [_resolved(tensor) for tensor in operation.inputs]
+        sources = [self._number[tensor.op.name] for tensor in inputs]
         of_shapes = operation.type in _OF_SHAPES
         carried = [
             source
-            for source, one in zip(sources, made, strict=True)
-            if one.dtype != tf.bool and not of_shapes
+            for source, tensor in zip(sources, inputs, strict=True)
+            if tensor.dtype != tf.bool and not of_shapes
         ]
         shape = operation.outputs[0].shape if operation.outputs else None
         size = last = None
@@ -92,17 +80,13 @@ class Recorded:
         return tf.is_symbolic_tensor(tensor) and tensor.graph is self._graph
 
     def maker(self, tensor: Any) -> int:
-        """Return the number of the operation that made a tensor."""
+        """Return the index of the operation that made a tensor."""
         return self._number[_resolved(tensor).op.name]
 
 
 @contextlib.contextmanager
-def kept_as_computed(model: Any) -> Iterator[None]:
-    """Let nothing be computed a second time for the gradient: each call is seen once.
-
-    Args:
-        model: A model of either Keras.
-    """
+def without_recomputation(model: Any) -> Iterator[None]:
+    """Disable rematerialization within the block, so that each call is recorded once."""
     with contextlib.ExitStack() as stack:
         for layer in (model, *layers_inside(model)):
             if hasattr(layer, "rematerialized_call"):
@@ -115,7 +99,7 @@ def _called_once(call: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _resolved(tensor: Any) -> Any:
-    """Return the tensor that another one is the same as, though made beside others."""
+    """Return the tensor behind identity operations on several tensors."""
     while tensor.op.type == "IdentityN":
         tensor = tensor.op.inputs[tensor.value_index]
     return tensor

@@ -1,4 +1,4 @@
-"""What a diagnosis found."""
+"""The result of a diagnosis."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,12 @@ from kerasinit._src.reports.base import PageReport
 
 @dataclass(frozen=True)
 class Diagnosis(PageReport):
-    """What was measured of a model, and what is wrong with it.
+    """The measurements of a model, and what is wrong with it.
 
     Attributes:
-        measured: The inputs, the layers, what was differentiated, and how many examples and
-            passes it took, with the current weights.
+        measured: The measurements with the current weights.
         findings: What is wrong, causes before their effects.
-        seeds: The seeds under which the weights were redrawn and judged, too.
+        seeds: The seeds with which the weights were also redrawn and judged.
     """
 
     measured: Measured
@@ -25,12 +24,12 @@ class Diagnosis(PageReport):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found, with the current weights or under any of the seeds."""
+        """Whether nothing was found, with the current weights or any of the seeds."""
         return not self.findings
 
     @property
     def layers(self) -> tuple[Measure, ...]:
-        """What was measured at each call of a layer, in the order in which data passes them."""
+        """The measurements of each call of a layer, in the order in which the data passes them."""
         return self.measured.layers
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 80
-_BETWEEN = 2  # columns
-_TEXT_HEADS = ("mean\nsquare", "dead\n(%)", "flat\n(%)", "cosine", "rank", "|dL/dh|", "|dL/dw|", "")
+_GAP = 2  # columns
+_TEXT_HEADS = ("mean\nsquare", "dead\n(%)", "sat.\n(%)", "cosine", "rank", "|dL/dh|", "|dL/dw|", "")
 _PAGE_HEADS = (
     *("layer", "mean", "variance", "min", "max", "dead", "saturated", "cosine", "rank"),
     *("|dL/dh|", "|dL/dw|", "update / weight"),
@@ -27,12 +27,12 @@ _PAGE_HEADS = (
 def _text(diagnosis: Diagnosis) -> str:
     """Return the table of the layers and the findings, 80 columns wide."""
     rows = [_cells(row, _with_findings(diagnosis)) for row in diagnosis.layers]
-    # Paths are shortened where there is no room for them, and numbers never.
+    # Long paths are shortened, numbers never.
     widths = [
         max(len(part) for part in (*head.split("\n"), *(row[place] for row in rows)))
         for place, head in enumerate(_TEXT_HEADS, 1)
     ]
-    room = _WIDTH - sum(widths) - _BETWEEN * len(widths)
+    room = _WIDTH - sum(widths) - _GAP * len(widths)
     table = terminal.table(
         ("layer", *_TEXT_HEADS),
         [(_shortened(path, room), *numbers) for path, *numbers in rows],
@@ -43,36 +43,36 @@ def _text(diagnosis: Diagnosis) -> str:
     table.columns[0].justify = "left"
     for column, width in zip(table.columns[1:], widths, strict=True):
         column.min_width = width
-    measured = diagnosis.measured
-    said: list[object] = [
-        table,
-        f"{measured.examples} examples; gradients of {measured.objective}.",
-    ]
-    if measured.unseen:
-        said.append(f"Not looked at, as they are quantized: {', '.join(measured.unseen)}.")
-    if measured.note:
-        said.append(measured.caveat)
+    lines: list[object] = [table, *_notes(diagnosis)]
     if diagnosis.ok:
         seeds = len(diagnosis.seeds)
-        more = f", nor drawn anew under {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
-        said.append(f"Nothing found that would keep it from training{more}.")
+        more = f", nor when redrawn with {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
+        lines.append(f"Nothing found that would keep it from training{more}.")
     titles = {row.layer: row.title for row in diagnosis.layers}
     for finding in diagnosis.findings:
         more = f" and {len(finding.others)} more" if finding.others else ""
         shown = finding.shown(len(diagnosis.seeds))
-        sure = ", ".join(one for one in (f"{finding.confidence:.0%}", shown) if one)
+        confidence = f"{finding.confidence:.0%}{f', {shown}' if shown else ''}"
         layer = titles.get(finding.layer, finding.layer)
-        said.append(f"\n{finding.kind} at {layer}{more} ({sure})")
-        said += map(terminal.indented, (finding.evidence, finding.meaning, f"-> {finding.advice}"))
+        lines.append(f"\n{finding.kind} at {layer}{more} ({confidence})")
+        lines += map(terminal.indented, (finding.evidence, finding.meaning, f"-> {finding.advice}"))
     if any(finding.kind in FROM_VALUES for finding in diagnosis.findings):
-        said.append("\nNew first values for the whole model, by what each layer asks for:")
+        lines.append("\nTo reinitialize the whole model with what suits each layer:")
         call = "kerasinit.reinitialize(model, kerasinit.recommend(model), seed=1)"
-        said.append(terminal.indented(f"-> {call}"))
-    return terminal.as_text(_WIDTH, *said)
+        lines.append(terminal.indented(f"-> {call}"))
+    return terminal.as_text(_WIDTH, *lines)
+
+
+def _notes(diagnosis: Diagnosis) -> list[str]:
+    measured = diagnosis.measured
+    notes = [f"{measured.examples} examples; gradients of {measured.objective}."]
+    if measured.unseen:
+        notes.append(f"Not measured, since quantized: {', '.join(measured.unseen)}.")
+    return [*notes, measured.caveat] if measured.note else notes
 
 
 def _cells(row: Measure, marked: set[str]) -> tuple[str, ...]:
-    """Return the path of a call of a layer, and its numbers as they are written."""
+    """Return the path of a call of a layer and its formatted numbers."""
     signal = row.signal
     return (
         _name(row),
@@ -96,7 +96,7 @@ def _name(row: Measure) -> str:
 
 
 def _shortened(path: str, room: int) -> str:
-    """Return the end of a path that is too long: it tells the layers of a block apart.
+    """Return the end of a path that is too long, which distinguishes the layers of a block.
 
     Example:
     >>> _shortened("sequential/sequential/dense_1", 16)
@@ -111,14 +111,14 @@ def _short(number: float | None, form: str) -> str:
 
 @base.figure.register(Diagnosis)
 def _figure(diagnosis: Diagnosis) -> "Figure":
-    """Return signal and gradient over depth, with the layers of the findings marked."""
-    drawn = figures.new_figure(7, 5)
-    above, below = drawn.subplots(2, 1, sharex=True)
+    """Plot signal and gradient over depth, with the layers of the findings marked."""
+    plot = figures.new_figure(7, 5)
+    above, below = plot.subplots(2, 1, sharex=True)
     rows, marked = diagnosis.layers, _with_findings(diagnosis)
     squares = [row.signal.square for row in rows]
     gradients = [row.gradient for row in rows]
     for axes, numbers, label in ((above, squares, "mean square"), (below, gradients, "|dL/dh|")):
-        # On a logarithmic axis there is no place for zero.
+        # A logarithmic axis has no zero.
         shown = {place: number for place, number in enumerate(numbers) if number and number > 0}
         axes.plot(list(shown), list(shown.values()), **figures.line_style(0, 3))
         found = {place: shown[place] for place in shown if rows[place].layer in marked}
@@ -126,35 +126,31 @@ def _figure(diagnosis: Diagnosis) -> "Figure":
         axes.plot(list(found), list(found.values()), linestyle="", label="in a finding", **style)
         axes.set_yscale("log")
         axes.set_ylabel(label)
-        figures.dress(axes)
+        figures.style_axes(axes)
     if marked:
         above.legend(frameon=False)
     every = max(1, len(rows) // 20)
     names = [figures.literal(row.layer) for row in rows[::every]]
     below.set_xticks(range(0, len(rows), every), names, rotation=90, fontsize=7)
-    return drawn
+    return plot
 
 
 @base.page.register(Diagnosis)
 def _page(diagnosis: Diagnosis, note: str | None = None) -> str:
-    """Return the findings, the figure and every layer."""
-    found = ", ".join(finding.kind for finding in diagnosis.findings)
-    measured = diagnosis.measured
-    below = [f"{measured.examples} examples; gradients of {measured.objective}."]
-    if measured.unseen:
-        below.append(f"Not looked at, as quantized: {', '.join(measured.unseen)}.")
-    if measured.note:
-        below.append(measured.caveat)
-    said = "Mean square of the signal and norm of its gradient, layer by layer"
+    """Return a page with the findings, the figure and every layer."""
+    kinds = ", ".join(finding.kind for finding in diagnosis.findings)
+    description = "Mean square of the signal and norm of its gradient, layer by layer"
     return document(
-        f"Will it train? {found or 'Nothing was found against it'}",
+        f"Will it train? {kinds or 'Nothing was found against it'}",
         *([] if note is None else [element("p", note)]),
         *(_finding(finding, len(diagnosis.seeds)) for finding in diagnosis.findings),
         element("h2", "Signal and gradient"),
-        figures.inline(base.figure(diagnosis), "depth", "Signal and gradient over depth", said),
+        figures.inline(
+            base.figure(diagnosis), "depth", "Signal and gradient over depth", description
+        ),
         element("h2", "Layers"),
-        *(element("p", line) for line in below),
-        grid(_PAGE_HEADS, [_line(row) for row in diagnosis.layers], "What each layer showed"),
+        *(element("p", line) for line in _notes(diagnosis)),
+        grid(_PAGE_HEADS, [_line(row) for row in diagnosis.layers], "Measurements of each layer"),
     )
 
 
@@ -170,12 +166,12 @@ def _line(row: Measure) -> list[object]:
 
 def _finding(finding: Finding, seeds: int) -> Markup:
     shown = finding.shown(seeds)
-    sure = f"confidence {finding.confidence:.0%}{f'; {shown}' if shown else ''}"
+    confidence = f"confidence {finding.confidence:.0%}{f'; {shown}' if shown else ''}"
     others = f" Also at {', '.join(finding.others)}." if finding.others else ""
     return element(
         "section",
         element("h2", f"{finding.kind} at {finding.layer}"),
-        element("p", f"{finding.evidence} ({sure}).{others}"),
+        element("p", f"{finding.evidence} ({confidence}).{others}"),
         element("p", finding.meaning),
         element("pre", element("code", finding.advice)),
     )

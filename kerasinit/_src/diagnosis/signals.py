@@ -1,4 +1,4 @@
-"""The numbers that describe what comes out of a layer for a batch."""
+"""Statistics of a layer's output for a batch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,25 +10,25 @@ from kerasinit._src.network.catalogue import row_of
 
 @dataclass(frozen=True)
 class Signal:
-    """What came out of a layer, over a batch.
+    """Statistics of a layer's output (or input) for a batch.
 
     Attributes:
-        mean: Mean over everything.
-        variance: Variance over everything.
-        square: Mean square, the ``q`` of the theory.
-        least: The smallest number.
-        most: The largest number.
-        finite: Whether all of it is finite. Where it is not, the rest is not either.
-        units: Features, on the last axis (or the one of the channels).
-        dead: Fraction of the units that are zero for every example, everywhere.
-        saturated: Fraction of the numbers at which a bounded activation is flat; None for
+        mean: Mean over all elements.
+        variance: Variance over all elements.
+        square: Mean square, ``q`` in the theory.
+        least: The min.
+        most: The max.
+        finite: Whether all elements are finite. If not, the other statistics are NaN.
+        units: The number of features, on the last axis (or the channel axis).
+        dead: Fraction of the units that are zero for every example, at every position.
+        saturated: Fraction of the elements at which a bounded activation is saturated; None for
             other activations.
-        correlation: Mean over pairs of examples of their cosine, the ``c`` of the theory;
-            None for a single example.
+        correlation: Mean cosine similarity over pairs of examples, ``c`` in the theory; None for
+            a single example.
         rank: Effective rank of the matrix of examples and features, between 1 and the
             number of examples.
-        spread: Of what goes into a layer, the standard deviation of a typical feature: the median
-            over those that vary; None for what comes out.
+        spread: For an input, the median standard deviation of the features that vary; None for an
+            output.
     """
 
     mean: float
@@ -46,15 +46,10 @@ class Signal:
 
 
 def signal_of(values: np.ndarray, axis: int = -1, saturated: float | None = None) -> Signal:
-    """Return the numbers that describe an array.
+    """Compute the statistics of an array, examples first, with its features on ``axis``.
 
     Formula: the effective rank is ``exp(H(p))``, with ``H`` the entropy and ``p`` the
     singular values divided by their sum.
-
-    Args:
-        values: Examples first, shape ``(examples, ...)``.
-        axis: The axis of the features.
-        saturated: What is known of the activation's flat parts; kept as it is.
 
     Example:
     >>> found = signal_of(np.array([[1.0, 0.0], [3.0, 0.0]]))
@@ -91,11 +86,11 @@ def signal_of(values: np.ndarray, axis: int = -1, saturated: float | None = None
 
 
 def _between_examples(flat: np.ndarray) -> tuple[float | None, float]:
-    """Return the mean cosine between examples and the effective rank, both by the Gram matrix."""
+    """Return the mean cosine between examples and the effective rank, from the Gram matrix."""
     size = np.abs(flat).max()
     if size == 0:
         return None, 0.0
-    flat = flat / size  # squares of tiny numbers would be zero
+    flat = flat / size  # squares of tiny numbers would underflow
     if flat.size < 1 << 20:
         flat = flat.astype(np.float64)
     gram = (flat @ flat.T).astype(np.float64)
@@ -112,7 +107,19 @@ def _between_examples(flat: np.ndarray) -> tuple[float | None, float]:
     return float(np.clip(cosine[pairs].mean(), -1, 1)), rank
 
 
-# An activation's slope, from what came out of it, relative to its largest slope.
+# Activations among TensorFlow's functions.
+_KNOWN = {
+    "elu",
+    "leaky_relu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+}
+# An activation's slope relative to its max slope, as a function of the activation's output.
 _SLOPES = {
     "tanh": lambda y: 1 - y * y,
     "sigmoid": lambda y: 4 * y * (1 - y),
@@ -124,18 +131,10 @@ _SLOPES = {
 
 
 def saturated_fraction(values: np.ndarray, activation: str | None, limit: float) -> float | None:
-    """Return the fraction of an activation's outputs at which it is flat.
+    """Return the fraction of an activation's outputs at which it is saturated; None if unbounded.
 
-    Flat is where the square of the slope, by which a gradient's variance is multiplied, is
-    below ``limit`` of the largest. A softmax is flat where one of its outputs is near 1.
-
-    Args:
-        values: What came out of the activation.
-        activation: Its name; None if it is not known.
-        limit: Between 0 and 1.
-
-    Returns:
-        None for an activation that is not bounded on both sides.
+    It is saturated where the square of the slope, by which a gradient's variance is multiplied, is
+    below ``limit`` times the max; a softmax where one of its outputs is near 1.
 
     Example:
     >>> saturated_fraction(np.array([0.0, 0.5, -0.9999, 1.0]), "tanh", 0.01)
@@ -146,26 +145,13 @@ def saturated_fraction(values: np.ndarray, activation: str | None, limit: float)
     values = np.asarray(values, np.float32)
     if activation == "softmax":
         values = values.max(-1)
-        # A low probability is no saturation: only the largest one tells.
+        # A low probability alone is not saturation: the max decides.
         return float(((values > 0.5) & (_SLOPES["softmax"](values) ** 2 < limit)).mean())
     return float((np.square(_SLOPES[activation](values)) < limit).mean())
 
 
-_FUNCTIONS = (
-    "elu",
-    "leaky_relu",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "tanh",
-)
-
-
 def activation_name(layer: Any) -> str | None:
-    """Return the name of what a layer applies last, ``"relu"`` for a ReLU layer; None if unknown.
+    """Return the name of a layer's activation, ``"relu"`` also for a ReLU layer; None if unknown.
 
     Example:
     >>> import keras
@@ -174,13 +160,13 @@ def activation_name(layer: Any) -> str | None:
     """
     if row_of(layer).function:
         return row_of(layer).function
-    if type(layer).__name__ == "TFOpLambda":  # a function that tf_keras made a layer of
+    if type(layer).__name__ == "TFOpLambda":  # a function that tf_keras wrapped into a layer
         function = str(layer.get_config()["function"]).rsplit(".", 1)[-1]
-        return function if function in _FUNCTIONS else None
+        return function if function in _KNOWN else None
     activation = getattr(layer, "activation", None)
     if activation is None or hasattr(layer, "cell") or hasattr(layer, "recurrent_activation"):
-        return None  # what comes out of a recurrent layer has been through several
+        return None  # the output of a recurrent layer has passed several
     if hasattr(activation, "call"):
         return activation_name(activation)
     name = getattr(activation, "__name__", None)
-    return None if name is None else name.removesuffix("_v2")  # as TensorFlow's are called
+    return None if name is None else name.removesuffix("_v2")  # of TensorFlow's functions

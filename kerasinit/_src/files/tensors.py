@@ -128,7 +128,7 @@ def _weight(path: _Path, file: Any, name: str, masked: bool) -> np.ndarray:
 def require_zeros(path: _Path, name: str, weight: np.ndarray, mask: np.ndarray) -> None:
     """Raise unless a weight is zero where its mask removes it."""
     if np.any(weight[~mask]):
-        raise ValueError(f"{path} is damaged: pruned weights of {name!r} are not 0.")
+        raise ValueError(f"{path} is damaged: it removes weights of {name!r} that are not 0.")
 
 
 def _mask(path: _Path, file: Any, name: str, weight: np.ndarray | None) -> np.ndarray:

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasinit._src import compat
-from kerasinit._src.compat.quantization import OF_THE_LAYER, quantization_of, unpacked
+from kerasinit._src.compat.quantization import (
+    UNQUANTIZED_VARIABLES,
+    quantization_of,
+    unpacked_shape,
+)
 from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
 from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
@@ -181,9 +185,9 @@ def _described(layers: tuple[Any, ...], variable: Any) -> tuple[str, Reading | N
     if name.startswith(_LORA):
         return "other", None
     if quantization_of(layer) is not None:
-        if name not in OF_THE_LAYER:
+        if name not in UNQUANTIZED_VARIABLES:
             return "other", None  # scales and histories that the quantization made
-        shape = unpacked(layer, name, shape)
+        shape = unpacked_shape(layer, name, shape)
     kernels = row_of(layer).kernels
     if len(layers) > 1 and row_of(layers[-2]).inside == "cell":
         kernels = kernels or row_of(layers[-2]).kernels

@@ -1,1 +1,1 @@
-"""The pruning API of TensorFlow, for Keras 3 and tf_keras."""
+"""TensorFlow's pruning API, for Keras 3 and tf_keras."""

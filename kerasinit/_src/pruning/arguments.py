@@ -1,4 +1,4 @@
-"""What `prune_low_magnitude` takes, and what it says of anything else."""
+"""Checks the arguments of `prune_low_magnitude`."""
 
 import difflib
 from typing import Any
@@ -20,29 +20,24 @@ _ARGUMENTS = (
 
 
 def kerase_of_all(to_prune: Any) -> compat.Kerase:
-    """Return which Keras models or layers are of.
-
-    Raises:
-        ArgumentError: If something is neither a model nor a layer.
-        ValueError: If there is nothing, or some of each.
-    """
+    """Return the one Keras that a model or layer, or a list of these, belongs to."""
     things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
     try:
-        found: set[compat.Kerase] = {compat.kerase_of(thing) for thing in things}
+        kerases: set[compat.Kerase] = {compat.kerase_of(thing) for thing in things}
     except TypeError as error:
         raise ArgumentError(str(error)) from None
-    if len(found) > 1:
+    if len(kerases) > 1:
         raise ValueError(
             "The list mixes layers of Keras 3 and of tf_keras. Import all of them from one of the "
-            "two; a model cannot hold both."
+            "two; a model cannot contain both."
         )
-    if not found:
+    if not kerases:
         raise ValueError("Expected a model, a layer, or a list of layers; got an empty list.")
-    return found.pop()
+    return kerases.pop()
 
 
 def require_known(kwargs: dict[str, Any]) -> None:
-    """Raise TypeError if keyword arguments are left that are not known."""
+    """Raise TypeError if there is any keyword argument left."""
     for name in kwargs:
         near = difflib.get_close_matches(name, _ARGUMENTS, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -53,26 +48,22 @@ def require_known(kwargs: dict[str, Any]) -> None:
 
 
 def checked_step(step: Any) -> int | None:
-    """Return the number of training steps behind, or None; anything else is a ValueError."""
+    """Return ``initial_step`` if it is None or a non-negative integer."""
     if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
         raise ValueError(
-            f"Expected initial_step to be the number of training steps behind, an integer of at "
-            f"least 0; got {step!r}."
+            f"Expected initial_step to be the number of training steps taken so far, a "
+            f"non-negative integer; got {step!r}."
         )
     return step
 
 
 def build(layer: Any, input_shape: Any) -> None:
-    """Build a layer for inputs of a shape without the batch.
-
-    Raises:
-        ValueError: If the shape is none, or this is not a single layer.
-    """
+    """Build a single layer for inputs of a shape, given without the batch dimension."""
     sizes = input_shape if isinstance(input_shape, list | tuple) else [input_shape]
     if any(size is not None and type(size) is not int for size in sizes):
         raise ValueError(
-            "Expected input_shape to be the sizes of one input without the batch, such as (8,) or "
-            f"(32, 32, 3); got {input_shape!r}."
+            "Expected input_shape to be the shape of one input without the batch dimension, such "
+            f"as (8,) or (32, 32, 3); got {input_shape!r}."
         )
     if isinstance(layer, list | tuple) or compat.is_model(layer):
         raise ValueError(
@@ -81,18 +72,13 @@ def build(layer: Any, input_shape: Any) -> None:
         )
     if layer.built:
         return
-    # A Sequential takes the shape from its first layer, as it does from a model.
+    # A Sequential reads its input shape from its first layer.
     layer.input_shape = (None, *sizes)
     layer.build((None, *sizes))
 
 
 def checked_schedule(schedule: Any) -> Any:
-    """Return the schedule to prune by.
-
-    Raises:
-        TypeError: If it is no schedule.
-        ValueError: If it cannot do anything sensible, see `outlook`.
-    """
+    """Return the given schedule, checked, or the default one."""
     if schedule is None:
         return tfmot().ConstantSparsity(0.5, 0)
     if isinstance(schedule, type) or not callable(schedule):
@@ -105,12 +91,7 @@ def checked_schedule(schedule: Any) -> Any:
 
 
 def allowance(policy: Any, model: Any) -> Any:
-    """Return a policy's function that says which layers to prune, or None without one.
-
-    Raises:
-        TypeError: If it is no policy.
-        ValueError: If it is for tf_keras only, or does not support the model.
-    """
+    """Return a policy's `allow_pruning` after checking that it supports the model."""
     if policy is None:
         return None
     for method in ("allow_pruning", "ensure_model_supports_pruning"):
@@ -121,8 +102,8 @@ def allowance(policy: Any, model: Any) -> Any:
             )
     if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
         raise ValueError(
-            "tfmot's PruneForLatencyOnXNNPack understands tf_keras layers only. Use "
-            "kerasinit.pruning.PruneForLatencyOnXNNPack, which understands both."
+            "tfmot's PruneForLatencyOnXNNPack supports tf_keras layers only. Use "
+            "kerasinit.pruning.PruneForLatencyOnXNNPack, which supports both Kerases."
         )
     policy.ensure_model_supports_pruning(model)
     return policy.allow_pruning

@@ -1,9 +1,9 @@
-"""How a model comes to train in another way: the only code that assigns to what a user made.
+"""Overrides methods and attributes of a user's model, optimizer and variables.
 
-`fit`, `evaluate` and `predict` look up a model's methods and compiled functions on the instance,
-and an optimizer its ``update_step`` and a weight's ``constraint``. What is assigned there stands
-in front of the class's own, and goes when it is taken away again. All of it is here, so that a
-release of Keras that looks elsewhere moves this file alone.
+`fit`, `evaluate` and `predict` look up a model's methods and compiled functions on the instance;
+optimizers do the same with their ``update_step`` and a weight's ``constraint``. Instance attributes
+therefore override those of the class until they are deleted. Only this module sets them, so that a
+Keras release that changes the lookup affects this file alone.
 """
 
 import functools
@@ -14,69 +14,65 @@ from typing import Any
 
 from kerasinit._src.compat import calls
 
-# What makes a compiled function of a model, and where Keras keeps that.
+# The methods that create a model's compiled functions, and the attributes that hold those.
 COMPILED = {
     "make_test_function": "test_function",
     "make_predict_function": "predict_function",
 }
 
+# The names of the methods that are overridden on each model.
+_OVERRIDDEN: weakref.WeakKeyDictionary[Any, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
-# What stands in front of the methods of which models.
-_IN_FRONT: weakref.WeakKeyDictionary[Any, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
-
-def put_in_front(model: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
-    """Let functions stand in front of a model's methods of the same names."""
-    _IN_FRONT[model] = tuple(methods)
+def override_methods(model: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
+    """Override methods of a model instance, by name."""
+    _OVERRIDDEN[model] = tuple(methods)
     for name, method in methods.items():
         setattr(model, name, method)
 
 
-def take_away(model: Any) -> None:
-    """Take away what `put_in_front` put there, if anything, and around compiled functions."""
-    for name in _IN_FRONT.pop(model, ()):
+def restore_methods(model: Any) -> None:
+    """Undo `override_methods`, if it was called, and unwrap the compiled functions."""
+    for name in _OVERRIDDEN.pop(model, ()):
         delattr(model, name)
     for attribute in COMPILED.values():
         function = getattr(model, attribute)
-        if isinstance(function, _Within):
+        if isinstance(function, _WrappedFunction):
             setattr(model, attribute, function.compiled)
 
 
-def is_attached(model: Any) -> bool:
-    """Return whether anything, of anybody's, stands in front of how a model comes to train."""
+def has_overrides(model: Any) -> bool:
+    """Return whether anything overrides how a model's training function is created."""
     return "make_train_function" in vars(model)
 
 
-def train_by(model: Any, train_function: Callable[[Any], Any] | None) -> None:
-    """Give a model its compiled training function; None to have Keras make it when needed."""
+def set_train_function(model: Any, train_function: Callable[[Any], Any] | None) -> None:
+    """Set a model's compiled training function; with None, Keras creates it when needed."""
     model.train_function = train_function
 
 
-def compiled_within(model: Any, call: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    """Return what to put in front of the methods that make a model's compiled functions.
+def compiled_overrides(model: Any, call: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """Return overrides that wrap a model's compiled functions for evaluation and prediction.
 
-    Args:
-        model: A model of either Keras.
-        call: Called for each batch that is evaluated or predicted, with the compiled function
-            and what that is to be called with.
+    ``call`` receives the compiled function and its arguments at each call.
     """
 
-    def making(make: Callable[..., Any], attribute: str) -> Callable[..., Any]:
+    def override(make: Callable[..., Any], attribute: str) -> Callable[..., Any]:
         @functools.wraps(make)
         def make_function(force: bool = False) -> Any:
             make(force)
             function = getattr(model, attribute)
-            if not isinstance(function, _Within):
-                setattr(model, attribute, _Within(function, call))
+            if not isinstance(function, _WrappedFunction):
+                setattr(model, attribute, _WrappedFunction(function, call))
             return getattr(model, attribute)
 
         return make_function
 
-    return {name: making(getattr(model, name), where) for name, where in COMPILED.items()}
+    return {name: override(getattr(model, name), where) for name, where in COMPILED.items()}
 
 
-class _Within:
-    """A compiled function of a model, and how it is called."""
+class _WrappedFunction:
+    """A compiled function that is called through another function."""
 
     def __init__(self, compiled: Callable[..., Any], call: Callable[..., Any]) -> None:
         self.compiled, self._call = compiled, call
@@ -85,34 +81,34 @@ class _Within:
         return self._call(self.compiled, *args)
 
 
-def second_train_function(model: Any, train_step: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return the training function that a Keras 3 model would have with another training step."""
+def train_function_for(model: Any, train_step: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Compile another training function for a Keras 3 model, with this training step."""
     with calls.replaced(model, "train_step", train_step):
         model.make_train_function(force=True)
     return model.train_function
 
 
-def when_built(thing: Any, then: Callable[[], Any]) -> None:
-    """Call a function once, when a model or layer has been built."""
+def on_build(thing: Any, callback: Callable[[], Any]) -> None:
+    """Call a function once, after a model or layer is built."""
     build = thing.build
 
     @functools.wraps(build)
-    def build_and_then(*args: Any, **kwargs: Any) -> Any:
+    def build_and_call(*args: Any, **kwargs: Any) -> Any:
         build(*args, **kwargs)
         thing.build = build
-        then()
+        callback()
 
-    thing.build = build_and_then
+    thing.build = build_and_call
 
 
-def constrain(variable: Any, constraint: Any) -> None:
-    """Give a variable of Keras 3 another constraint."""
+def set_constraint(variable: Any, constraint: Any) -> None:
+    """Set the constraint of a Keras 3 variable."""
     variable.constraint = constraint
 
 
 @contextmanager
-def constrained(constraints: Iterable[tuple[Any, Any]]) -> Iterator[None]:
-    """Give variables of Keras 3 other constraints within the block."""
+def temporary_constraints(constraints: Iterable[tuple[Any, Any]]) -> Iterator[None]:
+    """Set the constraints of Keras 3 variables within the block."""
     changes = [(variable, variable.constraint, constraint) for variable, constraint in constraints]
     for variable, _, constraint in changes:
         variable.constraint = constraint
@@ -124,23 +120,21 @@ def constrained(constraints: Iterable[tuple[Any, Any]]) -> Iterator[None]:
 
 
 @contextmanager
-def with_epsilons(optimizer: Any, epsilon_of: Callable[[Any], Any]) -> Iterator[None]:
-    """Let an optimizer of Keras 3 update each weight with an epsilon of its own within the block.
+def per_weight_epsilons(optimizer: Any, epsilon_of: Callable[[Any], Any]) -> Iterator[None]:
+    """Make Keras 3's Adam or AdamW use a different epsilon for each weight within the block.
 
-    Args:
-        optimizer: Adam or AdamW.
-        epsilon_of: Returns it for a TensorFlow variable; None for the optimizer's own.
+    ``epsilon_of`` receives a TensorFlow variable; None stands for the optimizer's own epsilon.
     """
-    own, update_step = optimizer.epsilon, optimizer.update_step
+    default, update_step = optimizer.epsilon, optimizer.update_step
 
-    def with_its_epsilon(gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_with_epsilon(gradient: Any, variable: Any, learning_rate: Any) -> None:
         epsilon = epsilon_of(variable)
         if epsilon is not None:
             optimizer.epsilon = epsilon
         try:
             update_step(gradient, variable, learning_rate)
         finally:
-            optimizer.epsilon = own
+            optimizer.epsilon = default
 
-    with calls.replaced(optimizer, "update_step", with_its_epsilon):
+    with calls.replaced(optimizer, "update_step", update_with_epsilon):
         yield

@@ -1,4 +1,4 @@
-"""The callbacks of pruned models, in both Kerases: UpdatePruningStep and PruningSummaries."""
+"""UpdatePruningStep and PruningSummaries, the callbacks for pruned models of both Kerases."""
 
 import importlib.util
 import os
@@ -14,36 +14,36 @@ from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.optimizers import steps_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
-from kerasinit._src.pruning.tfmot_training import TfmotTraining
+from kerasinit._src.pruning.tfmot_session import TfmotSession
 
 
 class UpdatePruningStep(Callback):
-    """Numbers the steps of pruning and leaves the weights masked.
+    """Counts pruning steps and masks the weights at the end of each epoch.
 
-    Every training of a pruned model needs it, or raises an error. With a tf_keras model
-    it is tfmot's callback of the same name. With a Keras 3 model it
+    It is required whenever a pruned model is trained. With a tf_keras model it runs tfmot's
+    callback of the same name. With a Keras 3 model it
 
-    * numbers the first training step 1; a second training goes on counting, and so does
-      one that starts at an ``initial_epoch`` with a sparse model from a file;
-    * masks the weights at the end of each epoch and of the training, since the last
-      update of the optimizer moves removed weights too;
-    * warns once if the schedule cannot do in this training what it was made for, and at the
-      end of ``fit`` if it has not: because the training ended early, or because weights of
-      an earlier epoch were restored.
+    * numbers the first training step 1, and continues counting in further calls to ``fit``,
+      also at an ``initial_epoch`` with a sparse model loaded from a file;
+    * masks the weights at the end of each epoch and of training, since the optimizer's last
+      update changes removed weights as well;
+    * warns once if the schedule cannot reach its goal within this ``fit``, and at the end of
+      ``fit`` if it did not: because training stopped early, or because weights of an earlier
+      epoch were restored.
 
-    With a tf_keras model it also warns at the end, and sees to it that evaluation,
-    prediction and calls of the model between two batches do not change its weights. (tfmot
-    masks them at every forward pass.)
+    With a tf_keras model it also warns at the end, and prevents evaluation, prediction and
+    calls of the model between two batches from changing its weights. (tfmot masks them at
+    every forward pass.)
 
-    It may stand anywhere in the list of callbacks: what others save is sparse.
+    It may be placed anywhere in the list of callbacks: files that others save are sparse.
 
-    In a loop of your own it is simpler to call :func:`~kerasinit.pruning.begin_step` and
-    :func:`~kerasinit.pruning.apply_masks`. As with tfmot you may also call ``set_model``
-    and ``on_train_begin`` before the loop and ``on_epoch_end`` after each epoch; if it
-    does not go through ``train_on_batch``, ``on_train_batch_begin`` before each batch.
+    In a custom training loop it is simpler to call :func:`~kerasinit.pruning.begin_step` and
+    :func:`~kerasinit.pruning.apply_masks`. As with tfmot you may also call ``set_model`` and
+    ``on_train_begin`` before the loop and ``on_epoch_end`` after each epoch, and, unless the
+    loop calls ``train_on_batch``, ``on_train_batch_begin`` before each batch.
 
     Raises:
-        ValueError: When a training begins of a Keras 3 model that is not pruned.
+        ValueError: When training begins with a Keras 3 model that is not pruned.
 
     Example:
     >>> import keras
@@ -62,65 +62,65 @@ class UpdatePruningStep(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._in_tf_keras: TfmotTraining | None = None
-        # Whether the model was to be built by its first step.
+        self._tfmot_session: TfmotSession | None = None
+        # Whether the first training step has to build the model.
         self._unbuilt = False
 
     def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
+        """Store the model being trained; called by Keras."""
         super().set_model(model)
-        self._in_tf_keras = None
+        self._tfmot_session = None
         if compat.kerase_of(model) == "tf_keras":
-            self._in_tf_keras = TfmotTraining(model)
+            self._tfmot_session = TfmotSession(model)
             return
         pruned_models.adopt(model)
         if pruned_models.is_pruned(model):
             changes.warn_of_changes(model)
-            training = pruned_models.training_of(model)
-            training.waits, self._unbuilt = True, training.pending
+            session = pruned_models.session_of(model)
+            session.waits, self._unbuilt = True, session.pending
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Number the steps from here, unless an earlier training has begun to."""
-        self._training.begin()
+        """Start counting steps, or continue from an earlier ``fit``."""
+        self._session.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Find the step of a training that goes on, and look ahead to its end."""
+        """Determine the current step, and check what the schedule will do until the end."""
         known = self.params or {}
         if "epochs" in known:
             every = steps_of(self.model)
-            self._training.begin_epoch(epoch, known.get("steps"), known["epochs"], every)
+            self._session.begin_epoch(epoch, known.get("steps"), known["epochs"], every)
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         """Count a step of a custom loop; in ``fit`` the model counts itself."""
-        if self._in_tf_keras is None and not (training := self._training).fitting:
-            training.count_ahead(steps_of(self.model))
+        if self._tfmot_session is None and not (session := self._session).fitting:
+            session.count_ahead(steps_of(self.model))
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Know that ``fit`` evaluates the model at the end of an epoch."""
-        self._note_evaluation(True)
+        """Called when ``fit`` begins to evaluate the model at the end of an epoch."""
+        self._set_evaluating(True)
 
     def on_test_end(self, logs: Any = None) -> None:
-        """Know that it has done so."""
-        self._note_evaluation(False)
+        """Called when ``fit`` has evaluated the model."""
+        self._set_evaluating(False)
 
     def on_epoch_end(self, batch: Any, logs: Any = None) -> None:
         """Mask the weights; the argument is called ``batch`` as in tfmot."""
-        self._training.end_epoch()
+        self._session.end_epoch()
         if self._unbuilt:
             self._unbuilt = False
             changes.warn_of_changes(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Mask the weights that an optimizer may have written after the last epoch."""
-        self._training.end()
+        """Mask the weights again, since an optimizer may have written averaged ones."""
+        self._session.end()
 
     @property
-    def _training(self) -> Any:
-        return self._in_tf_keras or pruned_models.training_of(self.model)
+    def _session(self) -> Any:
+        return self._tfmot_session or pruned_models.session_of(self.model)
 
-    def _note_evaluation(self, runs: bool) -> None:
-        if self._in_tf_keras is not None:
-            self._in_tf_keras.views.at_epoch_end = runs
+    def _set_evaluating(self, evaluating: bool) -> None:
+        if self._tfmot_session is not None:
+            self._tfmot_session.views.at_epoch_end = evaluating
 
 
 def _forward(name: str) -> Callable[..., None]:
@@ -128,33 +128,32 @@ def _forward(name: str) -> Callable[..., None]:
         getattr(self._board, name)(*args, **kwargs)
 
     hook.__name__ = name
-    hook.__doc__ = f"Hand ``{name}`` to the TensorBoard callback of the model's Keras."
+    hook.__doc__ = f"Forward ``{name}`` to the TensorBoard callback of the model's Keras."
     return hook
 
 
 class PruningSummaries(Callback):
     """Writes sparsity and threshold of each pruned weight for TensorBoard.
 
-    It does all that Keras' ``TensorBoard`` callback does, and writes besides, under
-    ``log_dir/metrics``, at the beginning of each epoch and at the end of the training:
+    In addition to what Keras' ``TensorBoard`` callback writes, it writes under
+    ``log_dir/metrics``, at the beginning of each epoch and at the end of training:
 
-    * ``dense/kernel/sparsity``: the fraction of the weights that the mask removes;
-    * ``dense/kernel/threshold``: the magnitude at the last update below which weights
-      were removed.
+    * ``dense/kernel/sparsity``: the fraction of weights that the mask removes;
+    * ``dense/kernel/threshold``: the magnitude below which the last update removed weights.
 
-    The horizontal axis is ``optimizer.iterations``. With a tf_keras model it is tfmot's
-    callback of this name, whose tags begin with the names of its wrapper layers.
+    The step is ``optimizer.iterations``. With a tf_keras model it runs tfmot's callback of
+    this name, whose tags begin with the names of its wrapper layers.
 
     Args:
-        log_dir: Folder for the event files; made if it is not there.
+        log_dir: Directory for the event files; created if missing.
         update_freq: ``"batch"``, ``"epoch"`` (default) or a number of batches, as in
             Keras' ``TensorBoard``.
-        **kwargs: Further arguments of Keras' ``TensorBoard``.
+        **kwargs: Other arguments of Keras' ``TensorBoard``.
 
     Raises:
         ImportError: If tensorboard is not installed.
-        ValueError: If ``log_dir`` is not a path; when a training begins, if the model is
-            not pruned.
+        ValueError: If ``log_dir`` is not a path; when training begins, if the model is not
+            pruned.
 
     Example:
     >>> import os, tempfile
@@ -180,33 +179,33 @@ class PruningSummaries(Callback):
             )
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
-                "PruningSummaries writes for TensorBoard, which is not installed: "
+                "PruningSummaries requires TensorBoard, which is not installed: "
                 "pip install 'kerasinit[tensorboard]'."
             )
         self.log_dir = os.fspath(log_dir)
         self._arguments = {"log_dir": self.log_dir, "update_freq": update_freq, **kwargs}
-        # Made here as well, so that an argument it does not take is refused at once.
+        # Created here as well, so that an invalid argument is rejected immediately.
         self._board: Any = keras.callbacks.TensorBoard(**self._arguments)
         self._writer: Any = None
 
     def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
+        """Store the model being trained; called by Keras."""
         super().set_model(model)
         if compat.kerase_of(model) == "tf_keras":
             self._board = tfmot().PruningSummaries(**self._arguments)
         else:
-            pruned_models.pruner_of(model)  # which says so if there is none
+            pruned_models.pruner_of(model)  # raises if there is none
             self._board = keras.callbacks.TensorBoard(**self._arguments)
             self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "metrics"))
         self._board.set_model(model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Write how sparse the model is before an epoch."""
+        """Write the sparsity before the epoch."""
         self._board.on_epoch_begin(epoch, logs)
         self._write()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Write how sparse the last epoch has left the model."""
+        """Write the sparsity after the last epoch."""
         self._write()
         if self._writer is not None:
             self._writer.close()
@@ -224,7 +223,7 @@ class PruningSummaries(Callback):
     on_test_end = _forward("on_test_end")
 
     def _write(self) -> None:
-        if self._writer is None:  # of tf_keras, where tfmot writes
+        if self._writer is None:  # a tf_keras model, for which tfmot writes
             return
         pruner = pruned_models.pruner_of(self.model)
         step = int(np.asarray(self.model.optimizer.iterations))

@@ -1,8 +1,8 @@
-"""What a model was made of when it was pruned, and what has become of it.
+"""Tracks changes to the layers and weights of a pruned model.
 
-Layers are popped, added, replaced, quantized and adapted while a model is pruned. Its masks belong
-to variables, not to names: a mask follows its variable to the name that it has now, and is
-forgotten with it.
+Layers may be popped, added, replaced, quantized or given adapters while a model is pruned. Masks
+belong to variables, not to names: a mask follows its variable when that is renamed, and is dropped
+when the variable leaves the model.
 """
 
 import weakref
@@ -19,19 +19,17 @@ from kerasinit._src.pruning.pruner import Pruner
 
 
 class Composition:
-    """The weights and layers of a pruned model, as they were last seen.
+    """The weights and layers of a pruned Keras 3 model at the last update.
 
-    Args:
-        model: A Keras 3 model.
-        allow: Which layers its policy prunes; None if it has no policy.
-        whole: Whether the model was pruned, and not only something inside it.
+    ``allow`` is the function of its pruning policy, if any. ``whole`` is False if only layers
+    inside the model were pruned.
     """
 
     def __init__(
         self, model: Any, allow: Callable[[Any], bool] | None = None, *, whole: bool = True
     ) -> None:
         self.allow, self.whole = allow, whole
-        # Held, for the id of a variable that is gone may be that of the next.
+        # Keeps the variables alive, so that no new variable gets the id of an old one.
         self._known = {id(variable): variable for variable in model.weights} if whole else {}
         self._new: set[int] = set()
         self._layers = [weakref.ref(layer) for layer in model.layers]
@@ -40,60 +38,56 @@ class Composition:
         self._reported: set[str] = set()
 
     def is_new(self, variable: Any) -> bool:
-        """Return whether a variable has come into a model after the whole of it was pruned."""
+        """Return whether a variable was added after the whole model was pruned."""
         return self.whole and id(variable) in self._new
 
     def has_same_layers(self, model: Any) -> bool:
-        """Return whether no layer of a model itself was added, removed or replaced."""
+        """Return whether no direct layer of the model was added, removed or replaced."""
         layers = model.layers
         return len(layers) == len(self._layers) and all(
             known() is layer for known, layer in zip(self._layers, layers, strict=True)
         )
 
-    def follow(self, model: Any, pruner: Pruner) -> list[Any]:
-        """Give weights the names that they have now, and forget those that are gone.
-
-        Returns:
-            The variables that are gone.
-        """
+    def update(self, model: Any, pruner: Pruner) -> list[Any]:
+        """Rename weights to their current names; drop and return variables that were removed."""
         self._layers = [weakref.ref(layer) for layer in model.layers]
         pruned = {id(variable) for variable in pruner.variables}
-        now = placed(model, pruned)
+        now = find_weights(model, pruned)
         before = zip(pruner.weights, map(id, pruner.variables), strict=True)
-        gone: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
         if [(weight.name, id(weight.variable)) for weight in now] != [*before]:
-            gone = pruner.keep_only(now)
-        for name, variable in gone.items():
-            self._messages[f"{name} {id(variable)} gone"] = (
+            removed = pruner.keep_only(now)
+        for name, variable in removed.items():
+            self._messages[f"{name} {id(variable)} removed"] = (
                 f"{name!r} ({compat.variable_path(variable)} in Keras) was pruned and is no "
                 "longer in the model: its mask is dropped."
             )
         if self.whole and has_all_weights(model):
             for name, variable in self._new_weights(model):
                 self._new.add(id(variable))
-                self._messages[f"{name} {id(variable)} new"] = _of_a_new(name, variable)
+                self._messages[f"{name} {id(variable)} new"] = _new_weight_message(name, variable)
             self._known |= {id(variable): variable for variable in model.weights}
-        for name, message in adapters(model, now).items():
+        for name, message in adapter_messages(model, now).items():
             self.note(f"{name} adapter", message)
-        return [*gone.values()]
+        return [*removed.values()]
 
     def note(self, topic: str, message: str) -> None:
-        """Keep a message for whoever takes them, unless it was taken before."""
+        """Add a message, unless one on this topic was taken before."""
         self._messages[topic] = message
 
     def take_messages(self) -> list[str]:
-        """Return what has changed since the last time."""
+        """Return the messages on topics that were not reported before."""
         new = [text for topic, text in self._messages.items() if topic not in self._reported]
         self._reported |= self._messages.keys()
         self._messages.clear()
         return new
 
     def remember(self, pruner: Pruner) -> None:
-        """Remember the values of the weights, to see later whether somebody has trained them."""
+        """Record the weights, to detect later whether they were trained."""
         self._sums = _sums(pruner)
 
-    def were_all_changed(self, pruner: Pruner) -> bool:
-        """Return whether every weight has other values than when they were remembered."""
+    def all_changed(self, pruner: Pruner) -> bool:
+        """Return whether every weight has changed since `remember`."""
         now = _sums(pruner)
         return bool(now) and all(now[key] != self._sums.get(key) for key in now)
 
@@ -105,16 +99,8 @@ class Composition:
                     yield names[id(variable)], variable
 
 
-def placed(model: Any, wanted: Collection[int]) -> list[PrunableWeight]:
-    """Return some variables under the names that they have in a model now.
-
-    Args:
-        model: A model whose weights exist.
-        wanted: The ``id`` of each variable.
-
-    Returns:
-        Those that the model has, in its order.
-    """
+def find_weights(model: Any, wanted: Collection[int]) -> list[PrunableWeight]:
+    """Return the weights of a model whose ``id`` is in ``wanted``, in the model's order."""
     return [
         PrunableWeight(one.name, one.layers[0], one.variable)
         for one in variables_of(model)
@@ -122,20 +108,20 @@ def placed(model: Any, wanted: Collection[int]) -> list[PrunableWeight]:
     ]
 
 
-def _of_a_new(name: str, variable: Any) -> str:
+def _new_weight_message(name: str, variable: Any) -> str:
     if tf.as_dtype(compat.dtype_of(variable)).is_floating:
         return (
-            f"{name!r} has come into the model since it was pruned, and is not pruned. Call "
-            "prune_low_magnitude(model, ...) again to prune it, too; the others keep their masks."
+            f"{name!r} was added to the model after pruning, and is not pruned. Call "
+            "prune_low_magnitude(model, ...) again to prune it too; the others keep their masks."
         )
     return (
-        f"{name!r} was quantized to {compat.dtype_of(variable)} and is not pruned any more; its "
+        f"{name!r} was quantized to {compat.dtype_of(variable)} and is no longer pruned; its "
         "zeros are still zeros."
     )
 
 
-def adapters(model: Any, weights: list[PrunableWeight]) -> dict[str, str]:
-    """Return, by name, what is to be said of masked weights that have an adapter above them."""
+def adapter_messages(model: Any, weights: list[PrunableWeight]) -> dict[str, str]:
+    """Return, by name, warnings about masked weights that have a LoRA adapter."""
     adapted = {
         id(variable)
         for layer in layers_inside(model)
@@ -144,9 +130,9 @@ def adapters(model: Any, weights: list[PrunableWeight]) -> dict[str, str]:
     }
     return {
         weight.name: (
-            f"{weight.name!r} has an adapter (enable_lora), and its mask holds for the kernel "
-            "below it: kernel and adapter together are dense, and so are saved files, in which "
-            "Keras adds them up."
+            f"{weight.name!r} has an adapter (enable_lora), and its mask applies to the frozen "
+            "kernel only: the sum of kernel and adapter is dense, and so are saved files, which "
+            "contain that sum."
         )
         for weight in weights
         if id(weight.variable) in adapted

@@ -1,7 +1,7 @@
-"""A model that is built by its first training step, built without taking the step.
+"""Builds a model that its first training step would build, without taking the step.
 
-Keras builds such a model while it traces the step, when it is too late to prune what the step
-trains. So the step is traced once before, and that graph is thrown away.
+Keras builds such a model while tracing the step, which is too late to prune the weights that the
+step trains. So the step is traced once beforehand, and that graph is discarded.
 """
 
 import itertools
@@ -13,18 +13,13 @@ import tensorflow as tf
 
 
 def build(train_step: Callable[[Any], Any], iterator: Any) -> Any:
-    """Make every variable that a training step makes.
+    """Create every variable that a training step creates; return an iterator of the same batches.
 
-    Args:
-        train_step: A model's.
-        iterator: What Keras gives the training function: an iterator of TensorFlow, of which
-            nothing is taken, or any other iterator of batches.
-
-    Returns:
-        An iterator of the same batches.
+    ``iterator`` is what Keras passes to the training function: a TensorFlow iterator, of which no
+    batch is consumed, or any other iterator of batches.
     """
     if isinstance(iterator, tf.data.Iterator):
-        batch = keras.tree.map_structure(_known_to_a_step, iterator.element_spec)
+        batch = keras.tree.map_structure(_step_input, iterator.element_spec)
     else:
         batch = next(iterator)
         iterator = itertools.chain([batch], iterator)
@@ -32,13 +27,13 @@ def build(train_step: Callable[[Any], Any], iterator: Any) -> Any:
         tf.function(train_step, autograph=False).get_concrete_function(batch)
     except Exception as error:
         error.add_note(
-            "This happened while a pruned model was built before its first training step. Build it "
-            "before fit, by a call on a batch, if its train_step cannot be traced."
+            "This happened while building a pruned model before its first training step. If its "
+            "train_step cannot be traced, build the model before fit by calling it on a batch."
         )
         raise
     return iterator
 
 
-def _known_to_a_step(spec: Any) -> Any:
-    # Keras passes a missing sample weight on as None.
+def _step_input(spec: Any) -> Any:
+    # Keras passes a missing sample weight to the step as None.
     return None if isinstance(spec, tf.OptionalSpec) else spec

@@ -1,4 +1,4 @@
-"""An early stopping that lets a schedule do its work first, in both Kerases."""
+"""Early stopping that waits for the pruning schedule, in both Kerases."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,30 +11,30 @@ from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.pruning import pruned_models, schedules
 from kerasinit._src.pruning.tfmot_bridge import wrappers
 
-# What Keras' callback knows after a training.
-_KNOWN = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+# The attributes of Keras' callback that users read after training.
+_RESULTS = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
-    """Stops a training early, but not before the pruning schedule has ended.
+    """Stops training early, but not before the pruning schedule has ended.
 
-    Keras' callback of this name compares epochs of different sparsity: the best one is often an
-    early one, from before most weights were removed, and a training that stops or goes back
-    there has a network that is less sparse than it was to be. This one begins to count, and to
-    remember the best weights, with the epoch in which the schedule reaches its final sparsity.
+    Keras' callback of this name compares epochs of different sparsity. The best one is often an
+    early one, before most weights were removed; stopping there, or restoring its weights, leaves
+    a network less sparse than intended. This callback starts counting, and recording the best
+    weights, with the epoch in which the schedule reaches its final sparsity.
 
     Args:
-        monitor: As in Keras' ``EarlyStopping``, like the others. Default: ``"val_loss"``.
+        monitor: As in Keras' ``EarlyStopping``, like all arguments. Default: ``"val_loss"``.
         min_delta: The smallest change that counts as an improvement.
         patience: Epochs without an improvement after which training stops.
-        verbose: 1 to report when the callback acts.
+        verbose: 1 to print a message when the callback acts.
         mode: ``"min"``, ``"max"`` or ``"auto"``.
-        baseline: A value that has to be beaten.
-        restore_best_weights: Whether to end with the weights of the best epoch.
-        start_from_epoch: Epochs to wait, even if the schedule ends before.
+        baseline: A value that has to be improved on.
+        restore_best_weights: Whether to restore the weights of the best epoch at the end.
+        start_from_epoch: Epochs to wait, even if the schedule ends earlier.
 
     Raises:
-        ValueError: When a training begins of a model that is not pruned.
+        ValueError: When training begins with a model that is not pruned.
 
     Example:
     >>> import numpy as np
@@ -73,11 +73,11 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
         }
         super().__init__(**self._arguments)
         self._tf_keras: Any = None
-        self._begun_at: int | None = None
+        self._first_step: int | None = None
         self._final_update: int | None = None
 
     def set_model(self, model: Any) -> None:
-        """Remember the model that is trained; Keras calls this itself."""
+        """Store the model being trained; called by Keras."""
         super().set_model(model)
         self._tf_keras = None
         if compat.kerase_of(model) == "tf_keras":
@@ -85,37 +85,37 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
             self._tf_keras.set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin to wait for the end of the schedule."""
-        self._begun_at = self._final_update = None
-        list(self._rules())  # which raises if there are none
+        """Start waiting for the end of the schedule."""
+        self._first_step = self._final_update = None
+        list(self._rules())  # raises if there are none
         super().on_train_begin(logs)
-        self._in_tf_keras("on_train_begin", logs)
+        self._forward("on_train_begin", logs)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Look where the training begins."""
-        if self._begun_at is None:
-            self._begun_at = self._step()
+        """Record the step at which training begins."""
+        if self._first_step is None:
+            self._first_step = self._step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Do what Keras' callback does, once the schedule has ended."""
+        """Act like Keras' callback once the schedule has ended."""
         if self._final_update is None:
             self._final_update = self._last_final_update(epoch)
         if self._step() < self._final_update:
             return
         if self._tf_keras is None:
             super().on_epoch_end(epoch, logs)
-        self._in_tf_keras("on_epoch_end", epoch, logs)
+        self._forward("on_epoch_end", epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Put the best weights back, if that was asked for."""
+        """Restore the best weights if requested."""
         if self._tf_keras is None:
             super().on_train_end(logs)
-        self._in_tf_keras("on_train_end", logs)
+        self._forward("on_train_end", logs)
 
-    def _in_tf_keras(self, method: str, *args: Any) -> None:
+    def _forward(self, method: str, *args: Any) -> None:
         if self._tf_keras is not None:
             getattr(self._tf_keras, method)(*args)
-            for name in _KNOWN:
+            for name in _RESULTS:
                 setattr(self, name, getattr(self._tf_keras, name, None))
 
     def _rules(self) -> Iterator[Any]:
@@ -139,7 +139,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
 
     def _last_final_update(self, epoch: int) -> int:
         now = self._step()
-        # An epoch has so many steps; if the first is one of several trainings, at most.
-        length = now - (self._begun_at or 0)
+        # An upper bound on the steps per epoch if several calls of `fit` made up the first one.
+        length = now - (self._first_step or 0)
         ahead = max(0, (self.params or {}).get("epochs", epoch + 1) - epoch - 1) * length
         return max(schedules.final_update(rule, now, now + ahead) for rule in self._rules())

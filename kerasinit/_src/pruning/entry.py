@@ -1,4 +1,4 @@
-"""The entry points: prune a model, and make it an ordinary one again."""
+"""Entry points: prune a model, and turn it back into an ordinary one."""
 
 import contextlib
 from typing import Any
@@ -9,7 +9,7 @@ from kerasinit._src import compat
 from kerasinit._src.errors import ArgumentError
 from kerasinit._src.network.prunable import layer_weights, prunable_weights
 from kerasinit._src.network.walk import walk
-from kerasinit._src.pruning import arguments, changes, layer_policies, pruned_models, tfmot_training
+from kerasinit._src.pruning import arguments, changes, layer_policies, pruned_models, tfmot_session
 from kerasinit._src.pruning.patterns import make_pattern
 from kerasinit._src.pruning.pruner import Rule
 from kerasinit._src.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
@@ -25,15 +25,14 @@ def prune_low_magnitude(
     initial_step: int | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Make a model set its smallest weights to zero while it trains.
+    """Prune the weights of smallest magnitude while a model trains.
 
-    The function of tfmot by this name, for both Kerases. A tf_keras model, layer or list
-    is handed to tfmot. A Keras 3 model, which tfmot refuses, comes back as the same
-    object, its layers, weights, optimizer and compilation untouched; only its training
-    step is longer. Train it with the callback
-    :class:`~kerasinit.pruning.UpdatePruningStep`.
+    tfmot's function of this name, for both Kerases. A tf_keras model, layer or list is
+    passed to tfmot. A Keras 3 model, which tfmot rejects, is returned as the same object
+    with the same layers, weights, optimizer and compilation; only its training step is
+    extended. Train it with the callback :class:`~kerasinit.pruning.UpdatePruningStep`.
 
-    At each training step ``t`` at which the schedule fires, in each weight ``w`` with
+    At each training step ``t`` at which the schedule fires, for each weight ``w`` with
     ``n`` elements::
 
         k = max(round(n * (1 - sparsity(t))), 1)
@@ -41,56 +40,55 @@ def prune_low_magnitude(
 
     and at every step, before the forward pass, ``w <- w * mask``.
 
-    A model that is already pruned keeps its masks and gets the new schedule, counted
-    from step 0. Nothing that was removed comes back to make up for a lower sparsity. In
-    a model that was trained before (its optimizer has counted steps), weights that are
-    exactly zero are taken for removed.
+    A model that is already pruned keeps its masks, and the new schedule starts at step 0.
+    Removed weights do not return if the new schedule has a lower sparsity. In a model that
+    was trained before (its optimizer has counted steps), weights that are exactly zero are
+    considered removed.
 
-    A layer, a list of layers or a model inside another model may be pruned by itself and
-    then be used in any model: the one that is trained with the callback prunes it, whether
-    it has a ``call`` or, like a GAN, only a ``train_step``. What was pruned by itself keeps
-    its own schedule in a model that is pruned as well. Two models that share a pruned
-    weight share its mask.
+    Layers, lists of layers and nested models can be pruned individually and used in any
+    model: the one that is trained with the callback prunes them, whether it has a ``call``
+    or, like a GAN, only a ``train_step``. They keep their own schedule if that model is
+    pruned as well. Two models that share a pruned weight share its mask.
 
-    What is not built yet is pruned as soon as it is, at the latest in the first step of
-    ``fit``. Masks follow their variables when layers are added, removed or replaced; of new
-    layers ``fit`` warns, and this function, called again, prunes them.
+    Unbuilt models and layers are pruned as soon as they are built, at the latest in the first
+    step of ``fit``. Masks follow their variables when layers are added, removed or replaced;
+    ``fit`` warns about new layers, and calling this function again prunes them.
 
-    Training can be stopped after any epoch and be gone on with from the saved file as if
-    it had not been: load the model, prune it again with the same arguments, and call
-    ``fit(..., initial_epoch=e)``. The masks are the zeros in the file. The step is ``e``
-    epochs behind; a model that is still dense although the schedule would have pruned it
-    by then is taken to be pruned from now on, at step 0. ``initial_step`` says it
-    outright. A file that was saved in the middle of an epoch holds masked weights, so a
-    training that resumes from it is another than the one that went on.
+    Training can be stopped after any epoch and resumed from a saved file with the same
+    result: load the model, prune it again with the same arguments, and call
+    ``fit(..., initial_epoch=e)``. Zeros in the file are the masks, and the step is that
+    after ``e`` epochs; but if the model is still dense although the schedule would have
+    pruned it by then, pruning starts at step 0. ``initial_step`` sets the step explicitly.
+    A file saved in the middle of an epoch contains masked weights, so that training resumed
+    from it differs from uninterrupted training.
 
     Args:
         to_prune: A Keras 3 model (Sequential, functional or subclassed), a Keras 3 layer,
-            or a list of these, built or not; or what tfmot accepts of tf_keras.
+            or a list of these, built or not; or anything of tf_keras that tfmot accepts.
         pruning_schedule: A :class:`~kerasinit.pruning.PruningSchedule`: called with the
             step, it returns ``(whether to update the masks, sparsity)``. Default:
             ``ConstantSparsity(0.5, 0)``.
         block_size: ``(height, width)`` of blocks that are removed together; 2-D weights
-            only. Default ``(1, 1)``, single weights. Height runs along the inputs of a
-            dense layer: ``(4, 1)`` and ``(16, 1)`` are what TensorFlow Lite runs faster,
-            converted with ``EXPERIMENTAL_SPARSITY``.
-        block_pooling_type: ``"AVG"`` (default) or ``"MAX"`` of the magnitudes in a block
-            stand for the block.
+            only. Default: ``(1, 1)``, single weights. Height runs along the inputs of a
+            dense layer: TensorFlow Lite accelerates ``(4, 1)`` and ``(16, 1)`` if converted
+            with ``EXPERIMENTAL_SPARSITY``.
+        block_pooling_type: ``"AVG"`` (default) or ``"MAX"``: ranks blocks by the mean or
+            the maximum of their magnitudes.
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
-            ``allow_pruning(layer)``, which says whether a layer is pruned, and
-            ``ensure_model_supports_pruning(model)``, which may raise. It is not asked
-            about layers that are pruned by themselves. Without one, frozen layers are
-            pruned too, with a warning, and a layer that nobody has a rule for is an error:
+            ``allow_pruning(layer)``, which returns whether a layer is pruned, and
+            ``ensure_model_supports_pruning(model)``, which may raise. It does not apply to
+            individually pruned layers. Without one, frozen layers are pruned with a
+            warning, and a layer whose prunable weights are unknown is an error:
             see :class:`~kerasinit.pruning.PruneTrainableLayers` and
             :class:`~kerasinit.pruning.PruneKnownLayers`.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
-        initial_step: Training steps (updates of the weights) that lie behind, to go on
-            with a schedule in a loop of your own. Default: found out in ``fit`` as told
-            above. Keras 3 only.
-        **kwargs: ``input_shape``, without the batch, of a single layer: builds it, and a
-            Sequential that begins with it and another layer. For a tf_keras layer
-            whatever tfmot's wrapper takes; nothing else for Keras 3.
+        initial_step: Number of training steps (weight updates) taken so far, to resume a
+            schedule in a custom loop. Default: determined in ``fit`` as described above.
+            Keras 3 only.
+        **kwargs: ``input_shape`` of a single layer, without the batch dimension: builds it,
+            and a Sequential that begins with it. For a tf_keras layer also the arguments of
+            tfmot's wrapper.
 
     Returns:
         The same Keras 3 model, layer or list, or what tfmot returns.
@@ -98,10 +96,10 @@ def prune_low_magnitude(
     Raises:
         TypeError: If ``to_prune`` belongs to neither Keras (which is a ValueError as well,
             as in tfmot), or an argument is unknown.
-        ValueError: If the model has nothing to prune, if a layer is of a class it knows no
-            rule for, if the pattern does not fit a weight, if a layer is quantized, if a
-            list mixes the Kerases, or if the schedule asks for a sparsity outside [0, 1).
-            Of what is not built yet some of this shows only when it is.
+        ValueError: If the model has nothing to prune, if the prunable weights of a layer are
+            unknown, if the pattern does not fit a weight, if a layer is quantized, if a
+            list mixes the Kerases, or if the schedule returns a sparsity outside [0, 1).
+            For unbuilt models some of these are only raised once they are built.
 
     Example:
     >>> import keras
@@ -122,8 +120,8 @@ def prune_low_magnitude(
     if arguments.kerase_of_all(to_prune) == "tf_keras":
         if initial_step is not None:
             raise ValueError(
-                "initial_step is for Keras 3: the step of a tf_keras model is among the weights "
-                "that tfmot saves."
+                "initial_step is for Keras 3 only: tfmot saves the step of a tf_keras model with "
+                "its weights."
             )
         if pruning_schedule is not None:
             kwargs["pruning_schedule"] = pruning_schedule
@@ -163,35 +161,35 @@ def _prune(thing: Any, rule: Rule, policy: Any) -> None:
         pruned_models.mark(thing, rule)
         return
     pruned_models.prune(thing, rule, arguments.allowance(policy, thing))
-    pruned_models.training_of(thing).say_what_is_frozen()
+    pruned_models.session_of(thing).warn_of_frozen_layers()
 
 
 def _frozen(to_prune: Any, policy: Any) -> list[str]:
-    """Return the names of frozen tf_keras layers that tfmot is about to prune."""
+    """Return the names of frozen tf_keras layers that tfmot will prune."""
     things = to_prune if isinstance(to_prune, list | tuple) else [to_prune]
     found = []
     for layer in (layer for thing in things for _, layer in walk(thing)):
         if not layer.trainable and (policy is None or policy.allow_pruning(layer)):
-            with contextlib.suppress(ValueError):  # tfmot will say that it does not know it
+            with contextlib.suppress(ValueError):  # tfmot will reject the layer
                 found += [layer.name for _ in layer_weights(layer)]
     return found
 
 
 def begin_step(model: Any) -> None:
-    """Begin a training step of a loop of your own: count it, update the masks, apply them.
+    """Begin a step of a custom training loop: count it, update the masks and apply them.
 
     Call it once before the forward pass whose gradients will update the weights, eagerly
-    or inside a ``tf.function``, and with a distribution strategy inside ``strategy.run``
-    or outside of it. ``fit`` and ``train_on_batch`` do this by themselves.
+    or inside a ``tf.function``, and with a distribution strategy inside or outside
+    ``strategy.run``. ``fit`` and ``train_on_batch`` do this automatically.
 
     Args:
-        model: A Keras 3 model that is pruned, or in which something is.
+        model: A pruned Keras 3 model, or one that contains pruned layers.
 
     Raises:
         TypeError: If ``model`` is not a Keras 3 model.
-        ValueError: If nothing in it is pruned, if something that is to be pruned has no
-            weights yet, or if the schedule asks for a sparsity outside [0, 1). Within a
-            graph the last is TensorFlow's InvalidArgumentError; XLA can raise none.
+        ValueError: If nothing in it is pruned, if a part to prune is not built yet, or if
+            the schedule returns a sparsity outside [0, 1). Within a graph the last is
+            TensorFlow's InvalidArgumentError, and with XLA it is not raised.
 
     Example:
     >>> import keras
@@ -212,31 +210,30 @@ def begin_step(model: Any) -> None:
     >>> float(keras.ops.mean(model.layers[0].kernel == 0))
     0.5
     """
-    training = _training_of_keras_3(model)
-    if training.pending:
+    session = _keras_3_session(model)
+    if session.pending:
         raise ValueError(
-            f"Something that is to be pruned in the model {model.name!r} has no weights yet, and "
-            "there are no masks for what is not there. Build it before the first step: give it a "
-            "keras.Input, call it on a batch, or call build(input_shape). (In fit this is not "
-            "needed.)"
+            f"Something to prune in the model {model.name!r} has no weights yet, so that no masks "
+            "can be created. Build it before the first step: give it a keras.Input, call it on a "
+            "batch, or call build(input_shape). (In fit this is not needed.)"
         )
-    if not training.composition.has_same_layers(model):
+    if not session.composition.has_same_layers(model):
         changes.warn_of_changes(model)
-    training.begun = True
-    training.pruner.begin_step()
+    session.begun = True
+    session.pruner.begin_step()
 
 
 def apply_masks(model: Any) -> None:
     """Set the removed weights of a pruned Keras 3 model to zero.
 
-    An update of an optimizer moves them too. In a loop of your own call this after the
-    last step of an epoch. Before another step it changes the training: removed weights that
-    the last update moved no longer compete at the next update of the masks. Evaluation,
-    prediction, ``get_weights`` and saving by the model's own methods see masked weights in
-    any case, and change nothing.
+    The optimizer updates these as well. In a custom training loop, call this after the last
+    step of an epoch. If called between two steps it affects training: removed weights that
+    the optimizer changed no longer compete at the next mask update. Evaluation, prediction,
+    ``get_weights`` and saving through the model's methods use masked weights in any case,
+    without affecting training.
 
     Args:
-        model: A Keras 3 model that is pruned, or in which something is.
+        model: A pruned Keras 3 model, or one that contains pruned layers.
 
     Raises:
         TypeError: If ``model`` is not a Keras 3 model.
@@ -248,27 +245,26 @@ def apply_masks(model: Any) -> None:
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> pruning.apply_masks(pruning.prune_low_magnitude(model))
     """
-    _training_of_keras_3(model).pruner.apply_masks()
+    _keras_3_session(model).pruner.apply_masks()
 
 
-def _training_of_keras_3(model: Any) -> Any:
+def _keras_3_session(model: Any) -> Any:
     if compat.kerase_of(model) != "keras" or not compat.is_model(model):
         raise TypeError(
             f"Expected a Keras 3 model; got {model.name!r} of class {type(model).__name__}. A "
-            "tf_keras model counts its steps itself, see tfmot's UpdatePruningStep."
+            "tf_keras model counts its own steps: see tfmot's UpdatePruningStep."
         )
-    return pruned_models.training_of(model)
+    return pruned_models.session_of(model)
 
 
 def strip_pruning(model: Any) -> Any:
-    """Make a pruned model an ordinary one, with zeros where the masks were.
+    """Turn a pruned model into an ordinary one, with removed weights set to zero.
 
-    A tf_keras model goes to tfmot, which returns a copy without its wrapper layers. A
-    Keras 3 model has none: its masks are applied one last time, and its training step
-    is that of its class again. So it is with the layers and models inside it that were
-    pruned by themselves. What is not pruned comes back unchanged. If the schedule was not
-    done, or weights of a less sparse epoch were restored, there is a warning, unless ``fit``
-    has given it.
+    For a tf_keras model, tfmot returns a copy without wrapper layers. For a Keras 3 model
+    the masks are applied one last time, and its original training step is restored, also
+    in individually pruned layers and models inside it. A model that is not pruned is
+    returned unchanged. If the schedule was not finished, or weights of a less sparse epoch
+    were restored, there is a warning, unless ``fit`` has issued it.
 
     Args:
         model: A model of either Keras, a Keras 3 layer, or a list of these.
@@ -277,7 +273,7 @@ def strip_pruning(model: Any) -> Any:
         The same Keras 3 object, or tfmot's copy of a tf_keras model.
 
     Raises:
-        TypeError: If ``model`` is nothing of the kind.
+        TypeError: If ``model`` is none of these.
 
     Example:
     >>> import keras
@@ -289,11 +285,11 @@ def strip_pruning(model: Any) -> Any:
     if arguments.kerase_of_all(model) == "tf_keras":
         if not compat.is_model(model):
             raise ArgumentError(
-                "tfmot strips whole tf_keras models; got a layer or a list. The layer itself is "
+                "tfmot strips whole tf_keras models; got a layer or a list. The original layer is "
                 "the attribute `layer` of tfmot's wrapper."
             )
         stripped = tfmot().strip_pruning(model)
-        tfmot_training.say_what_is_missing(model)
+        tfmot_session.warn_of_shortfalls(model)
         return stripped
     for thing in model if isinstance(model, list | tuple) else [model]:
         changes.warn_of_steps_without_masks(thing)
@@ -302,7 +298,7 @@ def strip_pruning(model: Any) -> Any:
 
 
 def masks(model: Any) -> dict[str, np.ndarray]:
-    """Return which weights of a pruned model are kept at present.
+    """Return the current masks of a pruned model.
 
     Args:
         model: A Keras 3 model after :func:`prune_low_magnitude`, or a tf_keras model
@@ -324,7 +320,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
     np.True_
     """
     if compat.kerase_of(model) == "keras":
-        found = changes.follow_changes(model).pruner.masks
+        found = changes.update_session(model).pruner.masks
         return {name: mask.numpy() != 0 for name, mask in found.items()}
     by_weight = {
         id(weight): mask for layer in wrappers(model) for weight, mask, _ in layer.pruning_vars
@@ -334,7 +330,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
             f"The model {model.name!r} is not pruned: none of its layers is wrapped. Use the model "
             "that `prune_low_magnitude(model)` returned."
         )
-    # Layers that were left out need no rule.
+    # Skips layers without masks, whose prunable weights may be unknown.
     found = prunable_weights(model, lambda layer: any(id(w) in by_weight for w in layer.weights))
     return {
         weight.name: by_weight[id(weight.variable)].numpy() != 0

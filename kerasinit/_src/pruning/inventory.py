@@ -1,4 +1,4 @@
-"""What pruning does with each weight of a model, and why."""
+"""A table of the weights of a model: which are pruned, and why."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,25 +22,25 @@ _SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """What pruning does with one weight of a model.
+    """How one weight of a model is pruned.
 
     Attributes:
         name: Structural name such as ``"dense_1/kernel"``, as in `masks` and
             `prunable_weights`.
         shape: Its shape.
-        pruned: Whether it is under a mask.
-        reason: Why: ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or ``"chosen by
-            its class"`` of what is pruned, followed by ``", frozen"`` if it is not trained;
-            else ``"bias"``, ``"normalization"``, ``"depthwise"``, ``"policy"`` (the pruning
-            policy leaves the layer out), ``"no rule"`` (`prune_low_magnitude` would refuse
-            the model), ``"not chosen by its class"``, ``"not a kernel"``, ``"quantized"``,
-            ``"new since pruning"``; and of what could be pruned ``"not pruned yet"``, or ``"no
-            mask"`` if it has zeros, such as those that `strip_pruning` leaves.
-        sparsity: Fraction that is removed now: of the mask where there is one, of the values
-            that are zero in what could be pruned, and 0 for everything else.
-        schedule: The schedule of its mask and its arguments; empty if there is none.
-        called: Its name by the names that were given to layers, such as ``"encoder/kernel"``;
-            the structural name where none was given.
+        pruned: Whether it has a mask.
+        reason: For a pruned weight ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or
+            ``"chosen by its class"``, followed by ``", frozen"`` if it is not trained. For
+            others ``"bias"``, ``"normalization"``, ``"depthwise"``, ``"policy"`` (the pruning
+            policy excludes the layer), ``"no rule"`` (`prune_low_magnitude` would reject the
+            model), ``"not chosen by its class"``, ``"not a kernel"``, ``"quantized"`` or
+            ``"new since pruning"``; for prunable ones ``"not pruned yet"``, or ``"no mask"``
+            if there are zeros, such as those left by `strip_pruning`.
+        sparsity: Fraction currently removed by the mask; without a mask, the fraction of zeros
+            in a prunable weight, and 0 for all others.
+        schedule: The schedule of its mask, with arguments; empty without a mask.
+        called: Its name by user-given layer names, such as ``"encoder/kernel"``; the
+            structural name if there are none.
     """
 
     name: str
@@ -58,7 +58,7 @@ class WeightSummary:
 
 
 def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSummary]:
-    """Return what pruning does with each weight of a model, and why.
+    """Return which weights of a model are pruned, which are not, and why.
 
     Args:
         model: A built model or layer of either Keras, pruned or not.
@@ -81,13 +81,13 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
     dense/kernel (8, 4) True kernel 0.0
     dense/bias (4,) False bias 0.0
     """
-    found = parts(model)  # which checks that it is a built model
-    masks, schedules, own = _pruned(model)
+    found = parts(model)  # checks that the model is built
+    masks, schedules, wrapper_variables = _pruned(model)
     chosen = _Choice(model, pruning_policy)
     rows = []
     for part in found:
         key = _key(part.variable)
-        if key in own:
+        if key in wrapper_variables:
             continue
         mask = masks.get(key)
         zeros = np.empty(0)
@@ -103,7 +103,7 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
                 mask is not None,
                 chosen.reason(part, pruned=mask is not None, sparsity=sparsity),
                 sparsity,
-                _told(schedules[key]) if key in schedules else "",
+                _describe(schedules[key]) if key in schedules else "",
                 part.called,
             )
         )
@@ -111,7 +111,7 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
 
 
 def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list[WeightSummary]:
-    """Print what pruning does with each weight of a model, and why.
+    """Print which weights of a model are pruned, which are not, and why.
 
     Args:
         model: A built model or layer of either Keras, pruned or not.
@@ -152,7 +152,7 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     table.add_column("sparsity", justify="right")
     for row in rows:
         shape = "x".join(map(str, row.shape)) or "scalar"
-        # Nothing is removed from a bias, though all of it may be zero.
+        # Zeros in a bias were not removed.
         sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
         table.add_row(both_names(row), shape, pruned, row.reason, sparsity)
@@ -162,29 +162,29 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     total = sum(row.size for row in rows)
     covered = sum(row.size for row in under)
     removed = round(sum(row.size * row.sparsity for row in under))
-    told = f"{covered} of {total} numbers under masks, {removed} of them removed"
+    totals = f"{covered} of {total} numbers under masks, {removed} of them removed"
     if covered:
-        told += f" ({removed / covered:.2%})"
-    console.print(f"{told}.", highlight=False, soft_wrap=True)
+        totals += f" ({removed / covered:.2%})"
+    console.print(f"{totals}.", highlight=False, soft_wrap=True)
     for schedule in dict.fromkeys(row.schedule for row in under):
         terminal.write(console, f"Schedule: {schedule}")
     return rows
 
 
 class _Choice:
-    """What the layers of a model, and a policy, have to say about its weights."""
+    """Which weights of a model its layers and a policy choose for pruning."""
 
     def __init__(self, model: Any, policy: Any) -> None:
         self._composition: Composition | None = None
         if compat.kerase_of(model) == "keras" and pruned_models.is_pruned(model):
-            self._composition = pruned_models.training_of(model).composition
+            self._composition = pruned_models.session_of(model).composition
         elif policy is None and compat.kerase_of(model) == "tf_keras":
             policy = policy_of(model)
         allow = None if policy is None else policy.allow_pruning
         if allow is None and self._composition is not None:
             allow = self._composition.allow
         self.prunable: set[int] = set()
-        self._left_out: set[int] = set()
+        self._excluded: set[int] = set()
         self._no_rule: set[int] = set()
         allowed: set[int] = set()
         for layer, variables, error in prunable_by_layer(model):
@@ -192,7 +192,7 @@ class _Choice:
             if error is None:
                 self.prunable |= found
             if allow is not None and not allow(layer):
-                self._left_out |= found
+                self._excluded |= found
             elif error is None:
                 allowed |= found
             else:
@@ -202,10 +202,10 @@ class _Choice:
         except NoRuleError:
             inner = {id(v) for layer in model.layers for v in layer.weights}
             is_allowed = policy is None or policy.allow_pruning(model)
-            (self._no_rule if is_allowed else self._left_out).update(
+            (self._no_rule if is_allowed else self._excluded).update(
                 id(v) for v in model.trainable_weights if id(v) not in inner
             )
-        self._left_out -= allowed
+        self._excluded -= allowed
 
     def reason(self, part: Part, *, pruned: bool, sparsity: float) -> str:
         """Return why a weight is pruned or not."""
@@ -215,7 +215,7 @@ class _Choice:
             return f"{why}, frozen" if _is_frozen(part) else why
         if prunable and not tf.as_dtype(compat.dtype_of(part.variable)).is_floating:
             return "quantized"
-        if id(part.variable) in self._left_out:
+        if id(part.variable) in self._excluded:
             return "policy"
         if prunable and self._is_new(part.variable):
             return "new since pruning"
@@ -245,41 +245,41 @@ def _is_frozen(part: Part) -> bool:
 
 
 def _chooses(part: Part) -> bool:
-    # tfmot gives the method to the objects of classes that it knows.
+    # tfmot adds the method to instances of the classes that it supports.
     return any(hasattr(type(layer), "get_prunable_weights") for layer in part.layers)
 
 
 def _pruned(model: Any) -> tuple[dict[int, Any], dict[int, Any], set[int]]:
-    """Return masks and schedules by weight, and what belongs to tfmot's wrappers themselves."""
+    """Return masks and schedules by weight ``id``, and the variables of tfmot's wrappers."""
     if compat.kerase_of(model) == "keras":
         if compat.is_model(model):
             pruned_models.adopt(model)
         if not pruned_models.is_pruned(model):
             return {}, {}, set()
-        pruner = changes.follow_changes(model).pruner
+        pruner = changes.update_session(model).pruner
         places = {name: id(weight) for name, weight in pruner.weights.items()}
         masks = {places[name]: mask for name, mask in pruner.masks.items()}
         return masks, {places[name]: rule.schedule for name, rule in pruner.rules.items()}, set()
-    masks, schedules, own = {}, {}, set()
+    masks, schedules, wrapper_variables = {}, {}, set()
     for wrapper in wrappers(model) if compat.is_model(model) else []:
-        own.add(id(wrapper.pruning_step))
+        wrapper_variables.add(id(wrapper.pruning_step))
         for weight, mask, threshold in wrapper.pruning_vars:
             masks[id(weight)] = mask
             schedules[id(weight)] = wrapper.pruning_schedule
-            own |= {id(mask), id(threshold)}
-    return masks, schedules, own
+            wrapper_variables |= {id(mask), id(threshold)}
+    return masks, schedules, wrapper_variables
 
 
 def _key(variable: Any) -> int:
     return id(compat.tensor(variable))
 
 
-def _told(schedule: Any) -> str:
-    """Return a schedule with its arguments, as far as it tells them."""
+def _describe(schedule: Any) -> str:
+    """Return a schedule with the arguments in its config, if it has one."""
     name = type(schedule).__qualname__
     try:
         config = schedule.get_config()
-    except Exception:  # a schedule of the user's own need not have any
+    except Exception:  # custom schedules need not have one
         return name
     arguments = config.get("config", config) if isinstance(config, dict) else {}
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -1,4 +1,4 @@
-"""Policies that leave out what cannot be pruned, or had better not be, in both Kerases."""
+"""Policies that exclude frozen or unsupported layers, in both Kerases."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,15 +9,15 @@ from kerasinit._src.network.prunable import NoRuleError, layer_weights
 from kerasinit._src.pruning.policy import PruningPolicy
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 
-_NAMED = 5
+_MAX_NAMES = 5
 
 
 class PruneTrainableLayers(PruningPolicy):
-    """Leaves out frozen layers, as in transfer learning.
+    """Excludes frozen layers, as in transfer learning.
 
-    Without it a frozen layer (``trainable=False``) is pruned like any other, as by tfmot, though
-    no update makes up for the weights that it loses. It takes every model. Policies are combined
-    by ``&``: a layer is pruned if both allow it.
+    Without it a frozen layer (``trainable=False``) is pruned like any other, as in tfmot, although
+    no update compensates for the removed weights. It supports every model. Policies can be combined
+    with ``&``: a layer is pruned if both allow it.
 
     Example:
     >>> import keras
@@ -30,7 +30,7 @@ class PruneTrainableLayers(PruningPolicy):
     """
 
     def allow_pruning(self, layer: Any) -> bool:
-        """Return whether a layer has a prunable weight that is trained, or has none at all."""
+        """Return whether a layer has a trainable prunable weight, or no prunable weight at all."""
         if not layer.trainable:
             return False
         try:
@@ -40,14 +40,14 @@ class PruneTrainableLayers(PruningPolicy):
         return not weights or any(not is_frozen(layer, variable) for variable in weights)
 
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Accept every model."""
+        """Do nothing, since every model is supported."""
 
 
 class PruneKnownLayers(PruningPolicy):
-    """Leaves out layers whose prunable weights nobody has named, in place of an error.
+    """Excludes layers whose prunable weights are unknown, instead of raising an error.
 
-    These are custom layers without a method ``get_prunable_weights``; in tf_keras also the
-    layers that tfmot refuses. It takes every model. Policies are combined by ``&``: a layer is
+    These are custom layers without a method ``get_prunable_weights``; in tf_keras also the layers
+    that tfmot rejects. It supports every model. Policies can be combined with ``&``: a layer is
     pruned if both allow it.
 
     Example:
@@ -65,11 +65,11 @@ class PruneKnownLayers(PruningPolicy):
     """
 
     def allow_pruning(self, layer: Any) -> bool:
-        """Return whether it is known which weights of a layer are pruned."""
+        """Return whether the prunable weights of a layer are known."""
         if hasattr(layer, "get_prunable_weights"):
             return True
         if compat.kerase_of(layer) == "tf_keras" and not compat.is_model(layer):
-            return _tfmot_takes(layer)
+            return _tfmot_supports(layer)
         try:
             layer_weights(layer)
         except NoRuleError:
@@ -77,32 +77,32 @@ class PruneKnownLayers(PruningPolicy):
         return True
 
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Accept every model."""
+        """Do nothing, since every model is supported."""
 
 
 def is_frozen(layer: Any, variable: Any) -> bool:
-    """Return whether a layer's variable is not trained."""
+    """Return whether a layer's variable is not trainable."""
     return all(variable is not one for one in layer.trainable_weights)
 
 
 def warn_of_frozen(names: Iterable[str]) -> None:
-    """Warn that frozen layers are pruned; not if there are none."""
+    """Warn that frozen layers are pruned, if there are any."""
     names = [*dict.fromkeys(names)]
     if not names:
         return
-    shown = ", ".join(map(repr, names[:_NAMED]))
-    if len(names) > _NAMED:
-        shown += f" and {len(names) - _NAMED} more"
+    shown = ", ".join(map(repr, names[:_MAX_NAMES]))
+    if len(names) > _MAX_NAMES:
+        shown += f" and {len(names) - _MAX_NAMES} more"
     layers, are = ("layer", "is") if len(names) == 1 else ("layers", "are")
     errors.warn(
-        f"Pruning: the {layers} {shown} {are} frozen (trainable=False) and {are} pruned all the "
-        "same, as by tfmot; no update will make up for the weights that are removed. "
-        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() leaves frozen layers out."
+        f"Pruning: the {layers} {shown} {are} frozen (trainable=False) and {are} pruned "
+        "nevertheless, as in tfmot; no update will compensate for the removed weights. "
+        "pruning_policy=kerasinit.pruning.PruneTrainableLayers() excludes frozen layers."
     )
 
 
-def _tfmot_takes(layer: Any) -> bool:
-    """Return whether tfmot knows a tf_keras layer, by asking it to wrap another like it."""
+def _tfmot_supports(layer: Any) -> bool:
+    """Return whether tfmot supports a tf_keras layer, by having it wrap a copy."""
     if exact_row(type(layer)) is UNKNOWN:
         return False
     try:

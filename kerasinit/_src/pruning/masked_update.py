@@ -1,16 +1,16 @@
-"""Masks in the update of a weight, where they cost less than at the beginning of a step.
+"""Applies masks during the weight update, which is cheaper than at the beginning of a step.
 
-At the beginning nothing can be done before every weight is masked. Behind the update a mask is
+At the beginning, nothing else can run until every weight is masked. After the update, the mask is
 multiplied into what the optimizer writes, as a constraint of the weight::
 
     w <- (w - update) * mask
 
-Adam needs not even that: it divides by a number that may as well be infinite, see
-:class:`Epsilons`.
+Adam does not even need the product: an infinite epsilon has the same effect, see
+:class:`PerWeightEpsilons`.
 
-Most steps change no mask. In ``fit``, those after which no mask changes either are *quiet*: their
-weights were masked by the update at the end of the step before, and a second, cheaper training
-function takes them, see :class:`QuietSteps`. The numbers are the same.
+Most steps change no mask. In ``fit``, a step is *quiet* if the masks change neither in it nor in
+the next one. The previous update has already masked the weights, so a second, cheaper training
+function can run the step, with identical results: see :class:`QuietSteps`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,14 +24,14 @@ from kerasinit._src import compat
 from kerasinit._src.pruning import attach, schedules
 from kerasinit._src.pruning.pruner import Pruner
 
-# Steps without a change of masks from which on a second training function pays.
-_WORTH_COMPILING = 20
+# The min number of steps without a mask update for which to compile a second training function.
+_MIN_QUIET_STEPS = 20
 
 
 def is_possible(model: Any, train_step: Callable[..., Any]) -> bool:
-    """Return whether masks in the update hold at every training step of a Keras 3 model.
+    """Return whether a Keras 3 model can be masked during its updates.
 
-    They do if training step and optimizer are Keras' own, and there is one replica.
+    This requires Keras' own training step and optimizer, and a single replica.
     """
     optimizer = getattr(model, "optimizer", None)
     return (
@@ -45,32 +45,28 @@ def is_possible(model: Any, train_step: Callable[..., Any]) -> bool:
     )
 
 
-class Epsilons:
+class PerWeightEpsilons:
     """Adam's epsilon for each weight, infinite where a weight is removed.
 
-    In ``w <- w - lr * m / (sqrt(v) + epsilon)`` it leaves a weight as it is, so one that is
-    masked stays so, by no arithmetic that Adam does not do anyway. A mask multiplied in is one
-    more pass over the weights, and Adam makes a dozen: twice the cost, for the same numbers.
-    The price is one more variable of the size of each weight.
+    In ``w <- w - lr * m / (sqrt(v) + epsilon)`` an infinite epsilon leaves the weight unchanged, so
+    a masked weight stays zero without any arithmetic that Adam does not do anyway. Multiplying by
+    the mask is one more pass over the weights and costs twice as much. The price is a variable of
+    the size of each weight. XLA fuses all passes into one loop, where a mask is free.
 
-    XLA makes one loop of all passes, where a mask is free.
-
-    Args:
-        optimizer: Adam or AdamW, see `suit`.
-        masks: Keras variables and the mask of each, a TensorFlow variable of 0 and 1.
+    ``masks`` holds Keras variables with their masks, TensorFlow variables of 0 and 1.
     """
 
     def __init__(self, optimizer: Any, masks: Iterable[tuple[Any, tf.Variable]]) -> None:
         self._optimizer, self._epsilon = optimizer, optimizer.epsilon
-        # The optimizer is given TensorFlow's variables.
+        # Keyed by TensorFlow variable, which is what `update_step` receives.
         self._of = {
             id(compat.tensor(variable)): (mask, tf.Variable(tf.zeros_like(mask), trainable=False))
             for variable, mask in masks
         }
 
     @staticmethod
-    def suit(optimizer: Any) -> bool:
-        """Return whether this is Adam or AdamW as Keras has it, without averages over weights."""
+    def supports(optimizer: Any) -> bool:
+        """Return whether this is Keras' own Adam or AdamW, without a moving average of weights."""
         return (
             type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
             and "update_step" not in vars(optimizer)
@@ -81,45 +77,48 @@ class Epsilons:
         return id(compat.tensor(variable)) in self._of
 
     def follow_masks(self) -> None:
-        """Become infinite where the masks remove weights now."""
+        """Set the epsilons to infinity where the current masks remove weights."""
         for mask, epsilon in self._of.values():
             kept, removed = (tf.constant(e, mask.dtype) for e in (self._epsilon, float("inf")))
             epsilon.assign(tf.where(tf.equal(mask, 0), removed, kept))
 
-    def given(self) -> AbstractContextManager[None]:
-        """Let the optimizer take them while a training step is traced or runs."""
+    def applied(self) -> AbstractContextManager[None]:
+        """Make the optimizer use these epsilons while a training step is traced or run."""
 
         def epsilon_of(variable: Any) -> Any:
-            # Its value, for Keras takes a variable for a part of the optimizer.
+            # The value, since Keras would track a variable as part of the optimizer.
             return self._of[id(variable)][1].read_value() if id(variable) in self._of else None
 
-        return attach.with_epsilons(self._optimizer, epsilon_of)
+        return attach.per_weight_epsilons(self._optimizer, epsilon_of)
 
 
 @contextmanager
 def masking(
-    held: Iterable[tuple[Any, Any, Any]], epsilons: Epsilons | None = None
+    held: Iterable[tuple[Any, Any, Any]], epsilons: PerWeightEpsilons | None = None
 ) -> Iterator[None]:
-    """Let weights be masked after each update while a training step is traced or runs.
+    """Mask weights after each update while a training step is traced or run.
 
     Args:
-        held: Keras variables, the mask of each as a TensorFlow tensor or variable of 0 and 1,
-            and the constraint that goes before it, or None.
-        epsilons: The optimizer's, if all weights are masked before each step, so that it is
-            enough to mask what is added. Default: they may be not.
+        held: For each Keras variable its mask, a TensorFlow tensor or variable of 0 and 1, and the
+            constraint to apply before the mask, or None.
+        epsilons: The optimizer's, if all weights are already masked before each step, so that
+            only the update needs masking.
     """
 
     def constraints() -> Iterator[tuple[Any, Any]]:
         for variable, mask, constraint in held:
-            # A constraint of the user's may well revive a weight, by a shift or a rescaled noise.
-            enough = epsilons is not None and variable in epsilons and constraint is None
-            yield variable, None if enough else _Masking(mask, constraint)
+            # A custom constraint may make a removed weight nonzero, for instance by a shift.
+            covered = epsilons is not None and variable in epsilons and constraint is None
+            yield variable, None if covered else _MaskConstraint(mask, constraint)
 
-    with attach.constrained(constraints()), nullcontext() if epsilons is None else epsilons.given():
+    with (
+        attach.temporary_constraints(constraints()),
+        nullcontext() if epsilons is None else epsilons.applied(),
+    ):
         yield
 
 
-class _Masking:
+class _MaskConstraint:
     def __init__(self, mask: Any, first: Any) -> None:
         self._mask, self._first = mask, first
 
@@ -132,52 +131,42 @@ class _Masking:
 
 
 class QuietSteps:
-    """Knows which calls of a training function may be quiet, and makes them.
-
-    Args:
-        pruner: The model's.
+    """Decides which calls of the training function can be quiet, and runs those.
 
     Attributes:
-        allowed: Whether there may be quiet steps: nobody else writes weights between two
-            steps of the training that runs.
-        traced: Whether the training step that is traced or run at present is a quiet one.
-        masked: Whether every weight is masked at present, as a quiet step leaves them.
-        epsilons: By which the optimizer leaves removed weights alone; None if its updates
-            are masked.
+        allowed: Whether quiet steps are possible: nothing else writes weights between steps.
+        traced: Whether the training step being traced or run is a quiet one.
+        masked: Whether all weights are currently masked, as after a quiet step.
+        epsilons: The epsilons of a quiet step; None if its updates are multiplied by masks.
     """
 
     def __init__(self, pruner: Pruner) -> None:
         self._pruner = pruner
         self.allowed = self.traced = self.masked = False
-        self.epsilons: Epsilons | None = None
+        self.epsilons: PerWeightEpsilons | None = None
         self._prepare: Callable[[], Any] = pruner.apply_masks
         self._counts_calls = False
         self._unchanged, self._sure_calls = range(0), 0
 
     def begin(self, allowed: bool) -> None:
-        """Begin a training."""
+        """Called when training begins."""
         self.allowed = allowed
         self._unchanged, self._sure_calls = range(0), 0
 
     def end(self) -> None:
-        """End a training."""
+        """Called when training ends."""
         self.allowed = self.masked = False
 
-    def forget(self) -> None:
-        """Look again before the next call: the step is another one now."""
+    def invalidate(self) -> None:
+        """Discard what is known about the next calls, since the step has changed."""
         self._sure_calls = 0
 
-    def expect(self, optimizer: Any, in_xla: bool) -> None:
-        """Get ready for a quiet training function that is about to be made.
-
-        Args:
-            optimizer: The model's.
-            in_xla: Whether XLA compiles the function.
-        """
+    def set_up(self, optimizer: Any, in_xla: bool) -> None:
+        """Prepare for creating a quiet training function, which XLA may compile."""
         pruner, epsilons = self._pruner, None
-        if not in_xla and Epsilons.suit(optimizer):
+        if not in_xla and PerWeightEpsilons.supports(optimizer):
             masks = zip(pruner.variables, pruner.masks.values(), strict=True)
-            epsilons = Epsilons(optimizer, masks)
+            epsilons = PerWeightEpsilons(optimizer, masks)
 
         def prepare() -> None:
             pruner.apply_masks()
@@ -185,16 +174,13 @@ class QuietSteps:
                 epsilons.follow_masks()
 
         self.epsilons = epsilons
-        # At every epoch, so not one operation after the other from Python.
+        # Runs at every epoch; a graph is faster than single operations.
         self._prepare = tf.function(prepare, autograph=False)
 
     def are_next(self, steps: int) -> bool:
-        """Return whether no mask changes in the next call, nor in the step after it.
+        """Return whether no mask changes in the next call of up to ``steps``, or the step after.
 
-        That step would look at weights that are not masked yet.
-
-        Args:
-            steps: Training steps that a call may take.
+        A mask update ranks unmasked weights, so the step before it must not be quiet.
         """
         if not self.allowed:
             return False
@@ -207,10 +193,10 @@ class QuietSteps:
             following = min(
                 (schedules.next_update(rule, now) for rule in rules), default=schedules.NEVER
             )
-            # For few steps it is not worth to compile a training function.
-            worth = following - now > _WORTH_COMPILING
+            # Compiling another training function does not pay off for a few steps.
+            worth = following - now > _MIN_QUIET_STEPS
             self._unchanged = range(now, following if worth else now)
-        # A call takes that many steps or, at the end of the data, fewer.
+        # A call takes `steps` steps, or fewer at the end of the data.
         calls = max(0, (self._unchanged.stop - now - 2) // steps)
         self._sure_calls = max(0, calls - 1)
         return calls > 0
@@ -218,13 +204,9 @@ class QuietSteps:
     def run(
         self, quiet_function: Callable[[Any], Any], iterator: Any, steps: int, every: int
     ) -> Any:
-        """Run a quiet training function.
+        """Run a quiet training function, created after `set_up`.
 
-        Args:
-            quiet_function: Made after `expect`.
-            iterator: The data.
-            steps: Training steps that a call may take.
-            every: Training steps that make one update of the weights.
+        A call takes up to ``steps`` training steps, and ``every`` of these make one weight update.
         """
         if not self.masked:
             self._prepare()
@@ -239,6 +221,6 @@ class QuietSteps:
         return logs
 
     def begin_step(self, every: int = 1) -> None:
-        """Count one quiet step, from within it."""
+        """Count one quiet step; called from within its graph."""
         if not self._counts_calls:
             self._pruner.counter.count(every)

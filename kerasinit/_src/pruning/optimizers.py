@@ -1,4 +1,4 @@
-"""The optimizers that a model trains with: the one it was compiled with, and others it holds."""
+"""The optimizers of a model: the compiled one and those in its attributes."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def steps_of(model: Any) -> int:
-    """Return how many training steps of a model make one update of its weights.
+    """Return the number of training steps per weight update (gradient accumulation).
 
-    Of a model with several optimizers, such as a GAN, those count that it was not compiled with;
-    if they do not agree, every training step does.
+    A model with several optimizers, such as a GAN, is trained by those it was not compiled with; if
+    they disagree, this is 1.
     """
     compiled = getattr(model, "optimizer", None)
     optimizers = [one for one in _optimizers_of(model) if one is not compiled] or [compiled]
@@ -23,12 +23,12 @@ def steps_of(model: Any) -> int:
 
 
 def was_trained(model: Any) -> bool:
-    """Return whether an optimizer of a model has taken a step."""
+    """Return whether any optimizer of a model has taken a step."""
     return any(int(np.asarray(one.iterations)) > 0 for one in _optimizers_of(model))
 
 
 def _optimizers_of(model: Any) -> list[Any]:
-    """Return the optimizer that a model was compiled with, and others that it holds."""
+    """Return the optimizers among the attributes of a model, including the compiled one."""
     held: list[Any] = []
     for value in vars(model).values():
         several = isinstance(value, list | tuple | dict)

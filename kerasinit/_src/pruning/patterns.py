@@ -1,7 +1,7 @@
-"""The patterns in which weights may be removed: single, in blocks, or m of every n.
+"""The patterns in which weights are removed: individually, in blocks, or m of every n.
 
-A pattern says, from the weights and the mask so far, what the next mask is. What all
-of them hold to, and where they leave tfmot, is in :func:`next_mask`.
+A pattern computes the next mask from the weights and the current mask. :func:`next_mask` describes
+the rules shared by all patterns, and where they differ from tfmot.
 """
 
 import difflib
@@ -20,98 +20,84 @@ _POOLING_TYPES = ("AVG", "MAX")
 
 
 def next_mask(
-    weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, *, counting: bool | None = None
+    weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, *, by_histogram: bool | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the mask at a sparsity, given the mask so far; nothing comes back to life unasked.
+    """Return ``(mask, threshold)`` at a sparsity, given the current boolean mask.
 
-    The rule is tfmot's :func:`~kerasinit.pruning.selection.magnitude_mask` on the
-    weights as they are: a removed weight that a gradient has just moved competes with
-    the others and may take the place of a smaller one. In two cases the mask stays as
-    it is instead:
+    The rule is tfmot's :func:`~kerasinit.pruning.selection.magnitude_mask` on the unmasked weights:
+    a removed weight that the last update changed competes with the others and may replace a smaller
+    one. In two cases the mask stays unchanged instead:
 
-    * More weights are asked for than the mask has left. tfmot would bring removed ones
-      back to make up the number.
-    * There are fewer non-zero weights than asked for, so that the threshold is 0. tfmot
-      would keep everything, also what was removed. A weight that is zero but was never
-      removed, as in a kernel that starts at zero, stays alive and can be trained.
-
-    Args:
-        weights: Tensor of floats.
-        mask: Boolean tensor of the same shape, True where weights are kept so far.
-        sparsity: Fraction to remove.
-        counting: How to search, see :func:`~kerasinit.pruning.selection.kth_largest`.
-
-    Returns:
-        ``(mask, threshold)``.
+    * The sparsity keeps more weights than the mask does. tfmot would restore removed weights to
+      reach that number.
+    * There are fewer nonzero weights than the sparsity keeps, so that the threshold is 0. tfmot
+      would keep everything, including removed weights. A weight that is zero but was never
+      removed, as in a kernel initialized to zero, can still be trained.
     """
-    ranked, threshold = magnitude_mask(weights, sparsity, counting=counting)
-    # The number asked for, not that of `ranked`: ties alone must not stop an update.
-    asked = num_kept(tf.size(weights), sparsity)
-    # The search is over and its memory free before the numbers to add up are made.
+    ranked, threshold = magnitude_mask(weights, sparsity, by_histogram=by_histogram)
+    # Not the number kept in `ranked`: ties alone must not prevent an update.
+    requested = num_kept(tf.size(weights), sparsity)
+    # Frees the memory of the search before the sum below allocates its own.
     with tf.control_dependencies([threshold]):
-        revives = asked > tf.reduce_sum(tf.cast(mask, tf.int32))
+        revives = requested > tf.reduce_sum(tf.cast(mask, tf.int32))
     return tf.where(tf.logical_or(revives, threshold <= 0), mask, ranked), threshold
 
 
 @dataclass(frozen=True)
 class SingleWeights:
-    """Every weight is removed or kept by itself."""
+    """Weights are removed individually; other patterns derive from this one."""
 
     once = False
-    unit = "weights"
+    plural = "weights"
 
     def check(self, name: str, shape: Any) -> None:
-        """Accept every shape."""
+        """Raise ValueError if weights of a shape cannot be pruned in this pattern."""
 
-    def misfit(self, name: str, shape: Any) -> str | None:
-        """Return None, for every shape fits."""
+    def shape_warning(self, name: str, shape: Any) -> str | None:
+        """Return a message if the pattern applies to weights of a shape only in part."""
 
-    def units(self, shape: Any) -> int:
-        """Return how many weights there are."""
+    def count(self, shape: Any) -> int:
+        """Return the number of weights or blocks, including partial ones."""
         return math.prod(shape)
 
-    def most_alive(self, shape: Any, density: float) -> int:
-        """Return how many weights are kept at a density."""
+    def max_kept(self, shape: Any, density: float) -> int:
+        """Return the max number of weights or blocks kept at a density."""
         return round(density * math.prod(shape))
 
-    def alive(self, weights: tf.Tensor) -> tf.Tensor:
+    def nonzero(self, weights: tf.Tensor) -> tf.Tensor:
         """Return where weights are not zero."""
         return weights != 0
 
     def update(
-        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, by_histogram: bool | None = None
     ) -> Any:
         """Return the next ``(mask, threshold)``."""
-        return next_mask(weights, mask, sparsity, counting=counting)
+        return next_mask(weights, mask, sparsity, by_histogram=by_histogram)
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Weights of a matrix are removed in blocks, by the mean or maximum of their magnitudes.
+class Blocks(SingleWeights):
+    """Weights of a matrix are removed in blocks, ranked by mean or maximum magnitude.
 
-    Blocks at the lower and right edge may be cut off; their mean is over what is there.
-
-    Attributes:
-        size: ``(height, width)`` of a block.
-        pooling: ``"AVG"`` or ``"MAX"``.
+    Blocks at the lower and right edge may be partial; their mean is over the existing weights.
     """
 
     size: tuple[int, int]
     pooling: str
     once = False
-    unit = "blocks"
+    plural = "blocks"
 
     def check(self, name: str, shape: Any) -> None:
         """Raise ValueError unless a weight is a matrix."""
         if len(shape) != 2:
             raise ValueError(
                 f"Blocks of {self.size} can only be pruned from 2-D weights; {name!r} has shape "
-                f"{tuple(shape)}. Leave block_size at (1, 1), or leave the layer out by a "
+                f"{tuple(shape)}. Leave block_size at (1, 1), or exclude the layer by a "
                 "pruning_policy."
             )
 
-    def misfit(self, name: str, shape: Any) -> str | None:
-        """Say so if a matrix is too small for a single whole block."""
+    def shape_warning(self, name: str, shape: Any) -> str | None:
+        """Return a message if a matrix is smaller than a block."""
         fitting = tuple(min(size, side) for size, side in zip(self.size, shape, strict=True))
         if fitting == self.size:
             return None
@@ -120,15 +106,15 @@ class Blocks:
             f"pieces are removed. block_size={fitting} would fit."
         )
 
-    def units(self, shape: Any) -> int:
-        """Return how many blocks there are, cut off ones included."""
+    def count(self, shape: Any) -> int:
+        """Return the number of blocks, including partial ones."""
         return math.prod(-(-side // size) for side, size in zip(shape, self.size, strict=True))
 
-    def most_alive(self, shape: Any, density: float) -> int:
-        """Return how many blocks are kept at a density, at most: the smallest, cut off ones first.
+    def max_kept(self, shape: Any, density: float) -> int:
+        """Return the max number of blocks kept at a density, counting partial ones first.
 
         Example:
-        >>> Blocks((4, 4), "AVG").most_alive((5, 4), 0.2)
+        >>> Blocks((4, 4), "AVG").max_kept((5, 4), 0.2)
         1
         """
         heights, widths = (
@@ -138,22 +124,22 @@ class Blocks:
         sizes = np.sort(np.outer(heights, widths), axis=None)
         return int(np.count_nonzero(np.cumsum(sizes) <= round(density * math.prod(shape))))
 
-    def alive(self, weights: tf.Tensor) -> tf.Tensor:
-        """Return where the blocks are that are not zero throughout."""
+    def nonzero(self, weights: tf.Tensor) -> tf.Tensor:
+        """Return where blocks have a nonzero weight."""
         return self._expand(self._pool(weights, "MAX") > 0, weights.shape)
 
     def update(
-        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, by_histogram: bool | None = None
     ) -> Any:
         """Return the next ``(mask, threshold)``."""
         height, width = self.size
         pooled = self._pool(weights, self.pooling)
         before = mask[::height, ::width]
-        kept, threshold = next_mask(pooled, before, sparsity, counting=counting)
+        kept, threshold = next_mask(pooled, before, sparsity, by_histogram=by_histogram)
         return self._expand(kept, weights.shape), threshold
 
     def _pool(self, weights: tf.Tensor, pooling: str) -> tf.Tensor:
-        # One direction after the other: the order of additions decides the last bit.
+        # One axis at a time as in tfmot: the order of additions affects the last bit.
         pooled = tf.abs(weights)
         for size in self.size:
             pooled = tf.nn.pool(
@@ -168,16 +154,11 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class MByN:
-    """Of every ``n`` consecutive weights along the input channels, the ``m`` smallest go.
+class MByN(SingleWeights):
+    """Of every ``n`` consecutive weights along the input channels, the ``m`` smallest are removed.
 
-    The mask is made once, at the first step, and the schedule's sparsity plays no part.
-    Ties go to the earlier channel; a last group shorter than ``n`` counts as filled up
-    with zeros.
-
-    Attributes:
-        m: Number of zeros in a group.
-        n: Size of a group.
+    The mask is computed once, at the first step, and does not depend on the schedule's sparsity.
+    Of equal weights the earlier channel is kept; the last group is padded with zeros.
     """
 
     m: int
@@ -189,32 +170,28 @@ class MByN:
         if len(shape) not in (2, 4):
             raise ValueError(
                 f"sparsity_m_by_n={self.m, self.n} needs weights of rank 2 or 4; {name!r} has "
-                f"shape {tuple(shape)}. Leave the layer out by a pruning_policy."
+                f"shape {tuple(shape)}. Exclude the layer by a pruning_policy."
             )
 
-    def misfit(self, name: str, shape: Any) -> str | None:
-        """Say so if there are fewer input channels than a group has."""
+    def shape_warning(self, name: str, shape: Any) -> str | None:
+        """Return a message if there are fewer input channels than weights in a group."""
         inputs = shape[-2]
         if inputs >= self.n:
             return None
         smaller = min(self.m, inputs - 1), inputs
         return (
-            f"{name!r} has {inputs} input channel{'s' * (inputs > 1)}, less than the {self.n} of "
-            f"sparsity_m_by_n={self.m, self.n}, and counts as filled up with zeros. Leave the "
-            f"layer out by a pruning_policy"
+            f"{name!r} has {inputs} input channel{'s' * (inputs > 1)}, fewer than the {self.n} of "
+            f"sparsity_m_by_n={self.m, self.n}, and is padded with zeros. Exclude the layer by a "
+            f"pruning_policy"
             + (f", or use sparsity_m_by_n={smaller}, which would fit." if inputs > 1 else ".")
         )
 
-    def alive(self, weights: tf.Tensor) -> tf.Tensor:
-        """Return where weights are not zero."""
-        return weights != 0
-
     def update(
-        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, counting: bool | None = None
+        self, weights: tf.Tensor, mask: tf.Tensor, sparsity: Any, by_histogram: bool | None = None
     ) -> Any:
-        """Return ``(mask, threshold)``; there is no threshold, so it is 0."""
-        del sparsity, counting
-        # Kernels end with (inputs, outputs); groups run along the inputs.
+        """Return ``(mask, threshold)``; the threshold is always 0."""
+        del sparsity, by_histogram
+        # The last axes of a kernel are (inputs, outputs); groups run along the inputs.
         swap = [*range(len(weights.shape) - 2), len(weights.shape) - 1, len(weights.shape) - 2]
         magnitudes = tf.transpose(tf.abs(weights), swap)
         inputs = compat.known_shape(magnitudes)[-1]
@@ -223,7 +200,7 @@ class MByN:
         order = tf.argsort(groups, direction="DESCENDING", stable=True)
         # Sorting the order gives each weight its rank within the group.
         kept = tf.reshape(tf.argsort(order, stable=True) < self.n - self.m, tf.shape(filled))
-        # The types of TensorFlow know no ellipsis.
+        # TensorFlow's type stubs do not accept an ellipsis.
         kept = tf.transpose(kept[..., :inputs], swap)  # pyright: ignore[reportArgumentType]
         return tf.logical_and(kept, mask), tf.zeros([], weights.dtype)
 
@@ -232,21 +209,7 @@ Pattern = SingleWeights | Blocks | MByN
 
 
 def make_pattern(block_size: Any, block_pooling_type: Any, sparsity_m_by_n: Any) -> Pattern:
-    """Return the pattern that tfmot's three arguments describe.
-
-    Args:
-        block_size: ``(height, width)``, two positive integers; ``(1, 1)`` for none.
-        block_pooling_type: ``"AVG"`` or ``"MAX"``.
-        sparsity_m_by_n: ``None``, or ``(m, n)`` with ``0 < m < n``.
-
-    Raises:
-        ValueError: If an argument is none of these, or if both blocks and m-by-n are
-            asked for.
-
-    Example:
-    >>> make_pattern((4, 4), "AVG", None)
-    Blocks(size=(4, 4), pooling='AVG')
-    """
+    """Return the pattern for tfmot's three arguments, or raise ValueError if one is invalid."""
     if block_pooling_type not in _POOLING_TYPES:
         near = difflib.get_close_matches(str(block_pooling_type).upper(), _POOLING_TYPES, 1, 0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""Policies: which layers of a model are pruned, and which models are taken at all."""
+"""Policies: which layers of a model are pruned, and which models are supported."""
 
 import abc
 from collections.abc import Callable, Iterable
@@ -12,11 +12,11 @@ from kerasinit._src.pruning.tfmot_bridge import tfmot
 
 
 class PruningPolicy(abc.ABC):
-    """Base class for what says which layers `prune_low_magnitude` prunes.
+    """Base class for policies that choose the layers that `prune_low_magnitude` prunes.
 
-    Derive a policy from it and give it to ``prune_low_magnitude(pruning_policy=...)``. It is
-    asked once about the model, then about each layer. The same class serves models of both
-    Kerases. ``policy & other`` is a policy that allows what both allow.
+    Pass an instance of a subclass to ``prune_low_magnitude(pruning_policy=...)``. It is called
+    once with the model, then with each layer, and works with both Kerases. ``policy & other``
+    is a policy that allows what both allow.
 
     Example:
     >>> import keras
@@ -39,7 +39,7 @@ class PruningPolicy(abc.ABC):
 
     @abc.abstractmethod
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Raise ValueError if a model is not one for this policy."""
+        """Raise ValueError if the policy does not support a model."""
 
     def __and__(self, other: Any) -> "PruningPolicy":
         """Return a policy that allows what this one and another allow."""
@@ -62,29 +62,28 @@ class _Both(PruningPolicy):
 
 
 class PruneForLatencyOnXNNPack(PruningPolicy):
-    """Prunes 1x1 convolutions, in networks that XNNPACK has sparse kernels for.
+    """Prunes 1x1 convolutions, in networks that XNNPACK can run with sparse kernels.
 
-    XNNPACK, which runs TensorFlow Lite on processors, has kernels for sparse 1x1
-    convolutions. It may use them where a whole part of the network can stay in its layout:
-    from a 3x3 convolution of an image with stride 2 to a global average pooling, and only
-    layers of certain kinds between them. The rule is that of tfmot's policy of this name,
-    which is asked itself about tf_keras models. MobileNet, MobileNetV2 and MobileNetV3 are
-    refused as `keras.applications` has them: their first convolution has
-    ``padding="same"``.
+    XNNPACK, TensorFlow Lite's backend for CPUs, has kernels for sparse 1x1 convolutions. It
+    can use them in a region of the network that begins with a 3x3 convolution of an image
+    with stride 2, ends with a global average pooling, and contains only certain layers. The
+    rule is that of tfmot's policy of this name, which is used for tf_keras models.
+    MobileNet, MobileNetV2 and MobileNetV3 from `keras.applications` are rejected, since
+    their first convolution has ``padding="same"``.
 
-    That a model is taken does not make it faster. The paper below measured its speed on ARM;
-    XNNPACK chooses by the hardware, and on the x86 processor that was tried the files took as
-    long as dense ones (0.99 to 1.04 of the time at 0.8 to 0.97 sparsity, TensorFlow 2.21),
-    with ``tf.lite.Optimize.EXPERIMENTAL_SPARSITY`` or without it. They are smaller with it.
-    What made networks faster there were blocks in dense layers, ``block_size=(4, 1)``;
-    ``tests/benchmarks/deployment.py`` measures both. So measure on the device itself.
+    A supported model is not necessarily faster. The paper below reports measurements on ARM.
+    XNNPACK chooses kernels by hardware: on an x86 processor the files took as long as dense
+    ones (0.99 to 1.04 of the time at 0.8 to 0.97 sparsity, TensorFlow 2.21), with
+    ``tf.lite.Optimize.EXPERIMENTAL_SPARSITY``, which makes files smaller, or without it.
+    There, blocks in dense layers, ``block_size=(4, 1)``, made networks faster. Measure on the
+    target device, as ``tests/benchmarks/deployment.py`` does.
 
-    A model is taken if
+    A model is supported if
 
     * each of its inputs leads to a ``Conv2D`` of 3 channels with a kernel of 3x3,
       ``strides=2`` and ``padding="valid"``, right after ``ZeroPadding2D(1)``;
     * each of its outputs comes from a ``GlobalAveragePooling2D``;
-    * between them lie only: ``Conv2D`` of 1x1 (no stride, groups or dilation);
+    * only these are between them: ``Conv2D`` of 1x1 (no stride, groups or dilation);
       ``DepthwiseConv2D`` of 3x3 or 5x5 with ``depth_multiplier=1``, ``padding="same"`` and no
       stride, or ``"valid"`` with stride 1 or 2 right after ``ZeroPadding2D(1)`` or ``(2)``;
       ``BatchNormalization`` over the channels; relu, relu6, leaky relu, elu, sigmoid; sums,
@@ -118,11 +117,7 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
         return isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1)
 
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Raise ValueError if XNNPACK has no sparse kernels for a part of a model.
-
-        Args:
-            model: A built model with a graph, functional or sequential.
-        """
+        """Raise ValueError if XNNPACK cannot run a built model with sparse kernels."""
         if compat.kerase_of(model) == "tf_keras":
             tfmot().PruneForLatencyOnXNNPack().ensure_model_supports_pruning(model)
             return
@@ -133,11 +128,11 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
                 f"The model {model.name!r} {why}. PruneForLatencyOnXNNPack follows the data from "
                 "layer to layer: give it a functional model, or a Sequential with a keras.Input."
             )
-        _Sparse(model.name, graph).check()
+        _SparseRegion(model.name, graph).check()
 
 
-class _Sparse:
-    """The part of a graph that XNNPACK may run sparse."""
+class _SparseRegion:
+    """The region of a graph that XNNPACK can run with sparse kernels."""
 
     def __init__(self, name: str, graph: Graph) -> None:
         self._name, self._graph = name, graph
@@ -145,90 +140,90 @@ class _Sparse:
         self._after = graph.users
 
     def check(self) -> None:
-        inputs = [place for place, before in enumerate(self._before) if not before]
-        starts = self._first(inputs, self._is_start, self._after)
+        inputs = [node_index for node_index, before in enumerate(self._before) if not before]
+        starts = self._first_matches(inputs, self._is_start, self._after)
         if not starts:
             raise ValueError(
                 f"Not every input of the model {self._name!r} leads to a Conv2D of 3 channels with "
                 "kernel_size=3, strides=2, padding='valid' right after ZeroPadding2D(1), where "
                 "sparse inference of XNNPACK begins. Prune it without "
-                "PruneForLatencyOnXNNPack, or with a policy of your own."
+                "PruneForLatencyOnXNNPack, or with a custom policy."
             )
-        ends = self._first(self._graph.outputs, self._is_end, self._before)
+        ends = self._first_matches(self._graph.outputs, self._is_end, self._before)
         if not ends:
             raise ValueError(
                 f"Not every output of the model {self._name!r} comes from a "
                 "GlobalAveragePooling2D, where sparse inference of XNNPACK ends. Prune it without "
-                "PruneForLatencyOnXNNPack, or with a policy of your own."
+                "PruneForLatencyOnXNNPack, or with a custom policy."
             )
 
-        def reached_end(place: int) -> bool:
-            if place not in ends:
-                self._require_supported(place)
-            return place in ends
+        def reached_end(node_index: int) -> bool:
+            if node_index not in ends:
+                self._require_supported(node_index)
+            return node_index in ends
 
-        self._first([after for start in starts for after in self._after[start]], reached_end, [])
+        after = [index for start in starts for index in self._after[start]]
+        self._first_matches(after, reached_end, self._after)
 
-    def _first(
-        self, places: Iterable[int], stops: Callable[[int], bool], following: Any
+    def _first_matches(
+        self, nodes: Iterable[int], stops: Callable[[int], bool], following: Any
     ) -> set[int]:
-        """Return where the ways from some places stop; nothing if one of them never does."""
-        to_visit, found = list(places), set()
+        """Return the nodes where all paths from ``nodes`` stop; nothing if a path never stops."""
+        to_visit, found = list(nodes), set()
         seen = set(to_visit)
-        following = following or self._after
         while to_visit:
-            place = to_visit.pop()
-            if stops(place):
-                found.add(place)
+            node_index = to_visit.pop()
+            if stops(node_index):
+                found.add(node_index)
                 continue
-            if not following[place]:
+            if not following[node_index]:
                 return set()
-            to_visit += [other for other in following[place] if other not in seen]
-            seen.update(following[place])
+            to_visit += [other for other in following[node_index] if other not in seen]
+            seen.update(following[node_index])
         return found
 
-    def _is_start(self, place: int) -> bool:
-        layer = self._graph.nodes[place].layer
+    def _is_start(self, node_index: int) -> bool:
+        layer = self._graph.nodes[node_index].layer
         return (
             isinstance(layer, keras.layers.Conv2D)
             and tuple(compat.tensor(layer.kernel).shape)[:3] == (3, 3, 3)
             and layer.strides == (2, 2)
             and layer.padding == "valid"
-            and self._padded_by(place) == 1
+            and self._padded_by(node_index) == 1
         )
 
-    def _is_end(self, place: int) -> bool:
-        return isinstance(self._graph.nodes[place].layer, keras.layers.GlobalAveragePooling2D)
+    def _is_end(self, node_index: int) -> bool:
+        return isinstance(self._graph.nodes[node_index].layer, keras.layers.GlobalAveragePooling2D)
 
-    def _padded_by(self, place: int) -> int | None:
-        """Return how many zeros a layer right before this one puts on every side."""
-        before = [self._graph.nodes[source].layer for source in self._before[place]]
+    def _padded_by(self, node_index: int) -> int | None:
+        """Return the padding on every side by a ZeroPadding2D right before this node, or None."""
+        before = [self._graph.nodes[source].layer for source in self._before[node_index]]
         if len(before) != 1 or not isinstance(before[0], keras.layers.ZeroPadding2D):
             return None
         sides = {side for sides in before[0].padding for side in sides}
         return sides.pop() if len(sides) == 1 else None
 
-    def _require_supported(self, place: int) -> None:
-        node = self._graph.nodes[place]
-        expected = self._expected(place, node)
-        if expected is not None:
+    def _require_supported(self, node_index: int) -> None:
+        node = self._graph.nodes[node_index]
+        unmet = self._unmet_requirement(node_index, node)
+        if unmet is not None:
             raise ValueError(
                 f"XNNPACK does not run the {node.operation} {node.name!r} of the model "
-                f"{self._name!r} sparse{expected}. Change it, or prune without "
+                f"{self._name!r} sparse{unmet}. Change it, or prune without "
                 "PruneForLatencyOnXNNPack."
             )
 
-    def _expected(self, place: int, node: Node) -> str | None:
-        """Return what a layer would have to be; None if it is."""
+    def _unmet_requirement(self, node_index: int, node: Node) -> str | None:
+        """Return the requirement that a node fails to meet, or None if it is supported."""
         layer = node.layer
         if layer is None:
-            return None if node.operation.lower() in _OPERATIONS else ""
-        if isinstance(layer, _ANY):
+            return None if node.operation.lower() in _SUPPORTED_OPERATIONS else ""
+        if isinstance(layer, _SUPPORTED_LAYERS):
             return None
         for kind, fits, expected in (
             (
                 keras.layers.DepthwiseConv2D,
-                self._fits_depthwise(place),
+                lambda conv: self._fits_depthwise(conv, node_index),
                 "depth_multiplier=1, dilation_rate=1 and a kernel of 3x3 or 5x5; padding='same' "
                 "with strides=1, or 'valid' right after a ZeroPadding2D of half the kernel",
             ),
@@ -249,31 +244,28 @@ class _Sparse:
             ),
             (
                 keras.layers.Activation,
-                lambda one: keras.activations.serialize(one.activation) in _ACTIVATIONS,
-                f"one of {', '.join(_ACTIVATIONS)}",
+                lambda one: keras.activations.serialize(one.activation) in _SUPPORTED_ACTIVATIONS,
+                f"one of {', '.join(_SUPPORTED_ACTIVATIONS)}",
             ),
         ):
             if isinstance(layer, kind):
                 return None if fits(layer) else f": it needs {expected}"
         return ""
 
-    def _fits_depthwise(self, place: int) -> Callable[[Any], bool]:
-        def fits(layer: Any) -> bool:
-            if layer.depth_multiplier != 1 or layer.dilation_rate != (1, 1):
-                return False
-            if layer.kernel_size not in ((3, 3), (5, 5)):
-                return False
-            if layer.padding == "same":
-                return layer.strides == (1, 1)
-            half = layer.kernel_size[0] // 2
-            return layer.strides in ((1, 1), (2, 2)) and self._padded_by(place) == half
-
-        return fits
+    def _fits_depthwise(self, layer: Any, node_index: int) -> bool:
+        if layer.depth_multiplier != 1 or layer.dilation_rate != (1, 1):
+            return False
+        if layer.kernel_size not in ((3, 3), (5, 5)):
+            return False
+        if layer.padding == "same":
+            return layer.strides == (1, 1)
+        half = layer.kernel_size[0] // 2
+        return layer.strides in ((1, 1), (2, 2)) and self._padded_by(node_index) == half
 
 
-_ACTIVATIONS = ("elu", "leaky_relu", "relu", "relu6", "sigmoid")
+_SUPPORTED_ACTIVATIONS = ("elu", "leaky_relu", "relu", "relu6", "sigmoid")
 # Operations between the layers of a functional model, by the names of their classes.
-_OPERATIONS = (
+_SUPPORTED_OPERATIONS = (
     "add",
     "elu",
     "identity",
@@ -284,7 +276,7 @@ _OPERATIONS = (
     "sigmoid",
     "subtract",
 )
-_ANY = (
+_SUPPORTED_LAYERS = (
     keras.layers.Add,
     keras.layers.Dropout,
     keras.layers.ELU,

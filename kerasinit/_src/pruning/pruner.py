@@ -1,21 +1,21 @@
-"""The pruning of Keras 3 models: masks beside the model, no wrapper layers.
+"""Pruning of Keras 3 models: masks kept outside of the model, no wrapper layers.
 
-A pruned model is the same object with the same layers and variables. Its training step
-starts with three more operations, in the same graph, so that they also run inside
-``steps_per_execution`` and XLA::
+A pruned model is the same object with the same layers and variables. Its training step begins with
+three additional operations in the same graph, so that they also work with ``steps_per_execution``
+and XLA::
 
     step <- step + 1
-    if the schedule fires at this step:  mask <- pattern(weights as they are now)
+    if the schedule fires at this step:  mask <- pattern(unmasked weights)
     weights <- weights * mask
 
-Evaluation, prediction and saving see the weights with the last of them applied, for the
-optimizer's last update has moved removed weights as well; afterwards that is put back.
+The optimizer's last update has changed removed weights as well, so evaluation, prediction and
+saving apply the masks temporarily.
 
-The step number, the masks and the thresholds are TensorFlow variables that the model
-does not know of: they are in no ``model.weights``, no summary and no saved file.
+The step number, the masks and the thresholds are TensorFlow variables that the model does not
+track: they are not in ``model.weights``, its summary or a saved file.
 
-What one training knows from step to step is in :mod:`pruning.session`, and how a
-model is made to call all this in :mod:`pruning.pruned_models`.
+:mod:`pruning.session` keeps the state of a training run, and :mod:`pruning.pruned_models` makes a
+model call all this.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,13 +33,7 @@ from kerasinit._src.pruning.patterns import Pattern
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """How some weights are pruned.
-
-    Attributes:
-        schedule: Called with the step, returns ``(whether to update, sparsity)``.
-        pattern: Which weights may be removed together.
-        initial_step: Training steps that lie behind; None if that is to be found out.
-    """
+    """How some weights are pruned; ``initial_step`` is None if `fit` determines it."""
 
     schedule: Any
     pattern: Pattern
@@ -47,56 +41,53 @@ class Rule:
 
 
 class Counter:
-    """Counts training steps, in the graph of a step or from outside of it.
+    """Counts training steps, either in the graph of a step or in Python.
 
-    The graph has to count wherever a schedule looks at the number in the same call, or a
-    call takes several steps. Where neither is so, it is cheaper to count calls in Python, and to
-    write their number before a graph reads it: the smallest operation of a graph costs a
-    hundredth of the step of a small network, and to read a variable from Python more.
-
-    Args:
-        start: Steps that lie behind.
+    The graph has to count if a schedule reads the step in the same call, or if a call takes several
+    steps. Otherwise it is cheaper to count calls in Python and write the number before a graph
+    reads it: a single graph operation costs a hundredth of the step of a small network, and reading
+    a variable from Python costs more.
     """
 
     def __init__(self, start: int) -> None:
-        self._step = _beside(tf.constant(start, tf.int64))
-        # Training steps since the weights were last updated, with gradient accumulation.
-        self._waiting = _beside(tf.constant(0, tf.int64))
-        # What was read, and the steps that Python alone has counted since.
+        self._step = _untracked_variable(tf.constant(start, tf.int64))
+        # Calls since the last weight update, with gradient accumulation.
+        self._waiting = _untracked_variable(tf.constant(0, tf.int64))
+        # The values read last, and the steps counted in Python since.
         self._read, self._unwritten = (start, 0), 0
 
     @property
     def step(self) -> tf.Variable:
-        """The number of steps; with gradient accumulation, of updates of the weights."""
-        # Within a graph, whoever runs it has written the number before.
+        """The number of steps; with gradient accumulation, of weight updates."""
+        # The caller of a graph has written the number before running it.
         if not tf.inside_function():
             self.write()
         return self._step
 
     @property
     def position(self) -> tuple[int, int]:
-        """The number of steps, and of calls that wait for the next update of the weights."""
+        """The number of steps, and of calls since the last weight update."""
         if not self._unwritten:
             self._read = int(self._step.numpy()), int(self._waiting.numpy())
         step, waiting = self._read
         return step + self._unwritten, waiting
 
     def go_to(self, step: int, waiting: int) -> None:
-        """Go on from an earlier `position`."""
+        """Continue from an earlier `position`."""
         self.step.assign(step)
         self._waiting.assign(waiting)
 
     def count(self, every: int) -> Any:
-        """Count one call, of which ``every`` make a step; return whether a step begins."""
-        moves: Any = True
+        """Count one call, ``every`` of which make a step; return whether a step begins."""
+        begins: Any = True
         if every > 1:
-            moves = tf.equal(self._waiting, 0)
+            begins = tf.equal(self._waiting, 0)
             self._waiting.assign(tf.math.floormod(self._waiting + 1, every))
-        self.step.assign_add(tf.cast(moves, tf.int64))
-        return moves
+        self.step.assign_add(tf.cast(begins, tf.int64))
+        return begins
 
     def write(self) -> None:
-        """Write the steps that were counted outside; before a graph that reads them runs."""
+        """Write the steps counted in Python; call this before running a graph that reads them."""
         if self._unwritten:
             step, waiting = self._read
             self._read = step + self._unwritten, waiting
@@ -104,9 +95,9 @@ class Counter:
             self._unwritten = 0
 
     def count_outside(self) -> None:
-        """Count one step that a graph took without counting it.
+        """Count in Python one step of a graph that does not count.
 
-        No other graph may have counted since `position` was asked for last.
+        No other graph may have counted since `position` was last read.
         """
         self._unwritten += 1
 
@@ -114,23 +105,17 @@ class Counter:
 class Pruner:
     """The masks of one Keras 3 model and the rules by which they change.
 
-    It holds the variables but not the model, so that it lives exactly as long.
-
-    Args:
-        weights: What is pruned, each with its rule.
-        strategy: The model's distribution strategy.
-        shared: Pruners of other models; what they prune too has the same mask in both.
+    It references the variables but not the model, so that it does not keep the model alive. Weights
+    that the pruners in ``shared`` prune as well share their masks.
 
     Attributes:
-        counter: The number of training steps so far. With gradient accumulation, one per
-            update of the weights.
+        counter: The number of training steps (weight updates) so far.
         weights: Name of each pruned weight to its TensorFlow variable.
         masks: The same names to variables of 0 and 1, in the dtype of the weights.
-        thresholds: The same names to the magnitude at the last update below which
-            weights were removed.
+        thresholds: The same names to the magnitude below which the last update removed weights.
         rules: The same names to their rules.
         variables: The Keras variables of the weights, in the same order.
-        fresh: Whether no training is known of, here or before.
+        fresh: Whether no training is known, in this process or before.
         replicated: Whether the weights have copies on several replicas.
     """
 
@@ -149,56 +134,55 @@ class Pruner:
             self.rules[name].pattern.check(name, variable.shape)
         steps = {rule.initial_step for rule in self.rules.values()}
         given = {step for step in steps if step is not None}
-        # Until a training shows otherwise, none has been before.
+        # Assumes no earlier training until `fit` finds one.
         self.fresh = not given
         self.counter = Counter(max(given, default=0))
         self.masks, self.thresholds = {}, {}
         for name, weight in self.weights.items():
-            owner, other = _owner(weight, shared or [])
-            self.masks[name] = owner.masks[other] if owner else _beside(_like(weight, tf.ones))
-            self.thresholds[name] = (
-                owner.thresholds[other] if owner else _beside(tf.zeros([], weight.dtype))
-            )
-        # On replicas a variable has a copy for each, and they are written together.
+            owner, other = _find_owner(weight, shared or [])
+            if owner is None:
+                mask, threshold = tf.ones(weight.shape, weight.dtype), tf.zeros([], weight.dtype)
+                self.masks[name] = _untracked_variable(mask)
+                self.thresholds[name] = _untracked_variable(threshold)
+            else:
+                self.masks[name] = owner.masks[other]
+                self.thresholds[name] = owner.thresholds[other]
+        # A replicated variable has one copy per replica; all are written together.
         self.replicated = any(
             isinstance(weight, tf.distribute.DistributedValues) for weight in self.weights.values()
         )
 
     @property
     def sparsities(self) -> dict[str, float]:
-        """Name of each pruned weight to the fraction that its mask removes."""
+        """The fraction that the mask removes, by name of the weight."""
         return {
             name: 1 - float(tf.reduce_mean(tf.cast(mask.read_value(), tf.float32)))
             for name, mask in self.masks.items()
         }
 
     def by_rule(self) -> dict[Rule, list[str]]:
-        """Return the rules, each with the names of its weights."""
+        """Return the names of the weights of each rule."""
         names: dict[Rule, list[str]] = {}
         for name, rule in self.rules.items():
             names.setdefault(rule, []).append(name)
         return names
 
-    def take_zeros(self) -> None:
-        """Take weights that are exactly zero for removed, save in weights all zero."""
+    def mask_zeros(self) -> None:
+        """Mask the zeros of every weight that is not entirely zero."""
         for name, weight in self.weights.items():
-            alive = self.rules[name].pattern.alive(tf.convert_to_tensor(weight))
+            alive = self.rules[name].pattern.nonzero(tf.convert_to_tensor(weight))
             alive = tf.logical_or(alive, tf.logical_not(tf.reduce_any(alive)))
             self.masks[name].assign(tf.cast(alive, weight.dtype))
 
-    def keep_masks_of(self, earlier: "Pruner") -> None:
-        """Go on from the masks of an earlier pruning of the same model."""
+    def copy_masks_from(self, earlier: "Pruner") -> None:
+        """Copy the masks of weights that an earlier pruner of the model has in common."""
         for name, weight in self.weights.items():
-            owner, other = _owner(weight, [earlier])
+            owner, other = _find_owner(weight, [earlier])
             if owner is not None and self.masks[name] is not owner.masks[other]:
                 self.masks[name].assign(owner.masks[other].read_value())
 
     def keep_only(self, weights: list[PrunableWeight]) -> dict[str, Any]:
-        """Go on with some of the weights, under the names that they have now.
-
-        Returns:
-            The variables of the others, which have no masks any more, by their names.
-        """
+        """Keep only some weights, under their new names; return the removed variables by name."""
         before = {id(v): name for name, v in zip(self.weights, self.variables, strict=True)}
         stay = {weight.name: before.pop(id(weight.variable)) for weight in weights}
         gone = {
@@ -211,29 +195,25 @@ class Pruner:
         return gone
 
     def begin_step(
-        self, every: int = 1, counting: bool | None = None, foreseen: bool = False
+        self, every: int = 1, by_histogram: bool | None = None, checked: bool = False
     ) -> None:
-        """Count one training step, update the masks if it is time, and apply them.
+        """Count one training step, update the masks if the schedule fires, and apply them.
 
-        Args:
-            every: Calls that make one step, as in gradient accumulation.
-            counting: How thresholds are found, see
-                :func:`~kerasinit.pruning.selection.kth_largest`.
-            foreseen: Whether what the schedules ask for in this training was looked through
-                before it began.
+        ``every`` is the number of calls per weight update, and ``checked`` whether the sparsities
+        of this training were checked before it began.
         """
         self.fresh = False
-        self._everywhere(lambda: self._begin_step(every, counting, foreseen))
+        self._across_replicas(lambda: self._begin_step(every, by_histogram, checked))
 
     def apply_masks(self) -> None:
         """Set the removed weights to zero."""
-        self._everywhere(self._apply_masks)
+        self._across_replicas(self._apply_masks)
 
     @contextmanager
     def masked(self) -> Iterator[None]:
-        """Set the removed weights to zero, and put back afterwards what they were.
+        """Set the removed weights to zero within the block.
 
-        Weights that somebody writes meanwhile stay as they were written.
+        Weights that are written within the block keep their new values.
         """
         before = {name: weight.read_value() for name, weight in self.weights.items()}
         self.apply_masks()
@@ -241,14 +221,10 @@ class Pruner:
         try:
             yield
         finally:
-            self._everywhere(lambda: self._put_back(before, masked))
+            self._across_replicas(lambda: self._restore(before, masked))
 
     def release(self, variables: list[Any]) -> bool:
-        """Apply the masks of some variables one last time and forget them.
-
-        Returns:
-            Whether any of them was pruned here.
-        """
+        """Apply all masks, then drop some variables; return whether any of them was pruned here."""
         self.apply_masks()
         ids = {id(variable) for variable in variables}
         released = [
@@ -257,13 +233,13 @@ class Pruner:
         self.variables = [variable for variable in self.variables if id(variable) not in ids]
         for name in released:
             weight = self.weights.pop(name)
-            # Turns -0.0 into 0.0, which files compress better.
+            # Turns -0.0 into 0.0, which compresses better in files.
             weight.assign(weight.read_value() + 0.0)
             del self.masks[name], self.thresholds[name], self.rules[name]
         return bool(released)
 
-    def _begin_step(self, every: int, counting: bool | None, foreseen: bool) -> None:
-        moves = self.counter.count(every)
+    def _begin_step(self, every: int, by_histogram: bool | None, checked: bool) -> None:
+        begins = self.counter.count(every)
         step = tf.identity(self.counter.step)
         for rule, names in self.by_rule().items():
             checks: list[tf.Operation] = []
@@ -271,60 +247,60 @@ class Pruner:
                 fires = tf.equal(step, 1)
             else:
                 fires, sparsity = rule.schedule(step)
-                if not foreseen:
+                if not checked:
                     checks = schedules.check_update(rule.schedule, step, fires, sparsity)
-            fires = tf.logical_and(tf.convert_to_tensor(fires), moves)
+            fires = tf.logical_and(tf.convert_to_tensor(fires), begins)
 
             def update(rule: Rule = rule, names: list[str] = names) -> tf.Operation:
-                return self._update_masks(rule, names, step, counting)
+                return self._update_masks(rule, names, step, by_histogram)
 
             with tf.control_dependencies(checks):
                 tf.cond(fires, update, tf.no_op)
         self._apply_masks()
 
     def _update_masks(
-        self, rule: Rule, names: list[str], step: tf.Tensor, counting: bool | None
+        self, rule: Rule, names: list[str], step: tf.Tensor, by_histogram: bool | None
     ) -> tf.Operation:
         assigned = []
         for name in names:
-            # Asked for here, inside the branch and for each weight, as tfmot does:
-            # TensorFlow simplifies arithmetic within a branch, and where a count lies
-            # halfway between two numbers, the last bit of the sparsity decides.
+            # Computed inside the branch and for each weight, as in tfmot: TensorFlow simplifies
+            # arithmetic within a branch, and the last bit of the sparsity decides how a count
+            # halfway between two integers is rounded.
             sparsity = rule.schedule(step)[1]
 
             def update(
                 mask: Any, weight: Any, threshold: Any, sparsity: Any = sparsity
             ) -> tf.Operation:
                 weight = tf.convert_to_tensor(weight)
-                kept, found = rule.pattern.update(weight, mask != 0, sparsity, counting)
+                kept, found = rule.pattern.update(weight, mask != 0, sparsity, by_histogram)
                 return tf.group(mask.assign(tf.cast(kept, weight.dtype)), threshold.assign(found))
 
             others = (self.weights[name], self.thresholds[name])
-            assigned.append(self._on_each_copy(self.masks[name], update, others))
+            assigned.append(self._on_each_replica(self.masks[name], update, others))
         return tf.group(*assigned)
 
     def _apply_masks(self) -> None:
         for name, weight in self.weights.items():
-            self._on_each_copy(weight, lambda w, mask: w.assign(w * mask), (self.masks[name],))
+            self._on_each_replica(weight, lambda w, mask: w.assign(w * mask), (self.masks[name],))
 
-    def _put_back(self, before: dict[str, Any], masked: dict[str, Any]) -> None:
+    def _restore(self, before: dict[str, Any], masked: dict[str, Any]) -> None:
         def put_back(weight: Any, value: Any, zeroed: Any) -> None:
             if tf.reduce_all(tf.equal(weight, zeroed)):
                 weight.assign(value)
 
         for name, weight in self.weights.items():
-            self._on_each_copy(weight, put_back, (before[name], masked[name]))
+            self._on_each_replica(weight, put_back, (before[name], masked[name]))
 
-    def _on_each_copy(self, variable: Any, change: Callable[..., Any], others: tuple) -> Any:
+    def _on_each_replica(self, variable: Any, change: Callable[..., Any], others: tuple) -> Any:
         if not self.replicated:
             return change(variable, *others)
         return self._strategy.extended.update(variable, change, args=others)
 
-    def _everywhere(self, change: Callable[[], Any]) -> None:
-        """Make a change once for all replicas, wherever the call comes from.
+    def _across_replicas(self, change: Callable[[], Any]) -> None:
+        """Apply a change once for all replicas, in any distribution context.
 
-        Replicas may not write a variable on their own, nor meet inside of a condition.
-        So they meet first, and the condition and the writing are for all of them.
+        A replica can neither write a variable alone nor merge inside a condition. So replicas merge
+        first, and the condition and the assignments run in the cross-replica context.
         """
         if not self.replicated:
             change()
@@ -340,13 +316,13 @@ class Pruner:
 def _check_dtype(name: str, dtype: Any) -> None:
     if not tf.as_dtype(dtype).is_floating:
         raise ValueError(
-            f"{name!r} is of dtype {tf.as_dtype(dtype).name}, as in a layer that was quantized, "
+            f"{name!r} is of dtype {tf.as_dtype(dtype).name}, as in a quantized layer, "
             "and cannot be pruned. Prune the model before it is quantized, and call strip_pruning "
             "in between: zeros stay zeros."
         )
 
 
-def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:
+def _find_owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:
     for pruner in pruners:
         for name, other in pruner.weights.items():
             if other is weight:
@@ -354,12 +330,8 @@ def _owner(weight: Any, pruners: list[Pruner]) -> tuple[Pruner | None, str]:
     return None, ""
 
 
-def _like(weight: Any, make: Callable[..., tf.Tensor]) -> tf.Tensor:
-    return make(weight.shape, weight.dtype)
-
-
-def _beside(value: tf.Tensor) -> tf.Variable:
-    """Make a variable that stands beside a model; replicas of it agree."""
+def _untracked_variable(value: tf.Tensor) -> tf.Variable:
+    """Create a variable that no model tracks, and that is the same on all replicas."""
     return tf.Variable(
         value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
     )

@@ -1,10 +1,8 @@
-"""Which weights are the largest: tfmot's rule in TensorFlow, exact counts in NumPy.
+"""Selects the largest weights: by tfmot's rule in TensorFlow, or an exact count in NumPy.
 
-Two questions look alike and are not. A pruning schedule asks for a *threshold* and
-keeps every tie, because that is what tfmot means by a sparsity
-(:func:`magnitude_mask`). A lottery ticket asks for an *exact count* with ties in a
-fixed order, because its densities are part of the experiment (:func:`keep_largest`).
-Neither sorts.
+A pruning schedule needs a *threshold* and keeps all ties, which is tfmot's definition of sparsity
+(:func:`magnitude_mask`). A lottery ticket needs an *exact count* with ties in a fixed order, since
+its densities are part of the experiment (:func:`keep_largest`). Neither sorts.
 """
 
 import operator
@@ -13,110 +11,71 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Numbers from which on passing over them takes longer than adding up the bins.
+# The number of elements above which passes over them cost more than adding up the bins.
 _LARGE = 1_000_000
 
 
-def kth_largest(magnitudes: Any, k: Any, *, counting: bool | None = None) -> tf.Tensor:
-    """Return the k-th largest of non-negative numbers, without sorting.
+def kth_largest(magnitudes: Any, k: Any, *, by_histogram: bool | None = None) -> tf.Tensor:
+    """Return the k-th largest of non-negative numbers, as a scalar of their dtype, without sorting.
 
-    The bit pattern of a non-negative float, read as an integer, grows with the float.
-    So the answer can be found piece by piece, from the highest bits down, in one of two
-    ways with the same exact result:
+    The bit pattern of a non-negative float, read as an integer, increases with the float. So the
+    result can be found from the highest bits down, in one of two ways with the same exact result:
 
-    * by counting how often each value of the highest bits occurs, and then each value of
-      the next ones among the numbers that share the highest with the answer. Two or three
-      passes, but XLA compiles the counting to something far too slow;
-    * bit by bit: a bit is set when at least ``k`` of the numbers would still be as
-      large. One pass per bit, 31 for float32, anywhere.
+    * by a histogram of the highest bits, and then of the next bits among the numbers that share the
+      highest ones with the result. Two or three passes, but very slow when compiled by XLA;
+    * bit by bit: a bit is set if at least ``k`` numbers would still be as large. One pass per bit,
+      31 for float32; always available.
 
-    Neither needs more memory than one integer tensor besides the numbers.
+    Both need the memory of one integer tensor. float16 and bfloat16 are converted to float32, which
+    represents them exactly; float64 goes bit by bit in 63 passes.
 
     Args:
-        magnitudes: Floating point tensor of any shape with at least one element, no
-            element negative. float16 and bfloat16 are searched through float32, which
-            holds them exactly; float64 goes bit by bit in 63 passes.
-        k: Integer scalar, may be a tensor; 1 asks for the maximum. Between 1 and the
-            number of elements.
-        counting: Whether to count. Default: when run eagerly; within a graph, which
-            cannot know whether XLA will compile it, only when asked to.
-
-    Returns:
-        A scalar of the dtype of ``magnitudes``.
-
-    Raises:
-        TypeError: If ``magnitudes`` is not floating point.
-
-    Example:
-    >>> float(kth_largest([0.5, 3.0, 1.0, 1.0], k=3))
-    1.0
+        magnitudes: Floating point tensor with at least one element and no negative ones.
+        k: Integer scalar or tensor, at least 1, which stands for the maximum.
+        by_histogram: Default: only when run eagerly, since a graph cannot know whether XLA will
+            compile it.
     """
     magnitudes = tf.convert_to_tensor(magnitudes)
-    threshold = _kth_largest_bits(_bits(magnitudes), k, counting)
+    threshold = _kth_largest_bits(_bits(magnitudes), k, by_histogram)
     if threshold.dtype == tf.int64:
         return tf.bitcast(threshold, tf.float64)
     return tf.cast(tf.bitcast(threshold, tf.float32), magnitudes.dtype)
 
 
 def num_kept(size: Any, sparsity: Any) -> tf.Tensor:
-    """Return how many of ``size`` weights tfmot means to keep at a sparsity.
+    """Return how many of ``size`` weights tfmot keeps at a sparsity, as an int32 scalar.
 
-    In float32, halves rounded to even, and never none::
+    In float32, with halves rounded to even, and at least 1::
 
         k = max(round(size * (1 - sparsity)), 1)
-
-    Args:
-        size: Number of weights, at least 1.
-        sparsity: Fraction to remove, in [0, 1); a number or a scalar tensor.
-
-    Returns:
-        An int32 scalar between 1 and ``size``.
 
     Example:
     >>> int(num_kept(10, 0.75)), int(num_kept(10, 0.99))
     (2, 1)
     """
     kept = tf.cast(size, tf.float32) * (1 - sparsity)
-    # Above 2**24 weights float32 may round the size up, past the last weight.
+    # Above 2**24 weights float32 may round up to more than the size.
     return tf.minimum(tf.cast(tf.maximum(tf.round(kept), 1.0), tf.int32), size)
 
 
 def magnitude_mask(
-    weights: Any, sparsity: Any, *, counting: bool | None = None
+    weights: Any, sparsity: Any, *, by_histogram: bool | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return tfmot's mask of the weights that survive at a sparsity.
+    """Return tfmot's boolean mask at a sparsity in [0, 1), and the threshold.
 
-    With ``k`` from :func:`num_kept`, a weight survives if it is at least as large as the
-    k-th largest::
+    With ``k`` from :func:`num_kept`::
 
         mask = |w| >= k-th largest |w|
 
-    All ties survive, so more than ``k`` weights may.
-
-    Args:
-        weights: Floating point tensor of any shape.
-        sparsity: Fraction to remove, in [0, 1); a number or a scalar tensor.
-        counting: How to search, see :func:`kth_largest`.
-
-    Returns:
-        ``(mask, threshold)``: a boolean tensor shaped like ``weights``, and the k-th
-        largest magnitude in their dtype.
-
-    Raises:
-        TypeError: If ``weights`` is not floating point.
-
-    Example:
-    >>> mask, threshold = magnitude_mask([0.1, -4.0, 2.0, 0.3], sparsity=0.5)
-    >>> mask.numpy().tolist(), float(threshold)
-    ([False, True, True, False], 2.0)
+    All ties are kept, so more than ``k`` weights may be.
 
     Reference:
         [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
     """
     magnitudes = tf.abs(tf.convert_to_tensor(weights))
     bits = _bits(magnitudes)
-    threshold = _kth_largest_bits(bits, num_kept(tf.size(magnitudes), sparsity), counting)
-    # Compared as integers: the processor may take the tiniest floats for zero.
+    threshold = _kth_largest_bits(bits, num_kept(tf.size(magnitudes), sparsity), by_histogram)
+    # Compared as integers, since the processor may flush subnormal floats to zero.
     mask = bits >= threshold
     value = tf.bitcast(threshold, tf.float64 if threshold.dtype == tf.int64 else tf.float32)
     return mask, tf.cast(value, magnitudes.dtype)
@@ -138,7 +97,7 @@ def keep_largest(scores: Any, count: int, among: Any = None) -> np.ndarray:
 
     Raises:
         ValueError: If a score is not finite, if ``among`` has another shape or is not
-            boolean, or if ``count`` is negative or more than there is to choose from.
+            boolean, or if ``count`` is negative or exceeds the available positions.
         TypeError: If ``count`` is not an integer.
 
     Example:
@@ -149,7 +108,7 @@ def keep_largest(scores: Any, count: int, among: Any = None) -> np.ndarray:
     """
     scores = np.asarray(scores)
     if scores.dtype.kind not in "biuf":
-        # bfloat16 is no kind NumPy can order; float32 holds it exactly.
+        # NumPy cannot order bfloat16; float32 represents it exactly.
         scores = scores.astype(np.float32)
     if not np.all(np.isfinite(scores)):
         raise ValueError(
@@ -192,7 +151,7 @@ def _allowed(among: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _bits(magnitudes: tf.Tensor) -> tf.Tensor:
-    """Return integers in the order of non-negative floats."""
+    """Return integers that have the same order as these non-negative floats."""
     if not magnitudes.dtype.is_floating:
         raise TypeError(f"Expected floating point magnitudes; got {magnitudes.dtype.name}.")
     if magnitudes.dtype == tf.float64:
@@ -200,27 +159,27 @@ def _bits(magnitudes: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.cast(magnitudes, tf.float32), tf.int32)
 
 
-def _kth_largest_bits(bits: tf.Tensor, k: Any, counting: bool | None) -> tf.Tensor:
-    """Return the largest integer that at least ``k`` of ``bits`` reach."""
+def _kth_largest_bits(bits: tf.Tensor, k: Any, by_histogram: bool | None) -> tf.Tensor:
+    """Return the k-th largest of ``bits``, the largest integer that ``k`` of them reach."""
     flat = tf.reshape(bits, [-1])
-    # Counting in int32 is faster and enough for any tensor that tf.size can measure.
+    # int32 is faster, and sufficient for any tensor that tf.size supports.
     k = tf.cast(k, tf.int32)
-    if counting is None:
-        counting = tf.executing_eagerly()
-    if counting and bits.dtype == tf.int32:
-        return _by_counting(flat, k)
-    return _bit_by_bit(flat, k)
+    if by_histogram is None:
+        by_histogram = tf.executing_eagerly()
+    if by_histogram and bits.dtype == tf.int32:
+        return _kth_by_histogram(flat, k)
+    return _kth_bit_by_bit(flat, k)
 
 
-def _by_counting(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-    # Narrow digits take more passes and wide ones more bins, which are most of the work in a
-    # small tensor. There are 31 bits: the sign is never set.
+def _kth_by_histogram(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    # Narrow digits need more passes, wide ones more bins, which dominate in a small tensor. There
+    # are 31 bits, since the sign is never set.
     size = flat.shape[0]
     small = size is None or size < _LARGE
     position, found = 31, tf.zeros([], tf.int32)
     for width in (11, 10, 10) if small else (15, 16):
         position -= width
-        # What differs in a higher digit comes out above all bins, and is not counted.
+        # Numbers that differ in a higher digit fall above all bins, and are not counted.
         rest = tf.bitwise.bitwise_xor(flat, found) if position + width < 31 else flat
         rest = tf.bitwise.right_shift(rest, position) if position else rest
         digit, beyond = _bin_of_kth(rest, 1 << width, k)
@@ -231,14 +190,14 @@ def _by_counting(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
 
 def _bin_of_kth(values: tf.Tensor, bins: int, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the k-th largest of the values below ``bins``, and how many are larger."""
-    # Not tf.math.bincount, which passes over the values twice more to find their range.
+    # Not tf.math.bincount, which needs two more passes to find the range.
     counts = tf.raw_ops.Bincount(arr=values, size=bins, weights=tf.zeros([0], tf.int32))
     reached = tf.cumsum(counts, reverse=True)
     found = tf.reduce_sum(tf.cast(reached >= k, tf.int32)) - 1
     return found, reached[found] - counts[found]
 
 
-def _bit_by_bit(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+def _kth_bit_by_bit(flat: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     one = tf.ones([], flat.dtype)
     highest = 62 if flat.dtype == tf.int64 else 30
 

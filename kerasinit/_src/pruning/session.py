@@ -1,8 +1,7 @@
-"""The trainings of a pruned model: where each begins, what it will do, how it ends.
+"""The training runs of a pruned model: where each starts, what it will do and how it ends.
 
-What a training that was stopped needs to go on is in the model's file, though no mask and no
-number of steps is: the masks are the zeros of the weights, and the step is the number of
-epochs behind times their length.
+A saved model contains no masks and no step number, yet training can be resumed from it: the masks
+are the zeros of the weights, and the step is the number of completed epochs times their length.
 """
 
 import os
@@ -10,39 +9,35 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasinit._src.pruning import hindsight, schedules
+from kerasinit._src.pruning import schedules, shortfalls
 from kerasinit._src.pruning.composition import Composition
-from kerasinit._src.pruning.hindsight import Sparsity
 from kerasinit._src.pruning.layer_policies import warn_of_frozen
 from kerasinit._src.pruning.masked_update import QuietSteps
 from kerasinit._src.pruning.pruner import Pruner
+from kerasinit._src.pruning.shortfalls import Sparsity
 from kerasinit._src.pruning.writers import (
     BETWEEN_STEPS,
+    as_list,
     callbacks_of,
-    is_kerass_own,
-    listed,
+    is_keras_method,
     may_write_weights,
 )
 
 
-class Training:
-    """The trainings of one pruned model, one after the other.
+class Session:
+    """The state of one pruned model across its training runs.
 
-    It holds the pruner but not the model, so that both live exactly as long.
-
-    Args:
-        pruner: The model's.
-        layers: The layer of each pruned variable, by the variable's ``id``.
+    It references the pruner but not the model, so that it does not keep the model alive.
+    ``layers`` maps the ``id`` of each pruned variable to its layer.
 
     Attributes:
-        pruner: The same.
         quiet: The steps of ``fit`` in which no mask changes.
-        begun: Whether a training has begun that has not ended, by
+        begun: Whether training is in progress, started by
             :class:`~kerasinit.pruning.UpdatePruningStep` or by a first `begin_step`.
-        fitting: Whether Keras' own ``fit`` is running, which counts by itself.
-        waits: Whether a callback knows the model and has not begun yet.
-        pending: Whether something that is to be pruned has no weights yet.
-        composition: What the model is made of, by whoever pruned it.
+        fitting: Whether Keras' own ``fit`` is running, which counts steps automatically.
+        waits: Whether a callback was given the model, but training has not begun yet.
+        pending: Whether something to prune has no weights yet.
+        composition: The model's layers and weights; set when it is pruned.
     """
 
     composition: Composition
@@ -54,86 +49,82 @@ class Training:
         self._in_fit = self._restored = self._first_epoch = False
         self._before_ahead: tuple[int, int] | None = None
         self._begin_again: Callable[[], None] | None = None
-        # The first step of a training that nobody could look to the end of, or the last of one
-        # that somebody did.
-        self._unforeseen: int | None = None
+        # The first step not checked in advance, or the last step that was announced.
+        self._unchecked_from: int | None = None
         self._announced: int | None = None
-        # What was more sparse before weights of an earlier epoch were put back, and what was saved.
+        # The sparsity before weights of an earlier epoch were restored, and that of saved files.
         self._reached: Sparsity | None = None
         self._files: dict[str, tuple[int, Sparsity]] = {}
         self._first_step = pruner.counter.position[0]
         self._calls_before = 0
         self._position_of_epoch: dict[int, tuple[int, int]] = {}
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     @property
-    def foreseen(self) -> bool:
-        """Whether no schedule will ask for an impossible sparsity in the training that runs."""
+    def checked(self) -> bool:
+        """Whether all sparsities of the current training run are known to be valid."""
         return self.fitting and (
             self._announced is not None
-            or all(schedules.is_tfmots_own(rule.schedule) for rule in self.pruner.by_rule())
+            or all(schedules.is_tfmot_schedule(rule.schedule) for rule in self.pruner.by_rule())
         )
 
-    def say_what_is_frozen(self) -> None:
-        """Warn of layers that are pruned though they are not trained, unless that was said."""
+    def warn_of_frozen_layers(self) -> None:
+        """Warn once of layers that are pruned although they are not trained."""
         layers = [
             self._layers[id(variable)]()
             for variable in self.pruner.variables
             if not variable.trainable
         ]
-        # An adapter freezes the kernel below it, which is another matter (see `Composition`).
+        # An adapter also freezes its kernel; `Composition` reports that.
         frozen = [
             layer.name
             for layer in layers
             if layer is not None and not getattr(layer, "lora_enabled", False)
         ]
-        warn_of_frozen(name for name in frozen if f"frozen {name}" not in self._said)
-        self._said.update(f"frozen {name}" for name in frozen)
+        warn_of_frozen(name for name in frozen if f"frozen {name}" not in self._reported)
+        self._reported.update(f"frozen {name}" for name in frozen)
 
     def begin(self) -> None:
-        """Expect the first epoch of a training."""
+        """Called when training begins."""
         self.begun = self._first_epoch = True
         self.waits = False
-        self._unforeseen = self.pruner.counter.position[0] + 1
+        self._unchecked_from = self.pruner.counter.position[0] + 1
         self._announced = self._reached = None
         self._files.clear()
 
     def begin_epoch(self, epoch: int, batches: int | None, epochs: int, every: int) -> None:
-        """Find the step at the first epoch of a training, and look ahead to its end.
+        """Determine the step at the first epoch, and check the schedules up to the last one.
 
-        Args:
-            epoch: The epoch that begins; more than 0 if a training is gone on with.
-            batches: Training steps in an epoch, None if unknown.
-            epochs: The epoch at which the training will end.
-            every: Training steps that make one update of the weights.
+        ``epoch`` is more than 0 if training is resumed, ``batches`` are the training steps in an
+        epoch, if known, and ``every`` the training steps per weight update.
         """
         if self.pending:
             self._begin_again = lambda: self.begin_epoch(epoch, batches, epochs, every)
             return
         # Between epochs other callbacks may write weights.
         self.quiet.masked = False
-        self.quiet.forget()
+        self.quiet.invalidate()
         counter = self.pruner.counter
         if self._first_epoch:
             self._first_epoch = False
-            self.say_what_is_frozen()
+            self.warn_of_frozen_layers()
             if self._restored and epoch in self._position_of_epoch:
                 self._go_to(*self._position_of_epoch[epoch])
             elif epoch > 0 and (self.pruner.fresh or self._restored):
                 self._resume(epoch, batches, every)
             self._restored = self.pruner.fresh = False
             self._reached = None
-            self._unforeseen = counter.position[0] + 1
+            self._unchecked_from = counter.position[0] + 1
             self._calls_before = self._calls(every)
             if batches is not None:
                 self._look_ahead(epoch, batches, epochs, every)
-        elif self._unforeseen is not None:
-            # The data did not say how long an epoch is, but the first has shown it.
+        elif self._unchecked_from is not None:
+            # The number of batches was unknown until the first epoch ended.
             self._look_ahead(epoch, self._calls(every) - self._calls_before, epochs, every)
         self._position_of_epoch[epoch] = counter.position
 
-    def go_on_with(self, pruner: Pruner, layers: Mapping[int, weakref.ref[Any]]) -> None:
-        """Take the masks of weights that were made in the first step, or since."""
+    def replace_pruner(self, pruner: Pruner, layers: Mapping[int, weakref.ref[Any]]) -> None:
+        """Continue with a pruner for the weights that have been created since."""
         self._layers = layers
         if self.pruner.counter.position != (0, 0):
             pruner.counter.go_to(*self.pruner.counter.position)
@@ -145,89 +136,82 @@ class Training:
             begin_again()
 
     def end_epoch(self) -> None:
-        """Mask what the last update has moved, unless its step was a quiet one."""
+        """Mask the weights after the last update, unless its step was quiet."""
         if not self.quiet.masked:
             self.pruner.apply_masks()
 
     def end(self) -> None:
-        """Apply the masks one last time, and expect a callback again in the next training."""
+        """Apply the masks one last time; the next training run needs a callback again."""
         self.pruner.apply_masks()
         self.begun = False
-        # Keras' callbacks are still at work in a `fit` that is ours.
+        # Within `fit`, other callbacks are still to be called.
         self.fitting = self._in_fit
-        first, self._unforeseen = self._unforeseen, None
+        first, self._unchecked_from = self._unchecked_from, None
         last, _ = self.pruner.counter.position
         if first is not None and first <= last:
-            # How long the training would be was not known; better late than never.
-            self._say_what_will_not_work(first, last)
+            # The number of steps was unknown until now.
+            self._warn_of_problems(first, last)
         if not self._in_fit:
             self._look_back([])
 
     def restored(self) -> None:
-        """Take the masks from weights that a callback has just put back in a training.
+        """Derive the masks from weights that a callback has just restored during training.
 
-        The weights of an earlier epoch, such as EarlyStopping and BackupAndRestore put
-        back, are those of an earlier mask. Weights that a user loads between trainings
-        are not: they get the masks, as when a ticket is rewound.
+        Weights of an earlier epoch, as restored by EarlyStopping and BackupAndRestore, belong to
+        an earlier mask. Weights loaded by the user between training runs do not: the current masks
+        are applied to them, as when a ticket is rewound.
         """
         self.quiet.masked = False
         if self.fitting:
             before = self._sparsity()
-            self.pruner.take_zeros()
+            self.pruner.mask_zeros()
             self._restored = True
             if self._sparsity().short_of(before) and self._reached is None:
                 self._reached = before
 
     def saved(self, path: Any) -> None:
-        """Remember how sparse the model is that a callback saves in a training."""
+        """Record the sparsity of a model that a callback saves during training."""
         if self.fitting and isinstance(path, str | os.PathLike):
             name = os.fspath(path)
             self._files.pop(name, None)
             self._files[name] = self.pruner.counter.position[0], self._sparsity()
 
     def stripped(self) -> None:
-        """Say what is not as sparse as it was to be, unless that was said before."""
+        """Warn, unless it was reported, if the stripped model is less sparse than intended."""
         last, _ = self.pruner.counter.position
         if last == self._first_step:
             return
         messages = [
-            hindsight.short_of_the_end(rule.schedule, last)
+            shortfalls.stripped_early(rule.schedule, last)
             for rule in self.pruner.by_rule()
-            if not rule.pattern.once and not schedules.was_said(rule.schedule, self._said)
+            if not rule.pattern.once and not schedules.was_reported(rule.schedule, self._reported)
         ]
         if self._reached is not None:
-            messages.append(hindsight.weights_put_back(self._sparsity(), self._reached))
-        hindsight.say(messages)
+            messages.append(shortfalls.weights_restored(self._sparsity(), self._reached))
+        shortfalls.warn(messages)
 
     def count_ahead(self, every: int) -> None:
-        """Begin a step from outside the training step, for loops that users write.
+        """Begin a step from outside the training step, in a custom loop.
 
-        `fit` counts by itself. A loop around ``train_on_batch`` does so too, and may
-        call this as well; :meth:`run` takes the number back then.
+        A loop around ``train_on_batch`` counts its steps as well; :meth:`run` then undoes this one.
         """
         self._before_ahead = self.pruner.counter.position
         self.pruner.begin_step(every)
 
     def fit(self, original: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Run a model's own ``fit``, in which a training must begin anew.
-
-        Args:
-            original: The model's own.
-            *args: What `original` is called with.
-            **kwargs: The same.
-        """
+        """Run a model's original ``fit``, for which training must begin again."""
         self.begun, self.fitting, self._in_fit, self._before_ahead = False, True, True, None
         callbacks = callbacks_of(original, args, kwargs)
-        may_be_quiet = is_kerass_own(original) and not may_write_weights(callbacks, BETWEEN_STEPS)
+        may_be_quiet = is_keras_method(original) and not may_write_weights(callbacks, BETWEEN_STEPS)
         self.quiet.begin(may_be_quiet and not self.pruner.replicated)
         try:
             history = original(*args, **kwargs)
         finally:
             self.begun = self.fitting = self._in_fit = False
             self.quiet.end()
-            # From here, graphs that nobody knows of may count.
+            # Graphs of custom loops may count from here on.
             self.pruner.counter.write()
-        self._look_back(listed(callbacks))
+        self._look_back(as_list(callbacks))
         return history
 
     def run(
@@ -238,18 +222,13 @@ class Training:
         steps: int,
         every: int,
     ) -> Any:
-        """Run a compiled training function, if a callback has begun this training.
+        """Run a compiled training function, or the one for quiet steps if no mask changes.
 
-        Args:
-            train_function: For any steps.
-            quiet_function: For steps without a change of masks; None if there is none.
-            iterator: The data.
-            steps: Training steps that a call may take.
-            every: Training steps that make one update of the weights.
+        A call takes up to ``steps`` training steps, and ``every`` of these make one weight update.
         """
         self.require_callback()
         if self._before_ahead is not None:
-            # Updating the masks again from weights just masked gives the same masks.
+            # Updating the masks again from masked weights gives the same masks.
             self._go_to(*self._before_ahead)
             self._before_ahead = None
         self.pruner.fresh = False
@@ -260,26 +239,26 @@ class Training:
         return train_function(iterator)
 
     def require_callback(self) -> None:
-        """Raise ValueError unless a callback has begun this training."""
+        """Raise ValueError unless a callback has begun this training run."""
         if not self.begun:
             raise ValueError(
-                "This model is pruned, and its masks are only kept up to date by the callback "
+                "This model is pruned, and its masks are only updated by the callback "
                 "UpdatePruningStep, which is missing in this training. Use "
                 "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
-                "strip_pruning(model) first if it is to be trained without pruning."
+                "strip_pruning(model) first to train without pruning."
             )
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
-        """Take the step from the epochs behind, if they can have been of this pruning."""
+        """Set the step from the number of epochs, unless the model was not pruned in these."""
         if not self._restored:
-            self.pruner.take_zeros()
+            self.pruner.mask_zeros()
         sparse = any(sparsity > 0 for sparsity in self.pruner.sparsities.values())
         if batches is None:
             if not sparse:
                 return
             raise ValueError(
-                f"This training goes on at epoch {epoch}, and how many steps lie behind is not "
-                "known, since the data does not say how many batches an epoch has. Give "
+                f"This training resumes at epoch {epoch}, and the number of steps taken so far is "
+                "unknown, since the data does not report the number of batches per epoch. Pass "
                 "fit(..., steps_per_epoch=...), or prune_low_magnitude(..., initial_step=...)."
             )
         behind = -(-epoch * batches // every)
@@ -293,18 +272,18 @@ class Training:
         ahead = (epochs - epoch) * batches
         if ahead <= 0:
             return
-        first = self._unforeseen or self.pruner.counter.position[0] + 1
-        self._unforeseen = None
+        first = self._unchecked_from or self.pruner.counter.position[0] + 1
+        self._unchecked_from = None
         self._announced = -(-(self._calls(every) + ahead) // every)
-        self._say_what_will_not_work(first, self._announced)
+        self._warn_of_problems(first, self._announced)
 
     def _calls(self, every: int) -> int:
-        """Return the training steps so far, of which ``every`` make an update of the weights."""
+        """Return the number of training steps so far, ``every`` of which make one weight update."""
         step, waiting = self.pruner.counter.position
         return step * every if waiting == 0 else (step - 1) * every + waiting
 
     def _look_back(self, callbacks: list[Any]) -> None:
-        """Say what a training has not done, once no callback is left to put weights back."""
+        """Warn of shortfalls, once no callback is left that may restore weights."""
         messages: list[str | None] = []
         last, _ = self.pruner.counter.position
         announced, self._announced = self._announced, None
@@ -312,18 +291,18 @@ class Training:
             for rule in self.pruner.by_rule():
                 if rule.pattern.once:
                     continue
-                missed = hindsight.ended_early(rule.schedule, last, announced)
+                missed = shortfalls.ended_early(rule.schedule, last, announced)
                 if missed:
-                    schedules.note_early_end(rule.schedule, self._said)
+                    schedules.note_early_end(rule.schedule, self._reported)
                 messages.append(missed)
         if self._reached is not None or self._files:
             now = self._sparsity()
             if self._reached is not None:
-                messages.append(hindsight.weights_put_back(now, self._reached))
-            messages += [hindsight.file_left_behind(one, self._files, now) for one in callbacks]
+                messages.append(shortfalls.weights_restored(now, self._reached))
+            messages += [shortfalls.stale_checkpoint(one, self._files, now) for one in callbacks]
         self._reached = None
         self._files.clear()
-        hindsight.say(messages)
+        shortfalls.warn(messages)
 
     def _sparsity(self) -> Sparsity:
         weights = self.pruner.weights
@@ -331,16 +310,16 @@ class Training:
         sizes = {name: weight.shape.num_elements() for name, weight in weights.items()}
         return Sparsity(self.pruner.sparsities, sizes, 0.02 if half else 1e-6)
 
-    def _say_what_will_not_work(self, first: int, last: int) -> None:
-        schedules.say_what_will_not_work(
+    def _warn_of_problems(self, first: int, last: int) -> None:
+        schedules.warn_of_problems(
             self.pruner.by_rule(),
             {name: tuple(weight.shape) for name, weight in self.pruner.weights.items()},
             self.pruner.sparsities,
             first=first,
             last=last,
-            said=self._said,
+            reported=self._reported,
         )
 
     def _go_to(self, step: int, waiting: int) -> None:
         self.pruner.counter.go_to(step, waiting)
-        self.quiet.forget()
+        self.quiet.invalidate()

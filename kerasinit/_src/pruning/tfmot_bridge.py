@@ -1,9 +1,8 @@
-"""The only door to tensorflow-model-optimization ("tfmot").
+"""The only module that imports tensorflow-model-optimization ("tfmot").
 
-Importing tfmot sets ``TF_USE_LEGACY_KERAS=1`` for the whole process, and then
-``tf.keras`` becomes tf_keras for everyone who has not looked at it before. Here
-``tf.keras`` is looked at first and the variable is put back, so that a process is the
-same after the import as before it. Nothing is imported until it is asked for.
+Importing tfmot sets ``TF_USE_LEGACY_KERAS=1`` for the whole process, which turns ``tf.keras`` into
+tf_keras unless it was used before. Here ``tf.keras`` is resolved first and the variable is
+restored, so that the import has no side effects. Nothing is imported until it is used.
 """
 
 import importlib
@@ -23,19 +22,17 @@ _POLICIES: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def tfmot() -> Any:
-    """Return tfmot's public ``sparsity.keras`` module, imported without a trace.
+    """Return tfmot's public module ``sparsity.keras``, imported without side effects.
 
-    Raises:
-        ImportError: If tfmot is not installed, or on Python 3.12 and later if
-            setuptools, whose ``distutils`` it needs, is not.
+    On Python 3.12 and later tfmot needs setuptools, for ``distutils``.
     """
     with _importing:
-        # TensorFlow decides which Keras `tf.keras` is when it is first used.
+        # TensorFlow resolves `tf.keras` on first use.
         tf.keras.layers  # noqa: B018
         before = os.environ.get(_VARIABLE)
         try:
             with warnings.catch_warnings():
-                # tfmot imports `distutils`, which warns; its user can do nothing about it.
+                # tfmot imports the deprecated `distutils`, which users cannot change.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 package = importlib.import_module("tensorflow_model_optimization")
         finally:
@@ -44,17 +41,17 @@ def tfmot() -> Any:
             else:
                 os.environ[_VARIABLE] = before
     public = package.sparsity.keras
-    # A tf_keras layer that derives from ours is one of tfmot's, too.
+    # Makes tfmot accept tf_keras layers derived from our class.
     public.PrunableLayer.register(PrunableLayer)
     return public
 
 
 def prune_scope() -> Any:
-    """Return a scope in which files of models that tfmot wrapped can be loaded.
+    """Return a scope in which saved models with tfmot's wrapper layers can be loaded.
 
-    It is tfmot's, for tf_keras models that were saved between ``prune_low_magnitude`` and
-    ``strip_pruning``. Keras 3 models have no wrapper layers, so that their files load
-    anywhere; inside the scope they load as well.
+    It is tfmot's own scope, for tf_keras models that were saved between
+    ``prune_low_magnitude`` and ``strip_pruning``. Keras 3 models have no wrapper layers, so
+    they can be loaded inside or outside of the scope.
 
     Example:
     >>> import os, tempfile
@@ -74,17 +71,17 @@ def prune_scope() -> Any:
 
 
 def remember_policy(model: Any, policy: Any) -> None:
-    """Remember the policy by which tfmot wrapped a tf_keras model; tfmot itself does not."""
+    """Record the policy by which a tf_keras model was wrapped, since tfmot does not."""
     _POLICIES[model] = policy
 
 
 def policy_of(model: Any) -> Any:
-    """Return the policy by which a tf_keras model was wrapped, None if there was none."""
+    """Return the policy by which a tf_keras model was wrapped, or None."""
     return _POLICIES.get(model)
 
 
 def wrappers(model: Any) -> list[Any]:
-    """Return the layers of a tf_keras model that tfmot wrapped, nested models included."""
+    """Return tfmot's wrapper layers of a tf_keras model, including those in nested models."""
     found = []
     for layer in model.layers:
         if hasattr(layer, "pruning_vars"):

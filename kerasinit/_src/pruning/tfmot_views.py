@@ -1,8 +1,8 @@
-"""Evaluation and prediction of a tf_keras model that leave a training as it was.
+"""Keeps evaluation and prediction of a pruned tf_keras model from affecting its training.
 
-tfmot's wrapper layers multiply the weights by their masks at every forward pass, also at one that
-only looks. What that changes is put back here, batch by batch, so that a training does not depend
-on who evaluates or calls the model between two of its steps.
+tfmot's wrapper layers multiply the weights by their masks at every forward pass, including those of
+evaluation. These changes are undone after each batch, so that training does not depend on whether
+the model is evaluated or called between two steps.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,15 +17,11 @@ from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.tfmot_bridge import wrappers
 
 
-class Views:
-    """The methods by which others look at a tf_keras model, and at the models in it.
+class TfmotViews:
+    """Wraps evaluation, prediction and calls of a tf_keras model and its nested models.
 
-    Args:
-        model: A tf_keras model with tfmot's wrapper layers.
-
-    Attributes:
-        at_epoch_end: Whether ``fit`` itself is evaluating the model. An epoch ends with masked
-            weights in any case, and other callbacks are to find them so.
+    ``at_epoch_end`` is set while ``fit`` itself evaluates the model. The weights are masked at the
+    end of an epoch in any case, and other callbacks should see them masked.
     """
 
     def __init__(self, model: Any) -> None:
@@ -33,36 +29,36 @@ class Views:
         self.at_epoch_end = False
 
     def begin(self) -> None:
-        """Let evaluation and prediction leave the weights alone."""
-        self.end()  # what a training has left that broke off
+        """Start preserving the weights in evaluation, prediction and calls."""
+        self.end()  # in case an earlier training run was interrupted
         for model in _with_inner(self._model):
-            attach.put_in_front(model, attach.compiled_within(model, self._batch_of(model)))
+            attach.override_methods(model, attach.compiled_overrides(model, self._batch_of(model)))
             calls.intercept(model, self._call)
 
     def end(self) -> None:
-        """Let them do as tfmot has it again."""
+        """Restore the original methods."""
         for model in _with_inner(self._model):
             if calls.is_intercepted(model):
-                attach.take_away(model)
+                attach.restore_methods(model)
                 calls.release(model)
 
     def _batch_of(self, model: Any) -> Callable[..., Any]:
         def batch(compiled: Callable[..., Any], *args: Any) -> Any:
-            with nullcontext() if self.at_epoch_end else _put_back(model):
+            with nullcontext() if self.at_epoch_end else _restore(model):
                 return compiled(*args)
 
         return batch
 
-    def _call(self, model: Any, own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        # Weights are put back outside of graphs and of training.
+    def _call(self, model: Any, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        # Weights are only restored outside of graphs and of training.
         trains = kwargs.get("training", args[1] if len(args) > 1 else None)
-        stays = trains or self.at_epoch_end or tf.inside_function()
-        with nullcontext() if stays else _put_back(model):
-            return own(*args, **kwargs)
+        masks_stay = trains or self.at_epoch_end or tf.inside_function()
+        with nullcontext() if masks_stay else _restore(model):
+            return call(*args, **kwargs)
 
 
 @contextmanager
-def _put_back(model: Any) -> Iterator[None]:
+def _restore(model: Any) -> Iterator[None]:
     weights = [weight for layer in wrappers(model) for weight, _, _ in layer.pruning_vars]
     before = [weight.read_value() for weight in weights]
     try:

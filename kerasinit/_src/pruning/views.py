@@ -1,9 +1,8 @@
-"""A pruned model as others see it: with its masks applied, and as it was when they have looked.
+"""Applies the masks of a pruned model while it is saved, evaluated or read, and undoes that later.
 
-An optimizer's update moves removed weights too, and until the next step they keep that value: an
-update of the masks lets them compete with it. So whoever saves a model between two steps,
-evaluates it or asks for its weights sees the sparse network, and afterwards what the masks have
-changed is put back. Nobody changes a training by looking at it.
+An update also changes removed weights, which compete with their new values at the next mask update.
+So saving, evaluating or reading the model between two steps sees the sparse network, but does not
+affect its training.
 """
 
 import functools
@@ -11,77 +10,72 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasinit._src.pruning import attach
-from kerasinit._src.pruning.session import Training
+from kerasinit._src.pruning.session import Session
 from kerasinit._src.pruning.writers import (
     AROUND_BATCHES,
     callbacks_of,
-    is_kerass_own,
+    is_keras_method,
     may_write_weights,
 )
 
 _SAVING = ("save", "save_weights")
-_WAYS_OUT = (*_SAVING, "export", "get_weights")
+_READING = (*_SAVING, "export", "get_weights")
 
 
 class Views:
-    """The methods by which others look at a pruned Keras 3 model.
+    """Overrides the methods of a pruned Keras 3 model that read its weights.
 
-    A whole evaluation is one look, so that its batches cost nothing more. Where somebody may
-    write weights in between, a callback such as ``SwapEMAWeights`` or a custom ``evaluate``,
-    each batch is one: it sees whatever was written with the masks applied, and they find it
-    again as they wrote it.
-
-    Args:
-        model: A Keras 3 model.
-        training: Returns what is known of its trainings.
+    Masks are applied once for a whole evaluation, so that batches cost nothing extra. If weights
+    may be written in between, by a callback such as ``SwapEMAWeights`` or a custom ``evaluate``,
+    they are applied and undone for each batch, so that the writer finds its own values again.
     """
 
-    def __init__(self, model: Any, training: Callable[[], Training]) -> None:
-        self._model, self._training = model, training
-        self._looking = False
+    def __init__(self, model: Any, session: Callable[[], Session]) -> None:
+        self._model, self._session = model, session
+        self._is_masked = False
 
     def methods(self) -> dict[str, Callable[..., Any]]:
-        """Return what is to stand in front of the model's own methods, by name."""
+        """Return the overriding methods by name."""
         model = self._model
-        methods = {name: self._one_look(name) for name in _WAYS_OUT}
+        methods = {name: self._masked_method(name) for name in _READING}
         for name, between in AROUND_BATCHES.items():
-            methods[name] = self._all_batches(getattr(model, name), between)
-        return methods | attach.compiled_within(model, self._one_batch)
+            methods[name] = self._masked_batches(getattr(model, name), between)
+        return methods | attach.compiled_overrides(model, self._masked_batch)
 
-    def _one_look(self, name: str) -> Callable[..., Any]:
+    def _masked_method(self, name: str) -> Callable[..., Any]:
         method = getattr(self._model, name)
 
         @functools.wraps(method)
-        def look(*args: Any, **kwargs: Any) -> Any:
-            training = self._training()
-            with training.pruner.masked():
+        def masked(*args: Any, **kwargs: Any) -> Any:
+            session = self._session()
+            with session.pruner.masked():
                 result = method(*args, **kwargs)
             if name in _SAVING:
-                training.saved(args[0] if args else kwargs.get("filepath"))
+                session.saved(args[0] if args else kwargs.get("filepath"))
             return result
 
-        return look
+        return masked
 
-    def _all_batches(
+    def _masked_batches(
         self, method: Callable[..., Any], between: tuple[str, ...]
     ) -> Callable[..., Any]:
         @functools.wraps(method)
-        def look(*args: Any, **kwargs: Any) -> Any:
+        def masked(*args: Any, **kwargs: Any) -> Any:
             callbacks = callbacks_of(method, args, kwargs)
-            written = not is_kerass_own(method) or may_write_weights(callbacks, between)
-            if self._looking or written:
+            may_write = not is_keras_method(method) or may_write_weights(callbacks, between)
+            if self._is_masked or may_write:
                 return method(*args, **kwargs)
-            self._looking = True
+            self._is_masked = True
             try:
-                with self._training().pruner.masked():
+                with self._session().pruner.masked():
                     return method(*args, **kwargs)
             finally:
-                self._looking = False
+                self._is_masked = False
 
-        return look
+        return masked
 
-    def _one_batch(self, compiled: Callable[..., Any], *args: Any) -> Any:
-        if self._looking:
+    def _masked_batch(self, compiled: Callable[..., Any], *args: Any) -> Any:
+        if self._is_masked:
             return compiled(*args)
-        with self._training().pruner.masked():
+        with self._session().pruner.masked():
             return compiled(*args)

@@ -1,4 +1,4 @@
-"""Which callbacks may write weights while a model trains, is evaluated or predicts."""
+"""Determines which callbacks may write weights during training, evaluation or prediction."""
 
 import inspect
 from collections.abc import Callable
@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-# The methods that are called between two training steps, and around batches that are evaluated
-# or predicted.
+# Callback methods that run between training steps, and around batches of evaluation or prediction.
 BETWEEN_STEPS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 AROUND_BATCHES = {
     "evaluate": ("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end"),
@@ -21,44 +20,40 @@ AROUND_BATCHES = {
 
 
 def may_write_weights(callbacks: Any, methods: tuple[str, ...]) -> bool:
-    """Return whether some callback has one of the methods and may write weights there.
+    """Return whether any callback overrides one of the methods and may write weights in it.
 
-    Of Keras' callbacks `SwapEMAWeights` does, around batches that are evaluated or predicted;
-    of a custom one nobody knows.
-
-    Args:
-        callbacks: What Keras takes as ``callbacks``: a list, a ``CallbackList``, one or None.
-        methods: Names of methods of a callback.
+    Of Keras' callbacks only `SwapEMAWeights` does; any custom callback may. ``callbacks`` is what
+    Keras accepts: a list, a ``CallbackList``, a single callback or None.
     """
     return any(
-        _is_strange(callback) and any(_is_overridden(callback, name) for name in methods)
-        for callback in listed(callbacks)
+        _may_be_custom(callback) and any(_is_overridden(callback, name) for name in methods)
+        for callback in as_list(callbacks)
     )
 
 
-def listed(callbacks: Any) -> list[Any]:
-    """Return what Keras takes as ``callbacks`` as a list."""
+def as_list(callbacks: Any) -> list[Any]:
+    """Return the ``callbacks`` argument of Keras as a list."""
     callbacks = getattr(callbacks, "callbacks", callbacks) or []
     return [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
 
 
-def is_kerass_own(method: Callable[..., Any]) -> bool:
+def is_keras_method(method: Callable[..., Any]) -> bool:
     """Return whether a model's method is Keras' own.
 
-    A custom one may bring callbacks of its own, or write weights itself.
+    A custom method may add callbacks, or write weights itself.
     """
     name = getattr(method, "__name__", "")
     return getattr(method, "__func__", method) is getattr(keras.Model, name, None)
 
 
 def callbacks_of(method: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Return the callbacks that a call of ``fit``, ``evaluate`` or ``predict`` is given."""
+    """Return the callbacks passed to a call of ``fit``, ``evaluate`` or ``predict``."""
     if "callbacks" in kwargs:
         return kwargs["callbacks"]
     return inspect.signature(method).bind_partial(*args).arguments.get("callbacks")
 
 
-def _is_strange(callback: Any) -> bool:
+def _may_be_custom(callback: Any) -> bool:
     home = type(callback).__module__.partition(".")[0]
     return home not in ("keras", "kerasinit") or isinstance(
         callback, keras.callbacks.LambdaCallback | keras.callbacks.SwapEMAWeights

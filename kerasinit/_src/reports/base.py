@@ -1,8 +1,8 @@
-"""What every report is: plain data, and functions that render it.
+"""The base of all reports: plain data, and functions that render it.
 
-A result is a data class that knows nothing of tables, figures and pages. What renders it imports
-it and registers itself for its class with `text`, `table`, `figure` or `page`; the function that
-makes the result imports what renders it.
+A result is a data class without knowledge of tables, figures and pages. The module that renders it
+imports it and registers functions for its class with `text`, `table`, `figure` or `page`; the
+function that returns the result imports that module.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """A result that can be printed, and written as JSON. A subclass is a data class."""
+    """A result that can be printed and written as JSON; subclasses are data classes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dictionary."""
@@ -39,12 +39,12 @@ class Report:
         return text(self)
 
     def _repr_html_(self) -> str:
-        """Return the text as notebooks show it."""
+        """Return the text for notebooks."""
         return element("pre", text(self))
 
 
 class PageReport(Report):
-    """A report that has a figure, and a page."""
+    """A report that also has a figure and a page."""
 
     def plot(self) -> "Figure":
         """Return a matplotlib figure; save it with ``savefig``.
@@ -55,10 +55,10 @@ class PageReport(Report):
         return figure(self)
 
     def to_html(self, note: str | None = None) -> str:
-        """Return everything as one page of HTML that loads nothing.
+        """Return everything as a self-contained HTML page.
 
         Args:
-            note: A sentence below the title, such as where the examples come from.
+            note: A sentence below the title, such as the source of the examples.
 
         Raises:
             ImportError: If matplotlib is not installed.
@@ -100,9 +100,7 @@ def page(report: Report, note: str | None = None) -> str:
 
 
 def as_json(content: Any) -> Any:
-    """Return content as JSON can hold it.
-
-    A number that is not finite becomes null, what JSON has no type for becomes its text.
+    """Convert content to JSON types: non-finite numbers to null, other objects to strings.
 
     Example:
     >>> as_json({"loss": float("nan"), "shape": (2, np.int64(3)), "rule": {1}})
@@ -120,33 +118,27 @@ def as_json(content: Any) -> Any:
 
 
 def row_named(rows: Iterable[Any], name: str, what: str = "variable") -> Any:
-    """Return the row of a report that has this name.
+    """Return the row with this ``name``.
 
-    Args:
-        rows: Rows with a ``name``; those on variables also have ``called``, the name that is made
-            of the names given to layers.
-        name: Either, or an end of the latter that only one row has.
-        what: What a row is about, for the error.
-
-    Raises:
-        KeyError: If there is none, or there are several.
+    Rows of variables are also found by ``called``, the name made of the layers' names in Keras, or
+    by the end of it if that is unique. ``what`` is the kind of row, for the KeyError.
     """
     rows = list(rows)
-    given = [row for row in rows if hasattr(row, "called")]
-    found = (
+    variables = [row for row in rows if hasattr(row, "called")]
+    matches = (
         [row for row in rows if row.name == name]
-        or [row for row in given if row.called == name]
-        or [row for row in given if row.called.endswith(f"/{name}")]
+        or [row for row in variables if row.called == name]
+        or [row for row in variables if row.called.endswith(f"/{name}")]
     )
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(both_names(row) for row in found)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        listed = ", ".join(both_names(row) for row in matches)
         raise KeyError(f"{name!r} is the name of several {what}s: {listed}.")
-    choices = {row.name for row in rows} | {row.called for row in given}
+    choices = {row.name for row in rows} | {row.called for row in variables}
     raise KeyError(str(unknown(what, name, choices)))
 
 
 def both_names(row: Any) -> str:
-    """Return the name that a person knows a variable by, and the structural one beside it."""
+    """Return a variable's name in Keras, followed by the structural one if it differs."""
     return row.name if row.called == row.name else f"{row.called} ({row.name})"

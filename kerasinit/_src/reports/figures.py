@@ -1,4 +1,4 @@
-"""Figures of all reports, by matplotlib, and how they stand in a page as SVG."""
+"""Matplotlib figures of all reports, and their SVG form in pages."""
 
 import io
 import re
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Told apart in the common kinds of colour blindness, after Okabe and Ito, darkened where
-# they were too pale on white; the markers tell them apart without any colour.
+# Distinguishable with the common kinds of colour blindness: those of Okabe and Ito, darkened where
+# too pale on white. The markers distinguish them without colour.
 COLORS = ("#0072b2", "#d55e00", "#008060", "#b8578f", "#8f6f00", "#52606d")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FAINT = "#7b8794"
@@ -22,7 +22,7 @@ def rendered(drawn: "Figure", kind: str, *, transparent: bool = False) -> bytes:
     import matplotlib
 
     buffer = io.BytesIO()
-    # Text stays text, to be read, searched and spoken; names of parts do not change.
+    # Text stays text, for search and screen readers; ids are reproducible.
     with matplotlib.rc_context({"svg.hashsalt": "kerasinit", "svg.fonttype": "none"}):
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         drawn.savefig(buffer, format=kind, dpi=120, metadata=metadata, transparent=transparent)
@@ -30,32 +30,23 @@ def rendered(drawn: "Figure", kind: str, *, transparent: bool = False) -> bytes:
 
 
 def literal(text: str) -> str:
-    r"""Return text that matplotlib draws as it is, where it would read mathematics in dollars.
-
-    Example:
-    >>> literal("$HOME/data")
-    '\\$HOME/data'
-    """
+    """Escape text that matplotlib would read as mathematics."""
     return text.replace("$", r"\$")
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of a size in inches.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-    """
+    """Return an empty figure of a size in inches."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "A picture needs matplotlib, which is not installed: pip install 'kerasinit[examples]'."
+            "Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'."
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def line_style(number: int, size: float = 5) -> dict[str, Any]:
-    """Return the colour of a line and its marker, with the marker's size."""
+    """Return colour, marker and marker size of a line."""
     return {
         "color": COLORS[number % len(COLORS)],
         "marker": MARKERS[number % len(MARKERS)],
@@ -63,7 +54,8 @@ def line_style(number: int, size: float = 5) -> dict[str, Any]:
     }
 
 
-def dress(axes: "Axes") -> None:
+def style_axes(axes: "Axes") -> None:
+    """Draw a faint grid and no frame at the top and on the right."""
     axes.grid(color=FAINT, alpha=0.3, linewidth=0.6)
     axes.tick_params(which="both", color=FAINT, labelsize=9)
     for name, spine in axes.spines.items():
@@ -72,13 +64,13 @@ def dress(axes: "Axes") -> None:
 
 
 def draw_band(axes: "Axes", x: Any, low: Any, high: Any, color: str) -> None:
-    """Fill between two lines, so faintly that bands are seen through each other."""
-    # Where bands lie over each other, their borders show whose they are.
+    """Fill between two lines, transparently."""
+    # Borders distinguish overlapping bands.
     axes.fill_between(x, low, high, facecolor=(color, 0.13), edgecolor=(color, 0.6), linewidth=0.7)
 
 
-def scale_by_logarithm(axes: "Axes", low: float, high: float) -> None:
-    """Give a vertical axis a logarithmic scale from low to high, with few and plain numbers."""
+def use_log_scale(axes: "Axes", low: float, high: float) -> None:
+    """Use a logarithmic y axis with few, plain tick labels, suited to values from low to high."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     axes.set_yscale("log")
@@ -88,24 +80,20 @@ def scale_by_logarithm(axes: "Axes", low: float, high: float) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-# Small enough for the words in a plot to be read on a telephone.
+# Small enough for the text in a plot to be legible on a phone.
 INCHES = (4.7, 3.4)
 
 
-def inline(figure: "Figure", name: str, title: str, said: str) -> Markup:
-    """Return a figure as SVG within a page.
+def inline(figure: "Figure", name: str, title: str, description: str) -> Markup:
+    """Return a figure as inline SVG, its colours replaced by those of the page's style sheet.
 
-    Args:
-        figure: The plot, its colours from `plots`, which the page's style sheet sets anew.
-        name: A word that no other figure of the page has.
-        title: What the plot shows.
-        said: What can be seen in it, for those who hear it.
+    ``name`` must be unique within the page; the description is for screen readers.
     """
     svg = rendered(figure, "svg", transparent=True).decode()
     svg = svg[svg.index("<svg") :]
     for part in ("metadata", "style"):
         svg = re.sub(rf"<{part}.*?</{part}>", "", svg, flags=re.DOTALL)
-    # Several figures in one page must not share the names of their parts.
+    # Figures in one page must not share ids.
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
     for number, color in enumerate(COLORS):
@@ -114,7 +102,7 @@ def inline(figure: "Figure", name: str, title: str, said: str) -> Markup:
     opening, rest = svg.split(">", 1)
     opening = re.sub(r' (?:width|height)="[^"]*"', "", opening)
     label = joined(
-        element("title", title, id=f"{name}-title"), element("desc", said, id=f"{name}-desc")
+        element("title", title, id=f"{name}-title"), element("desc", description, id=f"{name}-desc")
     )
     return element(
         "figure",

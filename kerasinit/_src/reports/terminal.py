@@ -1,8 +1,7 @@
-"""Writing to a terminal what people named: paths, models, layers, as they are.
+"""Terminal output that prints paths and names verbatim.
 
-Rich reads square brackets as markup and colons as emoji, breaks long lines, and makes spaces of
-tabs. All of that may be part of a path; a path that is printed otherwise names another file, or
-none.
+Rich reads square brackets as markup and colons as emoji, wraps long lines, and expands tabs. All of
+that may be part of a path, which must be printed unchanged to name the same file.
 """
 
 import sys
@@ -17,25 +16,17 @@ from rich.text import Text
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that reads no markup in what it writes."""
+    """Return a console that does not interpret markup."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def write(where: Console, line: str) -> None:
-    r"""Write a line as it is, however long it is and whatever is in it.
-
-    Example:
-    >>> import io
-    >>> narrow = Console(file=io.StringIO(), width=10)
-    >>> write(narrow, "Run: a[/b]/:cat:/with\ta tab")
-    >>> narrow.file.getvalue()
-    'Run: a[/b]/:cat:/with\ta tab\n'
-    """
+    """Write a line verbatim, whatever its length and content."""
     where.print(_Line(line), soft_wrap=True)
 
 
 def show(where: Console, table: Table) -> None:
-    """Write a table, its title first: as it is, where the table would break it into lines."""
+    """Write a table after its title, verbatim, which the table would wrap."""
     title, table.title = table.title, None
     if title:
         write(where, str(title))
@@ -44,12 +35,7 @@ def show(where: Console, table: Table) -> None:
 
 
 def as_text(width: int, *content: object) -> str:
-    """Return tables and lines of text, one below the other, as text without colours.
-
-    Args:
-        width: Columns to fit into.
-        *content: What rich prints, and text, which is printed as it is.
-    """
+    """Return tables and lines of text, one below the other, as plain text of a max width."""
     printed = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
     with printed.capture() as capture:
         for part in content:
@@ -58,21 +44,14 @@ def as_text(width: int, *content: object) -> str:
 
 
 def indented(line: str) -> Padding:
-    """Return text for `as_text` that is set two columns to the right."""
+    """Return text for `as_text`, indented by two columns."""
     return Padding(line, (0, 0, 0, 2))
 
 
 def table(
     heads: Iterable[str | Text], lines: Iterable[Iterable[object]], words: int = 0, **options: Any
 ) -> Table:
-    """Return a table of numbers, which are set from the right and never broken into lines.
-
-    Args:
-        heads: The columns' heads.
-        lines: The cells, line by line.
-        words: How many columns from the left hold words, which may be broken.
-        **options: Of ``rich.table.Table``, such as ``title``.
-    """
+    """Return a table of numbers, right-aligned and never wrapped, after some columns of words."""
     made = Table(**options)
     for number, head in enumerate(heads):
         if number < words:
@@ -85,7 +64,7 @@ def table(
 
 
 def print_undecoded() -> None:
-    """Let standard output and error take paths whose bytes are no text, and give them back."""
+    """Let standard output and error write paths that are not valid text, byte for byte."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -93,7 +72,7 @@ def print_undecoded() -> None:
 
 
 class _Line:
-    """Text that rich hands through as it is."""
+    """Text that rich writes verbatim."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -104,5 +83,5 @@ class _Line:
 
 
 def literal(text: object) -> Text:
-    """Return text for a part of a table that rich is to print as it is."""
+    """Return text for a table that rich prints verbatim."""
     return Text(str(text))

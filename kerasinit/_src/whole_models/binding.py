@@ -119,6 +119,13 @@ def make_values(initializer: Any, part: Part) -> np.ndarray:
     return made
 
 
+def fill(initializer: Any, part: Part, seed: int) -> None:
+    """Draw the values of a variable; they are kept if its initializer is unknown."""
+    bound = bind(initializer, part, seed)
+    if bound is not None:
+        part.variable.assign(make_values(bound, part))
+
+
 def serialize(initializer: Any) -> Any:
     """Return an initializer as JSON; None and `OWN` unchanged."""
     if initializer is None or initializer == OWN:

@@ -223,6 +223,4 @@ def _warn_of_irreproducible_values(found: list[Part], changes: list[Change]) -> 
 def redraw_variables(found: Iterable[Part], seed: int) -> None:
     """Redraw variables as ``reinitialize(model, seed=seed)`` does, without the optimizer."""
     for part in found:
-        initializer = binding.bind(OWN, part, streams.derive(seed, "reinitialize", part.name))
-        if initializer is not None:
-            part.variable.assign(binding.make_values(initializer, part))
+        binding.fill(OWN, part, streams.derive(seed, "reinitialize", part.name))

@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_said_before_training(finished, tmp_path, untrained
         lmc(finished.folder, levels=[7], **options)
     with pytest.raises(ValueError, match="at least 3"):
         lmc(finished.folder, points=2, **options)
-    with pytest.raises(ValueError, match="contains no lottery run"):
+    with pytest.raises(ValueError, match="holds no lottery run"):
         lmc(tmp_path, **options)
     with pytest.raises(ValueError, match=r"not those that .*run was made with"):
         lmc(finished.folder, **{**options, "data": blobs(examples=200)})

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat.fit_loss import takes_from_graph
+from kerasinit._src.compat.fit_loss import logits_need_graph
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.lottery.method.survivors import Target, keep
 from kerasinit._src.mask_arrays import Masks
@@ -127,7 +127,7 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
             gradients = outer.gradient(product, trained)
         return [_dense(g, v) for g, v in zip(gradients, trained, strict=True)]
 
-    if _takes_from_graph(model, x):
+    if _logits_need_graph(model, x):
         compat.loss_of(model, x, y, model(x), training=False)  # builds the loss
         derivatives = tf.function(differentiated, autograph=False)()
     else:
@@ -145,13 +145,13 @@ def _gradients(model: Any, x: Any, y: Any, *, second: bool) -> tuple[Scores, Sco
     )
 
 
-def _takes_from_graph(model: Any, x: Any) -> bool:
+def _logits_need_graph(model: Any, x: Any) -> bool:
     """Return whether Keras recovers the logits behind the outputs only in a graph."""
     results: list[bool] = []
 
     def trace() -> None:
         outputs = tf.nest.flatten(model(x, training=False))
-        results.append(any(takes_from_graph(model, output) for output in outputs))
+        results.append(any(logits_need_graph(model, output) for output in outputs))
 
     try:
         tf.function(trace, autograph=False).get_concrete_function()

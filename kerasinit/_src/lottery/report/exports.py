@@ -1,4 +1,4 @@
-"""The files that a run can be written to: a page, tables, pictures, scalars for TensorBoard."""
+"""Exports of a run: a page, tables, plots, scalars for TensorBoard."""
 
 import csv
 import dataclasses
@@ -22,48 +22,44 @@ def rows(run: Run) -> list[dict[str, object]]:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
 
     Returns:
-        One dictionary for each training, in order, with ``trial``, ``level``,
-        ``branch`` (``ticket`` or the control's name; level 0 is the dense network),
-        ``density``, ``best_iteration``, ``best_validation_loss``,
-        ``test_accuracy`` (at the best iteration) and ``final_test_accuracy``.
+        One dictionary for each training, in order, with ``trial``, ``level`` (0 is the dense
+        network), ``branch`` (``ticket`` or the control's name), ``density``, ``best_iteration``,
+        ``best_validation_loss``, ``test_accuracy`` (at the best iteration) and
+        ``final_test_accuracy``.
 
     Raises:
         ValueError: If the folder holds no run.
     """
-    store = Store.of(run)
-    return [dataclasses.asdict(row) for row in store.rows()]
+    return [dataclasses.asdict(row) for row in Store.of(run).rows()]
 
 
 def write_csv(run: Run, path: str | Path) -> None:
-    """Write a line for each finished training, with the columns of `rows`.
+    """Write a CSV file with one line per finished training and the columns of `rows`.
 
-    Numbers have all their digits: what is read back is equal.
+    Numbers are written with all digits, so that they are equal when read back.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A new file.
 
     Raises:
-        FileExistsError: If there is such a file; nothing is overwritten.
+        FileExistsError: If the file exists; nothing is overwritten.
     """
-    store = Store.of(run)
-    names = [field.name for field in dataclasses.fields(Row)]
-    _write(Path(path), names, (dataclasses.asdict(row) for row in store.rows()))
+    _write(Path(path), [field.name for field in dataclasses.fields(Row)], rows(run))
 
 
 def write_curves(run: Run, path: str | Path) -> None:
-    """Write a line for each measurement that was made while the run trained.
+    """Write a CSV file with one line per measurement during the trainings of a run.
 
-    The columns are ``trial``, ``level``, ``branch``, ``density`` and those of the
-    measurement: ``iteration``, ``training_loss``, ``validation_loss``,
-    ``validation_accuracy``.
+    The columns are ``trial``, ``level``, ``branch``, ``density``, ``iteration``,
+    ``training_loss``, ``validation_loss`` and ``validation_accuracy``.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A new file.
 
     Raises:
-        FileExistsError: If there is such a file; nothing is overwritten.
+        FileExistsError: If the file exists; nothing is overwritten.
     """
     store = Store.of(run)
     lines = (
@@ -83,19 +79,19 @@ def write_curves(run: Run, path: str | Path) -> None:
 
 
 def write_tensorboard(run: Run, folder: str | Path) -> None:
-    """Write what was measured as event files, to be looked at with ``tensorboard --logdir``.
+    """Write the measurements as event files for ``tensorboard --logdir``.
 
     Each training is a run of TensorBoard, such as ``trial-0/level-03/reinit``, with
-    ``training_loss``, ``validation_loss`` and ``validation_accuracy`` by iteration.
-    Each branch of a trial is one too, such as ``trial-0/reinit``, with ``density``,
-    ``test_accuracy``, ``final_test_accuracy`` and ``best_iteration`` by level.
+    ``training_loss``, ``validation_loss`` and ``validation_accuracy`` by iteration. So is each
+    branch of a trial, such as ``trial-0/reinit``, with ``density``, ``test_accuracy``,
+    ``final_test_accuracy`` and ``best_iteration`` by level.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
         folder: A new folder.
 
     Raises:
-        FileExistsError: If there is such a folder; nothing is overwritten or added to.
+        FileExistsError: If the folder exists; nothing is overwritten or added.
         ImportError: If tensorboard is not installed.
     """
     store = Store.of(run)
@@ -153,18 +149,19 @@ WRITERS: dict[str, Callable[[Store, Path], None]] = {
 
 
 def write_outputs(run: Run, wanted: dict[str, Path | None]) -> dict[str, Path]:
-    """Write what is wanted of a run to new files.
+    """Write several exports of a run to new files.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
-        wanted: For each of `WRITERS`, by name, where to write it; ``None`` is left out.
+        wanted: Paths by export: ``html``, ``csv``, ``curves``, ``png``, ``svg``, ``tensorboard``;
+            those with ``None`` are skipped.
 
     Returns:
-        What was written, and where.
+        The paths written, by export.
 
     Raises:
-        FileExistsError: If one of the files is there, before any is written.
-        ValueError: If a file cannot have its name, before any is written.
+        FileExistsError: If one of the files exists, before any is written.
+        ValueError: If a file name is invalid, before any is written.
     """
     store = Store.of(run)
     chosen = atomic.new_outputs(wanted)

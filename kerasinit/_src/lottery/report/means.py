@@ -1,7 +1,4 @@
-"""Means over the trials of a run, and how sure one can be of them.
-
-The table, the plots and the page show these numbers and no others.
-"""
+"""Means over the trials of a run, with confidence intervals, for the table, plots and page."""
 
 import math
 import statistics
@@ -19,25 +16,19 @@ from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import terminal
 
 _T = TypeVar("_T")
-# More branches than this do not fit side by side into 80 columns with two columns each.
+# More branches do not fit into 80 characters with two columns each.
 _MAX_BESIDE = 2
 CONFIDENCE = 0.95
 HOW = (
     f"{CONFIDENCE:.0%} confidence interval of the mean, from Student's t distribution over the "
     f"trials at each density".replace("%", " %")
 )
-ONE_TRIAL = "One trial only: no intervals can be given; see --trials."
+ONE_TRIAL = "A single trial has no confidence intervals; see --trials."
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over trials.
-
-    Attributes:
-        value: The mean.
-        margin: Half the width of its confidence interval; ``None`` with one trial.
-        values: What it is the mean of, in order of trials.
-    """
+    """The mean of some values, by trials, and half the width of its confidence interval, if any."""
 
     value: float
     margin: float | None
@@ -45,20 +36,10 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Mean":
-        """Return the mean of some trials with the margin of Student's t distribution.
+        """Return the mean with the margin of Student's t distribution, None for a single trial.
 
         The margin is ``t * s / sqrt(n)`` with the quantile ``t`` of ``n - 1`` degrees of
         freedom: 12.7 for two trials, 4.3 for three, 2.8 for five.
-
-        Args:
-            values: One number of each trial, at least one.
-
-        Example:
-        >>> mean = Mean.of([1.0, 2.0, 3.0])
-        >>> mean.value, round(mean.margin, 3)
-        (2.0, 2.484)
-        >>> Mean.of([1.0]).margin is None
-        True
         """
         margin = None
         if len(values) > 1:
@@ -74,14 +55,9 @@ class Mean:
 
 @dataclass(frozen=True)
 class Summary:
-    """One level of one branch, over its finished trials.
+    """The means of one level of one branch over its finished trials.
 
-    Attributes:
-        level: The level; 0 is the dense network.
-        branch: ``ticket`` or a control.
-        density: The fraction of weights left.
-        accuracy: Test accuracy at the early stop, in percent.
-        stop: The early stop, in iterations.
+    ``accuracy`` is the test accuracy at the early stop, in percent; ``stop`` is in iterations.
     """
 
     level: int
@@ -92,10 +68,7 @@ class Summary:
 
 
 def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
-    """Return the means over trials, by level and branch, in order of levels."""
-    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row.level, row.branch].append(row)
+    """Return the means over trials by level and branch, in order of levels."""
     return {
         (level, branch): Summary(
             level,
@@ -104,8 +77,15 @@ def summaries(rows: Iterable[Row]) -> dict[tuple[int, str], Summary]:
             Mean.of([100 * row.test_accuracy for row in group]),
             Mean.of([row.best_iteration for row in group]),
         )
-        for (level, branch), group in sorted(groups.items(), key=lambda item: item[0][0])
+        for (level, branch), group in sorted(_groups(rows).items(), key=lambda item: item[0][0])
     }
+
+
+def _groups(rows: Iterable[Row]) -> dict[tuple[int, str], list[Row]]:
+    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.level, row.branch].append(row)
+    return groups
 
 
 def means_over_trials(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -113,11 +93,8 @@ def means_over_trials(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
     ``deviation`` is the standard deviation of ``test_accuracy``, None for one trial.
     """
-    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row.level, row.branch].append(row)
     means = []
-    for (level, branch), group in groups.items():
+    for (level, branch), group in _groups(rows).items():
         accuracies = [row.test_accuracy for row in group]
         means.append(
             {
@@ -134,34 +111,29 @@ def means_over_trials(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def accuracy_text(mean: dict[str, Any]) -> str:
-    """Return the accuracy of one of `means_over_trials` in percent, with its deviation."""
+    """Format the accuracy of one of `means_over_trials` in percent, with its deviation."""
     deviation = mean["deviation"]
     end = "" if deviation is None else f" ± {100 * deviation:.2f}"
     return f"{100 * mean['test_accuracy']:.2f}{end}"
 
 
 def over_trials(trials: int) -> str:
-    """Return of how many trials numbers are means, in words."""
+    """Return the number of trials in words."""
     return f"mean of {trials} trials" if trials > 1 else "one trial"
 
 
-def spread(levels: Sequence[_T], most: int) -> list[_T]:
-    """Return at most ``most`` of some levels or ticks, evenly, the first and the last among them.
-
-    Example:
-    >>> spread(range(9), 4)
-    [0, 3, 5, 8]
-    """
-    if len(levels) <= most:
+def spread(levels: Sequence[_T], count: int) -> list[_T]:
+    """Return at most ``count`` of some levels or ticks, evenly, with the first and the last."""
+    if len(levels) <= count:
         return list(levels)
-    return [levels[round(i * (len(levels) - 1) / (most - 1))] for i in range(most)]
+    return [levels[round(i * (len(levels) - 1) / (count - 1))] for i in range(count)]
 
 
 def table(run: Run) -> Table:
-    """Return a table with a line for each level: ticket and controls, means over the trials.
+    """Return a table with one line per level: means over the trials for ticket and controls.
 
-    With more than one control, the early stop stands below the accuracy, so that
-    four controls fit into 80 columns.
+    With more than one control, the early stop is below the accuracy, so that four controls fit
+    into 80 columns.
 
     Args:
         run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
@@ -193,8 +165,8 @@ def table(run: Run) -> Table:
         title=terminal.literal(
             f"{experiment.model} on {experiment.dataset}, {over_trials(experiment.trials)}"
         ),
-        caption="Early stop: the iteration of least validation loss; test accuracy is taken "
-        f"there. {f'±: {HOW}.' if several else ONE_TRIAL}",
+        caption="Early stop: the iteration with the lowest validation loss, where the test "
+        f"accuracy is taken. {f'±: {HOW}.' if several else ONE_TRIAL}",
         box=box.HEAVY_HEAD if beside else box.SIMPLE_HEAD,
         collapse_padding=not beside,
         pad_edge=beside,

@@ -1,4 +1,4 @@
-"""The plots of a run, by matplotlib."""
+"""The matplotlib plots of a run."""
 
 import math
 import statistics
@@ -14,11 +14,11 @@ from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports.figures import (
     FAINT,
     draw_band,
-    dress,
     line_style,
     new_figure,
     rendered,
-    scale_by_logarithm,
+    style_axes,
+    use_log_scale,
 )
 from kerasinit._src.training.outcome import Point
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACCURACY = "test accuracy at the early stop (%)"
-STOP = "early stop (iteration of least validation loss)"
-_MOST_TICKS = 7
+STOP = "early stop (iteration with the lowest validation loss)"
+_MAX_TICKS = 7
 
 
 def plot(run: Run, path: str | Path) -> None:
-    """Write the picture of a run to a file.
+    """Write the `figure` of a run to a file.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
-        path: A ``.png``, ``.svg`` or ``.pdf`` file; a picture of an earlier call is
-            replaced, as it shows less of the same run.
+        path: A ``.png``, ``.svg`` or ``.pdf`` file; an existing one is replaced, since it shows
+            less of the same run.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -49,28 +49,28 @@ def plot(run: Run, path: str | Path) -> None:
 
 
 def write_plot(run: Run, path: str | Path) -> None:
-    """Write the picture of a run to a new file, the same bytes each time.
+    """Write the `figure` of a run to a new file, reproducibly byte for byte.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
-        path: A ``.png`` or ``.svg`` file that is not there yet.
+        path: A new ``.png`` or ``.svg`` file.
 
     Raises:
-        FileExistsError: If there is such a file; nothing is overwritten.
+        FileExistsError: If the file exists; nothing is overwritten.
         ImportError: If matplotlib is not installed.
-        ValueError: If the name ends otherwise.
+        ValueError: If the name has another suffix.
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
-        raise ValueError(f"A picture is named .png or .svg; got {path}.")
+        raise ValueError(f"Expected a path that ends in .png or .svg; got {path}.")
     atomic.write_new(path, rendered(figure(run), path.suffix[1:]))
 
 
 def figure(run: Run) -> "Figure":
-    """Draw accuracy and early stop against density, a line for each branch.
+    """Plot accuracy and early stop against density, one line per branch.
 
-    Lines are means over the trials, bands their confidence intervals (Student's t), where
-    there are two trials or more. The dense network is drawn across as a reference.
+    Lines are means over the trials, bands their confidence intervals (Student's t) for two or
+    more trials. The dense network is a horizontal line.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
@@ -82,15 +82,15 @@ def figure(run: Run) -> "Figure":
         ImportError: If matplotlib is not installed.
     """
     store = Store.of(run)
-    drawn = new_figure(10, 4.4)
+    plot = new_figure(10, 4.4)
     found = summaries(store.rows())
     for axes, measure, title in zip(
-        drawn.subplots(1, 2), ("accuracy", "stop"), (ACCURACY, STOP), strict=True
+        plot.subplots(1, 2), ("accuracy", "stop"), (ACCURACY, STOP), strict=True
     ):
         draw_densities(axes, found, measure, store.experiment.branches)
         axes.set_title(title, fontsize=10)
         axes.legend(frameon=False)
-    return drawn
+    return plot
 
 
 def draw_densities(
@@ -99,11 +99,11 @@ def draw_densities(
     measure: str,
     branches: Iterable[str],
 ) -> None:
-    """Draw one measure against density, densest on the left."""
+    """Draw one measure against density, the densest on the left."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     for number, branch in enumerate(branches):
-        # The dense network is where the line of tickets begins.
+        # The line of tickets starts at the dense network.
         line = [summary for (_, name), summary in found.items() if name == branch]
         means = [getattr(summary, measure) for summary in line]
         densities = [100 * summary.density for summary in line]
@@ -121,26 +121,22 @@ def draw_densities(
     ticks = sorted({100 * summary.density for summary in found.values()}, reverse=True)
     axes.set_xscale("log")
     axes.invert_xaxis()
-    axes.xaxis.set_major_locator(FixedLocator(spread(ticks, _MOST_TICKS)))
+    axes.xaxis.set_major_locator(FixedLocator(spread(ticks, _MAX_TICKS)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("weights left (%)")
-    dress(axes)
+    style_axes(axes)
 
 
 def draw_curves(
     axes: "Axes", curves: dict[str, list[tuple[Point, ...]]], measure: str, begin: int
 ) -> None:
-    """Draw one measure against the iteration, a line for each label, means over the trials.
+    """Draw one measure against the iteration, the mean over the trials of each label.
 
-    Args:
-        axes: Where to draw.
-        curves: For each label, the curves of its trials.
-        measure: ``"validation_loss"`` or ``"validation_accuracy"``.
-        begin: The iteration from which on the vertical axis has room for all values.
+    The y axis fits all values from the iteration ``begin`` on.
     """
     loss = measure == "validation_loss"
-    seen: list[float] = []
+    values: list[float] = []
     for number, (label, trials) in enumerate(curves.items()):
         by_trial = [{p.iteration: getattr(p, measure) for p in curve} for curve in trials]
         iterations = sorted(set.intersection(*(set(curve) for curve in by_trial)))
@@ -150,23 +146,23 @@ def draw_curves(
         ]
         style = {**line_style(number), "markersize": 4, "markevery": max(1, len(means) // 8)}
         axes.plot(iterations, means, label=label, linewidth=1.2, **style)
-        seen += [m for i, m in zip(iterations, means, strict=True) if i >= begin]
+        values += [mean for i, mean in zip(iterations, means, strict=True) if i >= begin]
     if loss and any(np.size(line.get_ydata()) for line in axes.lines):
         axes.set_yscale("log")
-        scale_by_logarithm(axes, *axes.get_ylim())
-    elif seen:
-        _limit(axes, [seen], "accuracy")
+        use_log_scale(axes, *axes.get_ylim())
+    elif values:
+        _limit(axes, [values], "accuracy")
     axes.set_xlabel("iteration")
-    dress(axes)
+    style_axes(axes)
 
 
 def _limit(axes: "Axes", values: Sequence[Sequence[float]], measure: str) -> None:
-    """Leave room for what was measured; a wide band is cut off rather than the lines squeezed."""
-    everything = [value for some in values for value in some]
+    """Fit the y axis to the lines, at the cost of wide bands."""
+    everything = [value for line in values for value in line]
     if not everything:
         return
     low, high = min(everything), max(everything)
-    # Values that are all the same still need a frame with sensible numbers on it.
+    # Equal values still need a range with sensible ticks.
     room = 0.25 * (high - low) or 0.05 * high or 1
     low, high = low - room, high + room
     axes.set_ylim(max(low, 0), min(high, 100.2) if measure == "accuracy" else high)

@@ -1,4 +1,4 @@
-"""A run as one page of HTML that needs nothing else: no network, no other file, no script."""
+"""A run as a self-contained HTML page: no network, no other files, no scripts."""
 
 import shlex
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ from kerasinit._src.reports import figures
 from kerasinit._src.reports.figures import INCHES, inline
 from kerasinit._src.reports.html import Markup, document, element, grid, joined
 
-_MOST_CURVES = len(figures.COLORS)
+_MAX_CURVES = len(figures.COLORS)
 _EARLY_STOP = (
-    "The early stop is the iteration of least validation loss, found afterwards; "
-    "test accuracy is taken there."
+    "The early stop is the iteration with the lowest validation loss, determined after training; "
+    "the test accuracy is taken there."
 )
 
 
@@ -38,34 +38,34 @@ def write_page(run: Run, path: str | Path) -> None:
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
-        path: The file.
+        path: A new file.
 
     Raises:
-        FileExistsError: If there is such a file; nothing is overwritten.
+        FileExistsError: If the file exists; nothing is overwritten.
         ImportError: If matplotlib is not installed.
     """
-    # A path may have bytes that are no text.
+    # Paths may not be valid text.
     atomic.write_new(Path(path), page(run).encode(errors="backslashreplace"))
 
 
 def page(run: Run) -> str:
-    """Return a run as a page of HTML, the same for the same run.
+    """Return a run as an HTML page, reproducibly.
 
-    It shows accuracy and early stop against density beside the controls, the verdict,
-    the curves of the trainings, the masks as pictures, the density of each layer, and
-    the whole specification with the command that repeats it.
+    It shows accuracy and early stop against density for ticket and controls, the verdict, the
+    training curves, the masks as images, the density of each layer, and the specification with
+    the command that repeats the run.
 
     Args:
         run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If a file of the run is damaged; it is named.
+        ValueError: If a file of the run is damaged; the message has its name.
     """
     store = Store.of(run)
     rows = store.rows()
     title = f"Lottery tickets: {store.experiment.model} on {store.experiment.dataset}"
-    sections = [_opening(store, rows)]
+    sections = [_summary(store, rows)]
     if rows:
         masks = ticket_masks(store)
         sections += [
@@ -75,17 +75,17 @@ def page(run: Run) -> str:
             masks_section(store, masks),
             layers_section(masks),
         ]
-    sections += [_specification(store), _everything(rows)]
+    sections += [_specification(store), _trainings(rows)]
     return document(title, *sections)
 
 
-def _opening(store: Store, rows: list[Row]) -> Markup:
+def _summary(store: Store, rows: list[Row]) -> Markup:
     found = summaries(rows)
     places = store.places()
     facts: list[tuple[str, str]] = []
     if (0, "ticket") in found:
         facts.append(("dense network", f"{found[0, 'ticket'].accuracy.text(2)} %"))
-        # The sparsest network that has a control beside it, if any has.
+        # The sparsest level that has controls, if any has.
         last = max(found, key=lambda place: (place[1] != "ticket", place[0]))[0]
         if last:
             left = f"{100 * found[last, 'ticket'].density:.2f} % of the weights"
@@ -95,11 +95,11 @@ def _opening(store: Store, rows: list[Row]) -> Markup:
                 if (last, branch) in found
             ]
     trials = len({row.trial for row in rows})
-    said = [f"Test accuracy, {over_trials(trials)}."]
+    notes = [f"Test accuracy, {over_trials(trials)}."] if rows else []
     if len(rows) < len(places):
-        said.append(f"{len(places) - len(rows)} of {len(places)} trainings are not finished yet.")
+        notes.append(f"{len(places) - len(rows)} of {len(places)} trainings are not finished yet.")
     return joined(
-        element("p", " ".join(said if rows else said[1:]), class_="note"),
+        element("p", " ".join(notes), class_="note"),
         element(
             "dl",
             *(element("div", element("dt", what), element("dd", value)) for what, value in facts),
@@ -111,7 +111,7 @@ def _opening(store: Store, rows: list[Row]) -> Markup:
 def _densities(store: Store, rows: list[Row]) -> Markup:
     found, branches = summaries(rows), store.experiment.branches
     bands = any(summary.accuracy.margin is not None for summary in found.values())
-    how = f"Bands and ±: {HOW}; a wide band is cut off at the frame." if bands else ONE_TRIAL
+    how = f"Bands and ±: {HOW}; wide bands are clipped." if bands else ONE_TRIAL
     drawn = []
     for measure, title in (("accuracy", plots.ACCURACY), ("stop", plots.STOP)):
         figure = figures.new_figure(*INCHES)
@@ -167,13 +167,12 @@ def _verdict(store: Store) -> Markup:
 
 
 def verdicts(run: Run) -> tuple[Sequence[Verdict], str]:
-    """Return the verdicts on a run, or none and why there are none."""
+    """Return the verdicts on a run, or why there are none, as for an unfinished run."""
     store = Store.of(run)
     try:
         return verdict(store), ""
     except ValueError as error:
-        # An unfinished run can be shown, if not yet judged.
-        # Where the run lies is not part of it: a copy of it has the same page.
+        # Without the folder, so that a copy of a run has the same page.
         return (), f"No verdict: {error}".replace(str(store.folder), "the run")
 
 
@@ -181,7 +180,7 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
     drawn = []
     begin = store.experiment.iterations // 10
     for branch in store.experiment.branches:
-        levels = spread(sorted({row.level for row in rows if row.branch == branch}), _MOST_CURVES)
+        levels = spread(sorted({row.level for row in rows if row.branch == branch}), _MAX_CURVES)
         curves: dict[str, list[Any]] = {}
         for row in rows:
             if row.branch == branch and row.level in levels:
@@ -196,11 +195,11 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
             figure = figures.new_figure(*INCHES)
             plots.draw_curves(figure.subplots(), curves, measure, begin)
             figure.legend(loc="outside lower center", ncols=3, frameon=False, title="weights left")
-            said = f"Lines for {', '.join(curves)} of the weights left."
-            drawn.append(inline(figure, f"{branch}-{measure}", f"{branch}: {title}", said))
+            description = f"Lines for {', '.join(curves)} of the weights left."
+            drawn.append(inline(figure, f"{branch}-{measure}", f"{branch}: {title}", description))
     note = (
-        f"Means over the trials; at most {_MOST_CURVES} levels are drawn, the first and the last "
-        "among them. The first tenth of an accuracy curve may lie below the frame."
+        f"Means over the trials, for at most {_MAX_CURVES} levels including the first and the "
+        "last. The first tenth of an accuracy curve may be below the frame."
     )
     return joined(
         element("h2", "Training curves"),
@@ -214,41 +213,32 @@ def _specification(store: Store) -> Markup:
     lines = []
     for name, value in store.experiment.to_dict().items():
         option = " ".join(options.words({name: value}))
-        said = element("code", option) if option else "not given"
-        lines.append([element("code", name), said, meanings.get(name, "")])
+        value = element("code", option) if option else "not given"
+        lines.append([element("code", name), value, meanings.get(name, "")])
     versions = store.about.get("versions")
     versions = versions if isinstance(versions, dict) else {}
-    data = store.about.get("data") or "not known"
-    made = [f"{name} {version}" for name, version in versions.items()]
+    data = store.about.get("data") or "unknown"
+    versions = [f"{name} {version}" for name, version in versions.items()]
     return joined(
         element("h2", "The experiment"),
-        element("p", "To run it again (a model or data from Python must come from there):"),
+        element("p", "To repeat it (a model or data from Python must be passed from there):"),
         element("pre", element("code", *_words(options.command(store.experiment)))),
-        grid(["field", "as an option", "meaning"], lines, "Every field", words=True),
-        element("p", "Made by: ", ", ".join(made) or "not known", "."),
+        grid(["field", "as an option", "meaning"], lines, "All fields", words=True),
+        element("p", "Made with ", ", ".join(versions) or "unknown versions", "."),
         element("p", "SHA-256 of the data: ", element("code", data)),
         element(
             "p",
             element("code", "kerasinit lottery verify RUN"),
-            f" shows from the files that masks and weights are what they should be. {NOT_SHOWN} "
-            "Its digest: ",
+            f" verifies masks and weights from the files. {NOT_SHOWN} For its digest: ",
             element("code", "kerasinit lottery digest RUN"),
             ".",
         ),
     )
 
 
-def _everything(rows: list[Row]) -> Markup:
-    heads = [
-        "trial",
-        "level",
-        "branch",
-        "weights\nleft (%)",
-        "test\naccuracy (%)",
-        "early\nstop",
-        "validation loss\nthere",
-        "test accuracy\nat the end (%)",
-    ]
+def _trainings(rows: list[Row]) -> Markup:
+    heads = ["trial", "level", "branch", "weights\nleft (%)", "test\naccuracy (%)"]
+    heads += ["early\nstop", "validation loss\nthere", "test accuracy\nat the end (%)"]
     lines = [
         [
             row.trial,
@@ -264,18 +254,18 @@ def _everything(rows: list[Row]) -> Markup:
     ]
     return joined(
         element("h2", "Every training"),
-        grid(heads, lines, "The numbers that all means are made of"),
+        grid(heads, lines, "The trainings behind the means"),
     )
 
 
 def _words(command: str) -> list[Markup]:
-    """Return a command that is broken between its words only, not at every hyphen."""
+    """Return a command with line breaks between words only, not at hyphens."""
     words = [shlex.quote(word) for word in shlex.split(command)]
     return [joined(element("span", word, class_="word"), " ") for word in words]
 
 
 def _number(value: float, shown: str) -> Markup:
-    """Return a rounded number that carries all its digits."""
+    """Return a rounded number whose element has all digits."""
     return element("data", shown, value=repr(value))
 
 

@@ -124,14 +124,10 @@ def lsuv(
 
 def _start(target: Target, seed: int) -> None:
     for part in (*target.kernels, *target.recurrent_kernels):
-        stream = streams.derive(seed, "lsuv", part.name)
-        part.variable.assign(binding.make_values(binding.bind(Orthogonal(), part, stream), part))
+        binding.fill(Orthogonal(), part, streams.derive(seed, "lsuv", part.name))
     if target.bias is not None:
         own = binding.OWN if target.recurrent else Zeros()
-        stream = streams.derive(seed, "lsuv", target.bias.name)
-        initializer = binding.bind(own, target.bias, stream)
-        if initializer is not None:
-            target.bias.variable.assign(binding.make_values(initializer, target.bias))
+        binding.fill(own, target.bias, streams.derive(seed, "lsuv", target.bias.name))
 
 
 def _scaled(

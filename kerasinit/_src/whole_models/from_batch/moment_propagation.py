@@ -109,7 +109,7 @@ def propagate_moments(
         else:
             found.append(_passed(node, inputs))
     scaled = [variable for variable, _ in values]
-    with restored(model, but=[*scaled, *optimizers.state_of(model)]):
+    with restored(model, keep=[*scaled, *optimizers.state_of(model)]):
         for variable, value in values:
             variable.assign(value)
         optimizers.reset_optimizer(model)

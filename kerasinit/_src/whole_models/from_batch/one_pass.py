@@ -50,9 +50,10 @@ def scale_layers(
     def scale_one(target: Target, measure: Measure) -> None:
         rows[target.name] = scale(target, measure)
 
-    with restored(network.model, but=[*variables, *optimizers.state_of(network.model)]):
-        for target in scaled if start is not None else ():
-            start(target)
+    with restored(network.model, keep=[*variables, *optimizers.state_of(network.model)]):
+        if start is not None:
+            for target in scaled:
+                start(target)
         calls_by_name = _run(network, batch, scaled, scale_one, training=training)
         optimizers.reset_optimizer(network.model)
     return ScalingReport(method, completed_rows(rows, calls_by_name, kept), seed)

@@ -157,9 +157,7 @@ def _normalized(
 
 def _draw(target: Target, method: str, stddev: float, seed: int) -> None:
     for part in (*target.kernels, *target.recurrent_kernels):
-        stream = streams.derive(seed, method, part.name)
-        initializer = binding.bind(RandomNormal(stddev=stddev), part, stream)
-        part.variable.assign(binding.make_values(initializer, part))
+        binding.fill(RandomNormal(stddev=stddev), part, streams.derive(seed, method, part.name))
     if target.bias is not None and not target.recurrent:
         part = target.bias
         part.variable.assign(np.zeros(part.shape, compat.read(part.variable).dtype))

@@ -1,8 +1,8 @@
-"""What a training has not done for its schedule, said when it is over.
+"""Warnings at the end of training about a network that is less sparse than intended.
 
-A training that ends before its schedule, by a callback or for want of data, leaves a network less
-sparse than it was to be; so do weights of an earlier epoch that are put back at the end, and files
-that keep the best epoch of a training in which sparsity grows.
+This happens when training ends before its schedule, because of a callback or for lack of data, when
+weights of an earlier epoch are restored, and when a checkpoint keeps the best epoch while sparsity
+still grows.
 """
 
 import os
@@ -22,13 +22,13 @@ _WAIT = "kerasinit.pruning.EarlyStopping waits until the schedule has ended."
 
 @dataclass(frozen=True)
 class Sparsity:
-    """How sparse the pruned weights of a model were at some time.
+    """The sparsity of the pruned weights of a model at some time.
 
     Attributes:
         fractions: Name of each weight to the fraction that is removed.
         sizes: The same names to the number of elements.
-        tolerance: By how much a fraction may miss what it was to be: in half precision there
-            are ties, and all of them are kept.
+        tolerance: By how much a fraction may fall short; in half precision there are ties, all of
+            which are kept.
     """
 
     fractions: Mapping[str, float]
@@ -36,7 +36,7 @@ class Sparsity:
     tolerance: float = 1e-6
 
     def short_of(self, other: "Sparsity") -> list[str]:
-        """Return the weights that are less sparse than in another."""
+        """Return the names of weights that are less sparse here than in ``other``."""
         return [
             name
             for name, fraction in self.fractions.items()
@@ -44,7 +44,7 @@ class Sparsity:
         ]
 
     def of(self, names: Iterable[str]) -> float:
-        """Return the fraction of several weights, taken together, that is removed."""
+        """Return the fraction removed from several weights taken together."""
         sizes = {name: self.sizes[name] for name in names}
         return sum(size * self.fractions[name] for name, size in sizes.items()) / sum(
             sizes.values()
@@ -52,43 +52,43 @@ class Sparsity:
 
 
 def ended_early(schedule: Any, last: int, announced: int) -> str | None:
-    """Return what a training has missed that ended at a step before the one announced."""
+    """Return a message if the schedule would have removed more by the announced last step."""
     if last >= announced:
         return None
-    steps, asked = schedules.updates(schedule, announced)
+    steps, targets = schedules.updates(schedule, announced)
     behind = steps <= last
-    reached = float(asked[behind][-1]) if behind.any() else 0.0
-    if not len(steps) or asked[-1] <= reached + 1e-6:
+    reached = float(targets[behind][-1]) if behind.any() else 0.0
+    if not len(steps) or targets[-1] <= reached + 1e-6:
         return None
     ended = f"The training ended at step {last} of {announced}"
     if not behind.any():
-        return f"{ended}, {_before_what(schedule, last, int(steps[0]))}. {_WAIT}"
-    final = int(steps[np.flatnonzero(asked >= asked[-1] - 1e-6)[0]])
+        return f"{ended}, {_nothing_removed(schedule, last, int(steps[0]))}. {_WAIT}"
+    final = int(steps[np.flatnonzero(targets >= targets[-1] - 1e-6)[0]])
     return (
-        f"{ended}, at a sparsity of {reached:.4g}, short of the {asked[-1]:.4g} that the schedule "
-        f"reaches at step {final}. {_WAIT}"
+        f"{ended}, at a sparsity of {reached:.4g}, short of the {targets[-1]:.4g} that the "
+        f"schedule reaches at step {final}. {_WAIT}"
     )
 
 
-def short_of_the_end(schedule: Any, last: int) -> str | None:
-    """Return what one of tfmot's schedules had still to do after a step."""
-    if not schedules.is_tfmots_own(schedule):
+def stripped_early(schedule: Any, last: int) -> str | None:
+    """Return a message if one of tfmot's schedules was not done when pruning was stripped."""
+    if not schedules.is_tfmot_schedule(schedule):
         return None
-    steps, asked = schedules.updates(schedule, last)
-    done = f"Pruning is stripped after step {last}"
+    steps, targets = schedules.updates(schedule, last)
+    done = f"Pruning was stripped after step {last}"
     if not len(steps):
         following = schedules.next_tfmot_update(schedule, last)
-        return f"{done}, {_before_what(schedule, last, following)}."
-    final = getattr(schedule, "final_sparsity", asked[-1])
-    if asked[-1] >= final - 1e-6:
+        return f"{done}, {_nothing_removed(schedule, last, following)}."
+    final = getattr(schedule, "final_sparsity", targets[-1])
+    if targets[-1] >= final - 1e-6:
         return None
     return (
-        f"{done}, at a sparsity of {asked[-1]:.4g}, short of the {final:.4g} that the schedule is "
-        f"to end at (end_step={schedule.end_step})."
+        f"{done}, at a sparsity of {targets[-1]:.4g}, short of the {final:.4g} at which the "
+        f"schedule ends (end_step={schedule.end_step})."
     )
 
 
-def _before_what(schedule: Any, last: int, first: int) -> str:
+def _nothing_removed(schedule: Any, last: int, first: int) -> str:
     begin = getattr(schedule, "begin_step", None)
     if begin is not None and last < begin:
         return f"before the schedule's begin_step={begin}: nothing was removed"
@@ -97,8 +97,8 @@ def _before_what(schedule: Any, last: int, first: int) -> str:
     return f"before the schedule's first update at step {first}: nothing was removed"
 
 
-def weights_put_back(now: Sparsity, reached: Sparsity) -> str | None:
-    """Return what weights of an earlier epoch lack that were put back in a training."""
+def weights_restored(now: Sparsity, reached: Sparsity) -> str | None:
+    """Return a message if restored weights of an earlier epoch are less sparse."""
     short = now.short_of(reached)
     if not short:
         return None
@@ -108,24 +108,22 @@ def weights_put_back(now: Sparsity, reached: Sparsity) -> str | None:
     )
 
 
-def file_left_behind(
+def stale_checkpoint(
     callback: Any, files: Mapping[str, tuple[int, Sparsity]], now: Sparsity
 ) -> str | None:
-    """Return what the file lacks in which a ModelCheckpoint keeps the best epoch.
+    """Return a message if a ModelCheckpoint's best epoch is less sparse than the final model.
 
-    Args:
-        callback: Any callback.
-        files: Path to step and sparsity of each file that was saved, the last one last.
-        now: How sparse the model is at the end.
+    ``callback`` may be any callback. ``files`` maps the path of each saved file to its step and
+    sparsity, the latest last.
     """
     template = getattr(callback, "filepath", None)
     if not getattr(callback, "save_best_only", False) or not isinstance(template, str):
         return None
-    form = "".join(
+    pattern = "".join(
         re.escape(literal) + ("" if field is None else ".*")
         for literal, field, _, _ in string.Formatter().parse(template)
     )
-    saved = [path for path in files if re.fullmatch(form, path, re.DOTALL)]
+    saved = [path for path in files if re.fullmatch(pattern, path, re.DOTALL)]
     if not saved:
         return None
     step, then = files[saved[-1]]
@@ -139,9 +137,9 @@ def file_left_behind(
     )
 
 
-def say(messages: Iterable[str | None]) -> bool:
-    """Warn once of everything that is wrong, and return whether anything was."""
-    wrong = [*dict.fromkeys(message for message in messages if message)]
-    if wrong:
-        errors.warn("Pruning: " + " ".join(wrong))
-    return bool(wrong)
+def warn(messages: Iterable[str | None]) -> bool:
+    """Issue one warning with all distinct messages, and return whether there were any."""
+    distinct = [*dict.fromkeys(message for message in messages if message)]
+    if distinct:
+        errors.warn("Pruning: " + " ".join(distinct))
+    return bool(distinct)

@@ -308,10 +308,8 @@ def _check_trial(
                 tally.record(place, proofs.masks_are_nested(here, before))
             scored = tickets.get(experiment.scored_level(place.level))
             if first is not None and (scored is not None or not place.level):
-                pruned_from = scored if place.level else None
-                tally.record(
-                    place, end_proofs.optimizer_steps(here, first, pruned_from, experiment)
-                )
+                parent = scored if place.level else None
+                tally.record(place, end_proofs.optimizer_steps(here, first, parent, experiment))
             if before is not None and scored is not None:
                 tally.record(place, proofs.masks_recomputed(here, before, scored, experiment))
                 if first is not None:

@@ -248,7 +248,7 @@ def test_mistakes_are_told():
         kerasinit.diagnose(model, x, examples=1)
     with pytest.raises(ValueError, match="at least 0"):
         kerasinit.diagnose(model, x, seeds=-1)
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match="distinct"):
         kerasinit.diagnose(model, x, seeds=[1, 1])
     with pytest.raises(TypeError, match="list of seeds"):
         kerasinit.diagnose(model, x, seeds="3")

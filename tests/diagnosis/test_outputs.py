@@ -253,7 +253,7 @@ FAULTS = {
             network(lib, 3, "softmax", "sparse_categorical_crossentropy"),
             CLASSES / 255,
         ),
-        "without dividing",
+        "Do not rescale the labels",
         "classes",
     ),
     "one-hot for sparse": (

@@ -244,7 +244,7 @@ def test_the_signals_of_another_training_are_not_touched(tmp_path):
     assert all(map(np.array_equal, weights, model.get_weights()))
 
     path.write_text("epoch,loss\n0,1.5\n")
-    with pytest.raises(ValueError, match="has other columns, epoch,loss"):
+    with pytest.raises(ValueError, match="exists with other columns, epoch,loss"):
         kerasinit.SignalMonitor(X, Y, csv=path)
     assert path.read_text() == "epoch,loss\n0,1.5\n"
 
@@ -315,8 +315,8 @@ def test_a_batch_that_does_not_fit_is_told_before_the_first_step():
         ({"keep": 2.5}, ValueError, "at least 3"),
         ({"every": 0}, ValueError, "at least 1"),
         ({"every": "epcoh"}, ValueError, "Did you mean 'epoch'"),
-        ({"budget": 0}, ValueError, "share above 0"),
-        ({"budget": 0.1, "every": 5}, ValueError, "give one"),
+        ({"budget": 0}, ValueError, "fraction above 0"),
+        ({"budget": 0.1, "every": 5}, ValueError, "pass one of them"),
         ({"csv": 3}, TypeError, "the path of a file"),
         ({"csv": "nowhere/signals.csv"}, ValueError, "no folder nowhere"),
         ({"log_dir": ""}, TypeError, "the path of a folder"),
@@ -334,7 +334,7 @@ def test_it_is_a_callback_of_either_keras(library):
 
 def test_files_that_are_not_ours_are_named(tmp_path):
     (tmp_path / "long.csv").write_text("x" * 10**6)
-    with pytest.raises(ValueError, match=r"long\.csv is there already and has other columns, xxx"):
+    with pytest.raises(ValueError, match=r"long\.csv already exists with other columns, xxx"):
         kerasinit.SignalMonitor(X, Y, csv=tmp_path / "long.csv")
     with pytest.raises(ValueError, match=r"log_dir must name a folder; .*long\.csv is a file"):
         kerasinit.SignalMonitor(X, Y, log_dir=tmp_path / "long.csv")

@@ -210,7 +210,7 @@ def test_where_the_data_does_not_tell_the_step_it_is_asked_for(tmp_path):
     )
     callbacks = [pruning.UpdatePruningStep()]
     endless = ((X[:8], Y[:8]) for _ in itertools.count())
-    with pytest.raises(ValueError, match=r"goes on at epoch 2.*steps_per_epoch.*initial_step"):
+    with pytest.raises(ValueError, match=r"resumes at epoch 2.*steps_per_epoch.*initial_step"):
         loaded.fit(endless, epochs=3, initial_epoch=2, callbacks=callbacks, shuffle=False)
 
 

@@ -376,8 +376,8 @@ RESUME = (
     Mutant(
         "a pruned model that is loaded again forgets its zeros",
         "kerasinit/_src/pruning/session.py",
-        "if not self._restored:\n            self.pruner.take_zeros()",
-        "if self._restored:\n            self.pruner.take_zeros()",
+        "if not self._restored:\n            self.pruner.mask_zeros()",
+        "if self._restored:\n            self.pruner.mask_zeros()",
         ("tests/pruning/test_resume.py",),
     ),
     Mutant(

@@ -235,7 +235,7 @@ def test_what_a_choice_leaves_as_built_is_named(kerase):
         (["HeNormal", "HeNormal"], "Two choices are named"),
         ([kerasinit.HeNormal(), "HeNormal"], "Two choices are named"),
         ([], "at least one"),
-        ({"it": kerasinit.HeNormal(seed=1)}, "it: .*no seed of its own"),
+        ({"it": kerasinit.HeNormal(seed=1)}, "it: .*must not have a seed"),
         ({"it": {"embeddings": "Zeros"}}, "it: No variable of the model has the role"),
         ({"it": {"nothing/*": "Zeros"}}, "it: Unknown variable"),
         (["DeltaOrthogonal"], "DeltaOrthogonal: "),

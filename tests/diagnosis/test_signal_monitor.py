@@ -336,5 +336,5 @@ def test_files_that_are_not_ours_are_named(tmp_path):
     (tmp_path / "long.csv").write_text("x" * 10**6)
     with pytest.raises(ValueError, match=r"long\.csv already exists with other columns, xxx"):
         kerasinit.SignalMonitor(X, Y, csv=tmp_path / "long.csv")
-    with pytest.raises(ValueError, match=r"log_dir must name a folder; .*long\.csv is a file"):
+    with pytest.raises(ValueError, match=r"log_dir must be a folder; .*long\.csv is a file"):
         kerasinit.SignalMonitor(X, Y, log_dir=tmp_path / "long.csv")

@@ -353,7 +353,7 @@ def test_nadam_of_tf_keras_whose_state_cannot_be_put_back_is_refused():
     model = builder("tf_keras")()
     model.compile(tf_keras.optimizers.Nadam(0.1), "mse")
 
-    with pytest.raises(TypeError, match="a product of its momenta is not among its variables"):
+    with pytest.raises(TypeError, match="the product of its momenta is not among its variables"):
         Trainer(model, DATA, VALIDATION)
 
 

@@ -64,8 +64,8 @@ def test_batch_axes_count_in_neither_fan_beside_other_axes():
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        (([0], None), "give both or neither"),
-        ((None, [0]), "give both or neither"),
+        (([0], None), "given together or not at all"),
+        ((None, [0]), "given together or not at all"),
         (([2], [0]), "names axis 2, but the shape \\(3, 4\\) has only the axes 0 to 1"),
         (([0], [-3]), "output_axes names axis -3"),
         (([0], [0]), "named twice, in input_axes and in output_axes"),

@@ -124,7 +124,7 @@ def test_groups_divide_what_an_input_feeds(module):
 
 def test_groups_that_do_not_divide_the_outputs_are_refused():
     for groups in (0, -1, 4):
-        with pytest.raises(ValueError, match="equal parts"):
+        with pytest.raises(ValueError, match="to divide the number of outputs"):
             compute_fans((3, 3, 2, 6), groups=groups)
 
 

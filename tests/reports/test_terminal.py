@@ -114,7 +114,7 @@ def test_plots_draw_names_as_they_are(name):
 
 
 def test_toml_refuses_what_is_no_text():
-    with pytest.raises(ValueError, match="which is no text"):
+    with pytest.raises(ValueError, match="which is not valid text"):
         options.to_toml(Experiment(dataset=os.fsdecode(b"\xff.npz")))
 
 

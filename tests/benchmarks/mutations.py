@@ -196,8 +196,8 @@ REWIND = (
     Mutant(
         "reinitialized controls of all levels begin alike",
         "kerasinit/_src/lottery/trial.py",
-        "named_variables(self._make(control, level))",
-        "named_variables(self._make(control))",
+        "named_variables(self._make_model(control, level))",
+        "named_variables(self._make_model(control))",
         ("tests/lottery/test_controls.py",),
     ),
 )

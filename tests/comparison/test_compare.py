@@ -10,7 +10,7 @@ import tf_keras
 import kerasinit
 from kerasinit import compare
 from kerasinit._src import streams
-from kerasinit._src.comparison.choices import named
+from kerasinit._src.comparison.choices import choices_by_name
 from kerasinit._src.comparison.subject import Subject
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import examples_of
@@ -155,7 +155,7 @@ def _subject(build=None, data=DATA):
 
 
 def _first(subject, choice, trial=0):
-    ((name, checked),) = named({"it": choice}).items()
+    ((name, checked),) = choices_by_name({"it": choice}).items()
     _, state, _ = subject.start(name, checked, trial)
     return {key: np.array(value) for key, value in state.items()}
 

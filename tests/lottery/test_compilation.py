@@ -141,14 +141,14 @@ def with_gpu(monkeypatch):
 
 @pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 def test_xla_compiles_all_but_convolutions_on_a_cpu(library):
-    assert _trainer(builder()).by_xla
-    assert not _trainer(_convolutional(library)).by_xla
-    assert _trainer(_convolutional(library), xla=True).by_xla
-    assert not _trainer(builder(), xla=False).by_xla
+    assert _trainer(builder()).uses_xla
+    assert not _trainer(_convolutional(library)).uses_xla
+    assert _trainer(_convolutional(library), xla=True).uses_xla
+    assert not _trainer(builder(), xla=False).uses_xla
 
 
 def test_xla_compiles_convolutions_on_a_gpu(with_gpu):
-    assert _trainer(_convolutional(keras)).by_xla
+    assert _trainer(_convolutional(keras)).uses_xla
 
 
 def _run(out, build, experiment=OPEN, **options):
@@ -186,7 +186,7 @@ def _begun(path):
 @pytest.mark.parametrize("build", [builder(), _convolutional(keras)], ids=["dense", "conv"])
 def test_a_run_records_and_prints_what_the_rule_says(tmp_path, monkeypatch, capsys, build):
     monkeypatch.chdir(tmp_path)
-    xla = _trainer(build).by_xla
+    xla = _trainer(build).uses_xla
     _stopped(build)
 
     assert _begun(tmp_path) == {xla: ["device"]}
@@ -201,7 +201,7 @@ def test_a_run_records_and_prints_what_the_rule_says(tmp_path, monkeypatch, caps
 )
 def test_a_run_that_names_it_is_another_run_unless_it_names_the_same(tmp_path, monkeypatch, build):
     monkeypatch.chdir(tmp_path)
-    xla = _trainer(build).by_xla
+    xla = _trainer(build).uses_xla
     _stopped(build, replace(OPEN, xla=not xla))
     assert _begun(tmp_path) == {not xla: ["options"]}
     _stopped(build)

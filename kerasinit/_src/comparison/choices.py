@@ -24,7 +24,7 @@ FROM_BATCH = {
 _INITIALIZERS = compat.classes("initializers", "Initializer")
 
 
-def named(given: Any) -> dict[str, Any]:
+def choices_by_name(given: Any) -> dict[str, Any]:
     """Return the choices by name, in order, checked as far as possible without a model."""
     if isinstance(given, Mapping):
         pairs = list(given.items())

@@ -5,7 +5,7 @@ from typing import Any
 
 from kerasinit._src import compat
 from kerasinit._src.comparison import show  # noqa: F401 (registers how the result is rendered)
-from kerasinit._src.comparison.choices import named
+from kerasinit._src.comparison.choices import choices_by_name
 from kerasinit._src.comparison.result import Comparison, Setting
 from kerasinit._src.comparison.subject import Subject
 from kerasinit._src.comparison.trainings import race
@@ -14,7 +14,7 @@ from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, Order
 from kerasinit._src.training.examples import examples_of
 
-_POINTS = 40
+_MEASUREMENTS = 40  # of each training, by default
 
 
 def compare(
@@ -36,24 +36,25 @@ def compare(
 ) -> Comparison:
     """Train a network with each of several initializers and seeds, and find the best, if any.
 
-    Theory tells which initializers suit the first step; whether it matters after a thousand, only
-    training shows. All choices are trained for the same number of steps on the same batches with
-    the model's optimizer. Seeds differ in the weights, the order of the examples and the random
-    layers; choices with the same seed draw from the same streams and differ only in the variables
-    that they set. On the same machine, results are reproducible bit for bit.
+    Theory tells which initializers suit the first step; only training shows whether that still
+    matters after a thousand. All choices are trained for the same number of steps on the same
+    batches with the model's optimizer. Seeds differ in the weights, the order of the examples and
+    the random layers; choices with the same seed draw from the same streams and differ only in the
+    variables that they set. On the same machine, results are reproducible bit for bit.
 
     A choice is called the best only if the seeds show that it is better than every other: by
     exact paired tests, at a level of 0.05 (`comparison.winner` describes the test, and why it
     needs no correction for the number of choices). That takes at least six seeds. Otherwise the
-    result reports that there is no clear best, and how many seeds that differ as these do would
-    settle it. A training that diverges counts as worse than any that does not. Adding seeds until
-    there is a best invalidates the test: fix their number beforehand, or start over with others.
+    result reports that there is no clear best, and how many seeds would settle it if they differ as
+    these do. A training that diverges counts as worse than any that does not. Adding seeds until
+    there is a best invalidates the test: fix their number beforehand, or start over with other
+    seeds.
 
     A choice that is clearly lost is stopped early: at two checks in a row, it needs more than four
     times the leader's steps and is not about to catch up; never with fewer than three seeds.
     `comparison.racing` describes the rule and its limits. The result reports which choices were
-    stopped, when and why, and how many steps that saved. A stopped choice counts with its lowest
-    losses until then.
+    stopped, when and why, and how many steps that saved. A stopped choice is judged by its lowest
+    losses up to then.
 
     Each active training keeps a copy of the weights and the optimizer's state in memory. Random
     layers of tf_keras hide their state, so each of their trainings has its own loop, which takes
@@ -63,16 +64,16 @@ def compare(
         build: A function that returns a compiled model of either Keras, the same network at
             every call; it may take ``input_shape`` and ``num_classes``. Or a name as for
             ``kerasinit lottery run``: ``"lenet-300-100"``, ``"package.module:function"``.
-        initializers: A dictionary by names of your choice, or a list, of
+        initializers: A list, or a dictionary with names of your choice, of
 
             * initializers of this package or of either Keras, or strings such as
               ``"HeNormal"`` and ``"RandomNormal:stddev=0.01"``: for every kernel (also
               of convolutions and attention), as ``kernel_initializer``;
             * rules for `kerasinit.reinitialize`, such as ``{"kernel": ..., "bias": ...}`` or
               `kerasinit.rules.gpt2`;
-            * ``"lsuv"``, ``"within_layer"`` or ``"weight_norm"``: the functions of these names, on
-              up to 256 of the training examples;
-            * ``"recommend"``: what `kerasinit.recommend` recommends for the model;
+            * ``"lsuv"``, ``"within_layer"`` or ``"weight_norm"``: the functions with these names,
+              applied to up to 256 of the training examples;
+            * ``"recommend"``: the recommendation of `kerasinit.recommend` for the model;
             * ``"own"``: the model as built.
 
             Variables that a choice does not set keep their values from ``build``; the result
@@ -86,10 +87,10 @@ def compare(
         evaluate_every: Steps between two measurements; ``steps / 40`` by default.
         target: The loss to which steps are counted. By default, the loss that the median seed of
             the leading choice reached after half of the steps.
-        validation: The number of held-out examples, on which the loss is measured; a sixth, at
-            most 5,000, by default.
-        optimizer: Another optimizer for all, such as ``"sgd:learning_rate=0.1"``; None for the
-            compiled one.
+        validation: The number of held-out examples, on which the loss is measured; by default a
+            sixth of all, at most 5,000.
+        optimizer: An optimizer that replaces the compiled one for all choices, such as
+            ``"sgd:learning_rate=0.1"``; None to use the compiled one.
         stop: Whether to stop choices that are clearly lost.
         seed: The seed that all random streams are derived from.
         xla: Whether XLA compiles the loop, which is several times faster but rounds differently.
@@ -100,7 +101,7 @@ def compare(
         A `kerasinit.comparison.Comparison`; print it.
 
     Raises:
-        TypeError: If an argument has a wrong type.
+        TypeError: If an argument has the wrong type.
         ValueError: Before any training, if a choice is unknown, repeated, or cannot be applied to
             the model, or the model cannot be trained on the data.
 
@@ -131,9 +132,9 @@ def compare(
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
         raise TypeError(f"Expected as target a loss, or None; got {target!r}.")
     label, build = _find_build(build)
-    by_name, examples = named(initializers), examples_of(data)
+    by_name, examples = choices_by_name(initializers), examples_of(data)
     training, held_out = examples.split(seed, validation)
-    every = min(steps, evaluate_every or max(1, steps // _POINTS))
+    every = min(steps, evaluate_every or max(1, steps // _MEASUREMENTS))
     subject = Subject(
         build,
         examples,

@@ -53,7 +53,9 @@ class Subject:
         self._fitting = examples
         self._loop = self._loop_for(self.built(0), 0)
         self._measured = tf.nest.map_structure(tf.constant, self._fitting.at(held_out))
-        self._empty = {n: v for n, v in self._loop.copy().items() if n.startswith("optimizer/")}
+        self._empty = {
+            n: v for n, v in self._loop.state_on_device().items() if n.startswith("optimizer/")
+        }
         self._initial: dict[int, Tensors] = {}
 
     @property
@@ -96,7 +98,7 @@ class Subject:
         batch, _ = self._fitting.at(random.choice(self._training, size, replace=False))
         drawn = streams.derive(self._seed, "compare", "weights", trial)
         kept = choices.apply(name, choice, loop.model, batch, drawn)
-        return loop, loop.copy(), kept
+        return loop, loop.state_on_device(), kept
 
     def _initial_values(self, trial: int) -> Tensors:
         """Return the values of the variables as built with the seed of a trial."""

@@ -32,7 +32,7 @@ class _Run:
         self.loop.restore(self.state)
         if not self.points:
             self.points.append(Point(0, self.subject.measure(self.loop)))
-        self.loop.restart_hidden(self.points[-1].step)
+        self.loop.reseed_hidden_generators(self.points[-1].step)
         for step in measured:
             if self.training.broke:
                 break
@@ -41,7 +41,7 @@ class _Run:
             self.points.append(
                 Point(step, self.subject.measure(self.loop), total / (step - before))
             )
-        self.state = {} if self.training.broke else self.loop.copy()
+        self.state = {} if self.training.broke else self.loop.state_on_device()
 
     @property
     def training(self) -> Training:

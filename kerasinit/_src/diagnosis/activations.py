@@ -1,10 +1,10 @@
-"""The scale of the signal, and the similarity of examples, followed from layer to layer.
+"""Follows the scale of the signal and the similarity of examples from layer to layer.
 
-A layer is compared with the origin of its signal: the inputs, or the last layers that set the
-scale anew. It is judged if all data passes it on some path from input to output. Residual branches,
-gates and concatenated branches are judged by what they are merged into: the sum is on the main
-path. Only a long branch, such as a deep tower beside a wide one, is judged itself, since training
-would take long to open it.
+A layer is compared with the origin of its signal: the inputs, or the last layers that reset the
+scale. It is judged if it is on the main path, which all data takes from input to output. Residual
+branches, gates and concatenated branches are judged by what they are merged into: the sum is on the
+main path. Only a long branch, such as a deep tower beside a wide one, is judged itself, since
+training would take long to open it.
 """
 
 import dataclasses
@@ -17,30 +17,32 @@ from kerasinit._src.diagnosis.objective import LINEAR
 from kerasinit._src.diagnosis.signals import Signal
 from kerasinit._src.theory import limits
 
-_NOISE = 1e-7  # rounding error of a cosine in float32
+_SMALLEST_DISTANCE = 1e-7  # the rounding error of a cosine in float32
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """The origin of a layer's signal, and the effect of chance and averages since.
+    """The origin of a layer's signal, and what chance and averages have done to it since.
 
     Attributes:
-        low: Logarithm of the mean square there; the min, if signals were merged.
-        high: The max.
-        apart: Logarithm of one minus the cosine there; the min; None if unknown.
-        variance: Variance of ``log q`` by chance.
+        low: Logarithm of the mean square at the origin; the lowest, if signals were merged.
+        high: The same; the highest, if signals were merged.
+        log_distance: Logarithm of one minus the cosine at the origin, the lowest if signals were
+            merged; None if unknown.
+        variance: Variance of ``log q`` due to chance.
         averaged: Nats that averages may have removed.
-        beside: The min number of kernels that the signal passed since it left the main path.
-        ratio: `Measure.update_ratio` of the last kernel that it passed; None if unknown.
+        kernels_beside: The fewest kernels that the signal has passed since it left the main path.
+        update_ratio: `Measure.update_ratio` of the last kernel that the signal passed; None if
+            unknown.
     """
 
     low: float
     high: float
-    apart: float | None
+    log_distance: float | None
     variance: float = 0.0
     averaged: float = 0.0
-    beside: int = 0
-    ratio: float | None = None
+    kernels_beside: int = 0
+    update_ratio: float | None = None
 
 
 def follow_activations(review: Review) -> None:
@@ -58,16 +60,18 @@ def follow_activations(review: Review) -> None:
         if row.way == "constant":
             states.append(None)
         elif origin is None or (row.role == "source" and row.signal.square > 0):
-            # The first signal of a model without floating-point inputs is also an origin.
+            # Without floating-point inputs, the first signal is also an origin.
             states.append(_origin(row.signal))
             _judge_zero(review, place)
         else:
             here = dataclasses.replace(
                 origin,
-                variance=origin.variance + _spread(row),
+                variance=origin.variance + _chance_variance(row),
                 averaged=origin.averaged + row.averaged,
-                beside=0 if row.way == "main" else origin.beside + (row.role == "kernel"),
-                ratio=row.update_ratio if row.role == "kernel" else origin.ratio,
+                kernels_beside=0
+                if row.way == "main"
+                else origin.kernels_beside + (row.role == "kernel"),
+                update_ratio=row.update_ratio if row.role == "kernel" else origin.update_ratio,
             )
             states.append(here)
             _judge(review, place, here)
@@ -77,11 +81,11 @@ def _origin(signal: Signal) -> _Origin | None:
     if not signal.square > 0:
         return None
     level = math.log(signal.square)
-    return _Origin(level, level, _apart(signal.correlation))
+    return _Origin(level, level, _log_distance(signal.correlation))
 
 
 def _input_origin(signal: Signal) -> _Origin | None:
-    """Return an input as an origin, its scale capped: scaling a large input down is no loss."""
+    """Return an input as an origin, its scale capped: shrinking a large input loses nothing."""
     origin = _origin(signal)
     return None if origin is None else dataclasses.replace(origin, low=min(limits.HARM, origin.low))
 
@@ -90,27 +94,27 @@ def _merged(origins: list[_Origin]) -> _Origin | None:
     """Return the origin of a signal that is merged from several."""
     if len(origins) < 2:
         return origins[0] if origins else None
-    apart = [one.apart for one in origins if one.apart is not None]
-    ratios = [one.ratio for one in origins if one.ratio is not None]
+    distances = [one.log_distance for one in origins if one.log_distance is not None]
+    ratios = [one.update_ratio for one in origins if one.update_ratio is not None]
     return _Origin(
         min(one.low for one in origins),
         max(one.high for one in origins),
-        min(apart) if apart else None,
+        min(distances, default=None),
         max(one.variance for one in origins),
         max(one.averaged for one in origins),
-        min(one.beside for one in origins),
+        min(one.kernels_beside for one in origins),
         min(ratios, default=None),
     )
 
 
-def _spread(row: Measure) -> float:
+def _chance_variance(row: Measure) -> float:
     return limits.spread([row.signal.units]) if row.role == "kernel" else 0.0
 
 
 def _is_judged(row: Measure, origin: _Origin | None = None) -> bool:
     if row.role in ("source", "choice", "block") or row.activation == "softmax":
         return False
-    is_long = origin is not None and row.way == "beside" and origin.beside > limits.SHORT
+    is_long = origin is not None and row.way == "beside" and origin.kernels_beside > limits.SHORT
     return row.way == "main" or is_long
 
 
@@ -134,24 +138,24 @@ def _judge(review: Review, place: int, origin: _Origin) -> None:
     if not review.is_normalized(place):
         # A small output does no harm: the last layer's gradient does not depend on its scale.
         if review.is_hidden(place):
-            ratio = None if review.measured.objective == LINEAR else origin.ratio
+            ratio = None if review.measured.objective == LINEAR else origin.update_ratio
             harm = limits.harm(review.kernels_on_path(place), ratio)
             _judge_scale(review, place, min(0.0, level - origin.low), origin, harm)
         if row.way == "main":
             _judge_scale(review, place, max(0.0, level - origin.high), origin, limits.HARM)
-    now = _apart(row.signal.correlation)
+    now = _log_distance(row.signal.correlation)
     judged = row.way == "main" and review.is_hidden(place) and row.signal.units > 1
-    if judged and origin.apart and now:
+    if judged and origin.log_distance and now:
         allowed = limits.allowed(origin.variance, review.judgements)
-        fall = now - origin.apart
+        fall = now - origin.log_distance
         # An average over k positions leaves 1/k of the differences between examples.
         if -fall - origin.averaged > allowed:
             review.report(
                 "correlation-collapse",
                 row.layer,
-                f"the cosine between examples is {_cosine(now)}, {_cosine(origin.apart)} at the "
-                f"signal's origin: {-fall:.1f} nats closer to 1, limit "
-                f"{allowed + origin.averaged:.1f}",
+                f"the cosine between examples is {_cosine(now)}, "
+                f"{_cosine(origin.log_distance)} at the signal's origin: {-fall:.1f} nats closer "
+                f"to 1, limit {allowed + origin.averaged:.1f}",
                 limits.confidence(fall, origin.variance, review.judgements),
                 review.advice("correlation-collapse", place),
             )
@@ -176,12 +180,12 @@ def _judge_scale(review: Review, place: int, nats: float, origin: _Origin, harm:
     )
 
 
-def _apart(correlation: float | None) -> float | None:
+def _log_distance(correlation: float | None) -> float | None:
     """Return the logarithm of one minus a cosine, within float32 precision."""
-    return None if correlation is None else math.log(max(_NOISE, 1 - correlation))
+    return None if correlation is None else math.log(max(_SMALLEST_DISTANCE, 1 - correlation))
 
 
-def _cosine(apart: float) -> str:
+def _cosine(log_distance: float) -> str:
     """Format a cosine so that its distance from 1 is visible."""
-    apart = math.exp(apart)
-    return f"{1 - apart:.2f}" if apart > 0.01 else f"1 - {apart:.1e}"
+    distance = math.exp(log_distance)
+    return f"{1 - distance:.2f}" if distance > 0.01 else f"1 - {distance:.1e}"

@@ -29,7 +29,7 @@ from kerasinit._src.theory.fans import shape_fans
 MODES = ("fan_avg", "fan_geo", "fan_in", "fan_out")
 DISTRIBUTIONS = ("truncated_normal", "uniform", "untruncated_normal")
 
-_NAMED_ARGUMENTS = (
+_SHARED_ARGUMENTS = (
     "seed",
     "input_axes",
     "output_axes",
@@ -58,14 +58,14 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
     ``stddev = sqrt(Var(w))``; ``uniform``: between ``-limit`` and ``limit = sqrt(3 Var(w))``.
 
     A layer passes only the shape of its kernel, from which the fans are computed (see
-    `kerasinit.compute_fans`). That is correct for dense layers and plain convolutions, and in
-    Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which pass their axes as well. It is
-    not for depthwise, transposed and grouped convolutions, the gates of an LSTM or GRU,
-    embeddings, and attention in tf_keras: there pass the ``fans``, or use
+    `kerasinit.compute_fans`). Those are correct for dense layers and plain convolutions, and in
+    Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which pass their axes as well. They are
+    wrong for depthwise, transposed and grouped convolutions, the gates of an LSTM or GRU,
+    embeddings, and attention in tf_keras: pass the ``fans`` there, or use
     `kerasinit.reinitialize`, which knows the layer.
 
     Args:
-        scale: Factor of the variance, above 0. Defaults to 1.
+        scale: Factor applied to the variance, above 0. Defaults to 1.
         mode: ``"fan_in"`` (default, preserves the variance of the signal), ``"fan_out"`` (that
             of the gradient), ``"fan_avg"`` or ``"fan_geo"``.
         distribution: ``"truncated_normal"`` (default; ``"normal"`` is the same, as in
@@ -73,17 +73,17 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
             `kerasinit.initializers.base.RandomInitializer`.
         input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
-            default the fans are computed from the shape alone.
+            default, the fans are computed from the shape alone.
         output_axes: Axes of the kernel that remain in the output of the layer.
-        gain: Factor of the standard deviation, above 0. Defaults to 1.
+        gain: Factor applied to the standard deviation, above 0. Defaults to 1.
         nonlinearity: The activation to compensate for, as accepted by `kerasinit.gain` (a
-            function must be registered with Keras so that it can be saved). The gain has the
-            precision of the backend, so the values of a seed may differ between backends in
-            the last digit of float32.
-        negative_slope: Negative slope of a leaky relu; given alone it means
+            function must be registered with Keras so that it can be saved). The gain is
+            computed to the precision of the backend, so the values for a seed may differ between
+            backends in the last digit of float32.
+        negative_slope: Slope of a leaky relu for negative inputs; given alone, it implies
             ``nonlinearity="leaky_relu"``.
-        fans: ``(fan_in, fan_out)``, if they follow neither from the shape nor from axes; takes
-            precedence over the axes.
+        fans: ``(fan_in, fan_out)``, for when they follow from neither the shape nor the axes;
+            takes precedence over the axes.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -106,7 +106,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         initialization of ReLU networks" (geometric mean).
     """
 
-    _arguments = ("scale", "mode", "distribution", *_NAMED_ARGUMENTS)
+    _arguments = ("scale", "mode", "distribution", *_SHARED_ARGUMENTS)
 
     def __init__(
         self,
@@ -122,15 +122,15 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         negative_slope: float | None = None,
         fans: Iterable[float] | None = None,
     ):
-        # Skips the __init__ of Keras, which would replace seed=None by a number, so that every
-        # call would return the same values.
+        # Skips the __init__ of Keras, which would replace seed=None with a number, and every call
+        # would then return the same values.
         RandomInitializer.__init__(self, seed)
         self.scale = checked_number(self, "scale", scale, above=0)
-        self.mode = _chosen("mode", mode, MODES)
+        self.mode = _checked_choice("mode", mode, MODES)
         distribution = distribution.lower() if isinstance(distribution, str) else distribution
         if distribution == "normal":
             distribution = "truncated_normal"
-        self.distribution = _chosen("distribution", distribution, DISTRIBUTIONS)
+        self.distribution = _checked_choice("distribution", distribution, DISTRIBUTIONS)
         self.input_axes, self.output_axes = checked_axes(self, input_axes, output_axes)
         self.gain = checked_number(self, "gain", gain, above=0)
         self.nonlinearity = checked_nonlinearity(nonlinearity)
@@ -169,10 +169,10 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         return sampling.truncated_normal(stream, shape, dtype, stddev=stddev)
 
 
-class _Named(VarianceScaling):
-    """Base class of special cases with a fixed scale, mode and distribution."""
+class _SpecialCase(VarianceScaling):
+    """Base class of the special cases with a fixed scale, mode and distribution."""
 
-    _arguments = _NAMED_ARGUMENTS
+    _arguments = _SHARED_ARGUMENTS
     _scale = 1.0
     _mode = "fan_in"
     _distribution = "truncated_normal"
@@ -203,7 +203,7 @@ class _Named(VarianceScaling):
 
 
 @registered
-class GlorotNormal(_Named):
+class GlorotNormal(_SpecialCase):
     """Glorot normal initializer, also called Xavier normal initializer.
 
     Truncated normal values that balance the variances of signal and gradient. For layers whose
@@ -213,7 +213,7 @@ class GlorotNormal(_Named):
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, also for the errors.
+            `VarianceScaling`, which also lists the errors.
 
     Example:
     >>> float(round(GlorotNormal(seed=1)((300, 100)).var() * 200, 1))
@@ -228,7 +228,7 @@ class GlorotNormal(_Named):
 
 
 @registered
-class GlorotUniform(_Named):
+class GlorotUniform(_SpecialCase):
     """Glorot uniform initializer, also called Xavier uniform initializer.
 
     Uniform values that balance the variances of signal and gradient. The default of Keras
@@ -239,7 +239,7 @@ class GlorotUniform(_Named):
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, also for the errors.
+            `VarianceScaling`, which also lists the errors.
 
     Example:
     >>> import numpy as np
@@ -256,7 +256,7 @@ class GlorotUniform(_Named):
 
 
 @registered
-class LecunNormal(_Named):
+class LecunNormal(_SpecialCase):
     """Lecun normal initializer.
 
     Truncated normal values that preserve the variance of the signal through linear layers. Also
@@ -266,7 +266,7 @@ class LecunNormal(_Named):
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, also for the errors.
+            `VarianceScaling`, which also lists the errors.
 
     Example:
     >>> float(round(LecunNormal(seed=1)((300, 300)).var() * 300, 1))
@@ -279,7 +279,7 @@ class LecunNormal(_Named):
 
 
 @registered
-class LecunUniform(_Named):
+class LecunUniform(_SpecialCase):
     """Lecun uniform initializer.
 
     Uniform values that preserve the variance of the signal through linear layers.
@@ -288,7 +288,7 @@ class LecunUniform(_Named):
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, also for the errors.
+            `VarianceScaling`, which also lists the errors.
 
     Example:
     >>> import numpy as np
@@ -302,8 +302,8 @@ class LecunUniform(_Named):
     _distribution = "uniform"
 
 
-class _He(_Named):
-    """Special cases for (leaky) relu, unless another nonlinearity is given."""
+class _He(_SpecialCase):
+    """Base class of the special cases for relu and leaky relu, unless another is given."""
 
     def _scale_of_nonlinearity(self) -> float:
         if self.nonlinearity is None:
@@ -326,7 +326,8 @@ class HeNormal(_He):
         negative_slope: Slope of the activation for negative inputs: None (default) or 0 for
             relu, 1 for a linear layer, otherwise the ``negative_slope`` of
             ``keras.layers.LeakyReLU``.
-        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, also for the errors.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, which also lists the
+            errors.
 
     Example:
     >>> import keras
@@ -351,7 +352,8 @@ class HeUniform(_He):
     Args:
         nonlinearity: An activation other than relu; see `VarianceScaling`.
         negative_slope: Slope of the activation for negative inputs; see `HeNormal`.
-        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, also for the errors.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, which also lists the
+            errors.
 
     Example:
     >>> import numpy as np
@@ -371,7 +373,7 @@ KaimingNormal = alias(HeNormal, "KaimingNormal")
 KaimingUniform = alias(HeUniform, "KaimingUniform")
 
 
-def _chosen(name: str, value: Any, choices: tuple[str, ...]) -> str:
+def _checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise errors.unknown(name, value, choices)
     return value

@@ -120,7 +120,7 @@ def run(
                 workers,
                 watch,
                 # Without XLA, the rounding of convolutions depends on the number of threads.
-                limited=trial.trainer.by_xla,
+                limited=trial.trainer.uses_xla,
             )
             return store
         for number in numbers:

@@ -1,4 +1,4 @@
-"""One independent repetition of a run: the state from which each of its trainings starts."""
+"""One independent repetition of a run, and the state from which each training starts."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class Setup:
     def of(
         cls, experiment: Experiment, build: models.Build | None = None, data: Dataset | None = None
     ) -> "Setup":
-        """Load what an experiment names; ``build`` and ``data`` override it."""
+        """Load the model and data that an experiment names, unless they are passed."""
         require_experiment(experiment)
         if build is not None:
             models.require_build(build)
@@ -53,7 +53,7 @@ class Setup:
     def of_run(
         cls, store: Store, build: models.Build | None = None, data: Dataset | None = None
     ) -> "Setup":
-        """Load what a run was made with; raise ValueError if the examples differ."""
+        """Load the model and data of a run; raise ValueError if the examples have changed."""
         experiment = store.experiment
         if build is not None:
             models.require_build(build)
@@ -77,9 +77,9 @@ class Setup:
 class Trial:
     """One independent repetition: its model, its initial state, its order of the data.
 
-    Every training starts as in a process that has trained nothing yet. If the experiment's ``xla``
-    is None, the model decides (see `training.xla.xla_pays`), and the trial's experiment has the
-    answer.
+    Every training starts as if the process had trained nothing before. If the experiment's ``xla``
+    is None, it follows from the model (see `training.xla.xla_pays`), and the trial's own
+    ``experiment`` records the choice.
     """
 
     def __init__(self, setup: Setup, number: int) -> None:
@@ -90,12 +90,12 @@ class Trial:
         )
         self.trainer = self._new_trainer()
         if self.experiment.xla is None:
-            # From here on it is part of the experiment, as if the user had set it.
+            # From here on, the choice is part of the experiment, as if the user had made it.
             self.experiment = replace(self.experiment, xla=self.trainer.xla)
         self.first = self.trainer.state()
         self._started = False
 
-    def _make(self, purpose: str, *place: int) -> Any:
+    def _make_model(self, purpose: str, *place: int) -> Any:
         return models.make(
             self._build,
             self._data,
@@ -109,7 +109,7 @@ class Trial:
 
     def _new_trainer(self) -> Trainer:
         seed = streams.derive(self.experiment.seed, "layers", self.number)
-        model = self._make("weights")
+        model = self._make_model("weights")
         kind = KerasTrainer if compat.has_own_train_step(model) else Trainer
         return kind(model, self._data, self._validation, seed=seed, xla=self.experiment.xla)
 
@@ -118,7 +118,7 @@ class Trial:
         return streams.generator(self.experiment.seed, purpose, self.number, *place)
 
     def order(self, purpose: str | None = None, *place: str | int) -> Order:
-        """Return an order of the examples: the run's, or a separate one for a purpose."""
+        """Return an order of the examples: the trial's, or a separate one for a purpose."""
         seed = self.experiment.seed
         if purpose is not None:
             seed = streams.derive(seed, purpose, *place)
@@ -135,7 +135,7 @@ class Trial:
         checkpoint: Callable[[State], Checkpoint] | None = None,
         **options: Any,
     ) -> tuple[State, Outcome]:
-        """Train to the end from masked values; return the masked start and the outcome.
+        """Mask the start and train from it to the end; return the masked start and the outcome.
 
         ``label`` names the training in messages. Variables missing from ``start`` keep the values
         that the network is built with; ``begin`` is the iteration that they come from.
@@ -161,8 +161,8 @@ class Trial:
             raise DivergedError(f"{label}: {error} Finished trainings are kept.") from error
         return state, outcome
 
-    def rewound(self, store: Store) -> State:
-        """Return the state to which weights are rewound; the initial one for the dense network."""
+    def rewind_target(self, store: Store) -> State:
+        """Return the state that weights are rewound to; the initial one until another is saved."""
         dense = Place(self.number, 0, "ticket")
         if not store.has(dense):
             return self.first
@@ -173,9 +173,9 @@ class Trial:
             not np.array_equal(saved[name], weights[name]) for name in weights
         ):
             raise ValueError(
-                f"{store.folder} was begun with other initial weights than {self.experiment.model} "
-                f"returns now: the function that builds the model has changed. Choose another "
-                f"folder."
+                f"{store.folder} was begun with different initial weights than "
+                f"{self.experiment.model} returns now: the function that builds the model "
+                f"has changed. Choose another folder."
             )
         return stage.state("rewind")
 
@@ -183,7 +183,7 @@ class Trial:
         """Return the masks of a level, given those of the level before."""
         place = Place(self.number, level, "ticket")
         if self.experiment.criterion in criteria.FROM_NETWORK and store.has(place):
-            # Gradients are expensive, and rounding depends on the processor.
+            # Gradients are expensive, and their rounding depends on the processor.
             return store.stage(place).ticket().masks
         scored = self.experiment.scored_level(level)
         stage = store.stage(replace(place, level=scored))
@@ -202,10 +202,10 @@ class Trial:
         )
 
     def _score(self, ticket: Ticket, masks: Masks, target: survivors.Target, scored: int) -> Masks:
-        """Prune by scores of the network before it was trained."""
+        """Prune by scores of the network as it was before training."""
         seed, criterion = self.experiment.seed, self.experiment.criterion
         self.trainer.restore(ticket.weights)
-        # tf_keras cannot rewind what a random layer draws here.
+        # In tf_keras, what a random layer draws here cannot be undone.
         self._started = True
         if criterion == "synflow":
             return saliency.synflow(self.trainer.model, masks, target)
@@ -225,7 +225,7 @@ class Trial:
             return self.first
         rewind, ended = rewinds.parse(self.experiment.rewind), None
         if rewind.continues and branch != "ticket":
-            # The weights that another mask keeps were not trained: they are rewound.
+            # Weights that only the other mask keeps were not trained, so all are rewound.
             rewind = rewinds.Rewind("step", rewind.step)
         if rewind.continues:
             scored = self.experiment.scored_level(level)
@@ -235,7 +235,7 @@ class Trial:
                 ended |= stage.state("optimizer")
         return rewinds.start(
             rewind,
-            kept=self.rewound(store),
+            kept=self.rewind_target(store),
             ended=ended,
             masks=masks,
             draw=lambda name: self.generator("rewind", level, name),
@@ -250,8 +250,8 @@ class Trial:
         return changed, self.start(store, level, changed, name)
 
     def fresh(self, control: str, level: int) -> State:
-        """Return an initial state drawn from other random numbers."""
-        variables = named_variables(self._make(control, level))
+        """Return an initial state drawn from a separate random stream."""
+        variables = named_variables(self._make_model(control, level))
         state = {**self.first, **{name: compat.read(v) for name, v in variables.items()}}
         for name in self.trainer.shapes:
             if np.array_equal(state[name], self.first[name]):
@@ -263,7 +263,7 @@ class Trial:
         return state
 
     def rehearse(self) -> None:
-        """Do everything that can fail for the user's model once, before any training."""
+        """Try once, before any training, everything that the user's model could make fail."""
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
                 f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "

@@ -2,7 +2,7 @@
 
 A row describes how a layer reads its kernels, which of its variables are pruned, what it does to a
 signal and to channels, and which layers it contains. A test fails for a layer class of Keras
-without a row; a custom class has the row of the Keras layer that it derives from.
+without a row; a custom class uses the row of the Keras layer that it derives from.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Signal = Literal[
     "enters",  # an input of the model
     "masks",
     "maximizes",
-    "multiplies",  # is zero where one of its inputs is
+    "multiplies",  # its output is zero wherever one of its inputs is
     "normalizes",  # scales its inputs to a fixed variance or norm
     "other",
     "passes",  # is the identity at inference, up to the shape
@@ -60,16 +60,17 @@ class Row:
 
     Attributes:
         names: The classes, in both Kerases where they exist; * stands for 1, 2 and 3.
-        signal: What it does to a signal.
+        signal: What the layer does to a signal.
         channels: How its output channels depend on its input channels.
-        kernels: Role and reader of each variable that multiplies a signal, by its name. A layer
-            with a cell lists its cell's if neither Keras exports the cell class.
-        pruned: The variables that are pruned; None if the layer inside decides, or if that is
-            unknown. Holds for the class itself, not for its subclasses.
+        kernels: The role and the reader of each variable that multiplies a signal, by name. A
+            layer with a cell lists the variables of the cell if neither Keras exports its class.
+        pruned: The variables that are pruned; None if the layer inside decides or if it is not
+            known. Applies to the class itself, not to its subclasses.
         optional: Those of ``pruned`` that exist only with certain arguments.
-        inside: Where it holds other layers.
-        by_batch: Whether it keeps moving statistics of batches.
-        function: The activation it applies, by Keras' name; empty if that is an argument.
+        inside: Where the layer holds other layers.
+        by_batch: Whether the layer keeps moving statistics of batches.
+        function: Keras' name of the activation that it applies; empty if the activation is an
+            argument.
     """
 
     names: str
@@ -94,23 +95,23 @@ UNKNOWN = Row("", pruned=None)
 def row_of(layer: Any) -> Row:
     """Return the row of a layer, or of the Keras layer that its class derives from.
 
-    `UNKNOWN` if there is none, as for an operation, whose layer is None.
+    It is `UNKNOWN` if there is none, as for an operation, whose layer is None.
     """
     return next((_ROWS[kind] for kind in type(layer).__mro__ if kind in _ROWS), UNKNOWN)
 
 
 def exact_row(kind: type) -> Row:
-    """Return the row of a class itself, not of its bases; `UNKNOWN` without one."""
+    """Return the row of a class itself, not of its bases; `UNKNOWN` if it has none."""
     return _ROWS.get(kind, UNKNOWN)
 
 
 def reader_of(layer: Any, variable: str) -> Reader | None:
-    """Return the reader of a layer's variable by its name; None if it is no kernel."""
+    """Return the reader of a layer's variable, given its name; None if it is not a kernel."""
     _, reader = row_of(layer).kernels.get(variable, ("", None))
     return reader
 
 
-# In every layer, custom ones included, these names mean the same.
+# These names mean the same in every layer, including custom ones.
 ROLE_BY_NAME = {
     "bias": "bias",
     "gamma": "scale",
@@ -123,10 +124,10 @@ ROLE_BY_NAME = {
 
 
 _KERNEL = ("kernel",)
-_CELL = ("kernel", "recurrent_kernel")
+_CELL_KERNELS = ("kernel", "recurrent_kernel")
 _DEPTHWISE = ("kernel", readings.depthwise)
-# tf_keras names it depthwise_kernel, Keras 3 kernel.
-_EITHER_NAME = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
+# tf_keras calls it depthwise_kernel; Keras 3 calls it kernel.
+_DEPTHWISE_KERNEL = {"kernel": _DEPTHWISE, "depthwise_kernel": _DEPTHWISE}
 _TABLE = ("embeddings", readings.embeddings)
 _MATRIX = ("kernel", readings.matrix)
 
@@ -135,7 +136,7 @@ _CATALOGUE = (
     Row("EinsumDense", "sums", "mixes", {"kernel": ("kernel", readings.einsum)}, _KERNEL),
     Row("Conv*D", "sums", "mixes", {"kernel": ("kernel", readings.convolution)}, _KERNEL),
     Row("Conv*DTranspose", "sums", "mixes", {"kernel": ("kernel", readings.transposed)}, _KERNEL),
-    Row("DepthwiseConv*D", "sums", "passes", _EITHER_NAME),
+    Row("DepthwiseConv*D", "sums", "passes", _DEPTHWISE_KERNEL),
     Row(
         "SeparableConv*D",
         "sums",
@@ -152,17 +153,17 @@ _CATALOGUE = (
         pruned=("embeddings", "reverse_embeddings"),
         optional=("reverse_embeddings",),
     ),
-    Row("SimpleRNNCell", "steps", kernels=readings.recurrent(1), pruned=_CELL),
-    Row("GRUCell", "steps", kernels=readings.recurrent(3), pruned=_CELL),
-    Row("LSTMCell", "steps", kernels=readings.recurrent(4), pruned=_CELL),
+    Row("SimpleRNNCell", "steps", kernels=readings.recurrent(1), pruned=_CELL_KERNELS),
+    Row("GRUCell", "steps", kernels=readings.recurrent(3), pruned=_CELL_KERNELS),
+    Row("LSTMCell", "steps", kernels=readings.recurrent(4), pruned=_CELL_KERNELS),
     Row("StackedRNNCells", "steps", pruned=None, inside="cells"),
     Row("RNN SimpleRNN GRU LSTM", "recurs", pruned=None, inside="cell"),
-    Row("ConvLSTM*D", "recurs", kernels=readings.recurrent(4), pruned=_CELL, inside="cell"),
+    Row("ConvLSTM*D", "recurs", kernels=readings.recurrent(4), pruned=_CELL_KERNELS, inside="cell"),
     Row("Bidirectional", "recurs", pruned=None, inside="directions"),
     Row(
         "MultiHeadAttention GroupQueryAttention",
         "attends",
-        # Only a variable's path distinguishes the dense layers.
+        # Only the path of a variable tells which of the dense layers it belongs to.
         pruned=("query/kernel", "key/kernel", "value/kernel", "attention_output/kernel"),
         inside="dense layers",
     ),
@@ -206,7 +207,7 @@ _CATALOGUE = (
         "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation "
         "RandomWidth RandomZoom Resizing Solarization"
     ),
-    # They run functions made elsewhere; which of their weights to prune is unknown.
+    # They run code from elsewhere; which of their weights to prune is not known.
     Row(
         "DenseFeatures FlaxLayer JaxLayer Lambda Pipeline TFSMLayer TorchModuleWrapper",
         pruned=None,

@@ -20,7 +20,7 @@ from kerasinit._src.compat.quantization import (
 from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
 from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
-from kerasinit._src.network.walk import Called, LocatedLayer, located_layers
+from kerasinit._src.network.walk import LocatedLayer, NamesOnPath, located_layers
 
 # Kernels multiply signals; scale, offset and statistic belong to normalizations; "other" has no
 # rule, such as a class token, a gate or the factors of LoRA, which must start at zero together.
@@ -163,7 +163,7 @@ def state_of(thing: Any) -> list[Any]:
     ]
 
 
-def _names(name: str, called: Called) -> tuple[str, ...]:
+def _names(name: str, called: NamesOnPath) -> tuple[str, ...]:
     """Return all accepted names of a variable; see `ModelVariable`."""
     steps = [step for step, _ in called] + [name.rsplit("/", 1)[-1]]
     given = [place for place, (_, by_user) in enumerate(called) if by_user]

@@ -1,8 +1,9 @@
-"""The walk over a model: its layers, and the layers inside them, by paths that survive rebuilding.
+"""Walks a model: its layers and the layers inside them, by paths that survive rebuilding.
 
-Keras numbers layer names by what the process created before (``dense_3``). A path here depends on
-the model alone, and is the same in both Kerases: the class in snake case, numbered within its
-model, and within a layer the attribute that holds it.
+Keras numbers layer names by how many such layers the process has created (``dense_3``). A path
+here depends on the model alone and is the same in both Kerases: a layer in a model is named by its
+class in snake case and numbered within the model; one inside a layer, by the attribute that holds
+it.
 """
 
 import re
@@ -13,8 +14,8 @@ from typing import Any
 from kerasinit._src import compat
 from kerasinit._src.network.catalogue import row_of
 
-Called = tuple[tuple[str, bool], ...]
-"""A path with the layer names that the user set: each name, and whether the user set it."""
+NamesOnPath = tuple[tuple[str, bool], ...]
+"""For each layer on a path, its name, and whether the user set that name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +25,12 @@ class LocatedLayer:
     Attributes:
         path: Its path: ``dense_1``, ``functional/conv2d``, ``bidirectional/forward``. A layer that
             is only wrapped, such as the cell of an LSTM, has the path of its wrapper.
-        called: The same with the layer names that the user set.
-        layers: The layers that contain it, from the outermost on, and itself.
+        called: The names along the path, with those that the user set.
+        layers: The layers that contain it, from the outermost inwards, and the layer itself.
     """
 
     path: str
-    called: Called
+    called: NamesOnPath
     layers: tuple[Any, ...]
 
     @property
@@ -43,7 +44,7 @@ def located_layers(
 ) -> Iterator[LocatedLayer]:
     """Yield each layer of a model, at any depth, once and after the layers inside it.
 
-    Layers inside layers are entered, except inside those for which ``closed`` returns True.
+    Layers for which ``closed`` returns True are yielded, but not entered.
     """
     entered: set[int] = set()
 
@@ -53,30 +54,36 @@ def located_layers(
             return
         entered.add(id(layer))
         # Inner layers first: a variable belongs to the innermost layer that has it.
-        for name, more, inner in () if closed and closed(layer) else _inner_called(layer):
+        for name, names, inner in (
+            () if closed and closed(layer) else _inner_layers_with_names(layer)
+        ):
             path = f"{located.path}/{name}" if name else located.path
-            yield from enter(LocatedLayer(path, (*located.called, *more), (*located.layers, inner)))
+            yield from enter(
+                LocatedLayer(path, (*located.called, *names), (*located.layers, inner))
+            )
         yield located
 
-    for path, called, layer in _walk_called(model):
+    for path, called, layer in _walk_with_names(model):
         yield from enter(LocatedLayer(path, called, (layer,)))
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield ``(path, layer)`` for each layer of a model, in the order of ``model.layers``.
 
-    A shared layer comes once, at its first place. Nested models are entered, not yielded; a single
-    layer is yielded with its own path.
+    A shared layer is yielded once, where it first appears. Nested models are entered, not yielded;
+    a single layer is yielded with its own path.
     """
-    for path, _, layer in _walk_called(model):
+    for path, _, layer in _walk_with_names(model):
         yield path, layer
 
 
-def _walk_called(model: Any) -> Iterator[tuple[str, Called, Any]]:
-    """Yield what `walk` does, and the path with the layer names that the user set."""
+def _walk_with_names(model: Any) -> Iterator[tuple[str, NamesOnPath, Any]]:
+    """Yield what `walk` does, with the names along each path."""
     seen: set[int] = set()
 
-    def enter(container: Any, prefix: str, called: Called) -> Iterator[tuple[str, Called, Any]]:
+    def enter(
+        container: Any, prefix: str, called: NamesOnPath
+    ) -> Iterator[tuple[str, NamesOnPath, Any]]:
         for name, layer in _numbered(map(compat.unwrapped, container.layers)):
             if id(layer) in seen:
                 continue
@@ -99,12 +106,12 @@ def _walk_called(model: Any) -> Iterator[tuple[str, Called, Any]]:
 def given_name(layer: Any) -> str | None:
     """Return a layer's name if the user set it; None if it is Keras' default."""
     name = getattr(layer, "name", None)
-    made_up = not isinstance(name, str) or is_default_name(name, type(layer).__name__)
-    if compat.is_model(layer) and not made_up:
-        made_up = any(
+    is_default = not isinstance(name, str) or is_default_name(name, type(layer).__name__)
+    if compat.is_model(layer) and not is_default:
+        is_default = any(
             is_default_name(str(name), kind) for kind in ("Functional", "Model", "Sequential")
         )
-    return None if made_up else name
+    return None if is_default else name
 
 
 def is_default_name(name: str, kind: str) -> bool:
@@ -112,10 +119,10 @@ def is_default_name(name: str, kind: str) -> bool:
     return re.sub(r"_\d+$", "", name) == compat.snake_case(kind)
 
 
-def _inner_called(layer: Any) -> Iterator[tuple[str, Called, Any]]:
-    """Yield the layers directly inside a layer with their names, and those the user set."""
+def _inner_layers_with_names(layer: Any) -> Iterator[tuple[str, NamesOnPath, Any]]:
+    """Yield what `inner_layers` does, with the names that the user set."""
     if compat.is_model(layer):
-        yield from _walk_called(layer)
+        yield from _walk_with_names(layer)
         return
     named_by_keras = row_of(layer).inside in ("cell", "cells", "dense layers", "directions")
     for name, inner in inner_layers(layer):
@@ -143,19 +150,21 @@ def inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
         yield "", layer.layer
     elif inside == "dense layers":
         # Keras gives them fixed names: query, key, value, ...
-        yield from ((given_name(inner) or name, inner) for name, inner in _held(layer))
+        yield from (
+            (given_name(inner) or name, inner) for name, inner in _layers_in_attributes(layer)
+        )
     else:
-        yield from _held(layer)
+        yield from _layers_in_attributes(layer)
 
 
-def _held(layer: Any) -> list[tuple[str, Any]]:
-    """Return the layers that an object holds in its attributes, by the attributes' names."""
+def _layers_in_attributes(layer: Any) -> list[tuple[str, Any]]:
+    """Return the layers that a layer holds in its attributes, named after those attributes."""
     named: dict[int, tuple[str, Any]] = {}
-    # Keras' own bookkeeping holds the same layers again, under worse names.
+    # Keras' own bookkeeping holds the same layers under less meaningful names.
     attributes = sorted(vars(layer).items(), key=lambda item: item[0] in _BOOKKEEPING)
     for attribute, value in attributes:
         attribute = attribute.lstrip("_")
-        for suffix, inner in _elements(value):
+        for suffix, inner in _elements_with_suffixes(value):
             if compat.is_layer(inner) and inner is not layer:
                 named.setdefault(id(inner), (f"{attribute}{suffix}", inner))
     return list(named.values())
@@ -169,7 +178,7 @@ _BOOKKEEPING = (
 )
 
 
-def _elements(value: Any) -> Iterator[tuple[str, Any]]:
+def _elements_with_suffixes(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, list | tuple):
         yield from ((f"_{number}", element) for number, element in enumerate(value))
     elif isinstance(value, dict):
@@ -206,7 +215,7 @@ def is_inside(part: Any, whole: Any) -> bool:
 
 
 def _numbered(layers: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield layers by their class in snake case, numbered where several are of one."""
+    """Yield layers named by their class in snake case, numbered if several share a class."""
     counts: dict[str, int] = {}
     for layer in layers:
         stem = compat.snake_case(type(layer).__name__)

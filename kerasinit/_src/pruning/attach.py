@@ -1,4 +1,4 @@
-"""Overrides methods and attributes of a user's model, optimizer and variables.
+"""Attaches overriding methods and attributes to a user's model, optimizer and variables.
 
 `fit`, `evaluate` and `predict` look up a model's methods and compiled functions on the instance;
 optimizers do the same with their ``update_step`` and a weight's ``constraint``. Instance attributes
@@ -14,7 +14,7 @@ from typing import Any
 
 from kerasinit._src.compat import calls
 
-# The methods that create a model's compiled functions, and the attributes that hold those.
+# The methods that create a model's compiled functions, and the attributes that hold them.
 COMPILED = {
     "make_test_function": "test_function",
     "make_predict_function": "predict_function",
@@ -42,12 +42,12 @@ def restore_methods(model: Any) -> None:
 
 
 def has_overrides(model: Any) -> bool:
-    """Return whether anything overrides how a model's training function is created."""
+    """Return whether a model instance overrides how its training function is created."""
     return "make_train_function" in vars(model)
 
 
 def set_train_function(model: Any, train_function: Callable[[Any], Any] | None) -> None:
-    """Set a model's compiled training function; with None, Keras creates it when needed."""
+    """Set a model's compiled training function; if None, Keras creates it when needed."""
     model.train_function = train_function
 
 

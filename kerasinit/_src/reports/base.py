@@ -1,7 +1,7 @@
 """The base of all reports: plain data, and functions that render it.
 
-A result is a data class without knowledge of tables, figures and pages. The module that renders it
-imports it and registers functions for its class with `text`, `table`, `figure` or `page`; the
+A result is a data class that knows nothing of tables, figures and pages. The module that renders
+it imports it and registers functions for its class with `text`, `table`, `figure` or `page`; the
 function that returns the result imports that module.
 """
 
@@ -32,14 +32,14 @@ class Report:
         return dataclasses.asdict(self)  # pyright: ignore[reportArgumentType]
 
     def to_json(self) -> str:
-        """Return everything as JSON; numbers that are not finite become null."""
+        """Return everything as JSON; non-finite numbers become null."""
         return json.dumps(as_json(self.to_dict()), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
         return text(self)
 
     def _repr_html_(self) -> str:
-        """Return the text for notebooks."""
+        """Return the text as HTML, for notebooks."""
         return element("pre", text(self))
 
 
@@ -83,7 +83,7 @@ def text(report: Report) -> str:
 
 @functools.singledispatch
 def table(report: Report) -> "Table":
-    """Return the table of a report, for rich."""
+    """Return a report as a rich table."""
     raise NotImplementedError(type(report))
 
 
@@ -118,10 +118,10 @@ def as_json(content: Any) -> Any:
 
 
 def row_named(rows: Iterable[Any], name: str, what: str = "variable") -> Any:
-    """Return the row with this ``name``.
+    """Return the row with a given ``name``.
 
-    Rows of variables are also found by ``called``, the name made of the layers' names in Keras, or
-    by the end of it if that is unique. ``what`` is the kind of row, for the KeyError.
+    Rows of variables are also found by ``called``, the name made of Keras' layer names, or by a
+    unique ending of it. ``what`` names the kind of row in the KeyError.
     """
     rows = list(rows)
     variables = [row for row in rows if hasattr(row, "called")]
@@ -140,5 +140,5 @@ def row_named(rows: Iterable[Any], name: str, what: str = "variable") -> Any:
 
 
 def both_names(row: Any) -> str:
-    """Return a variable's name in Keras, followed by the structural one if it differs."""
+    """Return a variable's name in Keras, followed by its structural name if that differs."""
     return row.name if row.called == row.name else f"{row.called} ({row.name})"

@@ -35,7 +35,7 @@ class KerasLoop(Loop):
         self._begun = False
 
     @property
-    def by_xla(self) -> bool:
+    def uses_xla(self) -> bool:
         """False: the steps are Keras' own."""
         return False
 

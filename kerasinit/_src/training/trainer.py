@@ -64,14 +64,16 @@ class Trainer(Loop):
         self._prunable = {weight.name: weight.variable for weight in prunable_weights(model)}
         if not self._prunable:
             raise ValueError("The model has no weights that can be pruned (no kernels).")
-        self._owning = weights_of_moments(model, self._moments)
+        self._owning = weights_of_moments(model, self._optimizer_variables)
         names = {id(variable): name for name, variable in self._variables.items()}
         self._copies = {
             name: (names[id(weight)], first)
-            for name, (weight, first) in weight_copies(self._moments, self._owning).items()
+            for name, (weight, first) in weight_copies(
+                self._optimizer_variables, self._owning
+            ).items()
             if id(weight) in names
         }
-        self._held = HeldMasks(model, self._prunable, self._moments, self._owning)
+        self._held = HeldMasks(model, self._prunable, self._optimizer_variables, self._owning)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -144,8 +146,8 @@ class Trainer(Loop):
             progress = Progress(start, kept=self.state() if keep == start else None)
         self._held.hold()
         # Where XLA fuses the optimizer into one pass, masks cost nothing.
-        holding = self.by_xla or not self._held.zeros_persist()
-        self._make_loop = self._held_steps if holding else self._steps
+        holding = self.uses_xla or not self._held.zeros_persist()
+        self._make_loop = self._held_steps if holding else self._loop_function
         self._max_steps = min(evaluate_every, _STEPS_AT_ONCE)
         steps = range(start + 1, iterations)
         evaluations = {i for i in steps if i % evaluate_every == 0} | {iterations}
@@ -195,11 +197,11 @@ class Trainer(Loop):
         progress.total = 0.0
         best = None if progress.best is None else progress.curve[progress.best]
         if best is None or point.validation_loss < best.validation_loss:
-            progress.best, progress.best_state = len(progress.curve), self.copy()
+            progress.best, progress.best_state = len(progress.curve), self.state_on_device()
         progress.curve = (*progress.curve, point)
 
     def _outcome(self, progress: Progress, best: Point) -> Outcome:
-        final = self.copy()
+        final = self.state_on_device()
         _, final_accuracy = self.measure(*self._test)
         self.restore(progress.best_state or {})
         _, best_accuracy = self.measure(*self._test)
@@ -221,7 +223,7 @@ class Trainer(Loop):
         loss, correct = self._compiler.compiled(self._make_evaluation, signature)(x, y)
         return float(loss), int(correct) / len(x)
 
-    def _masked(self, gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
+    def _gradients_to_apply(self, gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
         return self._held.mask(gradients, variables)
 
     def _held_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

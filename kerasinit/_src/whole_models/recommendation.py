@@ -27,14 +27,14 @@ class Recommended:
 
     Attributes:
         name: Its structural name.
-        role: What it does, one of `network.parts.ROLES`.
-        layer: The class of the layer that owns it.
+        role: The role of the variable, one of `network.parts.ROLES`.
+        layer: The class name of the layer that owns it.
         shape: Its shape.
         initializer: The recommended initializer; ``"own"`` for the one that its layer was built
-            with, None to keep its values.
-        reason: Why.
+            with, None to keep the current values.
+        reason: Why it is recommended.
         called: Its name with the layer names that the user set, such as ``"encoder/kernel"``;
-            the structural name without any.
+            the structural name if the user set none.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Recommended:
 class Recommendation(base.Report, Sequence[Rule]):
     """The recommendation for a model: rules for `reinitialize`, with the reasons.
 
-    As a sequence it holds the rules; variables with one initializer share one.
+    It is a sequence of the rules; variables with the same initializer share a rule.
 
     Attributes:
         rows: One `Recommended` for each variable, in the order of the model.
@@ -92,7 +92,7 @@ class Recommendation(base.Report, Sequence[Rule]):
 
 @base.text.register(Recommendation)
 def _text(found: Recommendation) -> str:
-    lines = [(base.both_names(row), _written(row.initializer), row.reason) for row in found.rows]
+    lines = [(base.both_names(row), _describe(row.initializer), row.reason) for row in found.rows]
     heads = ("variable", "starts with", "because")
     return terminal.as_text(
         100,
@@ -106,11 +106,11 @@ def _text(found: Recommendation) -> str:
 def recommend(model: Any) -> Recommendation:
     """Recommend an initializer for each variable of a model, with the reason.
 
-    For a model that `kerasinit.diagnose` finds fault with, or one without data: signal and
-    gradient then keep one size from end to end. The model is not changed; `reinitialize` applies
-    the recommendation. Frozen variables are kept. Deliberate choices (`PriorProbability`, `Chrono`,
-    `Siren`, `Bilinear`, a file, an array, ...) are left to the layer, as are variables whose
-    initializer is unknown, with a note.
+    For a model that `kerasinit.diagnose` finds fault with, or for which there is no data. With the
+    recommended values, signal and gradient keep their size from end to end. The model is not
+    changed; `reinitialize` applies the recommendation. Frozen variables are kept. Deliberate
+    choices (`PriorProbability`, `Chrono`, `Siren`, `Bilinear`, a file, an array, ...) are left to
+    the layer, as are variables whose initializer is unknown, with a note.
 
     Formula: a kernel gets the variance ``v / (m fan_in)``.
 
@@ -119,7 +119,7 @@ def recommend(model: Any) -> Recommendation:
       For any other f, and before an output, a gate or a sum, ``v = 1``, the fixed point.
     * m is the mean square of the inputs: 1 from scaled inputs, normalizations and relu;
       ``E[f(z)^2]`` from an activation with its fixed point at 1 (0.39 for tanh).
-    * Activations with a mean so large that all examples become alike (sigmoid, softplus:
+    * Activations whose mean is so large that all examples become alike (sigmoid, softplus:
       ``chi = E[f'(z)^2] / E[f(z)^2] < 1``) are followed by kernels that sum to zero,
       `CentredNormal`; m is then ``Var[f(z)]``. A network of sigmoids then starts like one of tanh.
     * In long runs of tanh and similar activations the gradient would grow by chi per layer; from
@@ -127,25 +127,26 @@ def recommend(model: Any) -> Recommendation:
     * The last kernel of each of N residual branches of a stream is divided by ``sqrt(N)``,
       unless a normalization comes after it.
     * Recurrent kernels are orthogonal gate by gate (the identity for relu), input kernels
-      Glorot's gate by gate, forget gates start open (1). The kernels of an attention have the
-      variance ``1 / fan_in`` by their own fans. Embeddings keep their layers' initializers, whose
-      values are small in Keras (0.05 at most) and train faster than ``N(0, 1)``. Biases are 0.
+      Glorot's gate by gate, forget gates start open (1). The kernels of an attention layer
+      have the variance ``1 / fan_in``, each with its own fans. Embeddings keep their layers'
+      initializers; Keras' defaults have small values (0.05 at most), which train faster than
+      ``N(0, 1)``. Biases are 0.
 
-    `reinitialize` adds the fans as each layer reads them: depthwise, transposed, grouped.
+    `reinitialize` supplies the fans as each layer (depthwise, transposed, grouped) reads them.
 
     A model without a graph is called once on zeros to trace its layers; functions between layers
-    are not seen, and treated as linear.
+    are not seen, so they are treated as linear.
 
     Args:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
 
     Returns:
         A `Recommendation`: a sequence of rules, printed as a table. Its notes list what no
-        initializer can fix as far as the model shows it; problems of the data (inputs that are not
-        scaled) only `kerasinit.diagnose` can see.
+        initializer can fix, as far as the model shows it; only `kerasinit.diagnose` can see
+        problems of the data, such as inputs that are not scaled.
 
     Raises:
-        TypeError: If it is not a model of either Keras.
+        TypeError: If ``model`` is not a model of either Keras.
         ValueError: If the model is not built.
 
     Example:
@@ -183,15 +184,19 @@ def recommend(model: Any) -> Recommendation:
 
 
 def _as_rules(parts: Sequence[Part], choices: Sequence[Choice]) -> tuple[Rule, ...]:
-    """Return one rule for all variables with one initializer."""
-    alike: dict[str, tuple[Any, list[Part]]] = {}
+    """Return the rules, one for all variables with the same initializer."""
+    by_initializer: dict[str, tuple[Any, list[Part]]] = {}
     for part, one in zip(parts, choices, strict=True):
-        _, found = alike.setdefault(repr(one.initializer), (one.initializer, []))
+        _, found = by_initializer.setdefault(repr(one.initializer), (one.initializer, []))
         found.append(part)
-    return tuple(rule for made, found in alike.values() for rule in rules_for(made, found))
+    return tuple(
+        rule
+        for initializer, found in by_initializer.values()
+        for rule in rules_for(initializer, found)
+    )
 
 
-def _written(initializer: Any) -> str:
+def _describe(initializer: Any) -> str:
     if initializer is None:
         return "its current values"
     return "its layer's initializer" if initializer == OWN else binding.describe(initializer)

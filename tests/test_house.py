@@ -231,3 +231,28 @@ def test_the_rooms_are_described_in_their_order():
     described = re.findall(r"^\| \d? ?\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
 
     assert described == [room for rooms in LEVELS for room in rooms]
+
+
+def _exists(name):
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for attribute in parts[length:]:
+            found = getattr(found, attribute, None)
+        return found is not None
+    return False
+
+
+def test_the_names_that_docstrings_refer_to_exist():
+    written = re.compile(r"(?<![\w./-])kerasinit(?:\.[A-Za-z_]\w*)+")
+    # Not the changes, which name what was.
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    texts = [path.read_text("utf-8") for path in (*MODULES.values(), *pages)]
+    names = {name for text in texts for name in written.findall(text)}
+
+    assert "kerasinit.reinitialize" in names
+    assert not _exists("kerasinit.initializers.base.RandomInitializer")
+    assert sorted(name for name in names if not _exists(name)) == []

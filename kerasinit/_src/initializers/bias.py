@@ -146,7 +146,7 @@ class Chrono(RandomInitializer):
         max_time: Longest dependency, in steps, above 2; of the order of the sequence length.
         cell: ``"lstm"`` (default) or ``"gru"``.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -28,11 +28,11 @@ class PerGate(Wrapper):
     Args:
         initializer: The initializer of a block: one of this package without a seed, as an
             instance, a name or a serialized configuration; see
-            `kerasinit.initializers.wrapping.Wrapper`. Defaults to ``"Orthogonal"``.
+            `kerasinit._src.initializers.wrapping.Wrapper`. Defaults to ``"Orthogonal"``.
         gates: Number of blocks along the last axis: 4 (default) in the kernel and the recurrent
             kernel of LSTM and ConvLSTM, 3 in those of GRU.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -41,7 +41,7 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
         first: Whether the kernel is that of the first layer, whose inputs are coordinates
             between -1 and 1. Defaults to False.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
             default the fans are computed from the shape alone.
         output_axes: Axes of the kernel that remain in the output of the layer.
@@ -109,7 +109,7 @@ class AlexNet(RandomInitializer):
 
     Args:
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If the seed has the wrong type.

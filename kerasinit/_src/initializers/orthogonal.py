@@ -73,7 +73,7 @@ class Orthogonal(_OrthogonalBase):
     Args:
         gain: Multiplicative factor. Defaults to 1.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         input_axes: Axes of the kernel that the layer sums over, the rows of the matrix;
             requires ``output_axes``. ``[0]`` for the query, key and value kernels of an
             attention layer, ``(dim, heads, head_dim)``, and ``[0, 1]`` for its output kernel,
@@ -174,7 +174,7 @@ class DeltaOrthogonal(_OrthogonalBase):
     Args:
         gain: Multiplicative factor. Defaults to 1.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         nonlinearity: The activation to compensate for, as in `VarianceScaling`; its gain is
             multiplied with ``gain``. Defaults to None.
         negative_slope: Negative slope of a leaky relu; given alone it means
@@ -232,7 +232,7 @@ class ConvOrthogonal(_OrthogonalBase):
     Args:
         gain: Multiplicative factor. Defaults to 1.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         nonlinearity: The activation to compensate for, as in `VarianceScaling`; its gain is
             multiplied with ``gain``. Defaults to None.
         negative_slope: Negative slope of a leaky relu; given alone it means

@@ -43,7 +43,7 @@ class RandomNormal(_Normal):
         mean: Mean of the values. Defaults to 0.
         stddev: Standard deviation of the values, at least 0. Defaults to 0.05.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -73,7 +73,7 @@ class TruncatedNormal(_Normal):
         mean: Mean before truncation. Defaults to 0.
         stddev: Standard deviation before truncation, at least 0. Defaults to 0.05.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         bounds: Lower and upper bound in standard deviations from the mean; None for no bound.
             Defaults to (-2, 2), as in Keras.
         absolute: Whether the bounds are values of the weights themselves, as in PyTorch's
@@ -140,7 +140,7 @@ class RandomUniform(RandomInitializer):
         maxval: Upper bound, excluded, at least ``minval``. Defaults to 0.05. If the bounds are
             equal, so are all values.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.

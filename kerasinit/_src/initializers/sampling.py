@@ -12,10 +12,10 @@ them. So the mapping from a seed to values is fixed here, and a test compares ex
   to rounding, and bfloat16 keeps its tails.
 * NumPy draws them on the CPU, whatever the backend of Keras.
 
-Normal numbers are drawn by inversion, 24 bits each: see `kerasinit.initializers.quantiles`.
+Normal numbers are drawn by inversion, 24 bits each: see `initializers.quantiles`.
 
 Memory: the tensor itself, about 3 MB for each thread, and the block kept by
-`kerasinit.initializers.memory`.
+`initializers.memory`.
 """
 
 import enum

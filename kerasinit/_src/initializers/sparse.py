@@ -37,7 +37,7 @@ class Sparse(RandomInitializer):
         stddev: Standard deviation of the nonzero weights, at least 1e-30. Defaults to 1. In
             float16 a weight below 3e-8 is rounded to 0.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -167,7 +167,7 @@ class ConvolutionAware(RandomInitializer):
         eps_std: Standard deviation of the noise relative to that of the filters, at least 0.
             Defaults to 0.05. With 0 the filters are exactly orthogonal.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -215,7 +215,7 @@ def _orthonormal_sets(stream: Stream, count: int, vectors: int, length: int) -> 
     """Return ``(count, vectors, length)`` vectors, orthonormal in sets of up to ``length``.
 
     Each set is the Q of a Gaussian matrix, with signs as in
-    `kerasinit.initializers.sampling.orthogonal`, for many small matrices at once.
+    `initializers.sampling.orthogonal`, for many small matrices at once.
     """
     size = min(vectors, length)
     sets = -(-vectors // size)

@@ -87,10 +87,10 @@ class ICNR(Wrapper):
     Args:
         initializer: The wrapped initializer: one of this package without a seed, as an
             instance, a name or a configuration; see
-            `kerasinit.initializers.wrapping.Wrapper`. Defaults to ``"HeNormal"``.
+            `kerasinit._src.initializers.wrapping.Wrapper`. Defaults to ``"HeNormal"``.
         scale: Upsampling factor of each axis, at least 1. Defaults to 2.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If an argument has the wrong type.

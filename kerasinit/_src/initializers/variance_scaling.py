@@ -71,7 +71,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         distribution: ``"truncated_normal"`` (default; ``"normal"`` is the same, as in
             Keras), ``"untruncated_normal"`` or ``"uniform"``.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
         input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
             default, the fans are computed from the shape alone.
         output_axes: Axes of the kernel that remain in the output of the layer.

@@ -27,7 +27,7 @@ class Wrapper(RandomInitializer):
             ``"kerasinit>HeNormal"``, ``"RandomNormal:stddev=0.01"``) or a serialized
             configuration. It must not have a seed; the seed of the wrapper is used.
         seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit.initializers.base.RandomInitializer`.
+            `kerasinit._src.initializers.base.RandomInitializer`.
 
     Raises:
         TypeError: If the initializer is of another kind, such as a built-in one of Keras.

@@ -24,7 +24,7 @@ def next_mask(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return ``(mask, threshold)`` at a sparsity, given the current boolean mask.
 
-    The rule is tfmot's :func:`~kerasinit.pruning.selection.magnitude_mask` on the unmasked weights:
+    The rule is tfmot's :func:`~pruning.selection.magnitude_mask` on the unmasked weights:
     a removed weight that the last update changed competes with the others and may replace a smaller
     one. In two cases the mask stays unchanged instead:
 

@@ -19,7 +19,7 @@ LEVELS = (
     ("network", "initializers", "reports"),
     ("whole_models", "pruning", "training"),
     ("diagnosis", "comparison", "lottery"),
-    ("cli",),
+    ("cli", "registration"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -43,7 +43,10 @@ def read_imports(modules):
     for name, path in modules.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         imports[name] = found = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        # A stub lists what is imported on first use.
+        files = [path, *path.parent.glob(f"{path.stem}.pyi")]
+        trees = [ast.parse(one.read_text()) for one in files]
+        for node in (node for tree in trees for node in ast.walk(tree)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):

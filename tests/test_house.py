@@ -13,7 +13,7 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "streams", "mask_arrays"),
+    ("errors", "lazy", "streams", "mask_arrays"),
     ("compat",),
     ("theory", "files"),
     ("network", "initializers", "reports"),
@@ -218,6 +218,26 @@ def test_a_public_module_only_names_what_is_public(name):
     assert defined <= {"__getattr__", "__dir__"}
     module = importlib.import_module(name)
     assert set(module.__all__) <= set(dir(module))
+
+
+LAZY = [name for name in PUBLIC if f"{PACKAGE}._src.lazy" in IMPORTS[name]]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_names_imported_on_first_use_are_those_that_type_checkers_see(name):
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.ImportFrom) and room_of(f"{node.module}.") not in (None, "")
+        for alias in node.names
+    }
+    module = importlib.import_module(name)
+
+    assert set(seen) == set(module.__all__)
+    for one, source in seen.items():
+        assert getattr(module, one) is getattr(importlib.import_module(source), one)
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])

@@ -5,16 +5,21 @@ works on other data, `earlybird` how soon its mask could have been drawn, and `s
 what the initializer changes.
 """
 
-from kerasinit._src.lottery.questions.connectivity import Connectivity, Line, barrier, lmc
-from kerasinit._src.lottery.questions.early_bird import (
-    Check,
-    EarlyBirds,
-    Flight,
-    earlybird,
-    mask_distance,
-)
-from kerasinit._src.lottery.questions.initializer_sweep import Sweep, sweep
-from kerasinit._src.lottery.questions.other_data import Transfer, transfer
+from typing import TYPE_CHECKING
+
+from kerasinit._src import lazy
+
+if TYPE_CHECKING:
+    from kerasinit._src.lottery.questions.connectivity import Connectivity, Line, barrier, lmc
+    from kerasinit._src.lottery.questions.early_bird import (
+        Check,
+        EarlyBirds,
+        Flight,
+        earlybird,
+        mask_distance,
+    )
+    from kerasinit._src.lottery.questions.initializer_sweep import Sweep, sweep
+    from kerasinit._src.lottery.questions.other_data import Transfer, transfer
 
 __all__ = [
     "Check",
@@ -31,3 +36,19 @@ __all__ = [
     "sweep",
     "transfer",
 ]
+
+__getattr__, __dir__ = lazy.exports(
+    __name__,
+    {
+        "lottery.questions.connectivity": ("Connectivity", "Line", "barrier", "lmc"),
+        "lottery.questions.early_bird": (
+            "Check",
+            "EarlyBirds",
+            "Flight",
+            "earlybird",
+            "mask_distance",
+        ),
+        "lottery.questions.initializer_sweep": ("Sweep", "sweep"),
+        "lottery.questions.other_data": ("Transfer", "transfer"),
+    },
+)

@@ -4,10 +4,9 @@ Importing this package imports neither Keras nor a backend: its names, which ``_
 lists, are imported when they are first used.
 """
 
-import lazy_loader
-
+from kerasinit._src import lazy
 from kerasinit._src.registration import register_with_keras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.exports(__name__, __file__)
 
 register_with_keras()

@@ -7,10 +7,10 @@ Nothing in this file is ever changed, only added to.
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import initializers, lottery
+from tests.kerases import tf_keras
 
 from .table import ALIASES, FILES, TABLE
 

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
-import tf_keras
 
 import kerasinit
+from tests.kerases import tf_keras
 from tests.products import each_value_once
 
 from .table import KERASES

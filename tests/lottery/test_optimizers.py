@@ -5,7 +5,6 @@ import inspect
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit import lottery
 from kerasinit._src.mask_arrays import Masks
@@ -14,6 +13,7 @@ from kerasinit._src.training.data import Order
 from kerasinit._src.training.held_masks import HeldMasks
 from kerasinit._src.training.outcome import weights_of
 from kerasinit._src.training.trainer import Trainer
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import nightly
 

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 
 pytest.importorskip("tensorboard", reason="the extra 'tensorboard' is not installed")
 

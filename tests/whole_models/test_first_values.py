@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.first_values import own_initializer
 from kerasinit._src.whole_models.redraw import reinitialize
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
-import tf_keras
 
 import kerasinit
 from kerasinit import portable, pruning
@@ -20,6 +19,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.parts import named_variables
 from tests.initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
+from tests.kerases import tf_keras
 from tests.products import each_value_once, nightly
 
 FORMS = [

@@ -49,4 +49,7 @@ def has_keras(version: str) -> bool:
 
 def since_keras(version: str, what: str) -> pytest.MarkDecorator:
     """Mark what Keras has, or does right, from a version on."""
-    return pytest.mark.skipif(not has_keras(version), reason=f"Keras {version}: {what}")
+    return pytest.mark.skipif(not has_keras(version), reason=f"from Keras {version} on: {what}")
+
+
+hears_of_axes = since_keras("3.15", "initializers hear of the axes of a kernel")

@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from tests.kerases import INSTALLED
+
 # A shared two-core machine stalls now and then; a deadline would test the machine.
 settings.register_profile("kerasinit", deadline=None, derandomize=True)
 settings.load_profile("kerasinit")
@@ -20,8 +22,5 @@ settings.load_profile("kerasinit")
 @pytest.fixture(autouse=True)
 def _fixed_global_seed():
     """Give every test the same global random state, whatever ran before it."""
-    import keras
-    import tf_keras
-
-    keras.utils.set_random_seed(0)
-    tf_keras.utils.set_random_seed(0)  # which has a generator of its own once a test has seeded it
+    for library in INSTALLED:
+        library.utils.set_random_seed(0)  # tf_keras has a generator of its own once it is seeded

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tf_keras
+
+from tests.kerases import tf_keras
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -4,9 +4,9 @@ import random
 
 import keras
 import numpy as np
-import tf_keras
 
 from kerasinit._src import compat, streams
+from tests.kerases import tf_keras
 
 
 def test_the_name_of_a_stream_decides_its_numbers_and_nothing_else_does():

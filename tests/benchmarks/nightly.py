@@ -21,15 +21,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src.compat import calls
 from kerasinit._src.compat.callbacks import Callback
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.pruning import attach
+from tests.kerases import INSTALLED
 
 X, Y = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4), np.zeros((8, 2), "float32")
-BOTH, KERAS_3 = (keras, tf_keras), (keras,)
+BOTH, KERAS_3 = INSTALLED, (keras,)
 
 ASSUMPTIONS: dict[str, tuple[Callable[[Any], None], tuple[Any, ...]]] = {}
 
@@ -46,7 +46,7 @@ def assume(text: str, libraries: tuple[Any, ...] = BOTH) -> Callable[[Any], Any]
 
 def main() -> int:
     """Print a line for each assumption and Keras; return how many do not hold."""
-    print(", ".join(f"{one.__name__} {one.__version__}" for one in (keras, tf_keras, tf)))
+    print(", ".join(f"{one.__name__} {one.__version__}" for one in (*INSTALLED, tf)))
     moved = 0
     for text, (check, libraries) in ASSUMPTIONS.items():
         for library in libraries:
@@ -237,12 +237,17 @@ def _(library: Any) -> None:
     require(len(ran) == 4, "ran within what was taken away")
 
 
+class _Fives(keras.constraints.Constraint):
+    def __call__(self, value: Any) -> Any:
+        return value * 0 + 5
+
+
 @assume("attach: an optimizer applies a weight's `constraint` to what it has updated", KERAS_3)
 def _(library: Any) -> None:
     for optimizer in ("SGD", "Adam"):
         model = network(library, getattr(library.optimizers, optimizer)(0.1))
         kernel = model.layers[0].kernel
-        with attach.temporary_constraints([(kernel, lambda value: value * 0 + 5)]):
+        with attach.temporary_constraints([(kernel, _Fives())]):
             model.fit(X, Y, verbose=0)
         require((kernel.numpy() == 5).all(), f"{optimizer} did not apply the constraint")
         require(kernel.constraint is None, "the constraint stayed")

@@ -5,11 +5,11 @@ import json
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit._src import cli
 from kerasinit._src.files import keras_models
 from kerasinit._src.network import sample_batch
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 

@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import compare
@@ -16,6 +15,7 @@ from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import examples_of
 from kerasinit._src.training.loop import Loop
 from kerasinit.lottery import load
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.network.parts import named_variables
+from tests.kerases import tf_keras
 
 LIBRARIES = [keras, tf_keras]
 

@@ -8,12 +8,12 @@ import re
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 

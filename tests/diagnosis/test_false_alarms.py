@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit._src.diagnosis.flow import traced
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 from tests.products import each_value_once
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.lottery.method import saliency
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 from tests.products import each_value_once, nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

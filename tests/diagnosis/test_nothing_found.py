@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

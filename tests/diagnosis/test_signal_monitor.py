@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit._src import compat
@@ -16,6 +15,7 @@ from kerasinit._src.diagnosis import monitor as signal_monitor
 from kerasinit._src.diagnosis.measured import Measured
 from kerasinit._src.diagnosis.monitor_files import COLUMNS
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

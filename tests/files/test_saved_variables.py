@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
-import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from kerasinit._src import compat
 from kerasinit._src.files import keras_archives
 from kerasinit._src.files.keras_variables import read_variable, variables_in
 from kerasinit._src.network.parts import named_variables
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FORMS = [

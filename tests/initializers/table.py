@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tf_keras
 
 import kerasinit
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FLOATS = ("float16", "bfloat16", "float32", "float64")

@@ -7,10 +7,10 @@ Nothing in this file is ever changed, only added to.
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import initializers, lottery
+from tests.kerases import since_keras, tf_keras
 
 from .table import ALIASES, FILES, TABLE
 
@@ -279,6 +279,7 @@ def test_a_seed_generator_gives_the_values_that_it_gave():
     np.testing.assert_allclose([made((3,)), made((3,))], expected, rtol=0, atol=1e-6)
 
 
+@since_keras("3.13", "Dense reads its quantization_config, which the file has")
 def test_a_model_that_the_first_release_saved_is_loaded():
     model = keras.models.load_model(FILES / "model-0.1.keras")
     first, second = model.layers

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
+from tests.kerases import hears_of_axes
 
 from .table import KERASES
 
@@ -98,6 +99,7 @@ def test_omega_is_taken_out_of_the_weights_again(omega, seed):
     )
 
 
+@hears_of_axes
 def test_keras_tells_a_siren_the_axes_of_its_kernels():
     layer = keras.layers.EinsumDense(
         "abc,cde->abde", (None, 8, 16), kernel_initializer=kerasinit.Siren(seed=1)

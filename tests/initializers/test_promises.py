@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit._src.initializers.base import Initializer
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 from .table import FLOATS, IMAGES, KERASES, TABLE

@@ -13,9 +13,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
+from tests.kerases import tf_keras
 
 from .load_saved import described
 from .table import IMAGES, KERASES, PLACES, TABLE

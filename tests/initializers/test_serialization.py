@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
+from tests.kerases import tf_keras
 
 from .table import ALIASES, KERASES, TABLE
 

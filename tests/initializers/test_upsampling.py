@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
+from tests.kerases import has_keras
 
 from .table import KERASES
 
@@ -108,7 +109,7 @@ def test_sub_pixels_make_the_nearest_neighbour_of_a_small_convolution(scale, tap
     for pixel in range(scale**2):
         kernel = wide.kernel.numpy()[..., pixel * 3 : (pixel + 1) * 3]
         np.testing.assert_array_equal(kernel, small.kernel.numpy())
-    if scale > 1:
+    if scale > 1 and has_keras("3.14"):
         np.testing.assert_array_equal(keras.ops.depth_to_space(np.asarray(channels), scale), found)
 
 

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
-import tf_keras
 
 import kerasinit
+from tests.kerases import has_keras, hears_of_axes, tf_keras
 from tests.products import each_value_once
 
 from .table import KERASES
@@ -123,6 +123,7 @@ def test_normal_is_the_truncated_normal_in_any_case():
     assert kerasinit.VarianceScaling(distribution="Normal").distribution == "truncated_normal"
 
 
+@hears_of_axes
 def test_attention_kernels_have_their_right_variance_in_keras():
     layer = keras.layers.MultiHeadAttention(8, 32, kernel_initializer=kerasinit.LecunNormal())
     layer.build((None, 6, 256), (None, 6, 256))
@@ -140,6 +141,7 @@ def test_every_named_class_works_in_attention(name):
     assert layer(np.ones((1, 3, 8), "float32"), np.ones((1, 3, 8), "float32")).shape == (1, 3, 8)
 
 
+@hears_of_axes
 def test_he_keeps_its_slope_in_attention():
     made = kerasinit.HeNormal(negative_slope=1.0)
     layer = keras.layers.MultiHeadAttention(8, 32, kernel_initializer=made)
@@ -147,6 +149,7 @@ def test_he_keeps_its_slope_in_attention():
     assert_distributed(layer.weights[0].numpy(), 1 / 256, "truncated_normal")
 
 
+@hears_of_axes
 @pytest.mark.parametrize("name", NAMED)
 def test_einsum_kernels_have_their_right_variance_in_keras(name):
     mode, scale, distribution = NAMED[name]
@@ -169,9 +172,10 @@ def test_explicit_axes_are_used_by_einsum_layers_of_both_kerases(kerase):
     assert_distributed(layer.kernel.numpy(), 1 / 256, "truncated_normal")
 
 
-def test_without_axes_tf_keras_takes_an_einsum_kernel_for_a_convolution():
+@pytest.mark.parametrize("library", [tf_keras, *([] if has_keras("3.15") else [keras])])
+def test_without_axes_an_einsum_kernel_is_taken_for_a_convolution(library):
     """The documented limit; when this fails, the docstring can promise more."""
-    layer = tf_keras.layers.EinsumDense(
+    layer = library.layers.EinsumDense(
         "abc,cde->abde", (None, 8, 16), kernel_initializer=kerasinit.LecunNormal()
     )
     layer.build((None, 6, 256))

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit._src.initializers.wrapping import Wrapper
+from tests.kerases import tf_keras
 
 from .table import KERASES
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import keras
 import numpy as np
-import tf_keras
 
 import kerasinit
 from kerasinit.lottery import Dataset
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 

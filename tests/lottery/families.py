@@ -11,9 +11,9 @@ import inspect
 import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kerasinit.lottery import Dataset
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 

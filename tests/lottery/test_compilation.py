@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 from rich.console import Console
 
 from kerasinit import comparison, lottery
@@ -17,6 +16,7 @@ from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import xla as compilation
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.trainer import Trainer
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, blobs, builder
 from tests.products import nightly
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
-import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit import lottery
 from kerasinit._src.training.data import Order, load
 from kerasinit.lottery import Dataset, Experiment, questions
+from tests.kerases import tf_keras
 from tests.lottery.blobs import blobs
 
 

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import lottery
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training import models, paper_networks
 from kerasinit.lottery import Dataset, questions
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, blobs, builder
 
 DATA = blobs()

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-import tf_keras
 
 from kerasinit import lottery
 from kerasinit._src.files import tensors
 from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import load_ticket
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, builder
 
 

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.outcome import DivergedError
 from kerasinit._src.training.trainer import Trainer
+from tests.kerases import tf_keras
 from tests.lottery.blobs import KERASES, blobs, builder, misled
 from tests.products import nightly
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tf_keras
 
 from kerasinit import lottery, pruning
 from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 FILES = Path(__file__).parent / "files"

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src.files import keras_names
 from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import UNKNOWN, exact_row, row_of
 from kerasinit._src.network.parts import Kernel, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
+from tests.kerases import tf_keras
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 # Base classes: what derives from them has variables and does something to a signal.

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit._src.network.branches import given_branches, residual_branches, terminal_layers
 from kerasinit._src.network.graph import graph_of
+from tests.kerases import tf_keras
 from tests.products import each_value_once, nightly
 
 KERASES = [keras, tf_keras]

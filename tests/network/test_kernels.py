@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from kerasinit._src.network.fans import compute_fans
 from kerasinit._src.network.parts import KERNELS, ROLES, Kernel, parts
@@ -12,6 +11,7 @@ from kerasinit._src.whole_models.recommendation import recommend
 from kerasinit._src.whole_models.redraw import reinitialize
 from kerasinit.diagnosis import diagnose
 from kerasinit.pruning import weight_summaries
+from tests.kerases import tf_keras
 
 SEQUENCE = np.ones((1, 3, 8), "float32")
 IMAGES = np.ones((1, 6, 6, 4), "float32")

@@ -112,7 +112,7 @@ def test_a_loop_warns_when_a_layer_has_been_replaced():
 
 def test_a_quantized_model_has_no_masks_and_cannot_be_pruned():
     model = pruned()
-    model.quantize("int8", filters="dense")
+    model.quantize("int8")
     assert pruning.masks(model) == {}
     assert reasons(model) == {
         "dense/kernel": (False, "quantized"),

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 from tests.products import each_value_once
 
 X, Y = np.random.default_rng(0).normal(size=(2, 16, 8)).astype("float32")

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit.pruning import (
     ConstantSparsity,
@@ -12,6 +11,7 @@ from kerasinit.pruning import (
     prune_low_magnitude,
     strip_pruning,
 )
+from tests.kerases import tf_keras
 from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)

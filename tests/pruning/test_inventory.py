@@ -6,10 +6,10 @@ import io
 import keras
 import numpy as np
 import pytest
-import tf_keras
 from rich.console import Console
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 

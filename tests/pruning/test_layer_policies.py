@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 
 X, Y = np.random.default_rng(0).normal(size=(2, 16, 8)).astype("float32")
 LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

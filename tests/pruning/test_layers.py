@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit import pruning
 from kerasinit._src.pruning.selection import magnitude_mask
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from tests.kerases import tf_keras
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 layers = keras.layers

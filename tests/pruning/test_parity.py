@@ -6,10 +6,10 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit import pruning
 from kerasinit._src.pruning import masked_update
+from tests.kerases import tf_keras
 from tests.products import each_value_once, nightly
 
 # A schedule that ends between two updates is among what tfmot is compared by.

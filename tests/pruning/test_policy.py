@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 

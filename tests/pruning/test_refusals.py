@@ -2,9 +2,9 @@
 
 import keras
 import pytest
-import tf_keras
 
 from kerasinit import pruning
+from tests.kerases import tf_keras
 
 
 def small():

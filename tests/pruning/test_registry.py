@@ -5,10 +5,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 from kerasinit._src.network.prunable import has_rule
 from kerasinit.pruning import prunable_weights
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

@@ -12,11 +12,11 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit import pruning
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from tests.kerases import tf_keras
 
 PACKAGE = Path(kerasinit.__file__).parent
 

@@ -10,13 +10,13 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 import tensorflow as tf
-import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
 from kerasinit._src.theory import gains
 from kerasinit._src.theory.gains import gain, stability
+from tests.kerases import tf_keras
 
 KERASES = {"keras": keras, "tf_keras": tf_keras}
 UNFIT = {"glu", "log_softmax", "softmax", "sparsemax", "threshold"}

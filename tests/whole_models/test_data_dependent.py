@@ -5,12 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
-import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit._src.whole_models.from_batch.layer_sequential import lsuv
 from kerasinit._src.whole_models.from_batch.per_unit import weight_norm, within_layer
+from tests.kerases import tf_keras
 from tests.products import each_value_once
 
 KERASES = [keras, tf_keras]

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.first_values import own_initializer
 from kerasinit._src.whole_models.redraw import reinitialize
+from tests.kerases import has_keras, tf_keras
 from tests.products import nightly
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -18,7 +18,9 @@ IMAGES, SEQUENCES, WORDS = (2, 8, 8, 4), (2, 5, 4), (2, 5)
 ARGUMENTS = {
     "AbstractRNNCell": None,
     "Activation": ("relu",),
-    "BatchNormalization": {"renorm": True},
+    "BatchNormalization": lambda module: module.layers.BatchNormalization(
+        **{"renorm": True} if module is tf_keras or has_keras("3.14") else {}
+    ),
     "Bidirectional": lambda module: module.layers.Bidirectional(module.layers.GRU(3)),
     "Dense": (3,),
     "Discretization": None,

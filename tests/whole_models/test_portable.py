@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
-import tf_keras
 
 import kerasinit
 from kerasinit import portable, pruning
@@ -20,6 +19,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.network.parts import named_variables
 from tests.initializers.table import FILES, IMAGES, KERASES, PLACES, TABLE
+from tests.kerases import has_keras, hears_of_axes, tf_keras
 from tests.products import each_value_once, nightly
 
 FORMS = [
@@ -293,7 +293,7 @@ WITH_AXES = [
     ("module", "made"),
     [
         *[(module, made) for module in KERASES.values() for made in DISTRIBUTIONS],
-        *[(keras, made) for made in WITH_AXES],
+        *[pytest.param(keras, made, marks=hears_of_axes) for made in WITH_AXES],
     ],
 )
 def test_what_keras_makes_instead_has_the_same_distribution(module, made):
@@ -307,6 +307,14 @@ def test_what_keras_makes_instead_has_the_same_distribution(module, made):
     assert scipy.stats.ks_2samp(theirs.ravel(), ours.ravel()).pvalue > 1e-3
     # Within five standard errors, of which that of a variance is at most sqrt(2 / n) of it.
     assert theirs.var() == pytest.approx(ours.var(), rel=2 * 5 * math.sqrt(2 / theirs.size))
+
+
+@pytest.mark.parametrize("module", [tf_keras, *([] if has_keras("3.15") else [keras])])
+@pytest.mark.parametrize("made", WITH_AXES)
+def test_where_keras_takes_no_axes_its_default_stands_there_and_is_named(module, made):
+    with pytest.warns(UserWarning, match="Keras has no equivalent of"):
+        copy = portable(dense_of(module, made))
+    assert type(initializer_of(copy)) is module.initializers.GlorotUniform
 
 
 @both
@@ -403,6 +411,7 @@ def test_layers_with_parts_of_their_own_are_rewritten_too(module):
     np.testing.assert_array_equal(np.asarray(copy(inputs)), np.asarray(model(inputs)))
 
 
+@hears_of_axes
 def test_a_layer_of_keras_3_that_knows_its_axes_tells_what_stands_there_instead():
     made = kerasinit.HeNormal(seed=1, negative_slope=1.0)
     steps = keras.Input((4, 64))

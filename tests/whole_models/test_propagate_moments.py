@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit._src.whole_models.from_batch.moment_propagation import propagate_moments
+from tests.kerases import tf_keras
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 

@@ -5,11 +5,11 @@ import json
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import recommend
 from tests.diagnosis import networks
+from tests.kerases import tf_keras
 from tests.products import nightly
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import kerasinit
 from kerasinit._src.network.fans import compute_fans
 from kerasinit._src.whole_models.redraw import Rule, reinitialize
+from tests.kerases import tf_keras
 
 both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)

@@ -6,12 +6,12 @@ import math
 import keras
 import numpy as np
 import pytest
-import tf_keras
 
 import kerasinit
 from kerasinit import reinitialize, rules
 from kerasinit._src.network.branches import residual_branches
 from kerasinit._src.network.parts import parts
+from tests.kerases import tf_keras
 from tests.products import each_value_once, nightly
 
 KERASES = [keras, tf_keras]

@@ -20,7 +20,12 @@ def quantization_of(layer: Any) -> str | None:
 def unpacked_shape(layer: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of a variable before int4 quantization packed several values into a byte."""
     if name == "kernel" and isinstance(layer, keras.layers.EinsumDense):
-        return tuple(getattr(layer, "original_kernel_shape", shape))
+        whole = list(getattr(layer, "original_kernel_shape", shape))
+        # Before Keras 3.14 an int4 layer tells only which axis it packed.
+        axis = getattr(layer, "_int4_pack_axis", None)
+        if axis is not None:
+            whole[axis] = layer._orig_length_along_pack_axis
+        return tuple(whole)
     if name == "kernel" and hasattr(layer, "units"):
         return (layer.input_spec.axes[-1], layer.units)
     if name == "embeddings":

@@ -271,7 +271,9 @@ def choices(stream: Stream, count: int, rows: int, columns: int) -> np.ndarray:
     order[...] = np.arange(rows)[:, None]
     every = np.arange(columns)
     for step in range(count):
-        other = (drawn[step] * np.uint64(rows - step) >> np.uint64(32)).astype(np.intp) + step
+        # NumPy 1 would multiply a 32-bit array by a 64-bit scalar in 32 bits.
+        drawn_here = drawn[step].astype(np.uint64)
+        other = (drawn_here * np.uint64(rows - step) >> np.uint64(32)).astype(np.intp) + step
         here = order[step].copy()
         order[step] = order[other, every]
         order[other, every] = here

@@ -135,14 +135,22 @@ def _hadamard_block(rows: int, columns: int) -> np.ndarray:
     """Return the first rows and columns of ZerO's scaled Hadamard matrix.
 
     The whole matrix has up to twice as many rows as the block has columns, 16 GB for a layer of
-    50,000 outputs. So each sign is computed from its indices: it is negative where row and
-    column share an odd number of bits.
+    50,000 outputs. It is the Kronecker product of two small ones, and a part of the first is
+    enough for the block.
     """
     order = (columns - 1).bit_length()
+    outer, inner = _hadamard(order - order // 2), _hadamard(order // 2)
+    needed = outer[: -(-rows // len(inner)), : -(-columns // len(inner))]
     scale = np.float32(2 ** (-(order - 1) / 2))
-    numbers = np.arange(columns, dtype=np.uint32)
-    odd = np.bitwise_count(numbers[:rows, np.newaxis] & numbers) & 1
-    return np.where(odd, -scale, scale)
+    return np.kron(needed * scale, inner)[:rows, :columns]
+
+
+def _hadamard(order: int) -> np.ndarray:
+    """Return the Hadamard matrix of ``2^order`` rows, by Sylvester's construction."""
+    matrix = np.ones((1, 1), np.float32)
+    for _ in range(order):
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
 
 
 @registered

@@ -58,11 +58,11 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
     ``stddev = sqrt(Var(w))``; ``uniform``: between ``-limit`` and ``limit = sqrt(3 Var(w))``.
 
     A layer passes only the shape of its kernel, from which the fans are computed (see
-    `kerasinit.compute_fans`). Those are correct for dense layers and plain convolutions, and in
-    Keras 3 for ``EinsumDense`` and ``MultiHeadAttention``, which pass their axes as well. They are
-    wrong for depthwise, transposed and grouped convolutions, the gates of an LSTM or GRU,
-    embeddings, and attention in tf_keras: pass the ``fans`` there, or use
-    `kerasinit.reinitialize`, which knows the layer.
+    `kerasinit.compute_fans`). Those are correct for dense layers and plain convolutions, and for
+    ``EinsumDense`` and ``MultiHeadAttention`` from Keras 3.15 on, which pass their axes as well.
+    They are wrong for depthwise, transposed and grouped convolutions, the gates of an LSTM or GRU,
+    embeddings, and, in tf_keras and in earlier versions of Keras 3, attention: pass the ``fans``
+    there, or use `kerasinit.reinitialize`, which knows the layer.
 
     Args:
         scale: Factor applied to the variance, above 0. Defaults to 1.

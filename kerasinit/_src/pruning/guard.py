@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import keras
+
 from kerasinit._src import compat
 from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.pruner import Pruner
 
 
-class _Guard:
+class _Guard(keras.constraints.Constraint):  # any callable only from Keras 3.15 on
     """A constraint that raises unless the weight is trained under its mask."""
 
     is_disabled = False

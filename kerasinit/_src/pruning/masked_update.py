@@ -118,7 +118,7 @@ def masking(
         yield
 
 
-class _MaskConstraint:
+class _MaskConstraint(keras.constraints.Constraint):
     def __init__(self, mask: Any, first: Any) -> None:
         self._mask, self._first = mask, first
 

@@ -130,8 +130,8 @@ def _scaled(slot: Slot) -> Any:
     parameters = inspect.signature(type(made)).parameters
     given = {name for name in config if config[name] != parameters[name].default}
     axes = {name: config[name] for name in _AXES} if given & _AXES else {}
-    if axes and slot.library is not keras:
-        return None  # those of tf_keras take no axes
+    if axes and not _takes_axes(slot.library):
+        return None
     if type(made) is not initializers.VarianceScaling and given <= {"seed"} | _AXES:
         return slot.new(type(made).__qualname__, {"seed": made.seed, **axes})
     if given <= _OF_THE_SCALE | _AXES and made.mode in ("fan_avg", "fan_in", "fan_out"):
@@ -145,6 +145,11 @@ def _scaled(slot: Slot) -> Any:
         }
         return slot.new("VarianceScaling", scaling | axes)
     return None
+
+
+def _takes_axes(library: Any) -> bool:
+    """Return whether a Keras' own initializers take axes: Keras 3.15 and later, not tf_keras."""
+    return inspect.signature(library.initializers.VarianceScaling).parameters.keys() >= _AXES
 
 
 def _none(slot: Slot) -> None:

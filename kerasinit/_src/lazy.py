@@ -36,11 +36,19 @@ def exports(
         if name not in sources:
             raise AttributeError(f"module {public!r} has no attribute {name!r}")
         source = sources[name]
-        # A name is a module of the package, or something that a module defines.
-        if source == public:
-            value = importlib.import_module(f"{public}.{name}")
-        else:
-            value = getattr(importlib.import_module(source), name)
+        try:
+            # A name is a module of the package, or something that a module defines.
+            if source == public:
+                value = importlib.import_module(f"{public}.{name}")
+            else:
+                value = getattr(importlib.import_module(source), name)
+        except ModuleNotFoundError as error:
+            if error.name != "tensorflow":
+                raise
+            raise ImportError(
+                f"{public}.{name} runs on TensorFlow, which is not installed. Install it with "
+                f"`pip install tensorflow`. Initializers work without it."
+            ) from error
         # Found without this function from now on.
         setattr(sys.modules[public], name, value)
         return value

@@ -13,13 +13,13 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "streams", "mask_arrays"),
+    ("errors", "lazy", "streams", "mask_arrays"),
     ("compat",),
     ("theory", "files"),
     ("network", "initializers", "reports"),
     ("whole_models", "pruning", "training"),
     ("diagnosis", "comparison", "lottery"),
-    ("cli",),
+    ("cli", "registration"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -43,7 +43,10 @@ def read_imports(modules):
     for name, path in modules.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         imports[name] = found = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        # A stub lists what is imported on first use.
+        files = [path, *path.parent.glob(f"{path.stem}.pyi")]
+        trees = [ast.parse(one.read_text()) for one in files]
+        for node in (node for tree in trees for node in ast.walk(tree)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -215,6 +218,20 @@ def test_a_public_module_only_names_what_is_public(name):
     assert defined <= {"__getattr__", "__dir__"}
     module = importlib.import_module(name)
     assert set(module.__all__) <= set(dir(module))
+
+
+LAZY = [name for name in PUBLIC if f"{PACKAGE}._src.lazy" in IMPORTS[name]]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_the_names_of_a_stub_are_found(name):
+    module = importlib.import_module(name)
+
+    assert len(module.__all__) > 5
+    for one in module.__all__:
+        assert getattr(module, one) is not None
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])

@@ -1,6 +1,8 @@
-"""Pruning masks: a mapping from the names of weights to boolean arrays."""
+"""Pruning masks: a mapping from the names of weights to boolean arrays, and how to choose one."""
 
+import operator
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -98,3 +100,72 @@ class Masks(Mapping[str, np.ndarray]):
         ]
         if wrong:
             raise ValueError(f"The masks do not fit {what}: " + "; ".join(wrong) + ".")
+
+
+def keep_largest(scores: Any, count: int, among: Any = None) -> np.ndarray:
+    """Choose exactly ``count`` positions with the largest scores.
+
+    Ties go to the lowest flat index, so the choice depends on the scores alone.
+
+    Args:
+        scores: Array of any shape, finite numbers.
+        count: How many positions to choose.
+        among: Boolean array shaped like ``scores``; only positions where it is True
+            can be chosen. Default: all.
+
+    Returns:
+        A boolean array shaped like ``scores`` with exactly ``count`` True.
+
+    Raises:
+        ValueError: If a score is not finite, if ``among`` has another shape or is not
+            boolean, or if ``count`` is negative or exceeds the available positions.
+        TypeError: If ``count`` is not an integer.
+
+    Example:
+    >>> keep_largest([3.0, 1.0, 3.0, 2.0], count=2).tolist()
+    [True, False, True, False]
+    >>> keep_largest([3.0, 1.0, 3.0, 2.0], 1, among=[False, True, False, True]).tolist()
+    [False, False, False, True]
+    """
+    scores = np.asarray(scores)
+    if scores.dtype.kind not in "biuf":
+        # NumPy cannot order bfloat16; float32 represents it exactly.
+        scores = scores.astype(np.float32)
+    if not np.all(np.isfinite(scores)):
+        raise ValueError(
+            f"Expected finite scores; got {np.count_nonzero(~np.isfinite(scores))} that are NaN or "
+            f"infinite of {scores.size}. Weights that are not finite cannot be ranked: lower the "
+            "learning rate, or go back to a checkpoint from before they appeared."
+        )
+    allowed = _allowed(among, scores.shape)
+    count = operator.index(count)
+    available = int(np.count_nonzero(allowed))
+    if not 0 <= count <= available:
+        raise ValueError(
+            f"Expected a count between 0 and {available}, the number of positions to choose from; "
+            f"got {count}."
+        )
+
+    chosen = np.zeros(scores.size, dtype=bool)
+    if count:
+        candidates = np.flatnonzero(allowed)
+        values = scores.ravel()[candidates]
+        smallest_kept = np.partition(values, available - count)[available - count]
+        larger = values > smallest_kept
+        missing = count - int(np.count_nonzero(larger))
+        ties = np.flatnonzero(values == smallest_kept)[:missing]
+        chosen[candidates[larger]] = True
+        chosen[candidates[ties]] = True
+    return chosen.reshape(scores.shape)
+
+
+def _allowed(among: Any, shape: tuple[int, ...]) -> np.ndarray:
+    if among is None:
+        return np.ones(shape, dtype=bool)
+    among = np.asarray(among)
+    if among.dtype != np.bool_ or among.shape != shape:
+        raise ValueError(
+            f"Expected `among` to be a boolean array of the scores' shape {shape}; got "
+            f"{among.dtype} of shape {among.shape}. Convert 0/1 masks with `.astype(bool)`."
+        )
+    return among

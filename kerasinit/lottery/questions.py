@@ -5,29 +5,6 @@ works on other data, `earlybird` how soon its mask could have been drawn, and `s
 what the initializer changes.
 """
 
-from kerasinit._src.lottery.questions.connectivity import Connectivity, Line, barrier, lmc
-from kerasinit._src.lottery.questions.early_bird import (
-    Check,
-    EarlyBirds,
-    Flight,
-    earlybird,
-    mask_distance,
-)
-from kerasinit._src.lottery.questions.initializer_sweep import Sweep, sweep
-from kerasinit._src.lottery.questions.other_data import Transfer, transfer
+from kerasinit._src import lazy
 
-__all__ = [
-    "Check",
-    "Connectivity",
-    "EarlyBirds",
-    "Flight",
-    "Line",
-    "Sweep",
-    "Transfer",
-    "barrier",
-    "earlybird",
-    "lmc",
-    "mask_distance",
-    "sweep",
-    "transfer",
-]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, __file__)

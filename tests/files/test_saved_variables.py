@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit._src import compat
-from kerasinit._src.files import keras_variables
+from kerasinit._src.files import keras_archives
 from kerasinit._src.files.keras_variables import read_variable, variables_in
 from kerasinit._src.network.parts import named_variables
 from tests.kerases import tf_keras
@@ -377,7 +377,7 @@ def test_a_dataset_that_claims_more_than_it_has_is_refused(tmp_path):
 
 
 def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(keras_variables, "_LARGE", 2**20)
+    monkeypatch.setattr(keras_archives, "LARGE", 2**20)
     with zipfile.ZipFile(tmp_path / "f.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(2**21))
     with pytest.raises(ValueError, match="declares 2097152 bytes"):

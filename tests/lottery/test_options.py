@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasinit._src import cli
-from kerasinit._src.lottery import options
+from kerasinit._src.lottery import loop, options
 from kerasinit.lottery import Experiment, command, preset, read_toml, to_toml
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -26,7 +26,7 @@ def parsed(monkeypatch):
         found.append(experiment)
         raise NoStoreError
 
-    monkeypatch.setattr(cli.lottery, "run", run)
+    monkeypatch.setattr(loop, "run", run)
 
     def parse(words):
         with pytest.raises(SystemExit):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kerasinit import lottery
 from kerasinit._src import cli
-from kerasinit._src.lottery import options
+from kerasinit._src.lottery import loop, options
 from kerasinit._src.lottery.report import layers
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
@@ -231,7 +231,7 @@ def test_the_command_repeats_the_experiment(experiment, monkeypatch):
         asked.append(experiment)
         raise ValueError("enough")
 
-    monkeypatch.setattr(cli.lottery, "run", run)
+    monkeypatch.setattr(loop, "run", run)
     words = shlex.split(options.command(experiment))
     with pytest.raises(SystemExit):
         cli.main(words[1:])

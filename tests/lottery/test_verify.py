@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from kerasinit import lottery
 from kerasinit._src import cli
-from kerasinit._src.files import keras_variables
+from kerasinit._src.files import keras_archives
 from kerasinit._src.lottery.method import controls
 from kerasinit._src.lottery.proof import end_proofs, model_archive, proofs
 from kerasinit._src.lottery.store import manifest
@@ -388,7 +388,7 @@ def test_a_model_that_is_configured_otherwise_is_found(copied, places, change, p
 
 
 def test_a_model_file_that_unpacks_to_far_more_is_not_read(copied, monkeypatch):
-    monkeypatch.setattr(keras_variables, "_LARGE", 2**26)
+    monkeypatch.setattr(keras_archives, "LARGE", 2**26)
     path = copied.stage(LAST).model_path
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")

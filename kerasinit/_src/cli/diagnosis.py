@@ -1,24 +1,15 @@
 """The commands ``diagnose`` and ``compare``."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-import tensorflow as tf
 import tyro
 
-from kerasinit._src import compat, errors
-from kerasinit._src.compat.fit_loss import has_own_compute_loss
-from kerasinit._src.diagnosis.entry import diagnose
-from kerasinit._src.files import atomic, keras_models, npz
+from kerasinit._src.files import atomic
 from kerasinit._src.files.atomic import new_outputs
-from kerasinit._src.initializers import identifiers
-from kerasinit._src.network import sample_batch
 from kerasinit._src.reports import terminal
 from kerasinit._src.reports.figures import rendered
-from kerasinit._src.training import models
 
 
 def add_to(commands: tyro.extras.SubcommandApp) -> None:
@@ -55,22 +46,28 @@ def _diagnose(
     outputs = new_outputs({"html": html})
     if examples < 2:
         raise ValueError(f"--examples must be a whole number of at least 2; got {examples}.")
+    # What imports a framework is imported here and below, so that other commands start faster.
+    from kerasinit._src.cli import model_inputs
+    from kerasinit._src.diagnosis.entry import diagnose
+    from kerasinit._src.files import keras_models
+    from kerasinit._src.network import sample_batch
+
     loaded = keras_models.load_model(model)
     if data is None:
         x, made = sample_batch.random_batch(loaded, examples, seed)
         y, source = None, f"No --data: used a random batch ({made})."
     else:
-        x, y = _read(data, loaded, model)
+        x, y = model_inputs.read_batch(data, loaded, model)
         y = y if labels else None
         source = f"Used {data}{'' if y is None else ', with labels'}."
     if y is None and loss is not None:
         raise ValueError(f"--loss {loss} needs labels: pass --data with y or y_train in it.")
-    if y is not None and loss is None and not _has_loss(loaded):
+    if y is not None and loss is None and not model_inputs.has_loss(loaded):
         raise ValueError(
             f"{data} has labels, but {model} is not compiled with a loss. Pass --loss, as in "
             f"--loss mse, or --no-labels."
         )
-    chosen = None if loss is None else _loss(loaded, loss)
+    chosen = None if loss is None else model_inputs.loss_named(loaded, loss)
     try:
         report = diagnose(loaded, x, y, chosen, examples=examples, seed=seed)
     # An error in a layer is not a finding: exit code 1 is for findings only.
@@ -132,7 +129,6 @@ def _compare(
         png: write the learning curves as PNG; to a new file only
         json_: print JSON instead
     """
-    # Imported here, so that other commands start faster.
     from kerasinit._src.comparison.entry import compare
     from kerasinit._src.initializers.identifiers import whole_names
 
@@ -167,103 +163,6 @@ def _compare(
         console.print(line)
     _print_paths(outputs)
     return 0
-
-
-def _has_loss(model: Any) -> bool:
-    if not compat.is_compiled(model):
-        return False
-    return model.loss is not None or has_own_compute_loss(model) or bool(model.losses)
-
-
-def _loss(model: Any, text: str) -> Any:
-    """Return the loss named by ``"mse"`` or ``"huber:delta=2.0"``."""
-    library = compat.library_of(model).losses
-    name, arguments = identifiers.split(text)
-    words = {"True": True, "False": False}
-    arguments = {key: words.get(str(value), value) for key, value in arguments.items()}
-    classes = {
-        compat.snake_case(key): key
-        for key, value in vars(library).items()
-        if isinstance(value, type) and issubclass(value, library.Loss) and key != "Loss"
-    }
-    try:
-        if not arguments:
-            return library.get(name)
-        return getattr(library, classes.get(name, name))(**arguments)
-    except (AttributeError, TypeError, ValueError) as error:
-        functions = {k for k, value in vars(library).items() if callable(value) and k.islower()}
-        known = {*classes, *functions, *_SHORT} - {"get", "serialize", "deserialize"}
-        if name not in known:
-            raise errors.unknown("loss", name, known) from error
-        raise ValueError(f"Cannot make the loss {text!r}: {error}") from error
-
-
-# Names of losses in Keras 3 that are not names of functions in its `losses`.
-_SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
-
-
-def _read(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
-    """Return inputs and labels from a file, the inputs reshaped for the model."""
-    there = npz.names_in(path)
-    end = "_train" if "x" not in there or "x_train" in there else ""
-    inputs = _names(f"x{end}", sample_batch.inputs_of(model), there)
-    outputs = _names(f"y{end}", getattr(model, "output_names", None), there)
-    names = [*(inputs or []), *(outputs or [])]
-    for found, what, tensors in (
-        (inputs, "x", sample_batch.inputs_of(model)),
-        (outputs, "y", getattr(model, "output_names", None)),
-    ):
-        single = f"{what}{end}"
-        if found is None and (what == "x" or single in there):
-            wanted = _named(tensors)
-            several = f"{', '.join(wanted)}, or {what}_0, {what}_1, ..."
-            raise ValueError(
-                f"{path}: expected {several if len(wanted) > 1 else f'{what}_train or {what}'}; it "
-                f"has {', '.join(sorted(there))}."
-            )
-
-    def check(headers: Mapping[str, npz.Header]) -> None:
-        for name, (shape, dtype) in headers.items():
-            if not np.issubdtype(dtype, np.number) or not shape:
-                raise ValueError(
-                    f"{path}: {name} has dtype {dtype} and shape {shape}; expected numbers, "
-                    f"examples first."
-                )
-        if len({shape[0] for shape, _ in headers.values()}) > 1:
-            raise ValueError(f"{path}: {' and '.join(names)} must have as many examples.")
-
-    arrays = npz.read(path, names, check)
-    # Cast as Keras does, but not scaled: raw pixels may be a finding.
-    x = [arrays[name] for name in inputs or []]
-    x = [array.astype(np.float32) if array.dtype == np.uint8 else array for array in x]
-    y = [arrays[name] for name in outputs or []]
-    structure = sample_batch.inputs_of(model)
-    if len(x) == 1:
-        x = models.fit_shape(model, x[0], str(label))
-    elif structure is not None:
-        x = tf.nest.pack_sequence_as(structure, x)
-    return x, (y[0] if len(y) == 1 else y or None)
-
-
-def _names(single: str, tensors: Any, there: Any) -> list[str] | None:
-    """Return the arrays of a file that are a model's inputs or outputs; None if there are none."""
-    flat = tf.nest.flatten(tensors) if tensors is not None else []
-    wanted = _named(tensors)
-    if wanted and all(name in there for name in wanted):
-        return wanted
-    numbered = [f"{single[0]}_{number}" for number in range(len(flat))]
-    if flat and all(name in there for name in numbered):
-        return numbered
-    return [single] if single in there and len(flat) <= 1 else None
-
-
-def _named(tensors: Any) -> list[str]:
-    if tensors is None:
-        return []
-    if isinstance(tensors, Mapping):
-        return sorted(tensors)
-    names = [getattr(tensor, "name", tensor) for tensor in tf.nest.flatten(tensors)]
-    return [str(name).split("/")[0].split(":")[0] for name in names]
 
 
 def _print_paths(outputs: dict[str, Path]) -> None:

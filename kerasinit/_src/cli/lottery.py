@@ -11,16 +11,6 @@ from typing import Annotated
 import tyro
 
 from kerasinit._src.lottery.experiment import Experiment
-from kerasinit._src.lottery.loop import run
-from kerasinit._src.lottery.progress import ConsoleWatch
-from kerasinit._src.lottery.proof.verification import verify
-from kerasinit._src.lottery.proof.winning import table as verdict_table
-from kerasinit._src.lottery.proof.winning import verdict
-from kerasinit._src.lottery.report.exports import rows, write_outputs
-from kerasinit._src.lottery.report.means import table
-from kerasinit._src.lottery.report.plots import plot
-from kerasinit._src.lottery.store.run_digest import digest
-from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.reports import terminal
 
 app = tyro.extras.SubcommandApp()
@@ -90,6 +80,13 @@ def _run(
     if spec is not None or preset is not None:
         # `options.expand` has replaced them by their options if they were in the right position.
         raise ValueError(f"Name {spec or preset} first: kerasinit lottery run SPEC.toml --option.")
+    # Imported in the functions, here and below, so that other commands start faster; only
+    # training imports a framework.
+    from kerasinit._src.lottery.loop import run
+    from kerasinit._src.lottery.progress import ConsoleWatch
+    from kerasinit._src.lottery.report.means import table
+    from kerasinit._src.lottery.report.plots import plot
+
     console = terminal.console()
     with ConsoleWatch(console) as watch:
         store = run(
@@ -138,6 +135,10 @@ def _report(
         svg: write the plot as SVG
         tensorboard: write a folder of scalars for TensorBoard
     """
+    from kerasinit._src.lottery.report.exports import rows, write_outputs
+    from kerasinit._src.lottery.report.means import table
+    from kerasinit._src.lottery.store.store import Store
+
     store = Store.read(folder)
     files = {"html": html, "csv": csv, "curves": curves, "png": png, "svg": svg}
     outputs = write_outputs(store, {**files, "tensorboard": tensorboard})
@@ -169,6 +170,9 @@ def _verdict(
         stop_margin: how much later a ticket may stop, as a fraction of the iterations
         json_: print the verdicts as JSON instead
     """
+    from kerasinit._src.lottery.proof.winning import table, verdict
+    from kerasinit._src.lottery.store.store import Store
+
     store = Store.read(folder)
     verdicts = verdict(store, margin=margin, stop_margin=stop_margin)
     if json_:
@@ -176,7 +180,7 @@ def _verdict(
         return 0
     trials = store.experiment.trials
     title = f"{store.experiment.model} on {store.experiment.dataset}, trials: {trials}"
-    terminal.show(terminal.console(), verdict_table(verdicts, title=title))
+    terminal.show(terminal.console(), table(verdicts, title=title))
     return 0
 
 
@@ -191,6 +195,9 @@ def _digest(
         folder: the folder of the run
         partial: use the finished trainings of an unfinished run
     """
+    from kerasinit._src.lottery.store.run_digest import digest
+    from kerasinit._src.lottery.store.store import Store
+
     print(digest(Store.read(folder), partial=partial))
     return 0
 
@@ -206,6 +213,8 @@ def _verify(
         folder: the folder of the run
         json_: print the proof as JSON instead
     """
+    from kerasinit._src.lottery.proof.verification import verify
+
     proof = verify(folder)
     print(proof.to_json() if json_ else proof)
     return 0 if proof.holds else 1

@@ -8,9 +8,7 @@ from typing import Annotated
 import tyro
 
 from kerasinit._src.lottery.experiment import Experiment
-from kerasinit._src.lottery.progress import ConsoleWatch
 from kerasinit._src.reports import terminal
-from kerasinit._src.training import models
 
 
 def add_to(lottery: tyro.extras.SubcommandApp) -> None:
@@ -41,8 +39,9 @@ def _lmc(
         out: the folder for the answers; if not given, the run's name and -lmc
         json_: print an object as JSON instead of the table
     """
-    # Imported in the functions, here and below, so that other commands start faster.
+    # What imports a framework is imported here and below, so that other commands start faster.
     from kerasinit._src.lottery.questions.connectivity import lmc
+    from kerasinit._src.training import models
     from kerasinit._src.training.data import load
 
     data = None if dataset is None else load(dataset)
@@ -74,6 +73,7 @@ def _transfer(
         json_: print an object as JSON instead of the table
     """
     from kerasinit._src.lottery.questions.other_data import transfer
+    from kerasinit._src.training import models
 
     build = None if model is None else models.find(model)
     found = transfer(
@@ -127,6 +127,7 @@ def _sweep(
         json_: print an object as JSON instead of the table
     """
     from kerasinit._src.initializers.identifiers import whole_names
+    from kerasinit._src.lottery.progress import ConsoleWatch
     from kerasinit._src.lottery.questions.initializer_sweep import sweep
 
     console = terminal.console(stderr=json_)

@@ -21,7 +21,6 @@ FROM_BATCH = {
     "weight_norm": lambda model, batch, seed: weight_norm(model, batch, seed=seed),
     "within_layer": lambda model, batch, seed: within_layer(model, batch),
 }
-_INITIALIZERS = compat.classes("initializers", "Initializer")
 
 
 def choices_by_name(given: Any) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def apply(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[st
 def _name_of(given: Any) -> str:
     if isinstance(given, str):
         return given
-    if isinstance(given, _INITIALIZERS):
+    if isinstance(given, _initializer_classes()):
         return _text_of(given)
     # A class, or a function that makes rules.
     name = getattr(given, "__name__", None)
@@ -114,9 +113,9 @@ def _checked(name: str, given: Any) -> Any:
         if kind not in initializers.__all__:
             raise errors.unknown("initializer or method", kind, known)
         given = identifiers.parse(given)
-    if isinstance(given, type) and issubclass(given, _INITIALIZERS):
+    if isinstance(given, type) and issubclass(given, _initializer_classes()):
         given = given()
-    if isinstance(given, _INITIALIZERS):
+    if isinstance(given, _initializer_classes()):
         try:
             # As kernel_initializer does: all other variables keep their values.
             return [Rule(given, role="kernel")]
@@ -128,3 +127,7 @@ def _checked(name: str, given: Any) -> Any:
         f"{name}: expected an initializer or the name of one, rules for reinitialize, or one of "
         f"{', '.join(sorted([OWN, RECOMMEND, *FROM_BATCH]))}; got {given!r}."
     )
+
+
+def _initializer_classes() -> tuple[type, ...]:
+    return compat.classes("initializers", "Initializer")

@@ -4,9 +4,15 @@ The most frequently used functions are re-exported here, such as ``compat.read(v
 """
 
 from kerasinit._src.compat.global_random import global_stream
-from kerasinit._src.compat.models import (
-    LIBRARIES,
+from kerasinit._src.compat.libraries import (
+    KERASES,
     Kerase,
+    imported,
+    imported_tensorflow,
+    library,
+    outside_graphs,
+)
+from kerasinit._src.compat.models import (
     classes,
     is_array,
     is_built,
@@ -29,6 +35,7 @@ from kerasinit._src.compat.training import (
 from kerasinit._src.compat.variables import (
     assign,
     dtype_of,
+    is_variable,
     read,
     tensor,
     variable_name,
@@ -36,23 +43,28 @@ from kerasinit._src.compat.variables import (
 )
 
 __all__ = [
-    "LIBRARIES",
+    "KERASES",
     "Kerase",
     "assign",
     "classes",
     "dtype_of",
     "global_stream",
     "has_own_train_step",
+    "imported",
+    "imported_tensorflow",
     "is_array",
     "is_built",
     "is_compiled",
     "is_layer",
     "is_model",
+    "is_variable",
     "kerase_of",
     "known_shape",
     "layer_classes",
+    "library",
     "library_of",
     "loss_of",
+    "outside_graphs",
     "read",
     "reset_states",
     "snake_case",

@@ -1,4 +1,4 @@
-"""The global random state of Python, NumPy, TensorFlow and both Kerases."""
+"""The global random state of Python, NumPy, TensorFlow and the imported Kerases."""
 
 import contextlib
 import random
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasinit._src import streams
-from kerasinit._src.compat.models import LIBRARIES
+from kerasinit._src.compat.libraries import imported
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def global_stream(seed: int, purpose: str, *place: int | str) -> Iterator[None]:
     # NumPy's legacy generator accepts 32 bits.
     short_seed = streams.derive(seed, purpose, *place) % 2**32
     try:
-        for library in LIBRARIES.values():
+        for library in imported().values():
             library.utils.set_random_seed(short_seed)
         yield
     finally:

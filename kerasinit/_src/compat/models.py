@@ -1,28 +1,21 @@
 """Models and layers of the two Kerases, and how to tell them apart.
 
-"Keras 3" is the package ``keras``; ``tf_keras`` is Keras 2, which TensorFlow used to ship. Their
-layers, variables and optimizers are unrelated classes.
+Layers, variables and optimizers of Keras 3 and of tf_keras are unrelated classes.
 """
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-import tf_keras
 
-Kerase = Literal["keras", "tf_keras"]
-
-# Neither Keras is typed.
-LIBRARIES: dict[Kerase, Any] = {"keras": keras, "tf_keras": tf_keras}
-_LAYERS = (keras.layers.Layer, tf_keras.layers.Layer)
-_MODELS = (keras.Model, tf_keras.Model)
+from kerasinit._src.compat.libraries import Kerase, imported, imported_tensorflow
+from kerasinit._src.compat.variables import is_variable
 
 
 def kerase_of(thing: Any) -> Kerase:
     """Return which Keras a model or layer belongs to, or raise TypeError if to neither."""
-    for name, library in LIBRARIES.items():
+    for name, library in imported().items():
         if isinstance(thing, library.layers.Layer):
             return name
     raise TypeError(
@@ -34,35 +27,39 @@ def kerase_of(thing: Any) -> Kerase:
 
 def library_of(thing: Any) -> Any:
     """Return the package of a model or layer: ``keras`` or ``tf_keras``."""
-    return LIBRARIES[kerase_of(thing)]
+    return imported()[kerase_of(thing)]
 
 
 def is_model(thing: Any) -> bool:
     """Return whether ``thing`` is a model (not merely a layer) of either Keras."""
-    return isinstance(thing, _MODELS)
+    return isinstance(thing, tuple(one.Model for one in imported().values()))
 
 
 def is_layer(thing: Any) -> bool:
     """Return whether ``thing`` is a layer (or model) of either Keras."""
-    return isinstance(thing, _LAYERS)
+    return isinstance(thing, layer_classes("Layer"))
 
 
 def layer_classes(*names: str) -> tuple[type, ...]:
-    """Return the layer classes of these names in both Kerases; missing ones are skipped."""
+    """Return the layer classes of these names in the imported Kerases, where they exist."""
     return classes("layers", *names)
 
 
 def classes(module: str, *names: str) -> tuple[type, ...]:
-    """Return the classes of these names in a module of both Kerases; missing ones are skipped."""
-    modules = [getattr(library, module) for library in LIBRARIES.values()]
+    """Return the classes of these names in a module of the imported Kerases, where they exist.
+
+    tf_keras may be imported at any time, so the result is not to be kept.
+    """
+    modules = [getattr(library, module) for library in imported().values()]
     return tuple(getattr(one, name) for one in modules for name in names if hasattr(one, name))
 
 
 def is_array(thing: Any) -> bool:
     """Return whether something is a NumPy array, a tensor or a variable."""
-    if isinstance(thing, np.ndarray | np.generic | keras.Variable | tf.Variable):
+    if isinstance(thing, np.ndarray | np.generic) or is_variable(thing):
         return True
-    return bool(tf.is_tensor(thing) or keras.ops.is_tensor(thing))
+    tf = imported_tensorflow()
+    return bool((tf is not None and tf.is_tensor(thing)) or keras.ops.is_tensor(thing))
 
 
 def is_built(model: Any) -> bool:
@@ -81,7 +78,7 @@ def unwrapped(layer: Any) -> Any:
     This keeps variable paths of a tf_keras model the same after ``prune_low_magnitude``. The
     public attribute ``pruning_vars`` identifies the wrapper without importing tfmot.
     """
-    if isinstance(layer, tf_keras.layers.Wrapper) and hasattr(layer, "pruning_vars"):
+    if hasattr(layer, "pruning_vars") and isinstance(layer, layer_classes("Wrapper")):
         return layer.layer
     return layer
 

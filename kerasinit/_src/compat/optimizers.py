@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-import tf_keras
-
 from kerasinit._src import compat, errors
 
 
 def is_legacy(optimizer: Any) -> TypeGuard[Any]:
     """Return whether an optimizer is one of ``tf_keras.optimizers.legacy``."""
-    return isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
+    tf_keras = compat.imported().get("tf_keras")
+    return tf_keras is not None and isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
 
 
 def optimizer_variables(model: Any) -> list[Any]:
@@ -22,7 +21,7 @@ def optimizer_variables(model: Any) -> list[Any]:
     optimizer = model.optimizer
     if compat.kerase_of(model) == "tf_keras":
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        if isinstance(inner, tf_keras.optimizers.Nadam):
+        if isinstance(inner, compat.classes("optimizers", "Nadam")):
             raise TypeError(
                 f"The model is compiled with {type(inner).__name__} of tf_keras, whose state "
                 f"cannot be restored: the product of its momenta is not among its variables. "
@@ -110,7 +109,7 @@ def scaled_loss(model: Any, loss: Any) -> Any:
     """Return the loss to differentiate, scaled if mixed precision requires it."""
     if compat.kerase_of(model) == "keras":
         return model.optimizer.scale_loss(loss)
-    if isinstance(model.optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+    if isinstance(model.optimizer, _loss_scaler(model)):
         return model.optimizer.get_scaled_loss(loss)
     return loss
 
@@ -121,7 +120,11 @@ def apply_gradients(model: Any, gradients: list[Any]) -> None:
     if compat.kerase_of(model) == "keras":
         optimizer.apply(gradients, model.trainable_variables)
         return
-    scaler: Any = tf_keras.mixed_precision.LossScaleOptimizer
-    if isinstance(optimizer, scaler):
+    if isinstance(optimizer, _loss_scaler(model)):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+
+def _loss_scaler(model: Any) -> Any:
+    """Return the class of tf_keras' optimizers that scale the loss."""
+    return compat.library_of(model).mixed_precision.LossScaleOptimizer

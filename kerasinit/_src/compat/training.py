@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-import tensorflow as tf
+import keras
 
 from kerasinit._src.compat.models import kerase_of, layer_classes, library_of
 
@@ -19,7 +19,7 @@ def is_compiled(model: Any) -> bool:
 def steps_per_execution(model: Any) -> int:
     """Return the number of steps between two calls of a compiled model's callbacks."""
     steps = model.steps_per_execution
-    return int(steps.numpy() if isinstance(steps, tf.Variable) else steps)
+    return int(steps.numpy() if hasattr(steps, "numpy") else steps)  # a variable in tf_keras
 
 
 def has_own_train_step(model: Any) -> bool:
@@ -31,14 +31,12 @@ def has_own_train_step(model: Any) -> bool:
 
 def reset_states(layers: Iterable[Any]) -> None:
     """Reset the states of stateful recurrent layers, which are not weights in either Keras."""
+    recurrent = layer_classes("RNN")
     for layer in layers:
-        stateful = isinstance(layer, _RNN) and layer.stateful and layer.states is not None
+        stateful = isinstance(layer, recurrent) and layer.stateful and layer.states is not None
         # tf_keras creates the states at the first call.
-        if stateful and all(state is not None for state in tf.nest.flatten(layer.states)):
+        if stateful and all(state is not None for state in keras.tree.flatten(layer.states)):
             layer.reset_states()
-
-
-_RNN = layer_classes("RNN")
 
 
 def loss_of(

@@ -4,7 +4,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from kerasinit._src.compat.libraries import imported_tensorflow
+
+
+def is_variable(thing: Any) -> bool:
+    """Return whether something is a variable of Keras 3 or of TensorFlow."""
+    tf = imported_tensorflow()
+    return isinstance(thing, keras.Variable) or (tf is not None and isinstance(thing, tf.Variable))
 
 
 def variable_name(variable: Any) -> str:
@@ -29,7 +36,7 @@ def read(variable: Any) -> np.ndarray:
 
 def dtype_of(variable: Any) -> str:
     """Return the name of a variable's dtype, ``float32`` in both Kerases."""
-    return tf.as_dtype(variable.dtype).name
+    return str(getattr(variable.dtype, "name", variable.dtype))
 
 
 def assign(variable: Any, value: Any) -> None:

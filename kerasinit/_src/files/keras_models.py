@@ -29,7 +29,7 @@ def load_model(path: str | Path) -> Any:
     if not path.is_file():
         raise ValueError(f"No such file: {path}. Give a file saved with model.save('model.keras').")
     version = _keras_version(path)
-    library = compat.LIBRARIES["tf_keras" if version.startswith("2.") else "keras"]
+    library = compat.library("tf_keras" if version.startswith("2.") else "keras")
     try:
         return library.models.load_model(path)
     except Exception as error:  # a loader may raise anything

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes  # noqa: F401 (registers bfloat16, which safetensors looks up by name)
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -109,7 +110,7 @@ def _tensor(path: _Path, file: Any, name: str) -> np.ndarray:
 def _weight(path: _Path, file: Any, name: str, masked: bool) -> np.ndarray:
     """Return a weight: finite numbers, and floating-point if it has a mask."""
     value = _tensor(path, file, f"weight/{name}")
-    floating = value.dtype.kind == "f" or value.dtype.name == "bfloat16"
+    floating = is_floating(value)
     if masked and not floating:
         raise ValueError(
             f"{path} is damaged: {name!r} has a mask and dtype {value.dtype}; expected a "
@@ -123,6 +124,11 @@ def _weight(path: _Path, file: Any, name: str, masked: bool) -> np.ndarray:
             f"{path} is damaged: {count} of {value.size} values of {name!r} are not finite."
         )
     return value
+
+
+def is_floating(value: np.ndarray) -> bool:
+    """Return whether an array has a floating-point dtype that tickets may have."""
+    return value.dtype.kind == "f" or value.dtype.name == "bfloat16"
 
 
 def require_zeros(path: _Path, name: str, weight: np.ndarray, mask: np.ndarray) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from kerasinit._src.compat import dtypes
 
 
 def checked(owner: object, given: Any) -> bool | int | float | np.ndarray:
@@ -17,14 +18,13 @@ def checked(owner: object, given: Any) -> bool | int | float | np.ndarray:
         if isinstance(given, keras.Variable) or keras.ops.is_tensor(given):
             given = keras.ops.convert_to_numpy(given)
         array = np.array(given)
-        name = keras.utils.standardize_dtype(array.dtype)
-        known = tf.as_dtype(name)
+        kind = dtypes.kind_of(array.dtype)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what}{given!r:.80}; expected a number or an array of them.") from error
-    if not (known.is_floating or known.is_integer or known.is_bool):
+    if kind is None:
         raise TypeError(f"{what}{given!r:.80}; expected a number or an array of them.")
     if not array.ndim:
-        return float(array) if known.is_floating else array.item()
+        return float(array) if kind == "floating" else array.item()
     if not array.size:
         raise ValueError(f"{what}an empty array, of shape {array.shape}.")
     array.setflags(write=False)
@@ -48,8 +48,7 @@ def from_json(value: Any) -> Any:
     config = value.get("config")
     if value.get("class_name") != "__numpy__" or not isinstance(config, dict):
         raise ValueError(f"Expected a number or a serialized array; got {value!r:.80}.")
-    dtype = keras.utils.standardize_dtype(config.get("dtype"))
-    return np.array(config.get("value"), tf.as_dtype(dtype).as_numpy_dtype)
+    return np.array(config.get("value"), dtypes.numpy_dtype(config.get("dtype")))
 
 
 def cast(owner: object, values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:

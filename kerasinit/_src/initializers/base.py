@@ -2,7 +2,8 @@
 
 One class serves both Keras 3 and tf_keras: it inherits from the initializers of both, is
 registered with both under one name, accepts the arguments that either of them passes, and
-returns a NumPy array, which a variable of any backend accepts.
+returns a NumPy array, which a variable of any backend accepts. What concerns tf_keras is done
+when tf_keras is imported, if it ever is.
 """
 
 import abc
@@ -14,9 +15,9 @@ from typing import Any, TypeVar
 
 import keras
 import numpy as np
-import tensorflow as tf
-import tf_keras
 
+from kerasinit._src import compat
+from kerasinit._src.compat import dtypes, libraries
 from kerasinit._src.initializers.sampling import Kind, Stream, fresh_stream
 
 PACKAGE = "kerasinit"
@@ -34,8 +35,12 @@ def registered(cls: _Class) -> _Class:
     registered name is never changed.
     """
     name = cls.__name__
-    keras.saving.register_keras_serializable(PACKAGE, name)(cls)
-    tf_keras.saving.register_keras_serializable(PACKAGE, name)(cls)
+
+    def register_with(library: Any) -> None:
+        library.saving.register_keras_serializable(PACKAGE, name)(cls)
+
+    register_with(keras)
+    libraries.when_imported("tf_keras", register_with)
     # tf_keras writes bare class names to .h5 files, and would load our HeNormal as its own.
     # Using the registered name as the class name avoids the collision. Pickle and our error
     # messages use __qualname__, which is unchanged.
@@ -49,13 +54,18 @@ def alias(cls: _Class, name: str) -> _Class:
     Files are still written with the class's own name. An alias, like any registered name, is
     permanent.
     """
-    for library in (keras, tf_keras):
+
+    def add_to(library: Any) -> None:
         # Registering a class a second time would change the name that is written to files.
         library.saving.get_custom_objects()[f"{PACKAGE}>{name}"] = cls
+
+    add_to(keras)
+    libraries.when_imported("tf_keras", add_to)
     return cls
 
 
-class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initializer, abc.ABC):
+@libraries.serves_tf_keras("initializers.Initializer")
+class Initializer(keras.initializers.Initializer, abc.ABC):
     """Base class of all initializers, for Keras 3 and tf_keras alike.
 
     To write a custom initializer that works in both, subclass it and implement
@@ -136,22 +146,22 @@ class Initializer(keras.initializers.Initializer, tf_keras.initializers.Initiali
         if partition is not None:
             # Copied, so that a small slice does not keep the whole tensor in memory.
             values = values[partition].copy()
-        return tf.convert_to_tensor(values) if isinstance(dtype, tf.DType) else values
+        tf = compat.imported_tensorflow()
+        return tf.convert_to_tensor(values) if tf and isinstance(dtype, tf.DType) else values
 
     @abc.abstractmethod
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return the values of the whole tensor; both arguments have been validated."""
 
     def _checked_dtype(self, dtype: Any) -> np.dtype:
-        name = keras.utils.standardize_dtype(dtype)
-        known = tf.as_dtype(name)
+        kind = dtypes.kind_of(dtype)
         supported = "floating-point, integer and boolean dtypes"
         if self._floating_only:
             supported = "floating-point dtypes only, such as 'float32' or 'bfloat16'"
-        integers = (known.is_integer or known.is_bool) and not self._floating_only
-        if not (known.is_floating or integers):
+        if kind is None or (kind != "floating" and self._floating_only):
+            name = dtypes.name_of(dtype)
             raise ValueError(f"{type(self).__qualname__} supports {supported}; got dtype={name!r}.")
-        return np.dtype(known.as_numpy_dtype)
+        return dtypes.numpy_dtype(dtype)
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
@@ -214,7 +224,7 @@ class RandomInitializer(Initializer):
         if isinstance(self.seed, int):
             return Stream(self.seed)
         # Reads the state as a value even while a tf.function is being traced.
-        with tf.init_scope():
+        with compat.outside_graphs():
             state = np.asarray(keras.ops.convert_to_numpy(self.seed.next()))
         # Backends store the state as int32, uint32 or int64; the low 32 bits agree.
         return Stream(tuple(int(part) & 0xFFFFFFFF for part in state), Kind.GENERATOR)
@@ -326,7 +336,8 @@ def _checked_seed(seed: Any) -> Seed:
 
 
 def _checked_shape(name: str, shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, tf.TensorShape):
+    tf = compat.imported_tensorflow()
+    if tf is not None and isinstance(shape, tf.TensorShape):
         if shape.rank is None:
             raise ValueError(f"{name} has unknown rank; every size must be known.")
         shape = shape.as_list()

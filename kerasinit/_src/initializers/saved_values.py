@@ -11,8 +11,8 @@ import os
 import re
 
 import numpy as np
-import tensorflow as tf
 
+from kerasinit._src.compat import dtypes
 from kerasinit._src.files.keras_variables import read_variable
 from kerasinit._src.files.tensors import read_ticket_weight
 from kerasinit._src.initializers import arrays
@@ -57,7 +57,7 @@ class _FromFile(Initializer):
             if not is_loading():
                 raise
             # Placeholders: Keras builds the layers first, and then reads their weights.
-            return np.full(shape, np.nan if tf.as_dtype(dtype).is_floating else 0, dtype)
+            return np.full(shape, np.nan if dtypes.kind_of(dtype) == "floating" else 0, dtype)
         if values.shape != shape:
             raise ValueError(
                 f"{type(self).__qualname__} was called with shape {shape}, but {self.variable!r} "
@@ -93,8 +93,7 @@ class _FromFile(Initializer):
 
     def _cast(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Return the values in another dtype of the same kind that can hold them."""
-        kinds = [tf.as_dtype(each) for each in (values.dtype, dtype)]
-        if len({(kind.is_floating, kind.is_integer, kind.is_bool) for kind in kinds}) == 1:
+        if dtypes.kind_of(values.dtype) == dtypes.kind_of(dtype):
             with contextlib.suppress(ValueError):
                 return arrays.cast(self, values, dtype)
         raise ValueError(

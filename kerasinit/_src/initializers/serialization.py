@@ -91,9 +91,9 @@ def serialize(initializer: Any) -> Any:
     if not callable(initializer):
         raise TypeError(f"Expected an initializer or None; got {initializer!r:.80}.")
     ours = isinstance(initializer, keras.initializers.Initializer)
-    theirs = compat.LIBRARIES["tf_keras"].initializers
-    if isinstance(initializer, theirs.Initializer) and not ours:
-        return theirs.serialize(initializer)
+    tf_keras = compat.imported().get("tf_keras")
+    if not ours and tf_keras and isinstance(initializer, tf_keras.initializers.Initializer):
+        return tf_keras.initializers.serialize(initializer)
     return keras.saving.serialize_keras_object(initializer)
 
 

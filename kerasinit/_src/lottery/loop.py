@@ -173,7 +173,7 @@ def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
         # Not from package metadata: TensorFlow is also distributed as tensorflow-cpu.
         "versions": {
             "kerasinit": metadata.version("kerasinit"),
-            **{lib.__name__: lib.__version__ for lib in (tf, *compat.LIBRARIES.values(), np)},
+            **{lib.__name__: lib.__version__ for lib in (tf, *compat.imported().values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,
     }

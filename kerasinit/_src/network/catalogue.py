@@ -5,6 +5,7 @@ signal and to channels, and which layers it contains. A test fails for a layer c
 without a row; a custom class uses the row of the Keras layer that it derives from.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -97,12 +98,14 @@ def row_of(layer: Any) -> Row:
 
     It is `UNKNOWN` if there is none, as for an operation, whose layer is None.
     """
-    return next((_ROWS[kind] for kind in type(layer).__mro__ if kind in _ROWS), UNKNOWN)
+    rows = (exact_row(kind) for kind in type(layer).__mro__)
+    return next((row for row in rows if row is not UNKNOWN), UNKNOWN)
 
 
 def exact_row(kind: type) -> Row:
     """Return the row of a class itself, not of its bases; `UNKNOWN` if it has none."""
-    return _ROWS.get(kind, UNKNOWN)
+    rows = (_rows_of(library).get(kind) for library in compat.imported().values())
+    return next((row for row in rows if row is not None), UNKNOWN)
 
 
 def reader_of(layer: Any, variable: str) -> Reader | None:
@@ -213,9 +216,16 @@ _CATALOGUE = (
         pruned=None,
     ),
 )
-_ROWS: dict[type, Row] = {
-    kind: row
-    for row in _CATALOGUE
-    for name in row.names.split()
-    for kind in compat.layer_classes(*(name.replace("*", rank) for rank in "123"))
-}
+
+
+@functools.cache
+def _rows_of(library: Any) -> dict[type, Row]:
+    """Return the rows of the classes of one Keras."""
+    names = {
+        name.replace("*", rank): row
+        for row in _CATALOGUE
+        for name in row.names.split()
+        for rank in "123"
+    }
+    layers = library.layers
+    return {getattr(layers, name): row for name, row in names.items() if hasattr(layers, name)}

@@ -7,9 +7,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
-import keras
-import tensorflow as tf
-
 from kerasinit._src import compat
 from kerasinit._src.network.parts import Kernel, parts
 from kerasinit._src.network.walk import walk
@@ -120,7 +117,7 @@ def compute_fans(
             },
             [(name, part.name.removeprefix(prefix)) for part in read for name in part.names[1:]],
         )
-    if len(getattr(kernel, "shape", ())) > 1 or isinstance(kernel, keras.Variable | tf.Variable):
+    if len(getattr(kernel, "shape", ())) > 1 or compat.is_variable(kernel):
         raise TypeError(
             f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
             f"shape {tuple(kernel.shape)}. The fans depend on how the layer uses the kernel: pass "

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.network.catalogue import row_of
@@ -226,7 +225,12 @@ def keeps_zero(node_or_layer: Any) -> bool:
     if compat.is_layer(activation):
         # Not called: it may have weights, for one shape.
         return _plain(_name(activation)) not in _NOT_ZERO_AT_ZERO and keeps_zero(activation)
-    zero = tf.zeros((1, 2)) if compat.kerase_of(layer) == "tf_keras" else keras.ops.zeros((1, 2))
+    if compat.kerase_of(layer) == "tf_keras":
+        import tensorflow as tf
+
+        zero = tf.zeros((1, 2))
+    else:
+        zero = keras.ops.zeros((1, 2))
     return not np.any(keras.ops.convert_to_numpy(activation(zero)))
 
 

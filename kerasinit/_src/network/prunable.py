@@ -17,12 +17,6 @@ from kerasinit._src.network.catalogue import Row, exact_row
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.walk import inner_layers, walk
 
-# None of these creates a weight besides those of the layers inside.
-_BUILDS_OF_KERAS = (
-    keras.Sequential.build,
-    *(layer.build for layer in compat.layer_classes("Layer")),
-)
-
 
 class NoRuleError(ValueError):
     """It is not known which weights of a layer may be pruned."""
@@ -164,7 +158,7 @@ def has_all_weights(thing: Any) -> bool:
         return False
     return (
         bool(thing.weights)
-        and type(thing).build in _BUILDS_OF_KERAS
+        and not _builds_weights(type(thing))
         and not any(_awaits_weights(layer) for _, layer in walk(thing))
     )
 
@@ -217,8 +211,17 @@ def _awaits_weights(layer: Any) -> bool:
 
 
 def _may_have_weights(layer: Any) -> bool:
-    own_build = type(layer).build not in _BUILDS_OF_KERAS
-    return own_build or bool(layer.weights) or any(True for _ in inner_layers(layer))
+    return (
+        _builds_weights(type(layer))
+        or bool(layer.weights)
+        or any(True for _ in inner_layers(layer))
+    )
+
+
+def _builds_weights(kind: Any) -> bool:
+    """Return whether the ``build`` of a class may create weights besides those of its layers."""
+    plain = (keras.Sequential, *compat.layer_classes("Layer"))
+    return all(kind.build is not one.build for one in plain)
 
 
 def _is_of_keras(kind: type) -> bool:

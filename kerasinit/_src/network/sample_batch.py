@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasinit._src import streams
+from kerasinit._src.compat import dtypes
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.walk import walk
 
@@ -33,26 +34,27 @@ def random_batch(model: Any, examples: int, seed: int) -> tuple[Any, str]:
 
     def sampled(index: int, tensor: Any) -> np.ndarray:
         shape = tuple(tensor.shape)
-        dtype = tf.as_dtype(tensor.dtype)
+        dtype = dtypes.name_of(tensor.dtype)
+        kind = dtypes.kind_of(tensor.dtype)
         size = (shape[0] or examples, *(axis or _SIZE for axis in shape[1:]))
         if any(axis is None for axis in shape[1:]):
             description[f"an axis of unknown size has {_SIZE}"] = None
         random = streams.generator(seed, "made", index)
         limit = min(_vocabulary_sizes(model, tensor), default=None)
-        if limit is None and dtype.is_integer:
+        if limit is None and kind == "integer":
             limit = min(words, default=2)
         if limit is not None:
             description[f"integers from 0 to {limit - 1}"] = None
-            return random.integers(0, limit, size).astype(dtype.as_numpy_dtype)
-        if not dtype.is_floating:
+            return random.integers(0, limit, size).astype(dtype)
+        if kind != "floating":
             raise ValueError(
-                f"The model takes {dtype.name}, which cannot be sampled. Give examples with --data."
+                f"The model takes {dtype}, which cannot be sampled. Give examples with --data."
             )
         description["standard normal numbers"] = None
         return random.standard_normal(size).astype(np.float32)
 
-    flat = [sampled(index, tensor) for index, tensor in enumerate(tf.nest.flatten(wanted))]
-    return tf.nest.pack_sequence_as(wanted, flat), ", ".join(description)
+    flat = [sampled(index, tensor) for index, tensor in enumerate(keras.tree.flatten(wanted))]
+    return keras.tree.pack_sequence_as(wanted, flat), ", ".join(description)
 
 
 def inputs_of(model: Any) -> Any:

@@ -41,13 +41,14 @@ def _named(activation: Any) -> Any:
         return "silu"
     if getattr(keras.activations, name or "", None) is activation:
         return name
-    same = getattr(compat.LIBRARIES["tf_keras"].activations, name or "", None) is activation
+    tf_keras = compat.imported().get("tf_keras")
+    same = tf_keras and getattr(tf_keras.activations, name or "", None) is activation
     return name if same and name in _SAME else activation
 
 
 def _name_of_layer(layer: Any) -> Any:
     """Return the name of an activation layer's function, or the layer, if it has no name."""
-    if not isinstance(layer, _RELU):
+    if not isinstance(layer, compat.layer_classes("ReLU")):
         return layer
     config = layer.get_config()  # of tf_keras, with arrays of NumPy
     if config["threshold"] or config["negative_slope"]:
@@ -73,7 +74,11 @@ def passes(node: Node) -> bool:
         return False
     if node.layer is None:
         return node.function in _REARRANGING
-    return isinstance(node.layer, _ACTIVATION) or row_of(node.layer).signal in _PASSING
+    return row_of(node.layer).signal in _PASSING or _is_activation(node.layer)
+
+
+def _is_activation(layer: Any) -> bool:
+    return isinstance(layer, compat.layer_classes("Activation"))
 
 
 def key_of(activation: Any) -> str:
@@ -86,8 +91,6 @@ def key_of(activation: Any) -> str:
     return f"{type(activation).__name__} {sorted(config.items())}"
 
 
-_ACTIVATION = compat.layer_classes("Activation")
-_RELU = compat.layer_classes("ReLU")
 _PASSING = ("averages", "masks", "maximizes", "normalizes", "passes", "resizes")
 _REARRANGING = ("expanddims", "flatten", "getitem", "reshape", "squeeze", "transpose")
 # These names mean the same in both Kerases.

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.compat import calls
@@ -31,6 +30,8 @@ def traced_graph(model: Any) -> Graph | None:
     built = _input_shape(model)
     if built is None:
         raise ValueError("Keras did not record the shape of its inputs")
+    import tensorflow as tf
+
     nodes: list[Node] = []
     made: dict[int, int] = {}  # the call that returned a tensor, by its id
     held: list[Any] = []  # as long as a tensor is held, no other has its id
@@ -96,4 +97,6 @@ def _zeros(shape: Any) -> Any:
         return {key: _zeros(one) for key, one in shape.items()}
     if isinstance(shape, list | tuple) and any(isinstance(one, list | tuple) for one in shape):
         return [_zeros(one) for one in shape]
+    import tensorflow as tf
+
     return tf.zeros([1 if size is None else size for size in shape])

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kerasinit._src import compat
 
@@ -109,6 +108,7 @@ def _read(graph: Any, inputs: set[str], variables: set[str]) -> dict[str, str | 
 
 def _traced(layer: Any) -> Any:
     """Return a layer's call as a concrete function; None if it cannot be traced."""
+    import tensorflow as tf
 
     @tf.function
     def call(**arguments: Any) -> Any:
@@ -141,6 +141,8 @@ def _arguments(layer: Any, unknown: int | None, dtype: str) -> dict[str, Any]:
 
 
 def _placeholders(shape: Any, unknown: int | None, dtype: str) -> Any:
+    import tensorflow as tf
+
     if isinstance(shape, dict):
         return {key: _placeholders(one, unknown, dtype) for key, one in shape.items()}
     sizes = list(shape)

@@ -17,8 +17,6 @@ from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
 from kerasinit._src.reports import terminal
 from kerasinit._src.reports.base import both_names
 
-_SPECTRAL_NORMALIZATION = compat.layer_classes("SpectralNormalization")
-
 
 @dataclass(frozen=True)
 class WeightSummary:
@@ -226,7 +224,7 @@ class _Choice:
         normalizes = row_of(part.layer).signal == "normalizes"
         if normalizes or part.role in ("scale", "offset"):
             return "normalization"
-        if isinstance(part.layer, _SPECTRAL_NORMALIZATION):
+        if isinstance(part.layer, compat.layer_classes("SpectralNormalization")):
             return "normalization"
         if id(part.variable) in self._no_rule:
             return "no rule"

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasinit._src import compat
 
@@ -198,9 +197,11 @@ def _precision(dtype: Any) -> float:
 def _applied(activation: Any, function: Callable[[Any], Any], inputs: np.ndarray) -> np.ndarray:
     """Apply a function to an array, or to a tensor if it does not accept arrays."""
     errors = []
+    tf = compat.imported_tensorflow()
+    converters = [np.copy, keras.ops.convert_to_tensor, *([tf.convert_to_tensor] if tf else [])]
     # An initializer may be created while a tf.function is being traced.
-    with tf.init_scope(), np.errstate(all="ignore"):
-        for convert in (np.copy, keras.ops.convert_to_tensor, tf.convert_to_tensor):
+    with compat.outside_graphs(), np.errstate(all="ignore"):
+        for convert in converters:
             try:
                 outputs = function(convert(inputs))
                 if isinstance(outputs, np.ndarray):

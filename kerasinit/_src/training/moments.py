@@ -12,8 +12,6 @@ from kerasinit._src.compat import optimizers
 # The step of a weight depends on its own gradient and moments alone, and is 0 where these and
 # the weight are 0.
 _ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop", "SGD")
-ELEMENTWISE = frozenset(compat.classes("optimizers", *_ELEMENTWISE))
-_FACTORED = compat.classes("optimizers", "Adafactor")
 
 
 def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def weights_of_moments(model: Any, moments: Mapping[str, Any]) -> dict[str, Any]
     It has the moment's shape, and its name is part of the moment's. Ambiguous moments are left out.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if isinstance(optimizer, _FACTORED):
+    if isinstance(optimizer, compat.classes("optimizers", "Adafactor")):
         # Its second moments are means over rows and columns and belong to no single weight.
         moments = {name: m for name, m in moments.items() if "average" in _flat(m)}
     found = {name: _weight_of(model, moment) for name, moment in moments.items()}
@@ -69,7 +67,7 @@ def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, A
     """
     shapes = {tuple(variable.shape) for variable in model.trainable_variables}
     return (
-        type(model.optimizer) in ELEMENTWISE
+        type(model.optimizer) in compat.classes("optimizers", *_ELEMENTWISE)
         and not optimizers.averages_weights(model)
         and all(name in weights or tuple(m.shape) not in shapes for name, m in moments.items())
         # A constraint acts after the optimizer.

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from kerasinit._src.compat import dtypes
 
 
 class GivenValues:
@@ -15,8 +16,7 @@ class GivenValues:
             self.values = np.array(
                 values if isinstance(values, list | tuple) else keras.ops.convert_to_numpy(values)
             )
-            known = tf.as_dtype(self.values.dtype)
-            numbers = known.is_floating or known.is_integer or known.is_bool
+            numbers = dtypes.kind_of(self.values.dtype) is not None
         except (TypeError, ValueError) as error:
             raise TypeError(f"A rule's values are an array of numbers; got {values!r}.") from error
         if not numbers:
@@ -30,10 +30,10 @@ class GivenValues:
                 f"Expected a variable of shape {self.values.shape}, the shape of the given values; "
                 f"got {shape}. Name the variable: {{'dense/kernel': values}}."
             )
-        kind = tf.as_dtype(keras.utils.standardize_dtype(dtype))
-        cast = self.values.astype(kind.as_numpy_dtype)
-        if not kind.is_floating and not np.array_equal(cast, self.values):
-            raise ValueError(f"Values of a variable of dtype {kind.name!r} must be whole numbers.")
+        cast = self.values.astype(dtypes.numpy_dtype(dtype))
+        if dtypes.kind_of(dtype) != "floating" and not np.array_equal(cast, self.values):
+            name = dtypes.name_of(dtype)
+            raise ValueError(f"Values of a variable of dtype {name!r} must be whole numbers.")
         return cast
 
     def get_config(self) -> dict[str, Any]:

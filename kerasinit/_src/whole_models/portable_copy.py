@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import warn
@@ -92,7 +90,7 @@ def _require_savable(model: Any) -> None:
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it into a model.")
     for one in _models(model):
-        if type(one).__module__.split(".")[0] not in compat.LIBRARIES:
+        if type(one).__module__.split(".")[0] not in compat.KERASES:
             raise TypeError(
                 f"The model {one.name!r} is of the class {type(one).__qualname__}, whose own code "
                 f"creates its layers, so their initializers cannot be rewritten. portable takes "
@@ -115,7 +113,7 @@ def _require_savable(model: Any) -> None:
                 )
     if compat.kerase_of(model) == "keras":
         return
-    if any(variable.dtype == tf.bfloat16 for variable in named_variables(model).values()):
+    if any(compat.dtype_of(one) == "bfloat16" for one in named_variables(model).values()):
         raise TypeError(
             "tf_keras cannot load its own .keras files if they have variables of bfloat16. Use "
             "the policy 'mixed_bfloat16', whose variables are float32."

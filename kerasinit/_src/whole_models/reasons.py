@@ -130,7 +130,7 @@ class _Chooser:
         return self._kernel(part)
 
     def _embeddings(self, part: Part) -> Choice:
-        if not isinstance(own_initializer(part), _CONSTANT):
+        if not isinstance(own_initializer(part), _constant_classes()):
             return Choice(OWN, "its layer's initializer: small rows train fast")
         return Choice(
             initializers.RandomUniform(minval=-0.05, maxval=0.05),
@@ -364,8 +364,9 @@ _DELIBERATE = (
     initializers.WinningTicket,
     initializers.ZerO,
 )
-_CONSTANT = tuple(
-    getattr(library, name)
-    for library in (initializers, *(one.initializers for one in compat.LIBRARIES.values()))
-    for name in ("Constant", "Ones", "Zeros")
-)
+
+
+def _constant_classes() -> tuple[type, ...]:
+    names = ("Constant", "Ones", "Zeros")
+    own = (getattr(initializers, name) for name in names)
+    return (*own, *compat.classes("initializers", *names))

@@ -14,8 +14,6 @@ from kerasinit._src.initializers.base import RandomInitializer
 from kerasinit._src.network.parts import ROLES, Part
 from kerasinit._src.whole_models.binding import OWN, GivenValues
 
-_ANY_INITIALIZER = compat.classes("initializers", "Initializer")
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -134,7 +132,7 @@ _EXPECTED = (
 
 def _refuse_initializer(given: Any) -> None:
     """Raise if an initializer was passed as rules: both are callable."""
-    alone = isinstance(given, (*_ANY_INITIALIZER, type)) or compat.is_array(given)
+    alone = isinstance(given, (*_initializer_classes(), type)) or compat.is_array(given)
     if not alone and callable(given) and not isinstance(given, Mapping):
         try:
             first = next(iter(inspect.signature(given).parameters), "")
@@ -218,7 +216,7 @@ def _checked_initializer(given: Any) -> Any:
         return OWN if isinstance(given, str) else None
     if isinstance(given, str):
         given = identifiers.parse(given)
-    if isinstance(given, type) and issubclass(given, _ANY_INITIALIZER):
+    if isinstance(given, type) and issubclass(given, _initializer_classes()):
         given = given()
     if isinstance(given, RandomInitializer) and given.seed is not None:
         raise ValueError(
@@ -233,3 +231,7 @@ def _checked_initializer(given: Any) -> Any:
             f"of type {type(given).__qualname__}."
         )
     return given
+
+
+def _initializer_classes() -> tuple[type, ...]:
+    return compat.classes("initializers", "Initializer")

@@ -7,8 +7,7 @@ import numpy as np
 from kerasinit._src import streams
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.method import criteria, scopes
-from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.mask_arrays import Masks, keep_largest
 
 Target = Mapping[str, int] | int
 

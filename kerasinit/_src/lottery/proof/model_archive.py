@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasinit._src.files import keras_variables
+from kerasinit._src.files import keras_archives
 
 UNSAVED = "not in model.keras"
 """The metadata key of ``trained.safetensors`` for the variables that Keras did not save."""
@@ -45,7 +45,7 @@ class ModelArchive:
         """Read a file; ValueError if it is damaged, besides the errors of HDF5 and zip."""
         weights: Counter[_Key] = Counter()
         moments: Counter[_Key] = Counter()
-        arrays, config = keras_variables.read_archive(path)
+        arrays, config = keras_archives.read_archive(path)
         for name, value in arrays.items():
             (moments if name.startswith("optimizer/") else weights)[_key(value)] += 1
         return cls(weights, moments, config)

@@ -19,8 +19,7 @@ from kerasinit._src.lottery.questions.answers import (
 )
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.mask_arrays import Masks, keep_largest
 from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset

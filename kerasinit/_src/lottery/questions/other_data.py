@@ -20,8 +20,7 @@ from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
-from kerasinit._src.mask_arrays import Masks
-from kerasinit._src.pruning.selection import keep_largest
+from kerasinit._src.mask_arrays import Masks, keep_largest
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, load, require_dataset

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from rich import box
 from rich.table import Table
-from scipy import special
 
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
@@ -43,6 +42,8 @@ class Mean:
         """
         margin = None
         if len(values) > 1:
+            from scipy import special  # slow to import
+
             quantile = float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
             margin = quantile * statistics.stdev(values) / math.sqrt(len(values))
         return cls(statistics.mean(values), margin, tuple(values))

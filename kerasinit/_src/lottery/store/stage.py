@@ -15,7 +15,6 @@ from kerasinit._src.files import json_files
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.lottery.store.ticket import Ticket, load_ticket, read_tensors
 from kerasinit._src.mask_arrays import NAMING
-from kerasinit._src.network.old_names import old_names
 from kerasinit._src.training.outcome import Outcome, Point
 
 _RESULT, _CURVE = "result.json", "curve.csv"
@@ -82,6 +81,9 @@ class Stage:
         """
         if self.ticket().masks.naming == NAMING:
             return self
+        # Imported here, since reading a stage needs no framework.
+        from kerasinit._src.network.old_names import old_names
+
         return replace(self, names=old_names(model()))
 
     @property

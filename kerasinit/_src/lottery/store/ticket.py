@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from kerasinit._src import compat
 from kerasinit._src.files import atomic
-from kerasinit._src.files.tensors import TICKET, read_ticket, require_zeros, serialized
+from kerasinit._src.files.tensors import (
+    TICKET,
+    is_floating,
+    read_ticket,
+    require_zeros,
+    serialized,
+)
 from kerasinit._src.files.tensors import read_tensors as read_tensors
 from kerasinit._src.mask_arrays import NAMING, Masks
-from kerasinit._src.network.old_names import old_names
-from kerasinit._src.network.parts import named_variables
-from kerasinit._src.network.prunable import prunable_weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,13 +58,13 @@ class Ticket:
                 )
             if np.any(self.weights[name][~mask]):
                 raise ValueError(f"The ticket's mask removes weights of {name!r} that are not 0.")
-            if not _is_floating(self.weights[name]):
+            if not is_floating(self.weights[name]):
                 raise ValueError(
                     f"The ticket has weights of dtype {self.weights[name].dtype} for {name!r}; "
                     f"masked weights must be floating point."
                 )
         for name, value in self.weights.items():
-            if _is_floating(value) and not np.isfinite(value).all():
+            if is_floating(value) and not np.isfinite(value).all():
                 raise ValueError(f"The ticket has values of {name!r} that are not finite.")
 
     def __repr__(self) -> str:
@@ -80,7 +81,11 @@ class Ticket:
 
         This is the ticket itself, unless it was read from a file of the first format.
         """
-        return self if self.masks.naming == NAMING else self.renamed(old_names(model))
+        if self.masks.naming == NAMING:
+            return self
+        from kerasinit._src.network.old_names import old_names
+
+        return self.renamed(old_names(model))
 
     def renamed(self, names: Mapping[str, str]) -> "Ticket":
         """Return the ticket with other names for some variables."""
@@ -103,31 +108,11 @@ class Ticket:
         Raises:
             ValueError: If the model has other weights; it is then left unchanged.
         """
-        variables = named_variables(model)
+        # Imported here, since reading a ticket needs no framework.
+        from kerasinit._src.lottery.store import ticket_model
+
         ticket = self.named_for(model)
-        weights = ticket.weights
-        wrong = [f"it has no {name!r}" for name in weights if name not in variables]
-        wrong += [f"the ticket has no {name!r}" for name in variables if name not in weights]
-        shared = [(name, variables[name], weights[name]) for name in weights if name in variables]
-        wrong += [
-            f"{name!r} has dtype {compat.dtype_of(variable)}, which does not hold the ticket's "
-            f"{value.dtype}"
-            for name, variable, value in shared
-            if not _holds(compat.dtype_of(variable), value)
-        ]
-        wrong += [
-            f"{name!r} has shape {tuple(variable.shape)}, the ticket's {value.shape}"
-            for name, variable, value in shared
-            if tuple(variable.shape) != value.shape
-        ]
-        if wrong:
-            raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
-        ticket.masks.require_fit(
-            {weight.name: tuple(weight.variable.shape) for weight in prunable_weights(model)},
-            "the model",
-        )
-        for name, value in weights.items():
-            compat.assign(variables[name], value)
+        ticket_model.assign(model, ticket.masks, ticket.weights)
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -157,18 +142,3 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
     for name, mask in masks.items():
         require_zeros(path, name, weights[name], mask)
     return Ticket(masks, weights, about)
-
-
-def _is_floating(value: np.ndarray) -> bool:
-    return value.dtype.kind == "f" or value.dtype.name == "bfloat16"
-
-
-def _holds(dtype: str, value: np.ndarray) -> bool:
-    """Return whether a dtype can hold values: of their kind, without overflow."""
-    target = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
-    if target == value.dtype:
-        return True
-    if not (_is_floating(value) and _is_floating(np.zeros((), target))):
-        return False
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(value.astype(target)).all())

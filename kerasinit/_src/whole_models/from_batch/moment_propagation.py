@@ -180,7 +180,7 @@ def _passed(node: Node, inputs: list[Pair]) -> Pair:
     if row.signal == "activates" and not layer.weights:
         function: Callable[..., Any] = getattr(layer, "activation", None) or layer
         return _activated(node, function, inputs[0])
-    if row.by_batch or isinstance(layer, _LAYER_NORMALIZATION):
+    if row.by_batch or isinstance(layer, compat.layer_classes("LayerNormalization")):
         return _normalized(layer, inputs[0])
     if row.signal == "rescales":
         scale, offset = (np.asarray(one, np.float64) for one in (layer.scale, layer.offset))
@@ -214,6 +214,3 @@ def _mixed(node: Node, inputs: list[Pair]) -> Pair:
     means, variances = np.transpose(inputs)
     mean = share @ means
     return float(mean), float(share @ (variances + means**2) - mean**2)
-
-
-_LAYER_NORMALIZATION = compat.layer_classes("LayerNormalization")

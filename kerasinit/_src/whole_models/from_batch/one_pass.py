@@ -10,10 +10,9 @@ from typing import Any
 import keras
 import ml_dtypes  # numpy's own finfo does not know bfloat16
 import numpy as np
-import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.compat import calls, optimizers
+from kerasinit._src.compat import calls, dtypes, optimizers
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.model import Network
@@ -121,7 +120,8 @@ def _measured(
 
 
 def _numbers(target: Target, output: Any) -> np.ndarray:
-    symbolic = tf.is_tensor(output) and not hasattr(output, "numpy")
+    tf = compat.imported_tensorflow()
+    symbolic = tf and tf.is_tensor(output) and not hasattr(output, "numpy")
     if symbolic or isinstance(output, keras.KerasTensor):
         raise ValueError(
             f"{target.name!r} is called inside a compiled function, where its output has no "
@@ -182,7 +182,7 @@ def varies(output: np.ndarray, target: Target, axis: int | None = None) -> np.nd
             f"weights in front of it."
         )
     dtype = getattr(target.layer, "compute_dtype", None) or keras.config.floatx()
-    rounding = 8 * float(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
+    rounding = 8 * float(ml_dtypes.finfo(dtypes.numpy_dtype(dtype)).eps)
     largest = np.abs(output).max(axis, keepdims=True)
     # Relative to the largest value first: squares of small numbers may underflow.
     relative = output / np.where(largest > 0, largest, 1)

@@ -1,0 +1,31 @@
+"""The public names of kerasinit.lottery; see ``__init__.py``."""
+
+from kerasinit._src.files.atomic import NoSpaceError as NoSpaceError
+from kerasinit._src.files.lock import BusyError as BusyError
+from kerasinit._src.lottery.experiment import Experiment as Experiment
+from kerasinit._src.lottery.loop import run as run
+from kerasinit._src.lottery.method.survivors import prune as prune
+from kerasinit._src.lottery.options import command as command
+from kerasinit._src.lottery.options import preset as preset
+from kerasinit._src.lottery.options import read_toml as read_toml
+from kerasinit._src.lottery.options import to_toml as to_toml
+from kerasinit._src.lottery.progress import Watch as Watch
+from kerasinit._src.lottery.proof.verification import Finding as Finding
+from kerasinit._src.lottery.proof.verification import Proof as Proof
+from kerasinit._src.lottery.proof.verification import verify as verify
+from kerasinit._src.lottery.proof.winning import Condition as Condition
+from kerasinit._src.lottery.proof.winning import Verdict as Verdict
+from kerasinit._src.lottery.proof.winning import verdict as verdict
+from kerasinit._src.lottery.report.exports import rows as rows
+from kerasinit._src.lottery.report.means import table as table
+from kerasinit._src.lottery.report.plots import figure as figure
+from kerasinit._src.lottery.report.plots import plot as plot
+from kerasinit._src.lottery.store.run_digest import digest as digest
+from kerasinit._src.lottery.store.stage import Row as Row
+from kerasinit._src.lottery.store.store import Store as Store
+from kerasinit._src.lottery.store.ticket import Ticket as Ticket
+from kerasinit._src.lottery.store.ticket import load_ticket as load_ticket
+from kerasinit._src.lottery.workers import WorkerDiedError as WorkerDiedError
+from kerasinit._src.training.data import Dataset as Dataset
+from kerasinit._src.training.data import load as load
+from kerasinit._src.training.outcome import DivergedError as DivergedError

@@ -225,7 +225,7 @@ def test_names_imported_on_first_use_are_those_that_type_checkers_see(name):
     seen = {
         alias.name: node.module
         for node in ast.walk(ast.parse(MODULES[name].read_text()))
-        if isinstance(node, ast.ImportFrom) and room_of(f"{node.module}.") not in (None, "")
+        if isinstance(node, ast.ImportFrom) and f"{node.module}".startswith(f"{PACKAGE}._src.")
         for alias in node.names
     }
     module = importlib.import_module(name)

@@ -9,11 +9,10 @@ The names and arguments are those of ``tfmot.sparsity.keras``::
     model.fit(x, y, callbacks=[pruning.UpdatePruningStep()])
     model = pruning.strip_pruning(model)
 
-The schedules are tfmot's own classes. tfmot is imported on first use, without changing
-``tf.keras`` or the environment.
+The schedules have tfmot's names, arguments and numbers, and tfmot's own schedules are accepted.
+tfmot itself prunes tf_keras models. It is imported when there is one, without changing ``tf.keras``
+or the environment.
 """
-
-from typing import TYPE_CHECKING, Any
 
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.prunable import PrunableWeight, prunable_weights
@@ -31,17 +30,13 @@ from kerasinit._src.pruning.hold import HoldMasks
 from kerasinit._src.pruning.inventory import WeightSummary, summary, weight_summaries
 from kerasinit._src.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
 from kerasinit._src.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
+from kerasinit._src.pruning.schedules import (
+    ConstantSparsity,
+    PolynomialDecay,
+    PruningSchedule,
+)
 from kerasinit._src.pruning.selection import keep_largest
 from kerasinit._src.pruning.tfmot_bridge import prune_scope
-from kerasinit._src.pruning.tfmot_bridge import tfmot as _tfmot
-
-if TYPE_CHECKING:
-    # tfmot is untyped, and only imported when one of these is used.
-    ConstantSparsity: Any
-    PolynomialDecay: Any
-    PruningSchedule: Any
-
-_FROM_TFMOT = ("ConstantSparsity", "PolynomialDecay", "PruningSchedule")
 
 __all__ = [
     "ConstantSparsity",
@@ -70,13 +65,3 @@ __all__ = [
     "summary",
     "weight_summaries",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FROM_TFMOT:
-        return getattr(_tfmot(), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

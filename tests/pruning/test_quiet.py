@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasinit import pruning
-from kerasinit._src.pruning import masked_update, pruner, schedules, session
+from kerasinit._src.pruning import masked_update, outlook, pruner, session
 from kerasinit._src.pruning.masked_update import PerWeightEpsilons
 from kerasinit._src.pruning.patterns import SingleWeights
 from kerasinit._src.pruning.pruned_models import pruner_of, session_of
@@ -248,17 +248,18 @@ def test_weights_that_a_callback_writes_between_epochs_are_masked_before_the_nex
 
 @settings(max_examples=40)
 @given(
+    st.sampled_from([pruning.ConstantSparsity, tfmot().ConstantSparsity]),
     st.integers(0, 20),
     st.one_of(st.just(-1), st.integers(20, 60)),
     st.integers(1, 15),
     st.integers(0, 80),
 )
-def test_the_next_update_is_when_the_schedule_fires_next(begin, end, frequency, step):
-    schedule = tfmot().ConstantSparsity(0.5, begin, end, frequency)
+def test_the_next_update_is_when_the_schedule_fires_next(kind, begin, end, frequency, step):
+    schedule = kind(0.5, begin, end, frequency)
     rule = pruner.Rule(schedule, SingleWeights())
     later = tf.range(step + 1, step + 200, dtype=tf.int64)
     fires = later.numpy()[schedule(later)[0].numpy()]
-    assert schedules.next_update(rule, step) == (fires[0] if len(fires) else schedules.NEVER)
+    assert outlook.next_update(rule, step) == (fires[0] if len(fires) else outlook.NEVER)
 
 
 class OwnAdam(keras.optimizers.Adam):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from kerasinit._src.cli import diagnosis, failures, lottery, questions
+from kerasinit._src.cli import diagnosis, failures, lottery, questions, startup_notes
 from kerasinit._src.lottery import options
 from kerasinit._src.reports import terminal
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if words[:2] == ["lottery", "run"]:
             words[2:] = options.expand(words[2:])
-        with lottery.values:
+        with startup_notes.hidden(), lottery.values:
             # None is never typed, and optional booleans are pairs of flags.
             code = _kerasinit.cli(prog="kerasinit", args=words, config=(tyro.conf.DisallowNone,))
     except Exception as error:

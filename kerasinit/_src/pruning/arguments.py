@@ -5,8 +5,9 @@ from typing import Any
 
 from kerasinit._src import compat
 from kerasinit._src.errors import ArgumentError
-from kerasinit._src.pruning import schedules
-from kerasinit._src.pruning.tfmot_bridge import tfmot
+from kerasinit._src.pruning import outlook
+from kerasinit._src.pruning.schedules import ConstantSparsity
+from kerasinit._src.pruning.tfmot_bridge import loaded_class
 
 _ARGUMENTS = (
     "pruning_schedule",
@@ -80,13 +81,13 @@ def build(layer: Any, input_shape: Any) -> None:
 def checked_schedule(schedule: Any) -> Any:
     """Return the given schedule, checked, or the default one."""
     if schedule is None:
-        return tfmot().ConstantSparsity(0.5, 0)
+        return ConstantSparsity(0.5, 0)
     if isinstance(schedule, type) or not callable(schedule):
         raise TypeError(
             "Expected pruning_schedule to be a PruningSchedule object such as "
             f"ConstantSparsity(0.5, begin_step=0); got {schedule!r}."
         )
-    schedules.check_schedule(schedule)
+    outlook.check_schedule(schedule)
     return schedule
 
 
@@ -100,7 +101,8 @@ def allowance(policy: Any, model: Any) -> Any:
                 f"Expected pruning_policy to be an object with the methods allow_pruning(layer) "
                 f"and ensure_model_supports_pruning(model); {policy!r} has no {method}."
             )
-    if isinstance(policy, tfmot().PruneForLatencyOnXNNPack):
+    theirs = loaded_class("PruneForLatencyOnXNNPack")
+    if theirs is not None and isinstance(policy, theirs):
         raise ValueError(
             "tfmot's PruneForLatencyOnXNNPack supports tf_keras layers only. Use "
             "kerasinit.pruning.PruneForLatencyOnXNNPack, which supports both Kerases."

@@ -8,7 +8,7 @@ import keras
 
 from kerasinit._src import compat
 from kerasinit._src.compat.callbacks import Callback
-from kerasinit._src.pruning import pruned_models, schedules
+from kerasinit._src.pruning import outlook, pruned_models
 from kerasinit._src.pruning.tfmot_bridge import wrappers
 
 # The attributes of Keras' callback that users read after training.
@@ -142,4 +142,4 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
         # An upper bound on the steps per epoch if several calls of `fit` made up the first one.
         length = now - (self._first_step or 0)
         ahead = max(0, (self.params or {}).get("epochs", epoch + 1) - epoch - 1) * length
-        return max(schedules.final_update(rule, now, now + ahead) for rule in self._rules())
+        return max(outlook.final_update(rule, now, now + ahead) for rule in self._rules())

@@ -12,6 +12,7 @@ from kerasinit._src.network.walk import walk
 from kerasinit._src.pruning import arguments, changes, layer_policies, pruned_models, tfmot_session
 from kerasinit._src.pruning.patterns import make_pattern
 from kerasinit._src.pruning.pruner import Rule
+from kerasinit._src.pruning.schedules import as_tfmots
 from kerasinit._src.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
 
 
@@ -94,6 +95,7 @@ def prune_low_magnitude(
         The same Keras 3 model, layer or list, or what tfmot returns.
 
     Raises:
+        ImportError: If it is of tf_keras, and tfmot is not installed.
         TypeError: If ``to_prune`` belongs to neither Keras (which is a ValueError as well,
             as in tfmot), or an argument is unknown.
         ValueError: If the model has nothing to prune, if the prunable weights of a layer are
@@ -124,7 +126,7 @@ def prune_low_magnitude(
                 "its weights."
             )
         if pruning_schedule is not None:
-            kwargs["pruning_schedule"] = pruning_schedule
+            kwargs["pruning_schedule"] = as_tfmots(pruning_schedule)
         frozen = _frozen(to_prune, pruning_policy)
         pruned = tfmot().prune_low_magnitude(
             to_prune,

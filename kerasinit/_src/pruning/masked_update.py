@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from kerasinit._src import compat
-from kerasinit._src.pruning import attach, schedules
+from kerasinit._src.pruning import attach, outlook
 from kerasinit._src.pruning.pruner import Pruner
 
 # The min number of steps without a mask update for which to compile a second training function.
@@ -191,7 +191,7 @@ class QuietSteps:
         if now not in self._unchanged:
             rules = set(self._pruner.rules.values())
             following = min(
-                (schedules.next_update(rule, now) for rule in rules), default=schedules.NEVER
+                (outlook.next_update(rule, now) for rule in rules), default=outlook.NEVER
             )
             # Compiling another training function does not pay off for a few steps.
             worth = following - now > _MIN_QUIET_STEPS

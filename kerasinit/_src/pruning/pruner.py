@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from kerasinit._src import compat
 from kerasinit._src.network.prunable import PrunableWeight
-from kerasinit._src.pruning import schedules
+from kerasinit._src.pruning import outlook
 from kerasinit._src.pruning.patterns import Pattern
 
 
@@ -248,7 +248,7 @@ class Pruner:
             else:
                 fires, sparsity = rule.schedule(step)
                 if not checked:
-                    checks = schedules.check_update(rule.schedule, step, fires, sparsity)
+                    checks = outlook.check_update(rule.schedule, step, fires, sparsity)
             fires = tf.logical_and(tf.convert_to_tensor(fires), begins)
 
             def update(rule: Rule = rule, names: list[str] = names) -> tf.Operation:

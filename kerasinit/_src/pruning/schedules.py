@@ -1,278 +1,269 @@
-"""Checks what a schedule will do during training, while there is time to fix it.
+"""Pruning schedules: tfmot's, as classes of this package.
 
-Keras knows the number of training steps beforehand, so a schedule can be evaluated in advance.
+Names, arguments, numbers and configurations are those of ``tfmot.sparsity.keras``, so that code
+and files move between the two. Pruning a Keras 3 model with them imports neither tfmot nor
+tf_keras.
 """
 
+import abc
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from kerasinit._src import errors
-from kerasinit._src.pruning.tfmot_bridge import tfmot
-
-NEVER = 2**62  # a step that no training reaches
+from kerasinit._src.pruning.tfmot_bridge import loaded_class, tfmot
 
 
-def check_schedule(schedule: Any) -> None:
-    """Raise unless a schedule returns (whether to update, sparsity in [0, 1))."""
-    result = schedule(tf.constant(1, tf.int64))
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise TypeError(
-            f"Expected pruning_schedule(step) to return (whether to update the masks, sparsity); "
-            f"{schedule!r} returned {result!r}."
+class PruningSchedule(abc.ABC):
+    """Base class of pruning schedules, which decide at each step whether and how far to prune.
+
+    Derive custom schedules from it. Any callable with the same argument and result serves as
+    well, and tfmot's schedules are instances of this class. The protected methods that tfmot's
+    class has for its subclasses are here, too.
+
+    Example:
+    >>> from kerasinit import pruning
+    >>> class Linear(pruning.PruningSchedule):
+    ...     def __call__(self, step):
+    ...         fires = self._should_prune_in_step(step, 0, -1, frequency=100)
+    ...         return fires, min(0.001 * float(step), 0.5)
+    ...
+    ...     def get_config(self):
+    ...         return {"class_name": "Linear", "config": {}}
+    >>> fires, sparsity = Linear()(300)
+    >>> bool(fires), sparsity
+    (True, 0.3)
+    """
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        # A user's subclass inherits this method and has no counterpart in tfmot.
+        theirs = loaded_class(cls.__name__) if cls.__module__ == __name__ else None
+        return True if theirs in other.__mro__ else NotImplemented
+
+    @abc.abstractmethod
+    def __call__(self, step: Any) -> tuple[Any, Any]:
+        """Return ``(whether to update the masks, sparsity)`` at a training step.
+
+        Args:
+            step: An integer, or a scalar tensor within a graph. The first step is 1.
+        """
+
+    @abc.abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """Return ``{"class_name": ..., "config": arguments}``."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PruningSchedule":
+        """Return a schedule from the ``"config"`` entry of `get_config`."""
+        return cls(**config)
+
+    def _should_prune_in_step(self, step: Any, begin_step: Any, end_step: Any, frequency: Any):
+        """Return whether a step is ``begin_step + i * frequency`` and not after ``end_step``.
+
+        A negative ``end_step`` is no end. Here and below the names are tfmot's, since custom
+        schedules call these methods.
+        """
+        import tensorflow as tf
+
+        begun = tf.math.greater_equal(step, begin_step)
+        ended = tf.math.logical_and(
+            tf.math.greater(step, end_step), tf.math.greater_equal(end_step, 0)
         )
-    _check_sparsity(schedule, np.array([1]), np.array([float(result[1])]))
+        steps_since = tf.math.subtract(step, begin_step)
+        is_due = tf.math.equal(tf.math.floormod(steps_since, frequency), 0)
+        return begun & ~ended & is_due
 
-
-def is_tfmot_schedule(schedule: Any) -> bool:
-    """Return whether this is one of tfmot's schedules, which validate their own sparsity."""
-    return type(schedule) in (tfmot().ConstantSparsity, tfmot().PolynomialDecay)
-
-
-def check_update(schedule: Any, step: tf.Tensor, fires: Any, sparsity: Any) -> list[tf.Operation]:
-    """Raise unless the sparsity of an update is in [0, 1); in a graph, return the check.
-
-    For custom loops, which cannot be checked in advance. XLA omits the check.
-    """
-    fires, sparsity = tf.convert_to_tensor(fires), tf.convert_to_tensor(sparsity)
-    if not tf.inside_function():
-        if fires:
-            _check_sparsity(schedule, step.numpy()[None], sparsity.numpy()[None])
-        return []
-    fits = tf.logical_and(sparsity >= 0, sparsity < 1)
-    message = (
-        f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} asks "
-        "for (sparsity, step)"
-    )
-    return [tf.debugging.Assert(tf.logical_or(~fires, fits), [message, sparsity, step])]
-
-
-def updates(schedule: Any, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps up to ``last`` at which a schedule fires, and its checked sparsities."""
-    steps = tf.range(1, last + 1, dtype=tf.int64)
-    if is_tfmot_schedule(schedule):
-        fires, sparsities = schedule(steps)
-        sparsities = tf.broadcast_to(sparsities, tf.shape(steps))
-    else:
-        fires, sparsities = _call_for_each(schedule, steps)
-    fired = fires.numpy()
-    steps, sparsities = steps.numpy()[fired], sparsities.numpy()[fired]
-    _check_sparsity(schedule, steps, sparsities)
-    return steps, sparsities
-
-
-def next_update(rule: Any, step: int) -> int:
-    """Return the step of the next mask update, or `NEVER`.
-
-    For a custom schedule, which may fire at any time, it is the next step.
-    """
-    if rule.pattern.once:
-        return 1 if step < 1 else NEVER
-    if not is_tfmot_schedule(rule.schedule):
-        return step + 1
-    return next_tfmot_update(rule.schedule, step)
-
-
-def next_tfmot_update(schedule: Any, step: int) -> int:
-    """Return the step after ``step`` at which one of tfmot's schedules fires next, or `NEVER`."""
-    begin, end, frequency = (
-        int(number) for number in (schedule.begin_step, schedule.end_step, schedule.frequency)
-    )
-    following = begin
-    if step >= begin:
-        following = step + frequency - (step - begin) % frequency
-    return NEVER if 0 <= end < following else following
-
-
-def final_update(rule: Any, now: int, last: int) -> int:
-    """Return the step at which a rule reaches its final sparsity; `NEVER` if it never fires.
-
-    ``now`` and ``last`` are the current and the last step of training, beyond which only tfmot's
-    schedules are evaluated.
-    """
-    if rule.pattern.once:
-        return 1
-    schedule = rule.schedule
-    if isinstance(schedule, tfmot().ConstantSparsity):
-        return next_tfmot_update(schedule, 0)
-    if isinstance(schedule, tfmot().PolynomialDecay):
-        last = int(schedule.end_step)
-    steps, targets = updates(schedule, max(now, last))
-    if not len(steps):
-        return NEVER
-    return int(steps[np.flatnonzero(targets >= targets.max() - 1e-6)[0]])
-
-
-def removes_by(schedule: Any, pattern: Any, last: int) -> bool:
-    """Return whether a schedule removes anything up to a step."""
-    return pattern.once or bool(np.any(updates(schedule, last)[1] > 0))
-
-
-def warn_of_problems(
-    names: dict[Any, list[str]],
-    shapes: dict[str, tuple[int, ...]],
-    sparsities: dict[str, float],
-    first: int,
-    last: int,
-    reported: set[str],
-) -> None:
-    """Warn once if pruning cannot reach its goal in the training steps ``first`` to ``last``.
-
-    ``sparsities`` are the current ones; ``reported`` holds the topics of earlier warnings.
-    """
-    found: dict[str, str] = {}
-    for rule, weights in names.items():
-        for name in weights:
-            message = rule.pattern.shape_warning(name, shapes[name])
-            if message:
-                found[f"shape of {name}"] = message
-        if rule.pattern.once:
-            if first <= 1 <= last:
-                found |= _group_problems(rule.pattern, weights, sparsities)
-            continue
-        steps, targets = updates(rule.schedule, last)
-        found |= _schedule_problems(rule.schedule, steps, targets, first, last)
-        ahead = targets[steps >= first]
-        if len(ahead):
-            target = float(ahead.max())
-            found |= _weight_problems(rule.pattern, weights, shapes, sparsities, target)
-    new = [message for topic, message in found.items() if topic not in reported]
-    reported.update(found)
-    if new:
-        errors.warn("Pruning: " + " ".join(new))
-
-
-def was_reported(schedule: Any, reported: set[str]) -> bool:
-    """Return whether a warning was issued that a schedule cannot reach, or missed, its goal."""
-    return any(
-        f"{topic} of {id(schedule)}" in reported for topic in ("silence", "end", "early end")
-    )
-
-
-def note_early_end(schedule: Any, reported: set[str]) -> None:
-    """Record the warning that training ended before a schedule."""
-    reported.add(f"early end of {id(schedule)}")
-
-
-def _schedule_problems(
-    schedule: Any, steps: np.ndarray, targets: np.ndarray, first: int, last: int
-) -> dict[str, str]:
-    training = f"this training, steps {first} to {last}"
-    if not len(steps):
-        message = f"The schedule {schedule!r} does not fire in {training}."
-        if isinstance(schedule, tfmot().ConstantSparsity | tfmot().PolynomialDecay):
-            message = (
-                f"The schedule does not fire in {training}: it has "
-                f"begin_step={schedule.begin_step}, end_step={schedule.end_step}, "
-                f"frequency={schedule.frequency}. {_suggested_schedule(schedule, first, last)}"
+    def _validate_step(
+        self, begin_step: Any, end_step: Any, frequency: Any, allow_negative_1: bool
+    ) -> None:
+        """Raise ValueError if the steps contradict each other."""
+        if begin_step < 0:
+            raise ValueError(f"Expected begin_step to be at least 0; got {begin_step!r}.")
+        if end_step == -1 and not allow_negative_1:
+            raise ValueError(
+                "Expected end_step to be the step at which the schedule ends; got -1, no end."
             )
-        return {f"silence of {id(schedule)}": message}
-    final = getattr(schedule, "final_sparsity", None)
-    if not isinstance(schedule, tfmot().PolynomialDecay) or abs(targets[-1] - final) < 1e-6:
-        return {}
-    begin, end, latest = schedule.begin_step, schedule.end_step, steps[-1]
-    is_here = f"The last update in {training}, is at step {latest}"
-    was_before = f"There is no update in {training}; the last was at step {latest}"
-    # A decay must end after it begins.
-    fix = f"end_step={latest}"
-    if latest <= begin:
-        fix = f"begin_step=0 and frequency=1 with end_step={last}"
-    message = (
-        f"{is_here if latest >= first else was_before}, at a sparsity of {targets[-1]:.4g}, "
-        f"short of the {final:.4g} at which the schedule ends (end_step={end}, "
-        f"frequency={schedule.frequency}). {fix} would end there."
+        if end_step != -1 and (end_step < 0 or end_step < begin_step):
+            raise ValueError(
+                f"Expected end_step to be at least begin_step"
+                f"{', or -1 for no end' if allow_negative_1 else ''}; got end_step={end_step!r} "
+                f"and begin_step={begin_step!r}."
+            )
+        if frequency <= 0:
+            raise ValueError(f"Expected frequency to be at least 1; got {frequency!r}.")
+
+    def _validate_sparsity(self, sparsity: Any, variable_name: str) -> None:
+        """Raise ValueError if a sparsity is not in [0, 1)."""
+        if not 0 <= sparsity < 1:
+            hint = ""
+            if 1 < sparsity < 100:
+                hint = f" If that is a percentage, {sparsity / 100:.6g} would be the fraction."
+            raise ValueError(
+                f"{variable_name}, the fraction to remove, must be in range [0,1); got "
+                f"{sparsity!r}.{hint}"
+            )
+
+
+class _Periodic(PruningSchedule):
+    """A schedule that fires every ``frequency`` steps from ``begin_step`` to ``end_step``."""
+
+    _arguments: tuple[str, ...]
+    begin_step: int
+    end_step: int
+    frequency: int
+
+    def get_config(self) -> dict[str, Any]:
+        """Return ``{"class_name": ..., "config": arguments}``."""
+        return {
+            "class_name": type(self).__name__,
+            "config": {name: getattr(self, name) for name in self._arguments},
+        }
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._arguments)
+        return f"{type(self).__name__}({shown})"
+
+    def _fires(self, step: Any) -> Any:
+        return self._should_prune_in_step(step, self.begin_step, self.end_step, self.frequency)
+
+
+class ConstantSparsity(_Periodic):
+    """The same sparsity at every update of the masks.
+
+    The masks are updated at the steps ``begin_step + i * frequency`` up to ``end_step``. Training
+    begins with step 1: with ``begin_step=0`` the first update is at step ``frequency``.
+
+    Args:
+        target_sparsity: The fraction of weights to remove, in [0, 1).
+        begin_step: The step of the first update, at least 0.
+        end_step: The last step at which there may be an update; default -1, no end.
+        frequency: Number of steps from one update to the next; default 100.
+
+    Raises:
+        ValueError: If a number is out of its range.
+
+    Example:
+    >>> from kerasinit import pruning
+    >>> schedule = pruning.ConstantSparsity(0.5, begin_step=0, frequency=100)
+    >>> [bool(schedule(step)[0]) for step in (1, 99, 100)]
+    [False, False, True]
+
+    Reference:
+        ``tfmot.sparsity.keras.ConstantSparsity``
+    """
+
+    _arguments = ("target_sparsity", "begin_step", "end_step", "frequency")
+
+    def __init__(
+        self, target_sparsity: float, begin_step: int, end_step: int = -1, frequency: int = 100
+    ):
+        self._validate_step(begin_step, end_step, frequency, True)
+        self._validate_sparsity(target_sparsity, "target_sparsity")
+        self.target_sparsity = target_sparsity
+        self.begin_step = begin_step
+        self.end_step = end_step
+        self.frequency = frequency
+
+    def __call__(self, step: Any) -> tuple[Any, Any]:
+        """Return ``(whether to update the masks, sparsity)`` at a training step, as tensors."""
+        import tensorflow as tf
+
+        return self._fires(step), tf.constant(self.target_sparsity, dtype=tf.float32)
+
+
+class PolynomialDecay(_Periodic):
+    """A sparsity that rises from one value to another, fast at first and then slowly.
+
+    Formula::
+
+        progress = clip((step - begin_step) / (end_step - begin_step), 0, 1)
+        sparsity = final_sparsity + (initial_sparsity - final_sparsity) * (1 - progress) ** power
+
+    The masks are updated at the steps ``begin_step + i * frequency`` up to ``end_step``. The
+    final sparsity is that of ``end_step`` itself: choose ``end_step - begin_step`` as a multiple
+    of ``frequency``, so that the last update is there.
+
+    Args:
+        initial_sparsity: The fraction of weights to remove at ``begin_step``, in [0, 1).
+        final_sparsity: The fraction of weights to remove at ``end_step``, in [0, 1).
+        begin_step: The step of the first update, at least 0.
+        end_step: The step at which the final sparsity is reached.
+        power: The exponent; default 3.
+        frequency: Number of steps from one update to the next; default 100.
+
+    Raises:
+        ValueError: If a number is out of its range.
+
+    Example:
+    >>> from kerasinit import pruning
+    >>> schedule = pruning.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=200)
+    >>> [round(float(schedule(step)[1]), 3) for step in (0, 100, 200)]
+    [0.0, 0.7, 0.8]
+
+    Reference:
+        [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878);
+        ``tfmot.sparsity.keras.PolynomialDecay``
+    """
+
+    _arguments = (
+        "initial_sparsity",
+        "final_sparsity",
+        "power",
+        "begin_step",
+        "end_step",
+        "frequency",
     )
-    return {f"end of {id(schedule)}": message}
 
+    def __init__(
+        self,
+        initial_sparsity: float,
+        final_sparsity: float,
+        begin_step: int,
+        end_step: int,
+        power: float = 3,
+        frequency: int = 100,
+    ):
+        self._validate_step(begin_step, end_step, frequency, False)
+        self._validate_sparsity(initial_sparsity, "initial_sparsity")
+        self._validate_sparsity(final_sparsity, "final_sparsity")
+        self.initial_sparsity = initial_sparsity
+        self.final_sparsity = final_sparsity
+        self.power = power
+        self.begin_step = begin_step
+        self.end_step = end_step
+        self.frequency = frequency
 
-def _suggested_schedule(schedule: Any, first: int, last: int) -> str:
-    begin, end, frequency = schedule.begin_step, schedule.end_step, schedule.frequency
-    max_frequency = last - first + 1 if end < 0 else min(last - first + 1, end)
-    if max_frequency < 1:
-        return f"begin_step=0 and end_step={last} with a frequency of at most {last} would."
-    suggestion = f"begin_step=0 with a frequency of at most {max_frequency} would"
-    following = begin + max(-(-(last + 1 - begin) // frequency), 0) * frequency
-    if end < 0 or following <= end:
-        suggestion += f", or a training of at least {following - first + 1} steps"
-    return f"{suggestion}."
+    def __call__(self, step: Any) -> tuple[Any, Any]:
+        """Return ``(whether to update the masks, sparsity)`` at a training step, as tensors."""
+        import tensorflow as tf
 
-
-def _weight_problems(
-    pattern: Any,
-    weights: list[str],
-    shapes: dict[str, tuple[int, ...]],
-    sparsities: dict[str, float],
-    target: float,
-) -> dict[str, str]:
-    found = {}
-    for name in weights:
-        count = pattern.count(shapes[name])
-
-        def formatted(fraction: float, count: int = count) -> str:
-            # Enough digits that it is not rounded to another count, or to 1.
-            return f"{fraction:.{max(4, len(str(count)) + 1)}g}"
-
-        # Rounded like `num_kept`, which replaces 0 by 1.
-        kept = np.round(np.float32(count) * (1 - np.float32(target)))
-        if kept < 1:
-            found[f"size of {name}"] = (
-                f"{name!r} has only {count} {pattern.plural} to remove, and one is always kept: "
-                f"a sparsity of {formatted(target)} would leave none. "
-                f"{formatted(1 - 1 / count)} would fit."
-            )
-        now = sparsities[name]
-        if pattern.max_kept(shapes[name], 1 - now) < max(kept, 1):
-            found[f"sparsity of {name}"] = (
-                f"{name!r} is {formatted(now)} sparse already, and the schedule asks for "
-                f"{formatted(target)} at most. Removed weights do not return, so its mask will "
-                f"not change; a sparsity above {formatted(now)} would prune further."
-            )
-    return found
-
-
-def _group_problems(
-    pattern: Any, weights: list[str], sparsities: dict[str, float]
-) -> dict[str, str]:
-    found = {}
-    for name in weights:
-        now, target = sparsities[name], pattern.m / pattern.n
-        if now <= target:
-            continue
-        more = int(now * pattern.n) + 1
-        further = (
-            f"; sparsity_m_by_n={more, pattern.n} would prune further" if more < pattern.n else ""
+        # The operations and types of tfmot, for the same bits.
+        steps_since = tf.cast(step - self.begin_step, tf.float32)
+        progress = tf.math.divide(steps_since, self.end_step - self.begin_step)
+        progress = tf.math.minimum(1.0, tf.math.maximum(0.0, progress))
+        rise = self.initial_sparsity - self.final_sparsity
+        sparsity = tf.math.add(
+            tf.math.multiply(rise, tf.math.pow(1 - progress, self.power)), self.final_sparsity
         )
-        found[f"sparsity of {name}"] = (
-            f"{name!r} is {now:.4g} sparse already, and sparsity_m_by_n={pattern.m, pattern.n} "
-            f"asks for {target:.4g}. Removed weights do not return{further}."
-        )
-    return found
+        return self._fires(step), sparsity
 
 
-def _call_for_each(schedule: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    @tf.function(autograph=False)
-    def evaluate(steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        def evaluate_one(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            fires, sparsity = schedule(step)
-            return tf.cast(fires, tf.bool), tf.cast(sparsity, tf.float32)
-
-        return tf.map_fn(evaluate_one, steps, fn_output_signature=(tf.bool, tf.float32))
-
-    return evaluate(steps)
+_STANDARD = (ConstantSparsity, PolynomialDecay)
 
 
-def _check_sparsity(schedule: Any, steps: np.ndarray, sparsities: np.ndarray) -> None:
-    outside = ~((sparsities >= 0) & (sparsities < 1))
-    if outside.any():
-        raise ValueError(
-            f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} "
-            f"asks for {sparsities[outside][0]:.6g} at step {steps[outside][0]}."
-            + _as_percentage(sparsities[outside][0])
-        )
+def is_standard(schedule: Any) -> bool:
+    """Return whether this is a ConstantSparsity or PolynomialDecay, of tfmot or not.
+
+    These validate their own sparsity and fire periodically. A subclass need not.
+    """
+    kind = type(schedule)
+    return kind in _STANDARD or kind in [loaded_class(one.__name__) for one in _STANDARD]
 
 
-def _as_percentage(sparsity: float) -> str:
-    if not 1 < sparsity < 100:
-        return ""
-    return f" If that is a percentage, {sparsity / 100:.6g} would be the fraction."
+def as_tfmots(schedule: Any) -> Any:
+    """Return tfmot's equivalent of a ConstantSparsity or PolynomialDecay, anything else unchanged.
+
+    A tf_keras model that tfmot prunes then contains what it does without this package.
+    """
+    if type(schedule) not in _STANDARD:
+        return schedule
+    theirs = getattr(tfmot(), type(schedule).__name__)
+    return theirs.from_config(schedule.get_config()["config"])

@@ -9,11 +9,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasinit._src.pruning import schedules, shortfalls
+from kerasinit._src.pruning import outlook, shortfalls
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.layer_policies import warn_of_frozen
 from kerasinit._src.pruning.masked_update import QuietSteps
 from kerasinit._src.pruning.pruner import Pruner
+from kerasinit._src.pruning.schedules import is_standard
 from kerasinit._src.pruning.shortfalls import Sparsity
 from kerasinit._src.pruning.writers import (
     BETWEEN_STEPS,
@@ -65,7 +66,7 @@ class Session:
         """Whether all sparsities of the current training run are known to be valid."""
         return self.fitting and (
             self._announced is not None
-            or all(schedules.is_tfmot_schedule(rule.schedule) for rule in self.pruner.by_rule())
+            or all(is_standard(rule.schedule) for rule in self.pruner.by_rule())
         )
 
     def warn_of_frozen_layers(self) -> None:
@@ -184,7 +185,7 @@ class Session:
         messages = [
             shortfalls.stripped_early(rule.schedule, last)
             for rule in self.pruner.by_rule()
-            if not rule.pattern.once and not schedules.was_reported(rule.schedule, self._reported)
+            if not rule.pattern.once and not outlook.was_reported(rule.schedule, self._reported)
         ]
         if self._reached is not None:
             messages.append(shortfalls.weights_restored(self._sparsity(), self._reached))
@@ -263,7 +264,7 @@ class Session:
             )
         behind = -(-epoch * batches // every)
         if sparse or not any(
-            schedules.removes_by(rule.schedule, rule.pattern, behind)
+            outlook.removes_by(rule.schedule, rule.pattern, behind)
             for rule in self.pruner.by_rule()
         ):
             self._go_to(behind, epoch * batches % every)
@@ -293,7 +294,7 @@ class Session:
                     continue
                 missed = shortfalls.ended_early(rule.schedule, last, announced)
                 if missed:
-                    schedules.note_early_end(rule.schedule, self._reported)
+                    outlook.note_early_end(rule.schedule, self._reported)
                 messages.append(missed)
         if self._reached is not None or self._files:
             now = self._sparsity()
@@ -311,7 +312,7 @@ class Session:
         return Sparsity(self.pruner.sparsities, sizes, 0.02 if half else 1e-6)
 
     def _warn_of_problems(self, first: int, last: int) -> None:
-        schedules.warn_of_problems(
+        outlook.warn_of_problems(
             self.pruner.by_rule(),
             {name: tuple(weight.shape) for name, weight in self.pruner.weights.items()},
             self.pruner.sparsities,

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from kerasinit._src import errors
-from kerasinit._src.pruning import schedules
+from kerasinit._src.pruning import outlook
+from kerasinit._src.pruning.schedules import is_standard
 
 _WAIT = "kerasinit.pruning.EarlyStopping waits until the schedule has ended."
 
@@ -55,7 +56,7 @@ def ended_early(schedule: Any, last: int, announced: int) -> str | None:
     """Return a message if the schedule would have removed more by the announced last step."""
     if last >= announced:
         return None
-    steps, targets = schedules.updates(schedule, announced)
+    steps, targets = outlook.updates(schedule, announced)
     behind = steps <= last
     reached = float(targets[behind][-1]) if behind.any() else 0.0
     if not len(steps) or targets[-1] <= reached + 1e-6:
@@ -71,13 +72,13 @@ def ended_early(schedule: Any, last: int, announced: int) -> str | None:
 
 
 def stripped_early(schedule: Any, last: int) -> str | None:
-    """Return a message if one of tfmot's schedules was not done when pruning was stripped."""
-    if not schedules.is_tfmot_schedule(schedule):
+    """Return a message if a standard schedule was not done when pruning was stripped."""
+    if not is_standard(schedule):
         return None
-    steps, targets = schedules.updates(schedule, last)
+    steps, targets = outlook.updates(schedule, last)
     done = f"Pruning was stripped after step {last}"
     if not len(steps):
-        following = schedules.next_tfmot_update(schedule, last)
+        following = outlook.next_standard_update(schedule, last)
         return f"{done}, {_nothing_removed(schedule, last, following)}."
     final = getattr(schedule, "final_sparsity", targets[-1])
     if targets[-1] >= final - 1e-6:
@@ -92,7 +93,7 @@ def _nothing_removed(schedule: Any, last: int, first: int) -> str:
     begin = getattr(schedule, "begin_step", None)
     if begin is not None and last < begin:
         return f"before the schedule's begin_step={begin}: nothing was removed"
-    if first == schedules.NEVER:
+    if first == outlook.NEVER:
         return "and the schedule has never fired: nothing was removed"
     return f"before the schedule's first update at step {first}: nothing was removed"
 

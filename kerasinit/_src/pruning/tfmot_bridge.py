@@ -2,21 +2,27 @@
 
 Importing tfmot sets ``TF_USE_LEGACY_KERAS=1`` for the whole process, which turns ``tf.keras`` into
 tf_keras unless it was used before. Here ``tf.keras`` is resolved first and the variable is
-restored, so that the import has no side effects. Nothing is imported until it is used.
+restored, so that the import has no side effects. tfmot is imported when a tf_keras model is pruned,
+and never for Keras 3 models.
 """
 
 import importlib
 import os
+import sys
 import threading
 import warnings
 import weakref
 from typing import Any
 
-import tensorflow as tf
-
 from kerasinit._src.network.prunable_layer import PrunableLayer
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
+# The distributions that provide what tfmot imports. Python has no `distutils` from 3.12 on.
+_DISTRIBUTIONS = {
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+    "tf_keras": "tf_keras",
+    "distutils": "setuptools",
+}
 _importing = threading.Lock()
 _POLICIES: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
@@ -24,8 +30,11 @@ _POLICIES: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 def tfmot() -> Any:
     """Return tfmot's public module ``sparsity.keras``, imported without side effects.
 
-    On Python 3.12 and later tfmot needs setuptools, for ``distutils``.
+    Raises:
+        ImportError: If tfmot, or something that it needs, is not installed.
     """
+    import tensorflow as tf
+
     with _importing:
         # TensorFlow resolves `tf.keras` on first use.
         tf.keras.layers  # noqa: B018
@@ -35,6 +44,8 @@ def tfmot() -> Any:
                 # tfmot imports the deprecated `distutils`, which users cannot change.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 package = importlib.import_module("tensorflow_model_optimization")
+        except ImportError as error:
+            raise ImportError(_explain(error), name=error.name) from error
         finally:
             if before is None:
                 os.environ.pop(_VARIABLE, None)
@@ -46,12 +57,39 @@ def tfmot() -> Any:
     return public
 
 
+def loaded_class(name: str) -> Any:
+    """Return a public class of tfmot; None if tfmot is not loaded, or has no such class.
+
+    Does not import tfmot: before it is loaded, no object can be an instance of its classes.
+    """
+    found: Any = sys.modules.get("tensorflow_model_optimization")
+    for attribute in ("sparsity", "keras", name):
+        found = getattr(found, attribute, None)
+    return found
+
+
+def _explain(error: ImportError) -> str:
+    module = (error.name or "").split(".")[0]
+    what = _DISTRIBUTIONS.get(module, " ".join(_DISTRIBUTIONS.values()))
+    state = "cannot be imported"
+    if module in _DISTRIBUTIONS:
+        is_tfmot = module == "tensorflow_model_optimization"
+        state = "is not installed" if is_tfmot else f"needs {what}, which is not installed"
+    return (
+        f"tf_keras models are pruned by tensorflow-model-optimization itself, which {state} "
+        f"({error}). Keras 3 models are pruned without it. Install it by: pip install {what}"
+    )
+
+
 def prune_scope() -> Any:
     """Return a scope in which saved models with tfmot's wrapper layers can be loaded.
 
     It is tfmot's own scope, for tf_keras models that were saved between
     ``prune_low_magnitude`` and ``strip_pruning``. Keras 3 models have no wrapper layers, so
     they can be loaded inside or outside of the scope.
+
+    Raises:
+        ImportError: If tfmot is not installed.
 
     Example:
     >>> import os, tempfile

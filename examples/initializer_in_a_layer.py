@@ -46,5 +46,5 @@ for module in (keras, tf_keras):
 print("bit for bit the same:", np.array_equal(*kernels))
 
 # A string is enough once kerasinit is imported.
-layer = keras.layers.Dense(4, kernel_initializer="kerasinit>GlorotUniform")
+layer = keras.layers.Dense(4, kernel_initializer=kerasinit.GlorotUniform())
 print("by its name:", layer.kernel_initializer)

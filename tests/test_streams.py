@@ -5,6 +5,7 @@ import random
 import keras
 import numpy as np
 
+import kerasinit
 from kerasinit._src import compat, streams
 from tests.kerases import tf_keras
 
@@ -32,7 +33,7 @@ def test_models_built_in_a_global_stream_get_the_same_weights_in_both_kerases():
     kernels = []
     for library in (keras, tf_keras):
         with compat.global_stream(3, "weights", 0):
-            layer = library.layers.Dense(4, kernel_initializer="kerasinit>HeNormal")
+            layer = library.layers.Dense(4, kernel_initializer=kerasinit.HeNormal())
             layer.build((None, 5))
         kernels.append(layer.kernel.numpy())
 

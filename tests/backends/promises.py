@@ -169,7 +169,7 @@ def _network():
     x = layers.BatchNormalization()(x)
     x = layers.Conv2DTranspose(4, 4, strides=2, padding="same", activation="relu")(x)
     x = layers.Reshape((16, 64))(x)
-    x = layers.Dense(12, kernel_initializer="kerasinit>HeNormal")(x)
+    x = layers.Dense(12, kernel_initializer=kerasinit.HeNormal())(x)
     x = layers.MultiHeadAttention(2, 6, kernel_initializer=kerasinit.LecunNormal())(x, x)
     x = layers.LSTM(5, recurrent_initializer=kerasinit.PerGate("Orthogonal"))(x)
     return keras.Model(images, layers.Dense(3)(x))

@@ -9,9 +9,7 @@ import pytest
 from kerasinit._src import cli
 from kerasinit._src.files import keras_models
 from kerasinit._src.network import sample_batch
-from tests.kerases import tf_keras
-
-KERASES = {"keras": keras, "tf_keras": tf_keras}
+from tests.kerases import KERASES
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from kerasinit._src.network.parts import named_variables
 from kerasinit._src.training.examples import examples_of
 from kerasinit._src.training.loop import Loop
 from kerasinit.lottery import load
-from tests.kerases import tf_keras
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES, tf_keras
+from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
 FEW = {"steps": 4, "batch_size": 20, "evaluate_every": 2, "xla": False}

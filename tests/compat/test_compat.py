@@ -6,9 +6,7 @@ import pytest
 
 from kerasinit._src import compat
 from kerasinit._src.network.parts import named_variables
-from tests.kerases import tf_keras
-
-LIBRARIES = [keras, tf_keras]
+from tests.kerases import INSTALLED
 
 
 def _model(library):
@@ -20,7 +18,7 @@ def _model(library):
     return library.Model(inputs, library.layers.Dense(2)(outputs))
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_names_are_the_same_at_every_build(library):
     first, second = _model(library), _model(library)
 
@@ -31,14 +29,14 @@ def test_names_are_the_same_at_every_build(library):
 def test_names_are_the_same_in_both_kerases():
     names = [
         {name for name in named_variables(_model(library)) if "seed" not in name}
-        for library in LIBRARIES
+        for library in INSTALLED
     ]
 
     assert names[0] == names[1]
     assert {"dense/kernel", "sequential/dense/kernel", "dense_1/bias"} <= names[0]
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_every_weight_has_a_name_and_only_one(library):
     model = _model(library)
     named = named_variables(model)
@@ -47,7 +45,7 @@ def test_every_weight_has_a_name_and_only_one(library):
     assert len(named) == len({id(v) for v in named.values()})
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_metrics_are_no_weights(library):
     model = _model(library)
     before = list(named_variables(model))
@@ -57,7 +55,7 @@ def test_metrics_are_no_weights(library):
     assert list(named_variables(model)) == before
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_each_keras_knows_its_own(library):
     name = "keras" if library is keras else "tf_keras"
 
@@ -66,7 +64,7 @@ def test_each_keras_knows_its_own(library):
         compat.kerase_of(3)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_a_train_step_of_ones_own_is_noticed(library):
     class Own(library.Model):
         def train_step(self, data):

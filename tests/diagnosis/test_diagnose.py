@@ -13,9 +13,9 @@ import kerasinit
 from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 @BOTH

@@ -8,10 +8,10 @@ import tensorflow as tf
 import kerasinit
 from kerasinit._src.diagnosis.flow import traced
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 WORDS = np.random.default_rng(0).integers(0, 32, (64, 24))
 
 
@@ -52,7 +52,7 @@ def residual(library, last, blocks=6):
     return library.Model(inputs, outputs)
 
 
-@each_value_once(library=[keras, tf_keras], scale=list(CLOSED))
+@each_value_once(library=INSTALLED, scale=list(CLOSED))
 def test_a_branch_that_starts_closed_is_sound(library, scale):
     shape, value = CLOSED[scale]
     model = residual(library, lambda: scaled(library, shape, value))
@@ -127,7 +127,7 @@ def table(library, role):
     return Table()
 
 
-@each_value_once(library=[keras, tf_keras], role=["positions", "token"])
+@each_value_once(library=INSTALLED, role=["positions", "token"])
 def test_what_does_not_depend_on_the_data_cannot_lose_it(library, role):
     layers, inputs = library.layers, library.Input((24,), dtype="int32")
     x = layers.Embedding(32, 16)(inputs)
@@ -182,7 +182,7 @@ def attention(library, names, by_hand):
     return Attention()
 
 
-@each_value_once(library=[keras, tf_keras], softmax=["softmax", "by hand"])
+@each_value_once(library=INSTALLED, softmax=["softmax", "by hand"])
 def test_queries_and_keys_are_known_by_what_they_do(library, softmax):
     reports = {}
     for names in (("query", "key", "value", "out"), ("wq", "wk", "wv", "wo")):
@@ -279,9 +279,7 @@ def test_the_output_layer_alone_is_no_finding(library):
     assert "saturation" not in found
 
 
-@each_value_once(
-    library=[keras, tf_keras], hidden=[1, 2], initializer=["RandomNormal", "RandomUniform"]
-)
+@each_value_once(library=INSTALLED, hidden=[1, 2], initializer=["RandomNormal", "RandomUniform"])
 def test_small_weights_in_a_small_net_are_no_finding(library, hidden, initializer):
     made = getattr(kerasinit, initializer)
     small = made(stddev=0.05) if initializer == "RandomNormal" else made(-0.05, 0.05)

@@ -10,11 +10,10 @@ import tensorflow as tf
 
 import kerasinit
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once, nightly
 
 SEEDS, WIDTHS = range(5), (32, 64, 128)
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 # A seed and a width for each Keras; nightly the product of all seeds and widths.
 AT_EVERY_RUN = {"keras": (1, 32), "tf_keras": (4, 64)}
 BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
@@ -101,7 +100,7 @@ def with_advice(library, model, advice, seed):
     return library.Sequential([library.Input(model.input_shape[1:]), *layers, model.layers[-1]])
 
 
-@each_value_once(library=[keras, tf_keras], name=list(networks.FAULTS))
+@each_value_once(library=INSTALLED, name=list(networks.FAULTS))
 def test_the_line_of_advice_mends_what_it_is_printed_for(library, name):
     x = networks.batch(16, 64, seed=1)
     model = networks.FAULTS[name].planted(library, 64, 1)

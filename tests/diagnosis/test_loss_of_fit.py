@@ -13,10 +13,10 @@ from kerasinit._src import compat
 from kerasinit._src.compat import optimizers
 from kerasinit._src.lottery.method import saliency
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once, nightly
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 ONE_OF_BOTH = pytest.mark.parametrize(
     "library", [keras, pytest.param(tf_keras, marks=nightly)], ids=["keras", "tf_keras"]
 )
@@ -206,7 +206,7 @@ def test_a_monitor_traces_such_a_model_once(library):
     assert many == few
 
 
-@each_value_once(library=[keras, tf_keras], structure=[list, dict])
+@each_value_once(library=INSTALLED, structure=[list, dict])
 def test_losses_labels_and_weights_go_by_name_or_by_place(library, structure):
     def two(loss, weights=None):
         hidden = library.layers.Dense(4, "tanh")(inputs := library.Input((6,)))

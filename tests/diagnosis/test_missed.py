@@ -1,16 +1,15 @@
 """Nothing found means nothing wrong: layers that no gradient comes to, weights never drawn."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kerasinit
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import each_value_once
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 CUTS = {
     "stop_gradient": tf.stop_gradient,
     "round": tf.round,
@@ -32,7 +31,7 @@ def cut(library, name, trainable=True):
     return library.Sequential([library.Input((8,)), *hidden, Cut(), layers.Dense(1)])
 
 
-@each_value_once(library=[keras, tf_keras], name=list(CUTS))
+@each_value_once(library=INSTALLED, name=list(CUTS))
 def test_hidden_layers_that_no_gradient_comes_to_are_told(library, name):
     model, x = cut(library, name), networks.batch(64, 8)
     model.compile("sgd", "mse")

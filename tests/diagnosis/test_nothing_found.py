@@ -7,10 +7,10 @@ import tensorflow as tf
 
 import kerasinit
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 from tests.products import nightly
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 QUIET = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 X = networks.batch(64, 8)
 

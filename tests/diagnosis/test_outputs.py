@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import kerasinit
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 X = networks.batch(64, 8)
 BINARY = (X[:, 0] > 0).astype("int32")
 CLASSES = np.digitize(X[:, 0], [-0.5, 0.5])

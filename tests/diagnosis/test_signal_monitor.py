@@ -15,10 +15,10 @@ from kerasinit._src.diagnosis import monitor as signal_monitor
 from kerasinit._src.diagnosis.measured import Measured
 from kerasinit._src.diagnosis.monitor_files import COLUMNS
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 from tests.products import nightly
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 X, Y = networks.batch(24, 6), np.arange(24) % 3
 
 

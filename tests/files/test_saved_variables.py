@@ -20,13 +20,15 @@ from kerasinit._src import compat
 from kerasinit._src.files import keras_archives
 from kerasinit._src.files.keras_variables import read_variable, variables_in
 from kerasinit._src.network.parts import named_variables
-from tests.kerases import tf_keras
+from tests.kerases import HAS_TF_KERAS, KERASES
 
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 FORMS = [
     *[("keras", form) for form in ("m.keras", "m.h5", "m.weights.h5", "exported")],
-    *[("tf_keras", form) for form in ("m.keras", "m.h5", "m.weights.h5", "saved", "exported")],
-    ("tf_keras", "legacy_weights.h5"),
+    *[
+        ("tf_keras", form)
+        for form in ("m.keras", "m.h5", "m.weights.h5", "saved", "exported", "legacy_weights.h5")
+        if HAS_TF_KERAS
+    ],
 ]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),

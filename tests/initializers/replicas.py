@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import kerasinit
+from tests.kerases import KERASES
 
-from .table import IMAGES, KERASES, TABLE
+from .table import IMAGES, TABLE
 
 
 def main():

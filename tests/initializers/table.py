@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
-
 import kerasinit
-from tests.kerases import tf_keras
 
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 # Written by kerasinit 0.1, and never written anew: every later one must read them.
 FILES = Path(__file__).with_name("files")

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerasinit
-
-from .table import KERASES
+from tests.kerases import KERASES
 
 UNITS = 300
 both = pytest.mark.parametrize("kerase", KERASES)

@@ -8,10 +8,8 @@ import pytest
 import tensorflow as tf
 
 import kerasinit
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import nightly
-
-from .table import KERASES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
@@ -151,7 +149,7 @@ def test_a_large_array_is_named_and_not_printed():
     )
 
 
-@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("module", INSTALLED)
 def test_a_portable_copy_keeps_the_weights_of_an_array_and_reports_its_substitute(module):
     made = kerasinit.Constant(np.float32([0.1, 0.2, 0.3]))
     layer = module.layers.Dense(3, kernel_initializer=made)

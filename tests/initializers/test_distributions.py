@@ -12,10 +12,11 @@ import pytest
 import scipy.stats
 
 import kerasinit
+from tests.kerases import KERASES
 from tests.products import each_value_once, nightly
 
 from .laws import CHANNELS, PLACES_OF_UNIT, ROWS, WINDOW
-from .table import KERASES, SEEDED
+from .table import SEEDED
 
 SEEDS = {"keras": 1, "tf_keras": 2**100}
 LEAST = 1e-4  # p-value

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
+from tests.kerases import KERASES
 
-from .table import KERASES, SEEDED
+from .table import SEEDED
 
 INPUTS, UNITS = 12, 8
 LAYERS = {

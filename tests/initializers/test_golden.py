@@ -10,7 +10,7 @@ import pytest
 
 import kerasinit
 from kerasinit import initializers, lottery
-from tests.kerases import since_keras, tf_keras
+from tests.kerases import INSTALLED, since_keras, tf_keras
 
 from .table import ALIASES, FILES, TABLE
 
@@ -204,7 +204,7 @@ VALUES = {
 BY_LAPACK = {"ConvOrthogonal", "ConvolutionAware", "DeltaOrthogonal", "Orthogonal", "PerGate"}
 
 
-@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("module", INSTALLED)
 def test_the_registered_names_are_these_and_lead_to_our_classes(module):
     registered = module.saving.get_custom_objects()
     ours = {name for name in registered if name.startswith("kerasinit>")}
@@ -226,7 +226,7 @@ def test_an_alias_is_the_class_itself(alias):
     assert getattr(kerasinit, alias) is getattr(kerasinit, ALIASES[alias])
 
 
-@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("module", INSTALLED)
 @pytest.mark.parametrize("alias", ALIAS_NAMES)
 def test_a_registered_alias_leads_to_the_class_by_every_way(module, alias):
     kind = getattr(kerasinit, ALIAS_NAMES[alias])
@@ -243,7 +243,7 @@ def test_a_registered_alias_leads_to_the_class_by_every_way(module, alias):
     )
 
 
-@pytest.mark.parametrize("module", [keras, tf_keras])
+@pytest.mark.parametrize("module", INSTALLED)
 def test_nothing_is_registered_under_a_bare_name(module):
     bare = [name for name in module.saving.get_custom_objects() if ">" not in name]
     assert not [name for name in bare if hasattr(kerasinit, name)]

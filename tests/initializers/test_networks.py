@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
-from tests.kerases import hears_of_axes
-
-from .table import KERASES
+from tests.kerases import KERASES, hears_of_axes
 
 WIDTH, DEPTH, OMEGA = 512, 12, 30.0
 both = pytest.mark.parametrize("kerase", KERASES)

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerasinit
-
-from .table import KERASES
+from tests.kerases import KERASES
 
 WINDOWS = [
     *((1,), (2,), (3,), (5,)),

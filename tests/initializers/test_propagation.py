@@ -15,8 +15,7 @@ import scipy.special
 
 import kerasinit
 from kerasinit._src.initializers.sampling import Stream, normal
-
-from .table import KERASES
+from tests.kerases import KERASES
 
 WIDTH, DEPTH, INPUTS, TRIALS = 512, 50, 32, 8
 SLOPE = 0.3

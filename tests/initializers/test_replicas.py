@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .table import KERASES, TABLE
+from tests.kerases import KERASES
+
+from .table import TABLE
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,15 +15,19 @@ import numpy as np
 import pytest
 
 import kerasinit
-from tests.kerases import tf_keras
+from tests.kerases import HAS_TF_KERAS, KERASES, tf_keras
 
 from .load_saved import described
-from .table import IMAGES, KERASES, PLACES, TABLE
+from .table import IMAGES, PLACES, TABLE
 
 SIZE = 4
 FORMS = [
     *[("keras", form) for form in ("model.keras", "model.h5", "json")],
-    *[("tf_keras", form) for form in ("model.keras", "model.h5", "json", "saved_model")],
+    *[
+        ("tf_keras", form)
+        for form in ("model.keras", "model.h5", "json", "saved_model")
+        if HAS_TF_KERAS
+    ],
 ]
 pytestmark = [
     # tf_keras says of .h5 that it is legacy; we promise it all the same.

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import kerasinit
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 
-from .table import KERASES, SEEDED, TABLE
+from .table import SEEDED, TABLE
 
 for_seeded = pytest.mark.parametrize("case", SEEDED, ids=str)
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import kerasinit
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, registered, tf_keras
 
-from .table import ALIASES, KERASES, TABLE
+from .table import ALIASES, TABLE
 
 KERAS_NAMES = [name for name in dir(keras.initializers) if not name.startswith("_")]
 
@@ -148,8 +148,7 @@ def test_a_custom_subclass_of_the_base_class_is_saved_and_loaded(module, form, t
     np.testing.assert_array_equal(np.asarray(loaded.kernel), [[0, 1, 2], [0, 1, 2]])
 
 
-@keras.saving.register_keras_serializable("test_serialization")
-@tf_keras.saving.register_keras_serializable("test_serialization")
+@registered("test_serialization")
 class Ramp(kerasinit.Initializer):
     """What the base class' docstring shows."""
 

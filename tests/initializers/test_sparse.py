@@ -13,8 +13,9 @@ import kerasinit
 from kerasinit._src.initializers import sampling
 from kerasinit._src.initializers.quantiles import quantiles
 from kerasinit._src.initializers.sampling import Stream
+from tests.kerases import KERASES
 
-from .table import FLOATS, KERASES
+from .table import FLOATS
 
 
 def columns_of(values):
@@ -34,7 +35,7 @@ def test_units_of_layers_hold_them(kerase):
     module = KERASES[kerase]
     dense = module.layers.Dense(200, kernel_initializer=kerasinit.Sparse(seed=1))
     dense.build((None, 300))
-    convolution = module.layers.Conv2D(64, 3, kernel_initializer="kerasinit>Sparse")
+    convolution = module.layers.Conv2D(64, 3, kernel_initializer=kerasinit.Sparse())
     convolution.build((None, 8, 8, 16))
     for layer in (dense, convolution):
         assert ((columns_of(layer.kernel.numpy()) != 0).sum(axis=0) == 15).all()

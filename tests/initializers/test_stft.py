@@ -6,8 +6,7 @@ import pytest
 import scipy.signal
 
 import kerasinit
-
-from .table import KERASES
+from tests.kerases import KERASES
 
 WINDOWS = [None, "hann", "hamming", "tukey", list(range(1, 65))]
 

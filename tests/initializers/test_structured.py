@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerasinit
-
-from .table import KERASES
+from tests.kerases import KERASES
 
 both_kerases = pytest.mark.parametrize("kerase", KERASES)
 windows = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)

@@ -18,9 +18,10 @@ import kerasinit
 from kerasinit import lottery, pruning
 from kerasinit._src.files.tensors import write_tensors
 from kerasinit._src.mask_arrays import Masks
+from tests.kerases import KERASES
 from tests.products import each_value_once
 
-from .table import FILES, KERASES
+from .table import FILES
 
 SHAPE = (6, 4)
 pytestmark = [

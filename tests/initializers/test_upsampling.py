@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kerasinit
-from tests.kerases import has_keras
-
-from .table import KERASES
+from tests.kerases import KERASES, has_keras
 
 both_kerases = pytest.mark.parametrize("kerase", KERASES)
 

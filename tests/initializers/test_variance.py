@@ -8,10 +8,8 @@ import pytest
 import scipy.stats
 
 import kerasinit
-from tests.kerases import has_keras, hears_of_axes, tf_keras
+from tests.kerases import KERASES, has_keras, hears_of_axes, tf_keras
 from tests.products import each_value_once
-
-from .table import KERASES
 
 NAMED = {
     "GlorotNormal": ("fan_avg", 1, "truncated_normal"),
@@ -137,7 +135,7 @@ def test_attention_kernels_have_their_right_variance_in_keras():
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_class_works_in_attention(name):
-    layer = keras.layers.MultiHeadAttention(2, 4, kernel_initializer=f"kerasinit>{name}")
+    layer = keras.layers.MultiHeadAttention(2, 4, kernel_initializer=getattr(kerasinit, name)())
     assert layer(np.ones((1, 3, 8), "float32"), np.ones((1, 3, 8), "float32")).shape == (1, 3, 8)
 
 

@@ -6,16 +6,13 @@ import pytest
 
 import kerasinit
 from kerasinit._src.initializers.wrapping import Wrapper
-from tests.kerases import tf_keras
-
-from .table import KERASES
+from tests.kerases import INSTALLED, KERASES, registered
 
 INNER = kerasinit.RandomUniform(-0.5, 0.25)
 CONFIG = {"class_name": "kerasinit>RandomUniform", "config": {"minval": -0.5, "maxval": 0.25}}
 
 
-@keras.saving.register_keras_serializable("test_wrapping")
-@tf_keras.saving.register_keras_serializable("test_wrapping")
+@registered("test_wrapping")
 class Doubled(Wrapper):
     def _draw(self, stream, shape, dtype):
         return 2 * self._draw_inner(stream, shape, dtype)
@@ -34,10 +31,8 @@ class Half(kerasinit.HeNormal):
         "RandomUniform:minval=-0.5,maxval=0.25",
         "kerasinit>RandomUniform:minval=-0.5,maxval=0.25",
         CONFIG,
-        keras.saving.serialize_keras_object(INNER),
-        tf_keras.saving.serialize_keras_object(INNER),
-        keras.initializers.serialize(INNER),
-        tf_keras.initializers.serialize(INNER),
+        *(library.saving.serialize_keras_object(INNER) for library in INSTALLED),
+        *(library.initializers.serialize(INNER) for library in INSTALLED),
     ],
 )
 def test_it_takes_an_instance_a_name_or_a_configuration(given):
@@ -88,8 +83,7 @@ def test_a_seed_of_the_wrapped_is_refused(seed):
         None,
         3,
         kerasinit.HeNormal,
-        keras.initializers.HeNormal(),
-        tf_keras.initializers.HeNormal(),
+        *(library.initializers.HeNormal() for library in INSTALLED),
         keras.initializers.serialize(keras.initializers.HeNormal()),
         {"class_name": "Dense", "config": {"units": 3}},
         {"class_name": "kerasinit>HeNormal"},

@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 
 import kerasinit
 from kerasinit.lottery import Dataset
-from tests.kerases import tf_keras
-
-KERASES = {"keras": keras, "tf_keras": tf_keras}
+from tests.kerases import KERASES
 
 
 def blobs(examples=210, features=8, classes=3):
@@ -46,7 +43,7 @@ def builder(kerase="keras", *, learning_rate=0.01, layers=(), seed=None):
                 library.layers.InputLayer((8,)),
                 library.layers.Dense(16, "relu", kernel_initializer=kerasinit.HeNormal(seed=seed)),
                 *(getattr(library.layers, name)(*args) for name, *args in layers),
-                library.layers.Dense(3, kernel_initializer="kerasinit>GlorotUniform"),
+                library.layers.Dense(3, kernel_initializer=kerasinit.GlorotUniform()),
             ]
         )
         model.compile(

@@ -13,9 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit.lottery import Dataset
-from tests.kerases import tf_keras
-
-KERASES = {"keras": keras, "tf_keras": tf_keras}
+from tests.kerases import KERASES
 
 NOT_IN_A_CLASSIFIER = {
     "AbstractRNNCell": "abstract",

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
+import kerasinit
 from kerasinit import comparison, lottery
 from kerasinit._src.lottery.progress import ConsoleWatch
 from kerasinit._src.lottery.store.store import Store
@@ -16,8 +17,8 @@ from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training import xla as compilation
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.trainer import Trainer
-from tests.kerases import tf_keras
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES, tf_keras
+from tests.lottery.blobs import blobs, builder
 from tests.products import nightly
 
 DATA = blobs()
@@ -35,9 +36,9 @@ def _convolutional(layers):
             [
                 layers.layers.InputLayer((8,)),
                 layers.layers.Reshape((8, 1)),
-                layers.layers.Conv1D(2, 3, kernel_initializer="kerasinit>HeNormal"),
+                layers.layers.Conv1D(2, 3, kernel_initializer=kerasinit.HeNormal()),
                 layers.layers.Flatten(),
-                layers.layers.Dense(3, kernel_initializer="kerasinit>HeNormal"),
+                layers.layers.Dense(3, kernel_initializer=kerasinit.HeNormal()),
             ]
         )
         loss = layers.losses.SparseCategoricalCrossentropy(from_logits=True)

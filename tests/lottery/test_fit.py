@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import kerasinit
 from kerasinit import lottery
 from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
@@ -14,7 +15,8 @@ from kerasinit._src.training import keras_steps
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.trainer import Trainer
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_unkillable import SMALL
 from tests.products import each_value_once
 
@@ -32,7 +34,7 @@ def _own(library, change=lambda logs: logs, optimizer=None):
 
     def build():
         inputs = library.Input((8,))
-        hidden = library.layers.Dense(16, "relu", kernel_initializer="kerasinit>HeNormal")(inputs)
+        hidden = library.layers.Dense(16, "relu", kernel_initializer=kerasinit.HeNormal())(inputs)
         model = Own(inputs, library.layers.Dense(3)(hidden))
         model.compile(
             optimizer() if optimizer else library.optimizers.Adam(0.01),

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from kerasinit import lottery
 from kerasinit.lottery import Dataset
+from tests.kerases import KERASES
 from tests.lottery import families
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.lottery.blobs import blobs, builder
 from tests.lottery.test_verify import LAST, SMALL, _found, _repair
 from tests.products import nightly
 

@@ -16,7 +16,8 @@ from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.mask_arrays import Masks
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 from tests.products import each_value_once, nightly
 
 DATA = blobs()

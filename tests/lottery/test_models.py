@@ -9,8 +9,8 @@ from kerasinit import lottery
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training import models, paper_networks
 from kerasinit.lottery import Dataset, questions
-from tests.kerases import tf_keras
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import INSTALLED, KERASES
+from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
 IMAGES = Dataset(
@@ -190,7 +190,7 @@ def _bad_models(library):
     }
 
 
-@pytest.mark.parametrize("library", [keras, tf_keras])
+@pytest.mark.parametrize("library", INSTALLED)
 def test_a_model_that_cannot_be_trained_says_what_to_do(library):
     for match, model in _bad_models(library).items():
         with pytest.raises(ValueError, match=match):

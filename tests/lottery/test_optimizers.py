@@ -13,8 +13,8 @@ from kerasinit._src.training.data import Order
 from kerasinit._src.training.held_masks import HeldMasks
 from kerasinit._src.training.outcome import weights_of
 from kerasinit._src.training.trainer import Trainer
-from tests.kerases import HAS_TF_KERAS, INSTALLED, has_keras
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import HAS_TF_KERAS, INSTALLED, KERASES, has_keras
+from tests.lottery.blobs import blobs, builder
 from tests.products import nightly
 
 DATA = blobs()

@@ -10,7 +10,8 @@ from kerasinit._src.lottery.method.survivors import keep
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import prunable_weights
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 
 X, Y = np.array([[1.0, 2.0]], "float32"), np.array([[0.0]], "float32")
 

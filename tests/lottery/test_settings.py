@@ -7,7 +7,8 @@ import pytest
 
 from kerasinit import lottery
 from kerasinit._src.lottery.store.stage import Place
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
 DENSE = lottery.Experiment(

@@ -14,7 +14,8 @@ from kerasinit._src.lottery.method import criteria, saliency, survivors
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
 SMALL = lottery.Experiment(

@@ -9,8 +9,8 @@ from kerasinit import lottery
 from kerasinit._src.files import tensors
 from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import load_ticket
-from tests.kerases import tf_keras
-from tests.lottery.blobs import KERASES, builder
+from tests.kerases import KERASES, tf_keras
+from tests.lottery.blobs import builder
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.training.data import Order
 from kerasinit._src.training.outcome import DivergedError
 from kerasinit._src.training.trainer import Trainer
-from tests.kerases import tf_keras
-from tests.lottery.blobs import KERASES, blobs, builder, misled
+from tests.kerases import KERASES, tf_keras
+from tests.lottery.blobs import blobs, builder, misled
 from tests.products import nightly
 
 DATA = blobs()

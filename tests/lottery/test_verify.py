@@ -21,7 +21,8 @@ from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.lottery.store.ticket import read_tensors
 from kerasinit._src.mask_arrays import Masks
 from kerasinit.lottery import report
-from tests.lottery.blobs import KERASES, blobs, builder
+from tests.kerases import KERASES
+from tests.lottery.blobs import blobs, builder
 
 SMALL = lottery.Experiment(
     iterations=20,

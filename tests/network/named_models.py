@@ -15,9 +15,8 @@ from kerasinit import lottery, pruning
 from kerasinit._src import compat
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 FILES = Path(__file__).parent / "files"
 
 

@@ -10,9 +10,9 @@ from kerasinit._src.network import readings
 from kerasinit._src.network.catalogue import UNKNOWN, exact_row, row_of
 from kerasinit._src.network.parts import Kernel, parts
 from kerasinit._src.network.prunable import NoRuleError, layer_weights
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 # Base classes: what derives from them has variables and does something to a signal.
 ABSTRACT = {"Layer", "AbstractRNNCell"}
 
@@ -118,7 +118,7 @@ def with_row(**wanted):
     """Return the classes of both Kerases whose row has certain values."""
     kinds = {
         f"{library.__name__}-{kind.__name__}": kind
-        for library in (keras, tf_keras)
+        for library in INSTALLED
         for kind in vars(library.layers).values()
         if isinstance(kind, type)
         if all(getattr(exact_row(kind), name) == value for name, value in wanted.items())

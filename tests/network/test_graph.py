@@ -6,11 +6,10 @@ import pytest
 
 from kerasinit._src.network.branches import given_branches, residual_branches, terminal_layers
 from kerasinit._src.network.graph import graph_of
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once, nightly
 
-KERASES = [keras, tf_keras]
-both = pytest.mark.parametrize("module", KERASES, ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 
 
 def names(layers):
@@ -169,7 +168,7 @@ TRANSLATORS = {
 }
 
 
-@each_value_once(module=KERASES, kind=list(TRANSLATORS))
+@each_value_once(module=INSTALLED, kind=list(TRANSLATORS))
 def test_a_decoder_is_what_looks_at_another_signal(module, kind):
     found = residual_branches(translator(module, *TRANSLATORS[kind]))
     streams = {

@@ -11,11 +11,11 @@ from kerasinit._src.whole_models.recommendation import recommend
 from kerasinit._src.whole_models.redraw import reinitialize
 from kerasinit.diagnosis import diagnose
 from kerasinit.pruning import weight_summaries
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
 SEQUENCE = np.ones((1, 3, 8), "float32")
 IMAGES = np.ones((1, 6, 6, 4), "float32")
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 
 
 def fans_of(layer, inputs):

@@ -15,8 +15,9 @@ from kerasinit._src.network.old_names import named_for, old_names
 from kerasinit._src.network.parts import named_variables, parts
 from kerasinit.lottery import load_ticket
 from kerasinit.lottery.questions import lmc, transfer
+from tests.kerases import KERASES
 from tests.network import named_models
-from tests.network.named_models import CASES, FILES, KERASES, built, data
+from tests.network.named_models import CASES, FILES, built, data
 
 OLD = FILES / "format-1"
 DIGEST = "f0219628b451edfe464ff9978a6f7ea63a7cfb81c39f0be624c08f8690337b7f"

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import each_value_once
 
 X, Y = np.random.default_rng(0).normal(size=(2, 16, 8)).astype("float32")
-LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+LIBRARIES = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 class EveryStep(pruning.PruningSchedule):
@@ -44,7 +44,7 @@ def worse_and_worse(cls, **arguments):
     return cls("loss", mode="max", min_delta=1e9, **arguments)
 
 
-@each_value_once(case=[*SCHEDULES], library=[keras, tf_keras], first=[True, False])
+@each_value_once(case=[*SCHEDULES], library=INSTALLED, first=[True, False])
 def test_it_stops_when_patience_is_over_after_the_end_of_the_schedule(library, case, first):
     schedule, end = SCHEDULES[case]
     stop, update = worse_and_worse(pruning.EarlyStopping, patience=2), pruning.UpdatePruningStep()

@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import each_value_once
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 X, Y = np.random.default_rng(0).normal(size=(2, 48, 8)).astype("float32")
 STEPS = 6  # in an epoch
-LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+LIBRARIES = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 def made(schedule, library=keras):
@@ -71,7 +71,7 @@ ENDED_EARLY = {
 }
 
 
-@each_value_once(case=[*ENDED_EARLY], library=[keras, tf_keras], strips=[True, False])
+@each_value_once(case=[*ENDED_EARLY], library=INSTALLED, strips=[True, False])
 def test_a_training_that_a_callback_ends_before_its_schedule(case, library, strips):
     schedule, message = ENDED_EARLY[case]
 
@@ -93,7 +93,7 @@ def test_a_training_that_ends_after_its_schedule_is_nothing_to_say(library):
     pruning.strip_pruning(model)
 
 
-@each_value_once(library=[keras, tf_keras], first=[True, False])
+@each_value_once(library=INSTALLED, first=[True, False])
 def test_weights_of_an_earlier_epoch(library, first):
     stop = best_first(library, patience=8, restore_best_weights=True)
     update = pruning.UpdatePruningStep()

@@ -11,13 +11,13 @@ from kerasinit.pruning import (
     prune_low_magnitude,
     strip_pruning,
 )
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, tf_keras
 from tests.products import each_value_once
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((64, 6)).astype("float32"), RNG.standard_normal((64, 2))
 MASK = RNG.random((6, 5)) < 0.5
-LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras])
+LIBRARIES = pytest.mark.parametrize("library", INSTALLED)
 
 
 def _model(library, **compile_options):

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 def half():

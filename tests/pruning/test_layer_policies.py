@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 
 X, Y = np.random.default_rng(0).normal(size=(2, 16, 8)).astype("float32")
-LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+LIBRARIES = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 def half():

@@ -7,9 +7,9 @@ import pytest
 from kerasinit import pruning
 from kerasinit._src.pruning.selection import magnitude_mask
 from kerasinit._src.pruning.tfmot_bridge import tfmot
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 layers = keras.layers
 
 

@@ -6,14 +6,14 @@ import pytest
 import tensorflow as tf
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once, nightly
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 12)).astype("float32"), RNG.normal(size=(64, 4)).astype("float32")
-LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+LIBRARIES = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 def made(library, optimizer=None, **compilation):
@@ -58,7 +58,7 @@ def assert_same(disturbed, expected):
 @pytest.fixture(scope="module")
 def undisturbed():
     """Return what trainings learn that nobody looks at, by library."""
-    return {library: trained(library) for library in (keras, tf_keras)}
+    return {library: trained(library) for library in INSTALLED}
 
 
 LOOKS = {
@@ -73,7 +73,7 @@ LOOKS = {
 }
 
 
-@each_value_once(way=[*LOOKS], library=[keras, tf_keras])
+@each_value_once(way=[*LOOKS], library=INSTALLED)
 def test_looking_between_batches_changes_nothing(library, way, undisturbed, tmp_path):
     assert_same(trained(library, lambda model: LOOKS[way](model, tmp_path)), undisturbed[library])
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kerasinit import pruning
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 
 def network(library, *between, pad=1, strides=2, ends=True, skip=False):

@@ -8,10 +8,10 @@ import pytest
 
 from kerasinit._src.network.prunable import has_rule
 from kerasinit.pruning import prunable_weights
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import nightly
 
-BOTH = pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 
 # (shape of the input, how to make the layer, names within it)
 LAYERS = {
@@ -102,7 +102,7 @@ OTHERS = {
     ("library", "case"),
     [
         pytest.param(library, case, id=f"{library.__name__}-{case}")
-        for library in (keras, tf_keras)
+        for library in INSTALLED
         for case in OTHERS
         if hasattr(library.layers, case)
     ],
@@ -148,7 +148,7 @@ def applications(library):
     ]
 
 
-@pytest.mark.parametrize("make", [*applications(keras), *applications(tf_keras)])
+@pytest.mark.parametrize("make", [case for library in INSTALLED for case in applications(library)])
 def test_every_network_of_keras_applications_has_its_rules(make):
     found = [weight.name for weight in prunable_weights(make(weights=None))]
     assert found

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 import kerasinit
 from kerasinit._src.theory import gains
 from kerasinit._src.theory.gains import gain, stability
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 
-KERASES = {"keras": keras, "tf_keras": tf_keras}
 UNFIT = {"glu", "log_softmax", "softmax", "sparsemax", "threshold"}
 ELEMENTWISE = sorted(set(gains._names()) - UNFIT)
 FIGURES = {

@@ -4,14 +4,13 @@ Run as ``python load_without_kerasinit.py FOLDER``; writes what it found in the 
 Kerase to ``FOLDER/found.json``.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 sys.modules["kerasinit"] = None  # so `import kerasinit` raises ImportError, installed or not
 
@@ -26,7 +25,9 @@ def described(model, inputs):
 
 def found_in(folder, module, inputs):
     found = {}
-    for form in ("model.keras", "model.h5", *(["saved_model"] if module is tf_keras else [])):
+    for form in ("model.keras", "model.h5", "saved_model"):
+        if not (folder / form).exists():
+            continue
         found[form] = described(module.models.load_model(folder / form), inputs)
     model = module.models.model_from_json((folder / "model.json").read_text())
     found["json, made anew"] = described(model, inputs)
@@ -44,8 +45,11 @@ def found_in(folder, module, inputs):
 def main():
     folder = Path(sys.argv[1])
     inputs = np.load(folder / "inputs.npy")
-    kerases = {"keras": keras, "tf_keras": tf_keras}
-    found = {name: found_in(folder / name, module, inputs) for name, module in kerases.items()}
+    found = {
+        path.name: found_in(path, importlib.import_module(path.name), inputs)
+        for path in folder.iterdir()
+        if path.is_dir()
+    }
     (folder / "found.json").write_text(json.dumps(found))
 
 

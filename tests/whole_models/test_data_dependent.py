@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from kerasinit._src.whole_models.from_batch.layer_sequential import lsuv
 from kerasinit._src.whole_models.from_batch.per_unit import weight_norm, within_layer
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES
 from tests.products import each_value_once
 
-KERASES = [keras, tf_keras]
-both = pytest.mark.parametrize("module", KERASES, ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 METHODS = [lsuv, within_layer, weight_norm]
 every = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 
@@ -124,7 +123,7 @@ def test_lsuv_reaches_variance_one_also_on_another_batch(module):
             x = np.asarray(layer.activation(before.astype("float32")))
 
 
-@each_value_once(module=KERASES, method=METHODS, training=[False, True])
+@each_value_once(module=INSTALLED, method=METHODS, training=[False, True])
 def test_every_kind_of_layer_is_reached_in_a_model_with_branches(module, method, training):
     model = branched(module)
     calls = own_calls(model)

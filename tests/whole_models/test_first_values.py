@@ -8,10 +8,10 @@ import kerasinit
 from kerasinit._src.network.parts import parts
 from kerasinit._src.whole_models.first_values import own_initializer
 from kerasinit._src.whole_models.redraw import reinitialize
-from tests.kerases import has_keras, tf_keras
+from tests.kerases import INSTALLED, KERASES, has_keras, tf_keras
 from tests.products import nightly
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 IMAGES, SEQUENCES, WORDS = (2, 8, 8, 4), (2, 5, 4), (2, 5)
 
 # What a layer needs besides its defaults, and what it is called with where that is no sequence.
@@ -124,7 +124,7 @@ ONLY_IN_KERAS_3 += ["STFTSpectrogram", "SpectralNormalization"]  # the latter fa
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        *((module, name) for module in (keras, tf_keras) for name in FORGOTTEN),
+        *((module, name) for module in INSTALLED for name in FORGOTTEN),
         *((keras, name) for name in ONLY_IN_KERAS_3),
     ],
 )

@@ -1,14 +1,13 @@
 """Scales from theory alone: against sums by hand, and against what a batch shows."""
 
-import keras
 import numpy as np
 import pytest
 
 import kerasinit
 from kerasinit._src.whole_models.from_batch.moment_propagation import propagate_moments
-from tests.kerases import tf_keras
+from tests.kerases import KERASES
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 
 
 @both

@@ -9,10 +9,10 @@ import pytest
 import kerasinit
 from kerasinit import recommend
 from tests.diagnosis import networks
-from tests.kerases import tf_keras
+from tests.kerases import KERASES, tf_keras
 from tests.products import nightly
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 
 
 def chain(module, *layers, shape=(8,)):

@@ -10,9 +10,9 @@ import tensorflow as tf
 import kerasinit
 from kerasinit._src.network.fans import compute_fans
 from kerasinit._src.whole_models.redraw import Rule, reinitialize
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 
-both = pytest.mark.parametrize("module", [keras, tf_keras], ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)
 LECUN = {"kernel": "LecunNormal"}
 
@@ -512,7 +512,10 @@ def test_a_report_on_an_lstm_is_json_too():
         (kerasinit.HeNormal(), TypeError, r"pass \{'kernel': HeNormal\(\)\}"),
         (kerasinit.HeNormal, TypeError, r"pass \{'kernel': HeNormal\}"),
         (keras.initializers.HeNormal(), TypeError, r"pass \{'kernel': <"),
-        (tf_keras.initializers.HeNormal, TypeError, r"pass \{'kernel': HeNormal\}"),
+        *(
+            (library.initializers.HeNormal, TypeError, r"pass \{'kernel': HeNormal\}")
+            for library in INSTALLED
+        ),
         (lambda shape, dtype=None: np.zeros(shape), TypeError, r"pass \{'kernel': .*<lambda>\}"),
         (np.ones((6, 8)), TypeError, r"pass \{'kernel': an array of shape \(6, 8\)\}"),
         (lambda model: None, TypeError, "returned None"),

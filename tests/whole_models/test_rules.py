@@ -11,11 +11,10 @@ import kerasinit
 from kerasinit import reinitialize, rules
 from kerasinit._src.network.branches import residual_branches
 from kerasinit._src.network.parts import parts
-from tests.kerases import tf_keras
+from tests.kerases import INSTALLED, KERASES, tf_keras
 from tests.products import each_value_once, nightly
 
-KERASES = [keras, tf_keras]
-both = pytest.mark.parametrize("module", KERASES, ids=["keras", "tf_keras"])
+both = pytest.mark.parametrize("module", KERASES.values(), ids=KERASES)
 NORMAL = kerasinit.RandomNormal(stddev=1.0, seed=5)
 # For values that `test_a_seed_gives_the_same_values_in_both_kerases` finds in tf_keras as well.
 first_in_keras = pytest.mark.parametrize("module", [keras, pytest.param(tf_keras, marks=nightly)])
@@ -505,7 +504,7 @@ def test_a_decoder_alone_still_looks_at_an_encoder(module):
     assert scale == pytest.approx((12 * 2) ** -0.5)
 
 
-@each_value_once(module=KERASES, rule=[rules.t_fixup, rules.deepnorm])
+@each_value_once(module=INSTALLED, rule=[rules.t_fixup, rules.deepnorm])
 def test_blocks_that_cannot_be_seen_are_told(module, rule):
     model = hidden_sum(module)
     with pytest.raises(ValueError, match="has no graph"):
@@ -605,7 +604,7 @@ def test_an_attention_outside_of_residual_branches_is_refused(module):
             rule(model)
 
 
-@each_value_once(module=KERASES, rule=BRANCH_RULES)
+@each_value_once(module=INSTALLED, rule=BRANCH_RULES)
 def test_branches_that_cannot_be_seen_are_told(module, rule):
     model = hidden_sum(module)
     with pytest.raises(ValueError, match=r"has no graph.*branches=\[\["):
@@ -668,7 +667,7 @@ def test_a_seed_gives_the_same_values_in_both_kerases(rule):
         np.testing.assert_array_equal(first[name], second[name])
 
 
-@each_value_once(module=KERASES, rule=list(NETWORKS))
+@each_value_once(module=INSTALLED, rule=list(NETWORKS))
 def test_after_training_all_starts_anew_and_the_report_tells_it(module, rule):
     model = NETWORKS[rule](module)
     fresh = reinitialize(model, rule, seed=7)

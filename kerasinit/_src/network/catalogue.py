@@ -136,6 +136,8 @@ _MATRIX = ("kernel", readings.matrix)
 
 _CATALOGUE = (
     Row("Dense", "sums", "mixes", {"kernel": _MATRIX}, _KERNEL),
+    # What it multiplies by are the signs of its larger weights, and one factor: no known variance.
+    Row("TernaryDense", channels="mixes", kernels={"kernel": _MATRIX}, pruned=_KERNEL),
     Row("EinsumDense", "sums", "mixes", {"kernel": ("kernel", readings.einsum)}, _KERNEL),
     Row("Conv*D", "sums", "mixes", {"kernel": ("kernel", readings.convolution)}, _KERNEL),
     Row("Conv*DTranspose", "sums", "mixes", {"kernel": ("kernel", readings.transposed)}, _KERNEL),
@@ -203,7 +205,7 @@ _CATALOGUE = (
     ),
     Row(
         "AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix "
-        "Equalization MaxNumBoundingBoxes MixUp RandAugment RandomBrightness "
+        "Equalization MaxNumBoundingBoxes MixUp Mosaic RandAugment RandomBrightness "
         "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
         "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale "
         "RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization "

@@ -13,7 +13,7 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "lazy", "streams", "mask_arrays"),
+    ("errors", "keras_naming", "lazy", "streams", "mask_arrays"),
     ("compat",),
     ("theory", "files"),
     ("network", "initializers", "reports"),
@@ -273,3 +273,44 @@ def test_the_names_that_docstrings_refer_to_exist():
     assert "kerasinit.reinitialize" in names
     assert not _exists("kerasinit.initializers.base.RandomInitializer")
     assert sorted(name for name in names if not _exists(name)) == []
+
+
+def read_eager_imports(path):
+    """Return what a file imports when it is imported itself, in order, as ``module:name``."""
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found += [f"{alias.name}:" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                found.append(f"{module}:" if module in MODULES else f"{node.module}:{alias.name}")
+    return found
+
+
+def test_keras_is_imported_before_any_module_that_the_initializers_are_made_of():
+    # The import of Keras registers the initializers, and so imports these modules, whichever of
+    # them imported it. See `registration`.
+    made_of, waiting = set(), [f"{PACKAGE}._src.initializers"]
+    while waiting:
+        module = waiting.pop()
+        if module in MODULES and module not in made_of:
+            made_of.add(module)
+            waiting += [one.partition(":")[0] for one in read_eager_imports(MODULES[module])]
+    rooms = {f"{PACKAGE}._src.{room_of(module)}" for module in made_of}
+    prepared = {room for room in rooms if read_eager_imports(MODULES[room])[:1] == ["keras:"]}
+
+    assert prepared == {f"{PACKAGE}._src.compat", f"{PACKAGE}._src.initializers"}
+    for module in made_of - prepared:
+        imports = read_eager_imports(MODULES[module])
+        # The module of a prepared room may not have its names yet; the modules in it have theirs.
+        assert not [
+            one
+            for one in imports
+            for room in prepared
+            if one.startswith(f"{room}:")
+            if not one.endswith(":")
+        ]
+        if f"{PACKAGE}._src.{room_of(module)}" not in prepared:
+            needing = ("keras:", *(f"{room}{sign}" for room in prepared for sign in ".:"))
+            assert not [one for one in imports if one.startswith(needing)]

@@ -197,3 +197,16 @@ def test_what_runs_on_tensorflow_asks_for_it(monkeypatch):
     monkeypatch.setattr(lazy.importlib, "import_module", fail)
     with pytest.raises(ImportError, match=r"kerasinit\.diagnose runs on TensorFlow"):
         find("diagnose")
+
+
+@pytest.mark.parametrize("name", ["gain", "compute_fans", "variables_in", "pruning", "HeNormal"])
+def test_any_name_may_be_the_first_that_imports_keras(name):
+    script = """
+        import json, sys
+        import kerasinit
+        getattr(kerasinit, sys.argv[1])
+        import keras
+        found = keras.saving.get_registered_object("kerasinit>HeNormal")
+        print(json.dumps(found is kerasinit.HeNormal))
+    """
+    assert run_fresh(script, name)

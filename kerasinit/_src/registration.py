@@ -3,6 +3,10 @@
 A model that is loaded names its initializers, whether or not the program has. So they are
 registered as soon as either Keras is imported, and no sooner: a program without Keras, such as
 ``kerasinit --help``, does not wait for it.
+
+What imports Keras may be one of the modules that the initializers are made of, which is then not
+complete. So each of their rooms that needs Keras imports it in its ``__init__.py``, before any of
+its modules begins.
 """
 
 import importlib

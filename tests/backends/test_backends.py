@@ -3,11 +3,16 @@
 The default run has TensorFlow, the nightly run the others, which come with kerasinit[backends].
 """
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.products import nightly
 
-from .check import REFERENCE, RUNS, installed, run
+from .check import BACKENDS, REFERENCE, ROOT, RUNS, installed, run
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +41,18 @@ def test_every_promise_is_kept_on_the_backend(name, folder, request):
     assert reasons == (["A SavedModel computes what the model does"] if backend == "torch" else [])
     assert not {promise for promise in broken if promise not in reasons}, broken
     assert len(found) == 10
+
+
+@pytest.mark.parametrize("backend", [one for one in BACKENDS if one != REFERENCE])
+@nightly
+def test_initializers_do_without_tensorflow(backend, tmp_path):
+    assert installed(backend), f"{backend} is not installed: pip install 'kerasinit[backends]'"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.backends.without_tensorflow", tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []

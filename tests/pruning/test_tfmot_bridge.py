@@ -74,8 +74,8 @@ def test_a_tf_keras_layer_brings_tfmot_without_changing_tf_keras_or_the_environm
     assert run(IMPORT).startswith("keras.")
 
 
-def test_a_keras_3_model_is_pruned_without_tfmot():
-    run(KERAS_3, "tensorflow_model_optimization")
+def test_a_keras_3_model_is_pruned_without_tfmot_and_tf_keras():
+    run(KERAS_3, "tensorflow_model_optimization", "tf_keras")
 
 
 @pytest.mark.parametrize("before", [None, "0", "1"])
@@ -244,3 +244,10 @@ def test_the_policy_of_tfmot_is_refused_for_keras_3():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     with pytest.raises(ValueError, match=r"supports tf_keras layers only.*kerasinit.pruning"):
         pruning.prune_low_magnitude(model, pruning_policy=tfmot().PruneForLatencyOnXNNPack())
+
+
+def test_the_scope_does_nothing_where_tf_keras_is_not_installed(monkeypatch):
+    for name in ("tensorflow_model_optimization", "tf_keras"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pruning.prune_scope():
+        pass

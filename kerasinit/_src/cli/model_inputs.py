@@ -11,6 +11,7 @@ from kerasinit._src import compat, errors
 from kerasinit._src.compat.fit_loss import has_own_compute_loss
 from kerasinit._src.files import npz
 from kerasinit._src.initializers import identifiers
+from kerasinit._src.keras_naming import snake_case
 from kerasinit._src.network import sample_batch
 from kerasinit._src.training import models
 
@@ -29,7 +30,7 @@ def loss_named(model: Any, text: str) -> Any:
     words = {"True": True, "False": False}
     arguments = {key: words.get(str(value), value) for key, value in arguments.items()}
     classes = {
-        compat.snake_case(key): key
+        snake_case(key): key
         for key, value in vars(library).items()
         if isinstance(value, type) and issubclass(value, library.Loss) and key != "Loss"
     }

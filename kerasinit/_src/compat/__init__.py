@@ -3,6 +3,10 @@
 The most frequently used functions are re-exported here, such as ``compat.read(variable)``.
 """
 
+# First, here and in the other rooms of which the initializers are made: the import of Keras
+# registers the initializers, and imports all of these rooms for that.
+import keras  # noqa: F401
+
 from kerasinit._src.compat.global_random import global_stream
 from kerasinit._src.compat.libraries import (
     KERASES,
@@ -22,7 +26,6 @@ from kerasinit._src.compat.models import (
     known_shape,
     layer_classes,
     library_of,
-    snake_case,
     unwrapped,
 )
 from kerasinit._src.compat.training import (
@@ -67,7 +70,6 @@ __all__ = [
     "outside_graphs",
     "read",
     "reset_states",
-    "snake_case",
     "steps_per_execution",
     "tensor",
     "unwrapped",

@@ -3,7 +3,6 @@
 Layers, variables and optimizers of Keras 3 and of tf_keras are unrelated classes.
 """
 
-import re
 from typing import Any
 
 import keras
@@ -81,17 +80,6 @@ def unwrapped(layer: Any) -> Any:
     if hasattr(layer, "pruning_vars") and isinstance(layer, layer_classes("Wrapper")):
         return layer.layer
     return layer
-
-
-def snake_case(name: str) -> str:
-    """Return the layer name that Keras derives from a class name.
-
-    Example:
-    >>> snake_case("EinsumDense"), snake_case("Conv2D"), snake_case("LSTM")
-    ('einsum_dense', 'conv2d', 'lstm')
-    """
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def known_shape(tensor: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import FitLoss, by_output
 from kerasinit._src.diagnosis.flow import Flow
 from kerasinit._src.diagnosis.signals import activation_name
+from kerasinit._src.keras_naming import snake_case
 
 CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
 SPARSE = ("sparse_categorical_crossentropy",)
@@ -248,7 +249,7 @@ def _describe_loss(model: Any, loss: Any) -> tuple[str | None, bool, int | None]
         config = loss.get_config()
     except (NotImplementedError, TypeError, ValueError):
         config = {}  # a custom loss may have no configuration
-    name = compat.snake_case(type(loss).__name__)
+    name = snake_case(type(loss).__name__)
     return name, config.get("from_logits") is True, config.get("ignore_class")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerasinit._src.compat import snake_case
+from kerasinit._src.keras_naming import snake_case
 
 _MODELS = ("Functional", "Model", "Sequential")
 # The names of the variables of each layer, in the order of the file; both names where Keras 3 and

@@ -1,5 +1,8 @@
 """Initializers, under Keras' own names where it has them, for Keras 3 and tf_keras alike."""
 
+# First: see kerasinit._src.compat.
+import keras  # noqa: F401
+
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.initializers.bias import Chrono, ForgetBias, PriorProbability
 from kerasinit._src.initializers.centred import CentredNormal

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-from kerasinit._src.theory.gains import gain
-
 
 def gain_for(nonlinearity: Any, negative_slope: float | None, mode: str = "second_moment") -> float:
     """Return the gain for two arguments of an initializer, 1 if both are None.
@@ -14,6 +12,9 @@ def gain_for(nonlinearity: Any, negative_slope: float | None, mode: str = "secon
     """
     if nonlinearity is None and negative_slope is None:
         return 1.0
+    # Gains are imported when one is needed, not with each initializer.
+    from kerasinit._src.theory.gains import gain
+
     return gain("leaky_relu" if nonlinearity is None else nonlinearity, mode, negative_slope)
 
 

@@ -10,6 +10,7 @@ from kerasinit._src import compat, errors, initializers
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.initializers.base import PACKAGE
 from kerasinit._src.initializers.constant import Constant
+from kerasinit._src.keras_naming import snake_case
 
 # The names that Keras accepts besides those of classes.
 _SHORT = {
@@ -21,7 +22,7 @@ _SHORT = {
     "uniform": "RandomUniform",
     "zero": "Zeros",
 }
-_NAMES = {compat.snake_case(name): name for name in initializers.__all__} | _SHORT
+_NAMES = {snake_case(name): name for name in initializers.__all__} | _SHORT
 
 
 def get(identifier: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasinit._src import compat
+from kerasinit._src.keras_naming import snake_case
 from kerasinit._src.network.catalogue import row_of
 
 NamesOnPath = tuple[tuple[str, bool], ...]
@@ -99,7 +100,7 @@ def _walk_with_names(model: Any) -> Iterator[tuple[str, NamesOnPath, Any]]:
     if compat.is_model(model):
         yield from enter(model, "", ())
     else:
-        name, given = compat.snake_case(type(model).__name__), given_name(model)
+        name, given = snake_case(type(model).__name__), given_name(model)
         yield name, ((given or name, given is not None),), model
 
 
@@ -116,7 +117,7 @@ def given_name(layer: Any) -> str | None:
 
 def is_default_name(name: str, kind: str) -> bool:
     """Return whether a layer's name is Keras' default for its class, such as ``dense_3``."""
-    return re.sub(r"_\d+$", "", name) == compat.snake_case(kind)
+    return re.sub(r"_\d+$", "", name) == snake_case(kind)
 
 
 def _inner_layers_with_names(layer: Any) -> Iterator[tuple[str, NamesOnPath, Any]]:
@@ -218,7 +219,7 @@ def _numbered(layers: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Yield layers named by their class in snake case, numbered if several share a class."""
     counts: dict[str, int] = {}
     for layer in layers:
-        stem = compat.snake_case(type(layer).__name__)
+        stem = snake_case(type(layer).__name__)
         number = counts.get(stem, 0)
         counts[stem] = number + 1
         yield (f"{stem}_{number}" if number else stem), layer

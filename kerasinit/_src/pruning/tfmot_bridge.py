@@ -6,7 +6,8 @@ restored, so that the import has no side effects. tfmot is imported when a tf_ke
 and never for Keras 3 models.
 """
 
-import importlib
+import contextlib
+import importlib.util
 import os
 import sys
 import threading
@@ -86,10 +87,11 @@ def prune_scope() -> Any:
 
     It is tfmot's own scope, for tf_keras models that were saved between
     ``prune_low_magnitude`` and ``strip_pruning``. Keras 3 models have no wrapper layers, so
-    they can be loaded inside or outside of the scope.
+    they can be loaded inside or outside of the scope. Without tf_keras there is nothing else to
+    load, and the scope does nothing.
 
     Raises:
-        ImportError: If tfmot is not installed.
+        ImportError: If tf_keras is installed, but tfmot is not.
 
     Example:
     >>> import os, tempfile
@@ -105,6 +107,8 @@ def prune_scope() -> Any:
     >>> type(loaded.layers[0]).__name__
     'PruneLowMagnitude'
     """
+    if importlib.util.find_spec("tf_keras") is None:
+        return contextlib.nullcontext()
     return tfmot().prune_scope()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasinit._src import compat
+from kerasinit._src.keras_naming import snake_case
 from kerasinit._src.theory.gains import Stability, stability
 
 # Results for functions and layers, which `stability` does not cache.
@@ -67,7 +67,7 @@ def written(activation: Any) -> str:
     if activation is None or isinstance(activation, str):
         return activation or "linear"
     name = getattr(activation, "__name__", None)
-    return name or compat.snake_case(type(activation).__name__)
+    return name or snake_case(type(activation).__name__)
 
 
 def _cached(activation: Any, mode: str) -> Stability | None:

@@ -113,7 +113,7 @@ class Differences:
         The result exceeds the current number of trials. It is None if 10,000 are not enough,
         such as for a mean at the threshold.
         """
-        import scipy.stats  # slow to import
+        from scipy import special  # not scipy.stats, which takes long to import
 
         least = max(fewest(alpha), len(self.values) + 1)
         effect = abs(self.mean - threshold)
@@ -124,9 +124,9 @@ class Differences:
         n = np.arange(least, _MAX_NEEDED + 1)
         steps = np.exp2(np.minimum(n, 50))
         level = np.floor(alpha * steps) / steps
-        critical = scipy.stats.t.ppf(1 - level, n - 1)
+        critical = special.stdtrit(n - 1, 1 - level)
         # A normal approximation of the noncentral t distribution, slightly conservative.
         shift = effect / self.sd * np.sqrt(n)
-        power = scipy.stats.norm.cdf((shift - critical) / np.sqrt(1 + critical**2 / (2 * (n - 1))))
+        power = special.ndtr((shift - critical) / np.sqrt(1 + critical**2 / (2 * (n - 1))))
         enough = np.flatnonzero(power >= POWER)
         return int(n[enough[0]]) if enough.size else None

@@ -60,6 +60,11 @@ def weight_copies(
     return {name: copy for kind in sorted(confirmed) for name, copy in kinds[kind].items()}
 
 
+def is_elementwise(optimizer: type) -> bool:
+    """Return whether a class of optimizers moves each weight by its own gradients alone."""
+    return optimizer in compat.classes("optimizers", *_ELEMENTWISE)
+
+
 def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, Any]) -> bool:
     """Return whether a model's optimizer cannot move removed weights without gradients.
 
@@ -67,7 +72,7 @@ def leaves_zeros(model: Any, moments: Mapping[str, Any], weights: Mapping[str, A
     """
     shapes = {tuple(variable.shape) for variable in model.trainable_variables}
     return (
-        type(model.optimizer) in compat.classes("optimizers", *_ELEMENTWISE)
+        is_elementwise(type(model.optimizer))
         and not optimizers.averages_weights(model)
         and all(name in weights or tuple(m.shape) not in shapes for name, m in moments.items())
         # A constraint acts after the optimizer.

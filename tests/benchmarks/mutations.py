@@ -101,7 +101,7 @@ MASKS = (
 SELECTION = (
     Mutant(
         "of equal scores the last stay",
-        "kerasinit/_src/pruning/selection.py",
+        "kerasinit/_src/mask_arrays.py",
         "np.flatnonzero(values == smallest_kept)[:missing]",
         "np.flatnonzero(values == smallest_kept)[-missing:]",
         ("tests/pruning/test_selection.py",),

@@ -124,6 +124,16 @@ def test_the_last_words_of_a_library_that_aborts_arrive(started):
     assert ended.stderr == "before\nan error\nunfinished"
 
 
+def test_the_filter_ends_within_a_line_that_has_no_end():
+    ended = subprocess.run(
+        [sys.executable, startup_notes.__file__],
+        input=b"a line\nunfinished" + startup_notes._END + b"from another process\n",
+        capture_output=True,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, b"a line\nunfinished")
+
+
 def test_a_command_without_standard_error_imports_all_the_same(tmp_path):
     (tmp_path / "tensorflow.py").write_text("NOTE = 'imported'")
     program = PROGRAM.format(file=startup_notes.__file__, note=b"").replace("os.write(2, b'')", "")

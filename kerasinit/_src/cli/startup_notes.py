@@ -122,11 +122,12 @@ def _descriptor(stream: object) -> int | None:
 def _pass_on() -> None:
     """Write the lines of standard input to standard error, without the notes."""
     for line in sys.stdin.buffer:
-        if line == _END:
-            return
-        if not _NOTES.fullmatch(line.rstrip(b"\r\n")):
-            sys.stderr.buffer.write(line)
+        words = line.removesuffix(_END)
+        if words and not _NOTES.fullmatch(words.rstrip(b"\r\n")):
+            sys.stderr.buffer.write(words)
             sys.stderr.buffer.flush()
+        if words != line:
+            return
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reading of ``.keras`` and HDF5 files of Keras, without Keras.
+"""Reading of ``.keras`` and HDF5 files without Keras.
 
 Links out of the file and implausibly large datasets are rejected.
 """
@@ -16,7 +16,7 @@ from kerasinit._src.files import json_files
 from kerasinit._src.files.stored import Path, numbers
 
 LARGE = 2**28
-"""A dataset of as many bytes, compressed more than Keras would, is rejected as a bomb."""
+"""The size in bytes from which data with a large compression ratio are rejected as a bomb."""
 
 # Keras does not compress.
 _MAX_EXPANSION = 100

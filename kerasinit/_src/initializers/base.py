@@ -111,10 +111,7 @@ class Initializer(keras.initializers.Initializer, abc.ABC):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
-        return {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in self._arguments
-        }
+        return plain_config(self, self._arguments)
 
     def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Return the initial values of a tensor.
@@ -314,6 +311,22 @@ def checked_fans(owner: object, fans: Any) -> list[float] | None:
     return [
         checked_number(owner, name, fan, above=0) for name, fan in zip(names, fans, strict=True)
     ]
+
+
+def plain_config(owner: object, names: Iterable[str]) -> dict[str, Any]:
+    """Return attributes of an object as plain JSON."""
+    values = {name: getattr(owner, name) for name in names}
+    return {
+        name: value if _is_plain(value) else keras.saving.serialize_keras_object(value)
+        for name, value in values.items()
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is plain JSON, for which Keras would import TensorFlow to see."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _checked_seed(seed: Any) -> Seed:

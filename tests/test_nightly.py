@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from tests.benchmarks import nightly
+from tests.kerases import INSTALLED
 
 ROOM = Path(__file__).parents[1] / "kerasinit" / "_src"
 # What Keras looks up on a model, an optimizer or a weight, and what stands in front of it here.
@@ -42,8 +43,9 @@ def test_the_script_reports_what_has_moved(monkeypatch, capsys):
     assert nightly.main() == 1
     lines = capsys.readouterr().out.splitlines()
     words = [line.split()[0] for line in lines]
-    assert words == ["keras", "holds", "holds", "keras", "MOVED", "holds"]
-    assert "0 of 2 calls were seen" in lines[4]
+    others = ["holds"] * (len(INSTALLED) - 1)
+    assert words == ["keras", "holds", *others, "keras", "MOVED", *others]
+    assert "0 of 2 calls were seen" in next(line for line in lines if line.startswith("MOVED"))
 
 
 def assigned(tree):

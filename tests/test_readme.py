@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tests.kerases import tf_keras
+from tests.kerases import needs_tf_keras, tf_keras
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
+@needs_tf_keras
 def test_the_same_lines_give_the_same_weights_in_both_kerases():
     code = re.search(r"```python\n(import keras, kerasinit\n.*?)```", README, re.DOTALL)[1]
     models = []

@@ -64,7 +64,9 @@ def test_a_choice_trains_the_same_to_the_bit_whatever_it_is_compared_with():
 
 def test_both_kerases_train_to_the_same_bits():
     names = ["HeNormal", "lsuv"]
-    first, second = (compare(builder(kerase), names, DATA, seeds=1, **FEW) for kerase in KERASES)
+    first, second = (
+        compare(builder(kerase), names, DATA, seeds=1, **FEW) for kerase in ("keras", "tf_keras")
+    )
 
     assert first == second
 

@@ -11,7 +11,7 @@ from tests.kerases import KERASES
 from tests.products import nightly
 
 BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
-QUIET = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+QUIET = pytest.mark.filterwarnings("ignore:(Layer .* does not have a `quantize`|`model.quantize)")
 X = networks.batch(64, 8)
 
 

@@ -20,7 +20,7 @@ from kerasinit._src import compat
 from kerasinit._src.files import keras_archives
 from kerasinit._src.files.keras_variables import read_variable, variables_in
 from kerasinit._src.network.parts import named_variables
-from tests.kerases import HAS_TF_KERAS, KERASES
+from tests.kerases import HAS_TF_KERAS, KERASES, needs_tf_keras
 
 FORMS = [
     *[("keras", form) for form in ("m.keras", "m.h5", "m.weights.h5", "exported")],
@@ -174,6 +174,7 @@ def test_a_layer_answers_to_the_name_that_a_person_gave_it(saved, pair):
         np.testing.assert_array_equal(read_variable(path, "head/kernel"), kernel)
 
 
+@needs_tf_keras
 @pytest.mark.parametrize("form", ["m.h5", "legacy_weights.h5"])
 def test_a_variable_answers_to_its_name_in_the_program(saved, form):
     model, path = saved["tf_keras", form]
@@ -183,6 +184,7 @@ def test_a_variable_answers_to_its_name_in_the_program(saved, form):
         np.testing.assert_array_equal(read_variable(path, name), kernel.numpy())
 
 
+@needs_tf_keras
 def test_a_name_to_which_several_answer_is_refused_with_their_names(saved):
     _, path = saved["tf_keras", "m.h5"]
     with pytest.raises(ValueError, match=r"'kernel' matches several.*head/kernel:0 \(6, 2\)"):

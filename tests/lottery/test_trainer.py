@@ -163,7 +163,7 @@ def test_a_random_layer_of_tf_keras_is_noticed():
 )
 def test_both_kerases_train_to_the_same_bits(layers):
     ends = []
-    for kerase in KERASES:
+    for kerase in ("keras", "tf_keras"):
         trainer = _trainer(kerase, layers=layers)
         ends.append(trainer.train(_half(trainer), ORDER, iterations=50, evaluate_every=10))
 

@@ -110,7 +110,7 @@ def test_a_loop_warns_when_a_layer_has_been_replaced():
     pruning.begin_step(model)
 
 
-@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize`:UserWarning")
 def test_a_quantized_model_has_no_masks_and_cannot_be_pruned():
     model = pruned()
     model.quantize("int8")

@@ -13,6 +13,7 @@ from kerasinit._src.pruning.masked_update import PerWeightEpsilons
 from kerasinit._src.pruning.patterns import SingleWeights
 from kerasinit._src.pruning.pruned_models import pruner_of, session_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from tests.kerases import HAS_TFMOT, has_keras
 from tests.products import nightly
 
 RNG = np.random.default_rng(0)
@@ -137,6 +138,8 @@ KERAS_OPTIMIZERS = [
     if isinstance(cls, type)
     and issubclass(cls, keras.optimizers.Optimizer)
     and name not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
+    # Its update fails on TensorFlow in Keras 3.12, with kerasinit and without.
+    and (name != "Muon" or has_keras("3.13"))
 ]
 OPTIONS = {
     "adam": {},
@@ -248,7 +251,7 @@ def test_weights_that_a_callback_writes_between_epochs_are_masked_before_the_nex
 
 @settings(max_examples=40)
 @given(
-    st.sampled_from([pruning.ConstantSparsity, tfmot().ConstantSparsity]),
+    st.sampled_from([pruning.ConstantSparsity, *([tfmot().ConstantSparsity] if HAS_TFMOT else [])]),
     st.integers(0, 20),
     st.one_of(st.just(-1), st.integers(20, 60)),
     st.integers(1, 15),

@@ -52,8 +52,14 @@ def imported_tensorflow() -> Any:
 
 def outside_graphs() -> contextlib.AbstractContextManager[Any]:
     """Return a context in which values are computed at once, even while a graph is traced."""
-    tf = imported_tensorflow()
-    return contextlib.nullcontext() if tf is None else tf.init_scope()
+    stack = contextlib.ExitStack()
+    if (tf := imported_tensorflow()) is not None:
+        stack.enter_context(tf.init_scope())
+    # Keras compiles an initializer for a large variable that several devices share.
+    if keras.backend.backend() == "jax":
+        jax = importlib.import_module("jax")
+        stack.enter_context(jax.ensure_compile_time_eval())
+    return stack
 
 
 def serves_tf_keras(path: str) -> Callable[[type[_Class]], type[_Class]]:

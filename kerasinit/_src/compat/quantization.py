@@ -20,7 +20,9 @@ def quantization_of(layer: Any) -> str | None:
 def unpacked_shape(layer: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of a variable before int4 quantization packed several values into a byte."""
     if name == "kernel" and isinstance(layer, keras.layers.EinsumDense):
-        whole = list(getattr(layer, "original_kernel_shape", shape))
+        # Keras 3.16 calls it kernel_shape.
+        whole = getattr(layer, "kernel_shape", getattr(layer, "original_kernel_shape", shape))
+        whole = list(whole)
         # Before Keras 3.14 an int4 layer tells only which axis it packed.
         axis = getattr(layer, "_int4_pack_axis", None)
         if axis is not None:

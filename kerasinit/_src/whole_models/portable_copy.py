@@ -5,6 +5,7 @@ state. The initializers in its ``config.json`` are replaced by Keras' own, and t
 """
 
 import json
+import platform
 import shutil
 import tempfile
 import zipfile
@@ -72,7 +73,7 @@ def portable(model: Any) -> Any:
             config = json.loads(archive.read("config.json"))
         slots = _Slots(library, config)
         _with_config(ours, theirs, slots.filled(_chosen(slots.found)))
-        copy = library.models.load_model(theirs)
+        copy = _loaded(library, theirs)
     left = _Slots(library, library.saving.serialize_keras_object(copy))
     if left.found:
         raise TypeError(
@@ -84,6 +85,18 @@ def portable(model: Any) -> Any:
         if compat.read(variable).tobytes() != values.tobytes():
             compat.assign(variable, values)
     return copy
+
+
+def _loaded(library: Any, path: Path) -> Any:
+    try:
+        return library.models.load_model(path)
+    except EOFError as error:
+        # Two members of the archive are open at a time, which Python's zipfile no longer allows.
+        raise ValueError(
+            f"tf_keras cannot load its own .keras files if they have assets, such as a vocabulary, "
+            f"under Python {platform.python_version()} (seen from 3.12.3 on). Use an earlier "
+            f"Python, or put the layer with the vocabulary outside of the model."
+        ) from error
 
 
 def _require_savable(model: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from kerasinit import pruning
 from kerasinit._src.pruning.selection import magnitude_mask
 from kerasinit._src.pruning.tfmot_bridge import tfmot
-from tests.kerases import KERASES
+from tests.kerases import KERASES, needs_tfmot
 
 BOTH = pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 layers = keras.layers
@@ -178,6 +178,7 @@ def test_a_recurrent_cell_may_choose(library):
     ]
 
 
+@needs_tfmot
 @BOTH
 def test_tfmot_takes_a_prunable_layer_for_one_of_its_own(library):
     layer = gated(library, pruning.PrunableLayer)()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kerasinit import pruning
 from kerasinit._src.pruning.schedules import is_standard
 from kerasinit._src.pruning.tfmot_bridge import tfmot
+from tests.kerases import needs_tfmot
 
 NAMES = ("ConstantSparsity", "PolynomialDecay")
 STEPS = st.lists(st.integers(-3, 4000), min_size=1, max_size=5)
@@ -53,6 +54,7 @@ def bits(result):
     return [(tensor.dtype, tensor.shape, tensor.numpy().tobytes()) for tensor in result]
 
 
+@needs_tfmot
 @settings(max_examples=200)
 @given(st.one_of(constant(), decay()), STEPS)
 @example((NAMES[1], (0.1, 0.7, 50, 50, 3, 1)), [49, 50, 51])
@@ -66,6 +68,7 @@ def test_they_return_the_bits_of_tfmots_at_every_step(described, steps):
     assert bits(ours(steps)) == bits(theirs(steps))
 
 
+@needs_tfmot
 @settings(max_examples=15)
 @given(st.one_of(constant(), decay()), STEPS)
 def test_they_stay_in_a_graph_with_the_bits_of_tfmots(described, steps):
@@ -82,6 +85,7 @@ def test_they_stay_in_a_graph_with_the_bits_of_tfmots(described, steps):
     assert not any("PyFunc" in operation.type for operation in graph.get_operations())
 
 
+@needs_tfmot
 @pytest.mark.parametrize("name", NAMES)
 def test_their_arguments_have_the_names_the_order_and_the_defaults_of_tfmots(name):
     ours, theirs = (inspect.signature(kind).parameters for kind in pair(name))
@@ -101,6 +105,7 @@ FRACTIONS = st.one_of(st.floats(-0.5, 1.5), st.sampled_from([0, 1, 50, -0.0, flo
 NUMBERS = st.integers(-3, 4)
 
 
+@needs_tfmot
 @settings(max_examples=300)
 @given(
     st.one_of(
@@ -190,6 +195,7 @@ def sine(base):
     return Sine
 
 
+@needs_tfmot
 def test_custom_schedules_move_between_the_base_classes():
     ours, theirs = sine(pruning.PruningSchedule), sine(tfmot().PruningSchedule)
     for step in range(14):
@@ -211,6 +217,7 @@ def test_a_custom_schedule_needs_a_call_and_a_configuration():
         Lacks()
 
 
+@needs_tfmot
 def test_tfmots_schedules_are_instances_of_these_classes_and_no_others():
     class Theirs(tfmot().ConstantSparsity):
         pass
@@ -238,6 +245,7 @@ def test_tfmots_schedules_are_instances_of_these_classes_and_no_others():
     assert not any(is_standard(one) for one in (custom, Theirs(0.5, 0), Ours(0.5, 0)))
 
 
+@needs_tfmot
 def test_a_keras_3_model_is_pruned_alike_by_these_schedules_and_by_tfmots():
     def pruned(schedule):
         keras.utils.set_random_seed(0)

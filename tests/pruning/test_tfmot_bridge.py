@@ -16,7 +16,7 @@ import tensorflow as tf
 import kerasinit
 from kerasinit import pruning
 from kerasinit._src.pruning.tfmot_bridge import tfmot
-from tests.kerases import tf_keras
+from tests.kerases import needs_tfmot, tf_keras
 
 PACKAGE = Path(kerasinit.__file__).parent
 
@@ -70,6 +70,7 @@ def run(script, *arguments):
     return done.stdout
 
 
+@needs_tfmot
 def test_a_tf_keras_layer_brings_tfmot_without_changing_tf_keras_or_the_environment():
     assert run(IMPORT).startswith("keras.")
 
@@ -113,6 +114,7 @@ def test_only_the_bridge_names_tfmot_in_an_import():
     assert found == ["tfmot_bridge.py"]
 
 
+@needs_tfmot
 def test_all_names_of_tfmot_are_here():
     theirs = {name for name in dir(tfmot()) if not name.startswith("_")}
     assert "PolynomialDecay" in theirs
@@ -229,6 +231,7 @@ def test_a_wrapped_model_is_loaded_with_its_schedule(tmp_path, schedule, suffix,
     assert sparsities == [0.5, 0.5]
 
 
+@needs_tfmot
 def test_a_schedule_of_tfmot_reaches_tfmot_as_the_same_object():
     schedule = tfmot().ConstantSparsity(0.25, 0)
     wrapped = pruning.prune_low_magnitude(tf_keras.layers.Dense(3), schedule)
@@ -240,6 +243,7 @@ def test_masks_of_a_tf_keras_model_that_is_not_pruned_are_refused():
         pruning.masks(tf_keras_model())
 
 
+@needs_tfmot
 def test_the_policy_of_tfmot_is_refused_for_keras_3():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     with pytest.raises(ValueError, match=r"supports tf_keras layers only.*kerasinit.pruning"):

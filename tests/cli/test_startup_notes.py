@@ -97,6 +97,17 @@ def test_only_notes_are_dropped():
     assert ended.stdout == ""
 
 
+def test_the_trace_of_a_note_is_dropped_and_that_of_an_error_is_not():
+    trace = "=== Source Location Trace: === \nexternal/xla/cuda_status.cc:50\n\n"
+    text = f"{NOTES[5]}\n{trace}{WORDS[2]}\n{trace}\nlast\n"
+
+    ended = subprocess.run(
+        [sys.executable, startup_notes.__file__], input=text, capture_output=True, text=True
+    )
+
+    assert ended.stderr == f"{WORDS[2]}\n{trace}\nlast\n"
+
+
 def test_what_the_libraries_write_is_filtered_until_the_end_and_what_python_writes_is_not(started):
     ended = started()
 

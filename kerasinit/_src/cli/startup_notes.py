@@ -37,6 +37,8 @@ _NOTES = re.compile(
     """,
     re.VERBOSE,
 )
+_TRACE = re.compile(rb"=== Source Location Trace: ===\ *")
+_PLACE = re.compile(rb"\S+:\d+")
 
 
 @contextlib.contextmanager
@@ -121,11 +123,18 @@ def _descriptor(stream: object) -> int | None:
 
 def _pass_on() -> None:
     """Write the lines of standard input to standard error, without the notes."""
+    after_note = in_trace = False
     for line in sys.stdin.buffer:
         words = line.removesuffix(_END)
-        if words and not _NOTES.fullmatch(words.rstrip(b"\r\n")):
+        text = words.rstrip(b"\r\n")
+        is_note = _NOTES.fullmatch(text) is not None
+        # From TensorFlow 2.22 on, a trace of places and an empty line may follow.
+        begins = after_note and _TRACE.fullmatch(text) is not None
+        goes_on = in_trace and (not text or _PLACE.fullmatch(text) is not None)
+        if words and not (is_note or begins or goes_on):
             sys.stderr.buffer.write(words)
             sys.stderr.buffer.flush()
+        after_note, in_trace = is_note, begins or (goes_on and bool(text))
         if words != line:
             return
 

@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from tests.kerases import needs_tf_keras
+from tests.products import nightly
 
 FRAMEWORKS = {"jax", "keras", "tensorflow", "tf_keras", "torch"}
 
@@ -199,7 +200,14 @@ def test_what_runs_on_tensorflow_asks_for_it(monkeypatch):
         find("diagnose")
 
 
-@pytest.mark.parametrize("name", ["gain", "compute_fans", "variables_in", "pruning", "HeNormal"])
+# That no module can be caught half imported is checked in test_house.py, without importing any.
+FIRST = [
+    "gain",
+    *(pytest.param(one, marks=nightly) for one in ("compute_fans", "variables_in", "pruning")),
+]
+
+
+@pytest.mark.parametrize("name", FIRST)
 def test_any_name_may_be_the_first_that_imports_keras(name):
     script = """
         import json, sys

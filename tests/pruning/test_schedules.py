@@ -222,9 +222,8 @@ def test_tfmots_schedules_are_instances_of_these_classes_and_no_others():
     class Theirs(tfmot().ConstantSparsity):
         pass
 
-    class Ours(pruning.ConstantSparsity):
-        pass
-
+    # A name alone does not make it the counterpart of tfmot's class.
+    Ours = type("ConstantSparsity", (pruning.ConstantSparsity,), {})  # noqa: N806
     constant, decay = tfmot().ConstantSparsity(0.5, 0), tfmot().PolynomialDecay(0.0, 0.5, 0, 9)
     custom = sine(tfmot().PruningSchedule)(0.5, 2, 11)
     base = pruning.PruningSchedule

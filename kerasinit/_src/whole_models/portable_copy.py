@@ -94,7 +94,7 @@ def _loaded(library: Any, path: Path) -> Any:
         # Two members of the archive are open at a time, which Python's zipfile no longer allows.
         raise ValueError(
             f"tf_keras cannot load its own .keras files if they have assets, such as a vocabulary, "
-            f"under Python {platform.python_version()} (seen from 3.12.3 on). Use an earlier "
+            f"under Python {platform.python_version()} (seen from 3.12 on). Use an earlier "
             f"Python, or put the layer with the vocabulary outside of the model."
         ) from error
 

@@ -401,3 +401,16 @@ def test_the_folder_is_named_after_the_experiment(tmp_path, monkeypatch):
     second = _run(None, replace(experiment, seed=1))
 
     assert {first.folder, second.folder} == {Path(p.name) for p in tmp_path.iterdir()}
+
+
+def test_a_run_goes_on_whichever_kerases_the_process_has_imported(copied, tmp_path):
+    path = copied.folder / "experiment.json"
+    content = json.loads(path.read_text())
+    assert content["versions"].pop("keras")
+    content["versions"]["a library that is not imported here"] = "1"
+    path.write_text(json.dumps(content))
+    copied.path(Place(0, 1, "reinit")).rename(tmp_path / "away")
+
+    _run(copied.folder, ONE_LEVEL)
+
+    assert not Store.read(copied.folder).missing()

@@ -75,7 +75,7 @@ def apply(name: str, choice: Any, model: Any, batch: Any, seed: int) -> tuple[st
 def _name_of(given: Any) -> str:
     if isinstance(given, str):
         return given
-    if isinstance(given, _initializer_classes()):
+    if isinstance(given, compat.classes("initializers", "Initializer")):
         return _text_of(given)
     # A class, or a function that makes rules.
     name = getattr(given, "__name__", None)
@@ -113,9 +113,9 @@ def _checked(name: str, given: Any) -> Any:
         if kind not in initializers.__all__:
             raise errors.unknown("initializer or method", kind, known)
         given = identifiers.parse(given)
-    if isinstance(given, type) and issubclass(given, _initializer_classes()):
+    if isinstance(given, type) and issubclass(given, compat.classes("initializers", "Initializer")):
         given = given()
-    if isinstance(given, _initializer_classes()):
+    if isinstance(given, compat.classes("initializers", "Initializer")):
         try:
             # As kernel_initializer does: all other variables keep their values.
             return [Rule(given, role="kernel")]
@@ -127,7 +127,3 @@ def _checked(name: str, given: Any) -> Any:
         f"{name}: expected an initializer or the name of one, rules for reinitialize, or one of "
         f"{', '.join(sorted([OWN, RECOMMEND, *FROM_BATCH]))}; got {given!r}."
     )
-
-
-def _initializer_classes() -> tuple[type, ...]:
-    return compat.classes("initializers", "Initializer")

@@ -111,7 +111,7 @@ class Initializer(keras.initializers.Initializer, abc.ABC):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain JSON."""
-        return plain_config(self, self._arguments)
+        return {name: _to_json(getattr(self, name)) for name in self._arguments}
 
     def __call__(self, shape: Iterable[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Return the initial values of a tensor.
@@ -313,13 +313,18 @@ def checked_fans(owner: object, fans: Any) -> list[float] | None:
     ]
 
 
-def plain_config(owner: object, names: Iterable[str]) -> dict[str, Any]:
-    """Return attributes of an object as plain JSON."""
-    values = {name: getattr(owner, name) for name in names}
-    return {
-        name: value if _is_plain(value) else keras.saving.serialize_keras_object(value)
-        for name, value in values.items()
-    }
+def _to_json(value: Any) -> Any:
+    """Return an argument of an initializer as plain JSON."""
+    if _is_plain(value):
+        return value
+    if isinstance(value, Initializer):
+        # Keras' own form, without the module: the registered name is sufficient and permanent.
+        return {
+            "class_name": type(value).__name__,
+            "config": value.get_config(),
+            "registered_name": keras.saving.get_registered_name(type(value)),
+        }
+    return keras.saving.serialize_keras_object(value)
 
 
 def _is_plain(value: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasinit._src.initializers.base import Initializer, RandomInitializer, Seed, plain_config
+from kerasinit._src.initializers.base import Initializer, RandomInitializer, Seed
 from kerasinit._src.initializers.identifiers import parse
 from kerasinit._src.initializers.sampling import Stream
 
@@ -52,20 +52,6 @@ class Wrapper(RandomInitializer):
                 f"{owner} uses its own seed; got initializer={self.initializer!r}, which has one "
                 f"too. Pass the seed to {owner} instead."
             )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain JSON."""
-        inner = self.initializer
-        others = [name for name in self._arguments if name != "initializer"]
-        # Keras' own form, without the module: the registered name is sufficient and permanent.
-        return {
-            "initializer": {
-                "class_name": type(inner).__name__,
-                "config": inner.get_config(),
-                "registered_name": keras.saving.get_registered_name(type(inner)),
-            },
-            **plain_config(self, others),
-        }
 
     def _draw_inner(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return values of the wrapped initializer, drawn from the stream if it is random."""

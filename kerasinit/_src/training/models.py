@@ -125,6 +125,12 @@ def called(build: Build, arguments: Mapping[str, Any], seed: int, purpose: str, 
         )
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         arguments = {name: value for name, value in arguments.items() if name in parameters}
+    before = set(compat.imported())
+    with compat.global_stream(seed, purpose, *place):
+        built = build(**arguments)
+    if set(compat.imported()) == before:
+        return built
+    # It imported tf_keras, which was therefore not seeded; from now on it is.
     with compat.global_stream(seed, purpose, *place):
         return build(**arguments)
 

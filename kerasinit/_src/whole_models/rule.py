@@ -132,7 +132,9 @@ _EXPECTED = (
 
 def _refuse_initializer(given: Any) -> None:
     """Raise if an initializer was passed as rules: both are callable."""
-    alone = isinstance(given, (*_initializer_classes(), type)) or compat.is_array(given)
+    alone = isinstance(
+        given, (*compat.classes("initializers", "Initializer"), type)
+    ) or compat.is_array(given)
     if not alone and callable(given) and not isinstance(given, Mapping):
         try:
             first = next(iter(inspect.signature(given).parameters), "")
@@ -216,7 +218,7 @@ def _checked_initializer(given: Any) -> Any:
         return OWN if isinstance(given, str) else None
     if isinstance(given, str):
         given = identifiers.parse(given)
-    if isinstance(given, type) and issubclass(given, _initializer_classes()):
+    if isinstance(given, type) and issubclass(given, compat.classes("initializers", "Initializer")):
         given = given()
     if isinstance(given, RandomInitializer) and given.seed is not None:
         raise ValueError(
@@ -231,7 +233,3 @@ def _checked_initializer(given: Any) -> Any:
             f"of type {type(given).__qualname__}."
         )
     return given
-
-
-def _initializer_classes() -> tuple[type, ...]:
-    return compat.classes("initializers", "Initializer")

@@ -147,9 +147,10 @@ class Store:
         if self.missing():
             mine, theirs = self.about["versions"], saved.about.get("versions", {})
             different += [
-                f"{name} is {theirs.get(name)} there and {mine[name]} here"
-                for name in mine
-                if mine[name] != theirs.get(name)
+                f"{name} is {theirs[name]} there and {mine[name]} here"
+                # Which Kerases are listed depends on what the process has imported.
+                for name in mine.keys() & theirs.keys()
+                if mine[name] != theirs[name]
             ]
         if different:
             raise ValueError(

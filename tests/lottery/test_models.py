@@ -1,5 +1,7 @@
 """Models are found, built from a stream, and checked before anything is trained."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from kerasinit import lottery
 from kerasinit._src.network.prunable import prunable_weights
 from kerasinit._src.training import models, paper_networks
 from kerasinit.lottery import Dataset, questions
-from tests.kerases import INSTALLED, KERASES
+from tests.kerases import INSTALLED, KERASES, needs_tf_keras, tf_keras
 from tests.lottery.blobs import blobs, builder
 
 DATA = blobs()
@@ -309,3 +311,16 @@ def test_a_question_to_a_run_with_another_network_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="gives other initial weights now"):
         questions.lmc(run, points=3, data=DATA, out=tmp_path / "lmc", build=other)
+
+
+@needs_tf_keras
+def test_a_function_that_imports_tf_keras_builds_the_same_the_first_time(monkeypatch):
+    def build():
+        monkeypatch.setitem(sys.modules, "tf_keras", tf_keras)
+        return tf_keras.initializers.GlorotUniform()((3, 3)).numpy()
+
+    monkeypatch.delitem(sys.modules, "tf_keras")
+    first = models.called(build, {}, 1, "weights")
+
+    np.testing.assert_array_equal(first, models.called(build, {}, 1, "weights"))
+    assert not np.array_equal(first, models.called(build, {}, 2, "weights"))

@@ -56,3 +56,31 @@ def test_initializers_do_without_tensorflow(backend, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+COMPILED = """
+import jax, keras, numpy as np
+import kerasinit
+
+def made():
+    return kerasinit.HeNormal(seed=keras.random.SeedGenerator(1))
+
+direct, compiled = made(), made()
+for _ in range(2):
+    values = jax.jit(lambda: jax.numpy.asarray(compiled((3, 4))))()
+    assert np.array_equal(direct((3, 4)), values)
+"""
+
+
+@nightly
+def test_an_initializer_that_jax_compiles_draws_what_a_direct_call_does():
+    # So Keras does with a large variable that several devices share.
+    assert installed("jax"), "jax is not installed: pip install 'kerasinit[backends]'"
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -80,7 +80,11 @@ def test_initializers_do_not_load_what_is_built_upon_them(seen):
     assert not rooms & {"cli", "diagnosis", "lottery", "pruning", "training", "whole_models"}
 
 
-@pytest.mark.parametrize("order", [["keras", "kerasinit"], ["kerasinit", "keras"]])
+@pytest.mark.parametrize(
+    "order",
+    [["kerasinit", "keras"], pytest.param(["keras", "kerasinit"], marks=nightly)],
+    ids="-".join,
+)
 def test_saved_models_load_without_naming_an_initializer(tmp_path, order):
     script = """
         import importlib, json, sys

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kerasinit._src.cli import startup_notes
+from tests.products import nightly
 
 NOTES = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
@@ -179,6 +180,7 @@ def typed(tmp_path):
     return typed
 
 
+@nightly  # a run, below, has all of this and workers
 def test_diagnose_writes_only_its_own_words(typed, tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu")])
     model.save(tmp_path / "model.keras")

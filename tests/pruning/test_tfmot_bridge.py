@@ -17,6 +17,7 @@ import kerasinit
 from kerasinit import pruning
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 from tests.kerases import needs_tfmot, tf_keras
+from tests.products import nightly
 
 PACKAGE = Path(kerasinit.__file__).parent
 
@@ -75,6 +76,7 @@ def test_a_tf_keras_layer_brings_tfmot_without_changing_tf_keras_or_the_environm
     assert run(IMPORT).startswith("keras.")
 
 
+@nightly  # test_import.py does more, where they cannot be imported
 def test_a_keras_3_model_is_pruned_without_tfmot_and_tf_keras():
     run(KERAS_3, "tensorflow_model_optimization", "tf_keras")
 

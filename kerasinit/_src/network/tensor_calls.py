@@ -164,7 +164,12 @@ class _Builder:
         self, name: str, model: Any, layer: Any, arguments: Any, keywords: Any
     ) -> list[Output]:
         inner = layer if compat.is_layer(layer) and compat.is_model(layer) else None
-        if inner is not None and model_in(layer) is inner and arguments and not keywords.get("mask"):
+        if (
+            inner is not None
+            and model_in(layer) is inner
+            and arguments
+            and not keywords.get("mask")
+        ):
             before = len(self.calls), len(self.entries)
             try:
                 found = self.enter(inner, arguments[0])
@@ -212,10 +217,16 @@ class _Outputs(list[Output]):
 def _input_layer(model: Any) -> Any:
     library = compat.library_of(model)
     tensor = model.inputs[0]
-    return library.layers.InputLayer(
-        batch_input_shape=tuple(tensor.shape), dtype=_dtype_name(tensor), name=f"{model.name}_input"
-    ) if compat.kerase_of(model) == "tf_keras" else library.layers.InputLayer(
-        batch_shape=tuple(tensor.shape), dtype=_dtype_name(tensor), name=f"{model.name}_input"
+    return (
+        library.layers.InputLayer(
+            batch_input_shape=tuple(tensor.shape),
+            dtype=_dtype_name(tensor),
+            name=f"{model.name}_input",
+        )
+        if compat.kerase_of(model) == "tf_keras"
+        else library.layers.InputLayer(
+            batch_shape=tuple(tensor.shape), dtype=_dtype_name(tensor), name=f"{model.name}_input"
+        )
     )
 
 
@@ -242,8 +253,7 @@ def _tf_keras_arguments(
     while isinstance(first, list | tuple | dict) and not _is_reference(first, names):
         first = next(iter(first.values() if isinstance(first, dict) else first))
     keywords = {
-        key: _value(one, names, source)
-        for key, one in (first[3] if len(first) > 3 else {}).items()
+        key: _value(one, names, source) for key, one in (first[3] if len(first) > 3 else {}).items()
     }
     structure = _value(data, names, source)
     if isinstance(structure, list) and len(structure) == 1 and not _is_reference(data, names):

@@ -151,14 +151,28 @@ class Channels:
 
     def mark(self) -> tuple[Any, ...]:
         """Return where the records stand, for `back_to`."""
-        lists = (self.steps, self.multiplications, self.inexact, self.rescaled, self._pairs, self._pinned)
+        lists = (
+            self.steps,
+            self.multiplications,
+            self.inexact,
+            self.rescaled,
+            self._pairs,
+            self._pinned,
+        )
         edits = {key: len(changes) for key, changes in self.edits.items()}
         axes = {key: list(bound.axes) for key, bound in self.bound.items()}
         return tuple(map(len, lists)), edits, axes
 
     def back_to(self, mark: tuple[Any, ...]) -> None:
         """Forget what was recorded since a `mark`: a rule found that it cannot follow a layer."""
-        lists = (self.steps, self.multiplications, self.inexact, self.rescaled, self._pairs, self._pinned)
+        lists = (
+            self.steps,
+            self.multiplications,
+            self.inexact,
+            self.rescaled,
+            self._pairs,
+            self._pinned,
+        )
         lengths, edits, axes = mark
         for one, length in zip(lists, lengths, strict=True):
             del one[length:]

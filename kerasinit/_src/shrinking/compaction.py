@@ -70,7 +70,9 @@ def without(reading: ModelChannels, removed: np.ndarray, live: Liveness | None =
 
     def removed_on(signal: Signal, axis: int) -> np.ndarray:
         labels = signal.axes[axis]
-        return np.zeros(signal.shape[axis], bool) if labels is None else removed[channels.of(labels)]
+        return (
+            np.zeros(signal.shape[axis], bool) if labels is None else removed[channels.of(labels)]
+        )
 
     if live is not None:
         for step in channels.steps:
@@ -116,7 +118,9 @@ def _compile_like(small: Any, model: Any) -> None:
 def _copy_optimizer(reading: ModelChannels, small: Any, kept: np.ndarray) -> None:
     model = reading.model
     if not compat.is_compiled(model):
-        raise ValueError(f"optimizer=True, but {model.name!r} is not compiled: it has no optimizer.")
+        raise ValueError(
+            f"optimizer=True, but {model.name!r} is not compiled: it has no optimizer."
+        )
     theirs, ours = optimizers.optimizer_variables(model), optimizers.optimizer_variables(small)
     if len(theirs) != len(ours):
         raise ValueError(
@@ -175,6 +179,7 @@ def _verify(model: Any, small: Any) -> None:
 def _tolerance(model: Any) -> float:
     """Return how far rounding may take the outputs apart, relative to the largest."""
     half = any(
-        getattr(layer, "compute_dtype", "float32") in ("float16", "bfloat16") for layer in model.layers
+        getattr(layer, "compute_dtype", "float32") in ("float16", "bfloat16")
+        for layer in model.layers
     )
     return 0.1 if half else 1e-3

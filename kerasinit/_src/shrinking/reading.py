@@ -10,7 +10,13 @@ import numpy as np
 
 from kerasinit._src import compat
 from kerasinit._src.compat.restore import restored
-from kerasinit._src.network.tensor_calls import Output, TensorCall, TensorCalls, outputs_in, tensor_calls
+from kerasinit._src.network.tensor_calls import (
+    Output,
+    TensorCall,
+    TensorCalls,
+    outputs_in,
+    tensor_calls,
+)
 from kerasinit._src.network.trace import raised
 from kerasinit._src.shrinking.channels import Channels, Signal
 from kerasinit._src.shrinking.rules.context import Context
@@ -160,7 +166,8 @@ def _batches(model: Any, x: Any) -> Iterator[list[Any]]:
             continue
         tried.add(shapes)
         yield [
-            _tensor(model, np.zeros(shape, dtype)) for shape, (_, dtype) in zip(shapes, specs, strict=True)
+            _tensor(model, np.zeros(shape, dtype))
+            for shape, (_, dtype) in zip(shapes, specs, strict=True)
         ]
 
 

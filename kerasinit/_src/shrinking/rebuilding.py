@@ -167,7 +167,10 @@ def _copy_weights(
 
 
 def cut(
-    channels: Channels, variable: Any, kept: np.ndarray, count: Callable[[Labels], int] | None = None
+    channels: Channels,
+    variable: Any,
+    kept: np.ndarray,
+    count: Callable[[Labels], int] | None = None,
 ) -> np.ndarray:
     """Return the values of a variable for the kept channels, with what is folded into it."""
     values = compat.read(variable)

@@ -149,7 +149,9 @@ class Pointwise(Step):
             return np.ones(size, bool), filled[0][2]
         arrays = []
         for source, own, values in filled:
-            shape = [source.shape[a] if a in source.labelled else 1 for a in range(len(source.shape))]
+            shape = [
+                source.shape[a] if a in source.labelled else 1 for a in range(len(source.shape))
+            ]
             array = np.zeros(shape)
             if own is not None and len(values) == source.shape[own]:
                 array = array + values.reshape([-1 if a == own else 1 for a in range(len(shape))])

@@ -49,7 +49,9 @@ def _arguments(context: Context) -> tuple[Signal, Signal, Signal, list[Signal]]:
     if call is None:
         raise NotKnown(f"{context.name} is inside a wrapper")
     names = dict(zip(("query", "value", "key"), call.arguments, strict=False))
-    names.update({key: one for key, one in call.keywords.items() if key in ("query", "value", "key")})
+    names.update(
+        {key: one for key, one in call.keywords.items() if key in ("query", "value", "key")}
+    )
     by_tensor = dict(zip(call.taken, context.sources, strict=True))
     found = {key: by_tensor[one.tensor] for key, one in names.items() if isinstance(one, Taken)}
     if "query" not in found or "value" not in found:
@@ -130,18 +132,14 @@ def _repeated(context: Context, signal: Signal, heads: Labels, repeats: int) -> 
     return target
 
 
-def _edit(
-    context: Context, q: Signal, k: Signal, v: Signal, target: Signal, grouped: bool
-) -> None:
+def _edit(context: Context, q: Signal, k: Signal, v: Signal, target: Signal, grouped: bool) -> None:
     dense = {one.name: one for _, one in inner_layers(context.layer)}
     numbers = q.axes[-1]
     assert numbers is not None
     before = len(numbers)
     # The scores are divided by the root of the numbers that are compared.
     for variable in dense["query"].weights:
-        context.channels.rescale(
-            variable, numbers, lambda after: math.sqrt(after / before)
-        )
+        context.channels.rescale(variable, numbers, lambda after: math.sqrt(after / before))
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:
         if grouped:
@@ -188,5 +186,7 @@ def weightless(context: Context) -> list[Signal]:
     context.add(Weighted(layer, value, [scores], target, [(2, 2)], zero_only=True))
     for one in (query, value):
         labels = one.axes[-1]
-        context.multiplies(query.shape[1] * key.shape[1], one.shape[-1] if labels is None else labels)
+        context.multiplies(
+            query.shape[1] * key.shape[1], one.shape[-1] if labels is None else labels
+        )
     return [target]

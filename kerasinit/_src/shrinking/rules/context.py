@@ -85,9 +85,7 @@ class Context:
         if quantization_of(self.layer) is not None or getattr(self.layer, "lora_enabled", False):
             raise NotKnown(f"{self.name} is quantized or has an adapter")
 
-    def bind(
-        self, variable: Any, axes: Sequence[Labels | None], roles: Any = "out"
-    ) -> None:
+    def bind(self, variable: Any, axes: Sequence[Labels | None], roles: Any = "out") -> None:
         """Give labels to the axes of a variable, if there is one."""
         if variable is not None:
             self.channels.bind(variable, axes, roles)

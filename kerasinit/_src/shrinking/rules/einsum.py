@@ -158,9 +158,7 @@ def _edit_shape(context: Context, out: str, labels: dict[str, Labels | None]) ->
     context.edit(edit)
 
 
-def product(
-    context: Context, one: Signal, other: Signal, equation: tuple[str, str, str]
-) -> Signal:
+def product(context: Context, one: Signal, other: Signal, equation: tuple[str, str, str]) -> Signal:
     """Return the sum of products of two signals, given the letters of both and of the result."""
     first, second, out = equation
     summed = [letter for letter in first if letter in second and letter not in out]
@@ -192,7 +190,10 @@ def product(
     else:
         axes = -1, -1
     context.add(Contracted(context.layer, [one, other], target, axes, kept))
-    sizes = {**dict(zip(first, one.shape, strict=True)), **dict(zip(second, other.shape, strict=True))}
+    sizes = {
+        **dict(zip(first, one.shape, strict=True)),
+        **dict(zip(second, other.shape, strict=True)),
+    }
     batch = first[0]
     context.multiplies(
         1,

@@ -18,9 +18,7 @@ def activation_of(context: Context, target: Signal, axes: Sequence[int]) -> Any:
     activation = elementwise(getattr(context.layer, "activation", None))
     if activation is None:
         name = getattr(context.layer.activation, "__name__", repr(context.layer.activation))
-        context.pin(
-            target, f"the activation {name!r} of {context.name} may mix channels", axes
-        )
+        context.pin(target, f"the activation {name!r} of {context.name} may mix channels", axes)
     return activation
 
 
@@ -122,7 +120,9 @@ def convolution(context: Context) -> list[Signal]:
     context.add(_convolution_step(context, target, axis, weights, bias, labels))
     pixels = math.prod(context.shapes[0][1:]) // outputs
     taps = math.prod(weights.shape[:-2])
-    context.multiplies(pixels * taps, inputs // groups if groups > 1 or own is None else own, labels)
+    context.multiplies(
+        pixels * taps, inputs // groups if groups > 1 or own is None else own, labels
+    )
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:
         config["filters"] = count(labels)

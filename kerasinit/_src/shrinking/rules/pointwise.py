@@ -126,7 +126,8 @@ def prelu(context: Context) -> list[Signal]:
     source = context.source
     shared = [size == 1 for size in alpha.shape]
     context.bind(
-        alpha, [None if one else labels for one, labels in zip(shared, source.axes[1:], strict=True)]
+        alpha,
+        [None if one else labels for one, labels in zip(shared, source.axes[1:], strict=True)],
     )
     slopes = array(alpha)
     slopes = slopes.reshape((1, *slopes.shape))

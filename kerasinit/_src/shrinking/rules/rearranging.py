@@ -137,9 +137,7 @@ def _place(
         new = context.channels.new(int(unknown.sum()))
         made[unknown] = new
     if stranger.any():
-        context.channels.pin(
-            made[stranger], f"{context.name} joins it with what has no channels"
-        )
+        context.channels.pin(made[stranger], f"{context.name} joins it with what has no channels")
         strangers[id(target), axis] = stranger
     target.axes[axis] = made
     for source, own, first in owners:

@@ -63,7 +63,9 @@ def _add_step(
     gates = np.tile(labels, number)
     context.bind(kernel, [own, gates], ["in", "out"])
     context.bind(recurrent_kernel, [labels, gates], ["in", "out"])
-    offsets = np.zeros((1, number * units)) if bias is None else array(bias).reshape(-1, number * units)
+    offsets = (
+        np.zeros((1, number * units)) if bias is None else array(bias).reshape(-1, number * units)
+    )
     if bias is not None:
         context.bind(bias, [*[None] * (len(bias.shape) - 1), gates])
     activation = elementwise(cell.activation)

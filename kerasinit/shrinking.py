@@ -3,28 +3,12 @@
 from kerasinit import shrinking
 
 plan = shrinking.structured(model, {"macs": 0.5})
-plan.apply(model)
+model.fit(x, y, callbacks=[shrinking.StructuredPruning(plan, schedule)])
 small = shrinking.compact(model)
+
+Only `StructuredPruning` imports TensorFlow.
 """
 
-from kerasinit._src.shrinking.compaction import compact
-from kerasinit._src.shrinking.costs import Counts, count
-from kerasinit._src.shrinking.groups import Group, Groups, Slice, groups
-from kerasinit._src.shrinking.planning import structured
-from kerasinit._src.shrinking.removal_plan import Plan, PlannedCost, PlannedGroup
-from kerasinit._src.shrinking.rules.dispatch import register_layer
+from kerasinit._src import lazy
 
-__all__ = [
-    "Counts",
-    "Group",
-    "Groups",
-    "Plan",
-    "PlannedCost",
-    "PlannedGroup",
-    "Slice",
-    "compact",
-    "count",
-    "groups",
-    "register_layer",
-    "structured",
-]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, __file__)

@@ -168,8 +168,8 @@ class Plan(base.Report):
     def _groups(self, model: Any) -> Groups:
         return groups_of(read_channels(model, through_statistics=self.through_statistics))
 
-    def _matched(self, groups: Sequence[Group]) -> list[tuple[Group, PlannedGroup]]:
-        """Return the groups of a model with those of the plan, which must be the same."""
+    def require_fit(self, groups: Sequence[Group]) -> None:
+        """Raise a ValueError unless these are the groups of the plan."""
         found = [(one.size, slices_of(one)) for one in groups]
         planned = [(one.size, one.slices) for one in self.groups]
         for place, (theirs, ours) in enumerate(zip(found, planned, strict=False)):
@@ -184,6 +184,9 @@ class Plan(base.Report):
                 f"The plan is for another model: it has {len(planned)} groups of channels, the "
                 f"model {len(found)}."
             )
+
+    def _matched(self, groups: Sequence[Group]) -> list[tuple[Group, PlannedGroup]]:
+        self.require_fit(groups)
         return list(zip(groups, self.groups, strict=True))
 
     def _compare(

@@ -199,10 +199,11 @@ class RecurrentStep(Step):
         gates, source = self._gates, self.sources[0]
         known, values = facts.constants(source, source.last)
         silent = known & (values == 0)
-        candidate = gates.kernel[:, gates.candidate] != 0, gates.recurrent[:, gates.candidate] != 0
-        idle = (gates.bias[gates.candidate] == 0) & ~candidate[0][~silent].any(0)
+        from_inputs = gates.kernel[:, gates.candidate] != 0
+        from_units = gates.recurrent[:, gates.candidate] != 0
+        idle = (gates.bias[gates.candidate] == 0) & ~from_inputs[~silent].any(0)
         while True:
-            fewer = idle & ~candidate[1][~idle].any(0)
+            fewer = idle & ~from_units[~idle].any(0)
             if (fewer == idle).all():
                 break
             idle = fewer

@@ -11,8 +11,8 @@ from kerasinit._src import compat
 from kerasinit._src.compat.fit_loss import FitLoss
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.tensor_calls import Output, TensorCalls, outputs_in
+from kerasinit._src.shrinking.channel_groups import Group
 from kerasinit._src.shrinking.channels import Channels
-from kerasinit._src.shrinking.groups import Group
 from kerasinit._src.shrinking.importance import Importance, relative
 from kerasinit._src.shrinking.reading import ModelChannels, calls_of
 from kerasinit._src.shrinking.rules.context import as_array

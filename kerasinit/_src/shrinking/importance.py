@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasinit._src import compat, errors, streams
 from kerasinit._src.network.catalogue import ROLE_BY_NAME
-from kerasinit._src.shrinking.groups import Group, Slice
+from kerasinit._src.shrinking.channel_groups import Group, Slice
 from kerasinit._src.shrinking.reading import ModelChannels
 
 # Returns None for a group of which it says nothing; that group is kept whole.

@@ -88,7 +88,7 @@ class KernelStep(Step):
         unknown = self._links & ~known
         summed, kept = self._over(targets=False), self._over(targets=True)
         amount = np.where(known, numbers * self._totals, 0.0).sum(summed) + self._bias
-        unknown = unknown.any(summed)
+        unknown = np.asarray(unknown.any(summed))
         target = self.targets[0]
         for place, dimension in enumerate(kept):
             axis = self._dimensions[dimension].target
@@ -107,14 +107,17 @@ class KernelStep(Step):
             return
         source, target = self.sources[0], self.targets[0]
         live = self._links & ~self._given(facts)[0]
-        for place, one in enumerate(self._dimensions):
-            if one.target is not None:
-                live = live & self._shaped(facts.open(target, one.target), place)
+        if self._activation is None:  # which may read all of them
+            live = live & facts.is_read(target)
+        else:
+            for place, one in enumerate(self._dimensions):
+                if one.target is not None:
+                    live = live & self._shaped(facts.open(target, one.target), place)
         by_kernel = {one.source: place for place, one in enumerate(self._dimensions)}
         for axis in source.labelled:
             if axis in by_kernel:
                 others = tuple(d for d in range(live.ndim) if d != by_kernel[axis])
-                facts.need(source, axis, live.any(others))
+                facts.need(source, axis, np.asarray(live.any(others)))
             elif axis < len(target.axes) and target.axes[axis] is not None:
                 facts.need(source, axis, facts.needed(target, axis))  # such as heads, before Dense
             else:
@@ -177,56 +180,59 @@ class RecurrentStep(Step):
         on_fold: Callable[[np.ndarray], None] | None,
     ) -> None:
         super().__init__(layer, [source, *states], targets)
-        self._gates, self._keeps_zero, self._on_fold = gates, keeps_zero, on_fold
+        self._gates, self._on_fold = gates, on_fold
+        # From a state that is given, units need not start at zero.
+        self._keeps_zero = keeps_zero and not states
         self._in_links = (gates.kernel != 0).any(1)
         self._unit_links = (gates.recurrent != 0).any(1)
         self._idle = np.zeros(self._in_links.shape[1], bool)
 
     def _given(self, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
         source = self.sources[0]
-        known, values = facts.constants(source, len(source.shape) - 1)
+        known, values = facts.constants(source, source.last)
         if self._on_fold is None:
             known = known & (values == 0)
         return known, values
 
     def constants(self, facts: Facts) -> None:
         """Find the units that stay at zero: their candidate has no bias and no live input."""
-        if not self._keeps_zero or len(self.sources) > 1:
+        if not self._keeps_zero:
             return
         gates, source = self._gates, self.sources[0]
-        known, values = facts.constants(source, len(source.shape) - 1)
+        known, values = facts.constants(source, source.last)
         silent = known & (values == 0)
-        candidate = gates.kernel[:, gates.candidate] != 0, gates.recurrent[:, gates.candidate] != 0
-        idle = (gates.bias[gates.candidate] == 0) & ~candidate[0][~silent].any(0)
+        from_inputs = gates.kernel[:, gates.candidate] != 0
+        from_units = gates.recurrent[:, gates.candidate] != 0
+        idle = (gates.bias[gates.candidate] == 0) & ~from_inputs[~silent].any(0)
         while True:
-            fewer = idle & ~candidate[1][~idle].any(0)
+            fewer = idle & ~from_units[~idle].any(0)
             if (fewer == idle).all():
                 break
             idle = fewer
         self._idle = idle
         for target in self.targets:
-            facts.set_constants(target, len(target.shape) - 1, idle, np.zeros(len(idle)))
+            facts.set_constants(target, target.last, idle, np.zeros(len(idle)))
 
     def needs(self, facts: Facts) -> None:
         needed = np.zeros(len(self._idle), bool)
         for target in self.targets:
-            needed |= facts.open(target, len(target.shape) - 1)
+            needed |= facts.open(target, target.last)
         while True:
             more = needed | ((self._unit_links & needed).any(1) & ~self._idle)
             if (more == needed).all():
                 break
             needed = more
         for target in self.targets:  # the axis of the units is one for all
-            facts.need(target, len(target.shape) - 1, needed)
+            facts.need(target, target.last, needed)
         source = self.sources[0]
-        axis = len(source.shape) - 1
+        axis = source.last
         facts.need(source, axis, (self._in_links & needed).any(1) & ~self._given(facts)[0])
         for state in self.sources[1:]:
-            facts.need(state, len(state.shape) - 1, needed)
+            facts.need(state, state.last, needed)
 
     def fold(self, facts: Facts, removed: Callable[[Signal, int], np.ndarray]) -> None:
         source = self.sources[0]
-        axis = len(source.shape) - 1
+        axis = source.last
         if source.axes[axis] is None or self._on_fold is None:
             return
         known, values = self._given(facts)

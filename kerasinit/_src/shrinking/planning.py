@@ -12,8 +12,8 @@ import numpy as np
 from kerasinit._src import compat, errors
 from kerasinit._src.network.parts import variables_of
 from kerasinit._src.shrinking import importance as importances
+from kerasinit._src.shrinking.channel_groups import Group, groups_of
 from kerasinit._src.shrinking.costs import Costs
-from kerasinit._src.shrinking.groups import Group, groups_of
 from kerasinit._src.shrinking.measured_cost import Latency
 from kerasinit._src.shrinking.reading import read_channels
 from kerasinit._src.shrinking.removal_plan import (

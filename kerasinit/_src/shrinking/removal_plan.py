@@ -13,8 +13,8 @@ from kerasinit._src import errors
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.sample_batch import random_batch
 from kerasinit._src.reports import base, terminal
+from kerasinit._src.shrinking.channel_groups import Group, Groups, groups_of
 from kerasinit._src.shrinking.compaction import tolerance_of, without
-from kerasinit._src.shrinking.groups import Group, Groups, groups_of
 from kerasinit._src.shrinking.reading import read_channels
 from kerasinit._src.shrinking.rules.context import as_array
 

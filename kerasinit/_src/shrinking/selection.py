@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from kerasinit._src.shrinking.groups import Group
+from kerasinit._src.shrinking.channel_groups import Group
 
 Scope = Literal["global", "local"]
 

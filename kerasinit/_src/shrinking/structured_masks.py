@@ -9,7 +9,7 @@ from kerasinit._src.pruning import outlook, shortfalls
 from kerasinit._src.pruning.hold import MaskedFit
 from kerasinit._src.pruning.optimizers import steps_of
 from kerasinit._src.pruning.schedules import is_standard
-from kerasinit._src.shrinking.groups import Group
+from kerasinit._src.shrinking.channel_groups import Group
 from kerasinit._src.shrinking.planning import Planner
 from kerasinit._src.shrinking.removal_plan import Plan
 

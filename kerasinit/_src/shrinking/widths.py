@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasinit._src.shrinking.channel_groups import Group
 from kerasinit._src.shrinking.channels import Labels, Signal
-from kerasinit._src.shrinking.groups import Group
 from kerasinit._src.shrinking.reading import ModelChannels
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.network.tensor_calls import Taken
 from kerasinit._src.shrinking.channels import Labels, Signal
+from kerasinit._src.shrinking.rules.activations import elementwise
 from kerasinit._src.shrinking.rules.context import (
     Context,
-    NotKnown,
+    UnknownChannelsError,
     array,
     as_array,
     channel_axis,
@@ -56,14 +57,15 @@ def pointwise(
     evaluate: Callable[..., np.ndarray] | None,
     *,
     product: bool = False,
-    zero_only: bool = False,
+    whole: int | None = None,
 ) -> list[Signal]:
     """A function of each number alone, or of numbers at the same place."""
     target, maps = joined(context, context.shapes[0])
     context.add(
-        Pointwise(context.layer, context.sources, target, maps, evaluate,
-                  product=product, zero_only=zero_only)
-    )  # fmt: skip
+        Pointwise(
+            context.layer, context.sources, target, maps, evaluate, product=product, whole=whole
+        )
+    )
     return [target]
 
 
@@ -76,14 +78,12 @@ def layer_alone(context: Context) -> list[Signal]:
 def random(context: Context) -> list[Signal]:
     """Dropout and noise: the identity, unless they are told to be random at inference, too."""
     if context.keyword("training"):
-        raise NotKnown(f"{context.name} is called with training=True")
+        raise UnknownChannelsError(f"{context.name} is called with training=True")
     return pointwise(context, None)
 
 
 def activation(context: Context) -> list[Signal]:
     """An `Activation` layer."""
-    from kerasinit._src.shrinking.rules.activations import elementwise
-
     function = elementwise(context.layer.activation)
     if function is None:
         return _unknown_function(context, context.layer.activation)
@@ -94,7 +94,7 @@ def _unknown_function(context: Context, function: Any) -> list[Signal]:
     if getattr(function, "__name__", "") in ("softmax", "log_softmax"):
         return along_axes(context, [len(context.shapes[0]) - 1])
     name = getattr(function, "__name__", repr(function))
-    raise NotKnown(f"the function {name!r} of {context.name} may mix channels")
+    raise UnknownChannelsError(f"the function {name!r} of {context.name} may mix channels")
 
 
 def _flat(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -148,17 +148,18 @@ def batch_normalization(context: Context) -> list[Signal]:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     gamma, beta, mean, variance = context.variables(*names)
     if context.keyword("training"):
-        raise NotKnown(f"{context.name} is called with training=True")
+        raise UnknownChannelsError(f"{context.name} is called with training=True")
     axis = context.layer.axis
     axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
     if not isinstance(axis, int):
-        raise NotKnown(f"{context.name} normalizes over several axes")
-    labels = context.source.axes[axis % len(context.source.shape)]
+        raise UnknownChannelsError(f"{context.name} normalizes over several axes")
+    axis = axis % len(context.source.shape)
+    labels = context.source.axes[axis]
     for variable in (gamma, beta):
         context.bind(variable, [labels])
     for variable in (mean, variance):
         context.bind(variable, [labels], "statistic")
-    return pointwise(context, evaluated(context.layer))
+    return pointwise(context, evaluated(context.layer), whole=axis)
 
 
 def layer_scale(context: Context) -> list[Signal]:
@@ -168,7 +169,7 @@ def layer_scale(context: Context) -> list[Signal]:
     context.bind(gamma, [labels])
     if labels is not None:
         context.edit(lambda config, count: config.update(projection_dim=count(labels)))
-    return pointwise(context, evaluated(context.layer))
+    return pointwise(context, evaluated(context.layer), whole=context.source.last)
 
 
 def scaled_sum(context: Context) -> list[Signal]:
@@ -230,7 +231,7 @@ def reduce(
     )  # fmt: skip
     places = [place for place in range(len(source.shape)) if keepdims or place not in reduced]
     if len(places) != len(shape):
-        raise NotKnown(f"{context.name} returns an unexpected number of axes")
+        raise UnknownChannelsError(f"{context.name} returns an unexpected number of axes")
     own: list[int | None] = [None if place in reduced else place for place in places]
     target = Signal(shape, [None if one is None else source.axes[one] for one in own])
     zero_only = not keeps_constants
@@ -246,7 +247,7 @@ def operation_values(context: Context) -> Callable[..., np.ndarray]:
         one for one in _leaves((list(call.arguments), dict(call.keywords))) if _size(one) > 1
     ]
     if constants:
-        raise NotKnown(f"{context.name} has an array among its arguments")
+        raise UnknownChannelsError(f"{context.name} has an array among its arguments")
 
     def evaluate(*arrays: np.ndarray) -> np.ndarray:
         values = dict(zip(call.taken, map(_tensor(call), arrays), strict=True))

@@ -1,7 +1,7 @@
 """Channels through normalizations whose statistics run over them."""
 
 from kerasinit._src.shrinking.channels import Signal
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, evaluated
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, evaluated
 from kerasinit._src.shrinking.rules.pointwise import pointwise
 from kerasinit._src.shrinking.steps import Statistics
 
@@ -17,7 +17,9 @@ def layer_normalization(context: Context) -> list[Signal]:
     for variable in (gamma, scale, beta):
         if variable is not None:
             if len(variable.shape) != len(axes):
-                raise NotKnown(f"{context.name} has a variable of another shape than its axes")
+                raise UnknownChannelsError(
+                    f"{context.name} has a variable of another shape than its axes"
+                )
             context.bind(variable, labels)
     return _with_statistics(context, axes)
 
@@ -43,7 +45,7 @@ def group_normalization(context: Context) -> list[Signal]:
     if groups in (-1, size):
         if groups > 0 and labels is not None:
             context.edit(lambda config, count: config.update(groups=count(labels)))
-        return pointwise(context, evaluated(layer))
+        return pointwise(context, evaluated(layer), whole=axis)
     targets = _with_statistics(context, [axis])
     if labels is not None and context.channels.through_statistics:
         # As many from each group: position by position.

@@ -110,9 +110,11 @@ def _random(group: Group, seed: int) -> np.ndarray:
 
 
 def relative(scores: np.ndarray) -> np.ndarray:
-    """Divide scores by their mean, so that those of several groups can be compared."""
-    mean = scores.mean()
-    return scores / mean if mean > 0 else scores
+    """Divide scores by the mean of those that are not zero, as they are of removed channels.
+
+    Scores of several groups can then be compared, however much of each has been removed.
+    """
+    return scores / scores[scores > 0].mean() if (scores > 0).any() else scores
 
 
 def _owner(one: Slice) -> str:

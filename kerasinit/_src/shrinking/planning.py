@@ -3,7 +3,7 @@
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -179,23 +179,38 @@ class Planner:
         self._ratios = self._ratio_by_group()
 
     def choose(
-        self, progress: float = 1.0, kept: np.ndarray | None = None, macs: float = 1.0
+        self, progress: float = 1.0, present: np.ndarray | None = None, macs: float = 1.0
     ) -> np.ndarray:
         """Return which channels of the model are kept.
 
+        On the way, the finished model is chosen first, and then as many of the channels that it
+        does not have as are to be removed by now: so their number may be any, and it still ends
+        with the widths that are allowed.
+
         Args:
-            progress: How much of what the targets remove is removed already, from 0 to 1.
-            kept: Those that have been kept so far; channels don't return. None: all.
-            macs: The fraction of the multiplications that the finished plan leaves; before the
-                end, it takes the place of a latency, which is measured only once.
+            progress: How much of what the targets remove is to be removed, from 0 to 1.
+            present: Those that have not been removed yet; others don't return. None: all.
+            macs: The fraction of the multiplications that the finished model has; on the way it
+                takes the place of a latency, which is measured at the end only.
         """
-        candidates = self._candidates(progress, self._all if kept is None else kept)
+        candidates = self._candidates(self._all if present is None else present)
+        targets = list(self._targets(None if progress == 1 else macs))
+        finished = self._chosen(candidates, targets)
+        if progress == 1:
+            return finished
+        on_the_way = [
+            one.on_the_way(finished, None if one.ratio is None else one.ratio * progress)
+            for one in candidates
+        ]
+        nearer = [replace(one, fraction=1 - progress * (1 - one.fraction)) for one in targets]
+        return self._chosen(on_the_way, nearer)
+
+    def _chosen(self, candidates: list[Candidate], targets: list[Target]) -> np.ndarray:
         chooser = Chooser(candidates, self._settings.scope, len(self._all))
-        targets = list(self._targets(progress, macs))
-        chosen = chooser.kept(targets)
-        if chosen is None:
+        kept = chooser.kept(targets)
+        if kept is None:
             raise ValueError(self._unmet(targets, chooser.mask(chooser.counts(chooser.levels))))
-        return chosen if kept is None else chosen & kept
+        return kept
 
     def plan(self, kept: np.ndarray) -> Plan:
         """Return the plan that keeps some channels."""
@@ -227,7 +242,7 @@ class Planner:
             settings,
         )
 
-    def _candidates(self, progress: float, kept: np.ndarray) -> list[Candidate]:
+    def _candidates(self, present: np.ndarray) -> list[Candidate]:
         score = self._settings.importance
         if isinstance(score, str):
             settings = self._settings
@@ -256,23 +271,24 @@ class Planner:
                     group,
                     _checked_scores(group, scores),
                     self._widths.sizes_of(group, self._settings.min_width),
-                    kept[group.channels],
-                    None if ratio is None else ratio * progress,
+                    present[group.channels],
+                    ratio,
                 )
             )
         return found
 
-    def _targets(self, progress: float, macs: float) -> Iterator[Target]:
+    def _targets(self, macs: float | None) -> Iterator[Target]:
+        """Yield the targets; the fraction ``macs``, if given, stands for a latency."""
         for name, fraction in self._settings.target.items():
-            if name == "latency" and progress == 1:
-                yield Target(name, fraction, self._latency.fraction_of, measured=True)
-                continue
             if name == "latency":
+                if macs is None:
+                    yield Target(name, fraction, self._latency.fraction_of, measured=True)
+                    continue
                 name, fraction = "macs", macs
             function, dense = getattr(self._costs, name), getattr(self._costs, name)(self._all)
             yield Target(
                 name,
-                1 - progress * (1 - fraction),
+                fraction,
                 lambda kept, function=function, dense=dense: function(kept) / dense,
             )
 

@@ -142,7 +142,7 @@ class StructuredPruning(MaskedFit):
         if progress <= self._progress:
             return
         self._progress = progress
-        macs = 1 - progress * (1 - self._first_plan.cost("macs").ratio)
+        macs = self._first_plan.cost("macs").ratio
         self._kept = self._planner.choose(progress, self._kept, macs)
         self.plan = self._planner.plan(self._kept)
         self._write_masks()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerasinit import shrinking
-from kerasinit._src.shrinking.importance import NAMES, make_importance
+from kerasinit._src.shrinking.named_importance import NAMES, make_importance
 from kerasinit._src.shrinking.reading import read_channels
 from tests.kerases import INSTALLED, tf_keras
 

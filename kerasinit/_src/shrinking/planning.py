@@ -1,20 +1,26 @@
 """Plans structured pruning: which channels to remove so that a model costs what it may."""
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.network.parts import variables_of
-from kerasinit._src.shrinking import importance as importances
+from kerasinit._src.shrinking import named_importance
 from kerasinit._src.shrinking.channel_groups import Group, groups_of
 from kerasinit._src.shrinking.costs import Costs
 from kerasinit._src.shrinking.measured_cost import Latency
+from kerasinit._src.shrinking.plan_settings import (
+    Importance,
+    Settings,
+    checked_ratio,
+    checked_scope,
+    checked_target,
+)
 from kerasinit._src.shrinking.reading import read_channels
 from kerasinit._src.shrinking.removal_plan import (
     Plan,
@@ -25,28 +31,6 @@ from kerasinit._src.shrinking.removal_plan import (
 )
 from kerasinit._src.shrinking.selection import Candidate, Chooser, Scope, Target
 from kerasinit._src.shrinking.widths import widths_of
-
-COSTS = ("bytes", "latency", "macs", "parameters")
-
-Importance = Callable[[Group], Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """What `structured` was called with, checked."""
-
-    target: Mapping[str, float]
-    importance: str | Importance
-    scope: Scope
-    ratios: Mapping[str, float]
-    round_to: int
-    ignore: tuple[Any, ...]
-    min_width: int
-    through_statistics: bool
-    x: Any = field(repr=False)
-    y: Any = field(repr=False)
-    seed: int
-    latency: Callable[[Any], float] | None
 
 
 def structured(
@@ -139,10 +123,10 @@ def structured(
         [Molchanov et al., 2019](https://arxiv.org/abs/1906.10771) (Taylor)
     """
     settings = Settings(
-        _checked_target(target, ratios),
+        checked_target(target, ratios),
         importance,
-        _checked_scope(scope),
-        {name: _checked_ratio(name, one) for name, one in (ratios or {}).items()},
+        checked_scope(scope),
+        {name: checked_ratio(name, one) for name, one in (ratios or {}).items()},
         errors.checked_count("round_to", round_to),
         (ignore,) if isinstance(ignore, str) else tuple(ignore),
         errors.checked_count("min_width", min_width),
@@ -246,7 +230,7 @@ class Planner:
         score = self._settings.importance
         if isinstance(score, str):
             settings = self._settings
-            score = importances.make_importance(
+            score = named_importance.make_importance(
                 score, self.reading, settings.x, settings.y, settings.seed
             )
         found = []
@@ -257,7 +241,7 @@ class Planner:
             scores = score(group)
             if scores is None:
                 what = self._settings.importance
-                self._reasons[place] = importances.UNDEFINED.get(
+                self._reasons[place] = named_importance.UNDEFINED.get(
                     what if isinstance(what, str) else "", "its importance is not defined"
                 )
                 if ratio is not None:
@@ -362,49 +346,6 @@ class Planner:
 
 def _name(layer: Any) -> str:
     return str(layer.name) if compat.is_layer(layer) else str(layer)
-
-
-def _checked_target(target: Any, ratios: Any) -> dict[str, float]:
-    if target is None:
-        if not ratios:
-            raise ValueError("Expected a target, such as {'macs': 0.5}, or ratios.")
-        return {}
-    if not isinstance(target, Mapping) or not target:
-        raise TypeError(f"Expected as target a dictionary such as {{'macs': 0.5}}; got {target!r}.")
-    for name, fraction in target.items():
-        if name not in COSTS:
-            raise errors.unknown("cost in target", name, COSTS)
-        if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
-            raise TypeError(f"Expected as target of {name} a fraction; got {fraction!r}.")
-        if not 0 < fraction <= 1:
-            raise ValueError(
-                f"Expected as target of {name} the fraction that is left, in (0, 1]; got "
-                f"{fraction!r}.{_as_percentage(fraction)}"
-            )
-    return {name: float(fraction) for name, fraction in target.items()}
-
-
-def _checked_ratio(name: str, ratio: Any) -> float:
-    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real):
-        raise TypeError(f"Expected as ratio of {name!r} a fraction; got {ratio!r}.")
-    if not 0 <= ratio < 1:
-        raise ValueError(
-            f"Expected as ratio of {name!r} the fraction to remove, in [0, 1); got "
-            f"{ratio!r}.{_as_percentage(ratio)}"
-        )
-    return float(ratio)
-
-
-def _as_percentage(fraction: Any) -> str:
-    if not 1 < fraction < 100:
-        return ""
-    return f" If that is a percentage, {fraction / 100:.6g} would be the fraction."
-
-
-def _checked_scope(scope: str) -> Any:
-    if scope not in get_args(Scope):
-        raise errors.unknown("scope", scope, get_args(Scope))
-    return scope
 
 
 def _checked_scores(group: Group, scores: Any) -> np.ndarray:

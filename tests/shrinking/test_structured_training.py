@@ -462,6 +462,8 @@ def test_plans_and_schedules_that_do_not_fit_are_refused(library):
         shrinking.StructuredPruning(plan, lambda step: 0.5)
     with pytest.raises(ValueError, match=r"sparsities in \[0, 1\)"):
         shrinking.StructuredPruning(plan, lambda step: (True, 1.5))
+    with pytest.raises(ValueError, match="removes nothing: its final sparsity is 0"):
+        shrinking.StructuredPruning(plan, decay(final_sparsity=0.0))
     other = library.Sequential([library.Input((8, 8, 3)), library.layers.Flatten()])
     other.add(library.layers.Dense(2))
     other.compile("adam", "mse")

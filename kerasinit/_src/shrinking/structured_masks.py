@@ -53,8 +53,9 @@ class StructuredPruning(MaskedFit):
 
     Raises:
         TypeError: If the plan is none, or the schedule doesn't return what schedules do.
-        ValueError: When training begins, if the plan doesn't fit the model, or if masks have to be
-            applied between steps and ``steps_per_execution`` is not 1.
+        ValueError: If the final sparsity of the schedule is 0; when training begins, if the plan
+            doesn't fit the model, or if masks have to be applied between steps and
+            ``steps_per_execution`` is not 1.
 
     Example:
     >>> import keras
@@ -78,12 +79,15 @@ class StructuredPruning(MaskedFit):
         if not isinstance(plan, Plan):
             raise TypeError(f"Expected the plan that structured(model, ...) returns; got {plan!r}.")
         outlook.check_schedule(schedule)
+        if is_standard(schedule) and not _final(schedule):
+            raise ValueError(f"{schedule!r} removes nothing: its final sparsity is 0.")
         self.plan, self._schedule = plan, schedule
         self._first_plan = plan
         self._of: Any = None  # the model that the masks are for
         self._planner: Any = None
         self._kept = np.ones(0, bool)
-        self._masks: dict[int, Any] = {}
+        # The variables that are masked, and their masks, by the ``id`` of the variable.
+        self._masks: dict[int, tuple[Any, Any]] = {}
         self._step, self._progress = 0, 0.0
         self._iterations = 0
         self._waiting = 0
@@ -99,8 +103,10 @@ class StructuredPruning(MaskedFit):
             self._step, self._progress = 0, 0.0
             self._kept = np.ones(self._planner.reading.channels.number, bool)
         self._began, self._announced = False, None
-        self._iterations, self._waiting = self._updates_of_optimizer(), 0
         self._hold(self._held_variables())
+        self._waiting = 0
+        if self._compiled is not None:
+            self._iterations = self._updates_of_optimizer()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Determine the step at the first epoch, and check what the schedule will do."""
@@ -138,6 +144,8 @@ class StructuredPruning(MaskedFit):
 
     def _update(self, sparsity: float) -> None:
         """Choose channels anew, as many as the schedule asks for."""
+        if sparsity <= 0:
+            return
         progress = min(sparsity / self._final_sparsity(), 1.0)
         if progress > 1 - 1e-6:
             progress = 1.0
@@ -152,9 +160,8 @@ class StructuredPruning(MaskedFit):
 
     def _final_sparsity(self) -> float:
         """Return the largest sparsity of the schedule, at which the targets are reached."""
-        for name in ("final_sparsity", "target_sparsity"):
-            if getattr(self._schedule, name, 0) > 0:
-                return float(getattr(self._schedule, name))
+        if _final(self._schedule):
+            return _final(self._schedule)
         if self._announced is None:
             raise ValueError(
                 f"The final sparsity of {self._schedule!r} is unknown, since the number of steps "
@@ -177,15 +184,16 @@ class StructuredPruning(MaskedFit):
         for key, variable in free.items():
             if key not in self._masks:
                 tensor = compat.tensor(variable)
-                self._masks[key] = tf.Variable(tf.ones(tensor.shape, tensor.dtype), trainable=False)
+                mask = tf.Variable(tf.ones(tensor.shape, tensor.dtype), trainable=False)
+                self._masks[key] = variable, mask
         self._masks = {key: self._masks[key] for key in free}
         self._write_masks()
-        return [(variable, self._masks[key]) for key, variable in free.items()]
+        return list(self._masks.values())
 
     def _write_masks(self) -> None:
         """Set the masks to zero for the channels that are removed."""
         channels = self._planner.reading.channels
-        for key, mask in self._masks.items():
+        for key, (_, mask) in self._masks.items():
             bound, values = channels.bound[key], np.ones(mask.shape, bool)
             for axis, labels in enumerate(bound.axes):
                 if labels is not None and bound.roles[axis] != "statistic":
@@ -205,8 +213,7 @@ class StructuredPruning(MaskedFit):
         return self._step + updates
 
     def _updates_of_optimizer(self) -> int:
-        optimizer = getattr(self.model, "optimizer", None)
-        return 0 if optimizer is None else int(np.asarray(optimizer.iterations))
+        return int(np.asarray(self.model.optimizer.iterations))
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:
         """Continue a training of another process: from its epochs, and the zeros of the model."""
@@ -225,6 +232,12 @@ class StructuredPruning(MaskedFit):
             self._progress = min(float(targets[-1]) / self._final_sparsity(), 1.0)
             self.plan = self._planner.plan(self._kept)
         self._write_masks()
+
+
+def _final(schedule: Any) -> float:
+    """Return the final sparsity that a schedule names; 0 if it names none."""
+    named = (getattr(schedule, name, 0) for name in ("final_sparsity", "target_sparsity"))
+    return float(max(named))
 
 
 def _last_update(schedule: Any, before: int, now: int) -> int | None:

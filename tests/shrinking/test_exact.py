@@ -134,7 +134,7 @@ def loaded_elsewhere(request, tmp_path_factory):
     "portable",
     together(
         network_cases(
-            set(networks.NETWORKS) - networks.NOT_PORTABLE, every=3, fraction=(0.5,), seed=(0,)
+            set(networks.NETWORKS) - networks.NOT_PORTABLE, every=6, fraction=(0.5,), seed=(0,)
         )
     ),
 )

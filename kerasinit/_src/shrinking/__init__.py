@@ -1,0 +1,1 @@
+"""Smaller models: channels that can be taken out, and models without them."""

@@ -54,9 +54,11 @@ def depthwise_first(library):
 def grouped(library):
     layers = library.layers
     inputs = library.Input((8, 8, 4))
-    x = layers.Conv2D(8, 3, groups=2, activation="relu")(inputs)
-    x = layers.Conv2D(12, 3, groups=4, padding="same", activation="softplus")(x)
+    x = layers.Conv2D(8, 3, groups=2, activation="relu", name="maybe_first")(inputs)
+    x = layers.Conv2D(16, 3, groups=2, padding="same", activation="softplus", name="maybe_next")(x)
     x = layers.BatchNormalization()(x)
+    x = layers.Conv2D(12, 1, groups=4, activation="relu", name="maybe_last")(x)
+    x = layers.Conv2D(9, 1, activation="sigmoid")(x)
     x = layers.Conv2D(12, 1, groups=3, activation="relu")(x)
     x = layers.GlobalMaxPooling2D()(x)
     return library.Model(inputs, layers.Dense(3, name="whole_head")(x))
@@ -194,7 +196,7 @@ def permuted(library):
     x = layers.Permute((2, 1))(x)
     x = layers.Dense(4, activation="sigmoid")(x)
     x = layers.Permute((2, 1))(x)
-    x = layers.Dense(3, activation="relu")(x)
+    x = layers.Dense(3, activation="relu", name="maybe_last")(x)
     return library.Model(inputs, layers.Dense(2, name="whole_head")(layers.Flatten()(x)))
 
 
@@ -274,7 +276,7 @@ def pixel_shuffle(library):
     """`Dense` to features whose order a reshape splits: channels first, then places."""
     layers = library.layers
     inputs = library.Input((6,))
-    x = layers.Dense(8 * 4, activation="sigmoid")(inputs)
+    x = layers.Dense(8 * 4, activation="sigmoid", name="maybe_features")(inputs)
     x = layers.Reshape((8, 4))(x)
     x = layers.Permute((2, 1))(x)
     x = layers.Conv1D(5, 2, activation="relu")(x)

@@ -1,5 +1,6 @@
 """A network, its masked form and its compact one, and where the weights of the last come from."""
 
+import re
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass
@@ -46,6 +47,19 @@ class Cut:
             np.setdiff1d(np.arange(size), gone.get(axis, []))
             for axis, size in enumerate(variable.shape)
         ]
+
+    def factor(self, variable, left):
+        """Return what `compact` has multiplied a variable by, where that is not 1.
+
+        Attention divides its scores by the root of the width of a head. Where the heads have become
+        narrower, their queries are multiplied instead.
+        """
+        own = np.asarray(variable)[np.ix_(*self.kept(variable))].ravel()
+        left = np.asarray(left).ravel()
+        if len(own) != len(left) or not np.any(own) or np.array_equal(own, left):
+            return 1.0
+        place = np.abs(own).argmax()
+        return left[place] / own[place]
 
 
 def cut(name, fraction, seed, library):
@@ -125,7 +139,8 @@ def located_variables(model):
             if id(variable) in seen or "seed_generator" in getattr(variable, "path", ""):
                 continue
             seen.add(id(variable))
-            full = getattr(variable, "path", variable.name).split(":")[0]
+            # A variable without a name of its own has a number.
+            full = re.sub(r"(:0|_\d+)$", "", getattr(variable, "path", variable.name))
             key = (*path, "/".join(full.split("/")[-2:]) if "/" in full else full)
             found[(*key, counts[key])] = variable
             counts[key] += 1

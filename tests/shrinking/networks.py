@@ -4,6 +4,7 @@ No value is left as Keras starts it: a bias, an offset or a moving mean of zero 
 lost with it, a scale of one what is applied twice.
 """
 
+import contextlib
 import inspect
 import zlib
 
@@ -140,3 +141,19 @@ def outputs_of(model, x):
     return [
         np.asarray(one) for one in (outputs if isinstance(outputs, list | tuple) else [outputs])
     ]
+
+
+@contextlib.contextmanager
+def precision(library, policy):
+    """Make the layers that are made meanwhile of a dtype policy."""
+    if library is keras:
+        get, put = keras.config.dtype_policy, keras.config.set_dtype_policy
+    else:
+        mixed = library.mixed_precision
+        get, put = mixed.global_policy, mixed.set_global_policy
+    before = get()
+    put(policy)
+    try:
+        yield
+    finally:
+        put(before)

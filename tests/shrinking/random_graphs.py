@@ -310,8 +310,6 @@ def build(library, kinds, program, outputs):
             graph.tensors.append(made)
     last = graph.tensors[-1]
     flat = last if len(last.shape) == 2 else library.layers.Flatten()(last)
-    found = [
-        library.layers.Dense(2)(flat),
-        *graph.tensors[len(inputs) :][-outputs or len(graph.tensors) :],
-    ]
-    return library.Model(inputs, found)
+    made = graph.tensors[len(inputs) :]
+    found = [library.layers.Dense(2)(flat), *made[max(len(made) - outputs, 0) :]]
+    return library.Model(inputs if len(inputs) > 1 else inputs[0], found)

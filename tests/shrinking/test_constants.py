@@ -13,6 +13,8 @@ from tests.shrinking.cutting import (
 )
 from tests.shrinking.networks import INSTALLED, batch, leaf, make
 
+pytestmark = pytest.mark.filterwarnings("ignore:compact keeps constant channels")
+
 STATISTICS = ("moving_mean", "moving_variance")
 
 

@@ -60,18 +60,8 @@ def test_names_flags_and_options_are_kept(library):
     name=("vgg", "mlp", "transformer_encoder"),
 )
 def test_precision_is_kept(library, policy, name):
-    mixed = library.mixed_precision
-    get, put = (
-        (library.config.dtype_policy, library.config.set_dtype_policy)
-        if library is keras
-        else (mixed.global_policy, mixed.set_global_policy)
-    )
-    before = get()
-    put(policy)
-    try:
+    with networks.precision(library, policy):
         model = make(name, library)
-    finally:
-        put(before)
     zero_channels(model, 0.5, np.random.default_rng(0))
     small = shrinking.compact(model)
 

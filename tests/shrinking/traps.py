@@ -77,7 +77,7 @@ def channel_means(library):
     x = layers.Dense(8, activation="sigmoid", name="maybe_pooled")(inputs)
     x = layers.Permute((2, 1))(x)
     x = layers.AveragePooling1D(2)(x)
-    x = layers.Conv1D(6, 2, activation="relu")(x)
+    x = layers.Conv1D(6, 2, activation="relu", name="maybe_averaged")(x)
     x = layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(x))
     return library.Model(inputs, layers.Dense(3, name="whole_head")(x))
 

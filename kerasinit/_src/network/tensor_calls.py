@@ -14,14 +14,20 @@ from kerasinit._src import compat
 from kerasinit._src.network.graph import model_in
 from kerasinit._src.network.keras_config import Plan, leaves, matched, plan_of, references
 
-Tensor = int  # the number of a tensor of a model
+
+@dataclass(frozen=True)
+class Output:
+    """A tensor of a model: one of those that a call returns."""
+
+    call: int
+    number: int
 
 
 @dataclass(frozen=True)
 class Taken:
     """A tensor among the arguments of a call."""
 
-    tensor: Tensor
+    tensor: Output
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +67,8 @@ class TensorCall:
         return str(name).rsplit(".", 1)[-1].lower().replace("_", "")
 
     @property
-    def taken(self) -> list[Any]:
-        """The tensors among its arguments, as (call, output), in order."""
+    def taken(self) -> list[Output]:
+        """The tensors among its arguments, in order."""
         return list(_taken((self.arguments, self.keywords)))
 
     def run(self, values: Mapping[Any, Any]) -> Any:
@@ -72,14 +78,6 @@ class TensorCall:
 
 
 _OP_LAYERS = ("TFOpLambda", "SlicingOpLambda")
-
-
-@dataclass(frozen=True)
-class Output:
-    """One of the tensors that a call returns."""
-
-    call: int
-    number: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,11 @@ class Signal:
     axes: list[Labels | None]
 
     @property
+    def last(self) -> int:
+        """The number of its last axis."""
+        return len(self.shape) - 1
+
+    @property
     def labelled(self) -> list[int]:
         """The axes that carry channels."""
         return [axis for axis, labels in enumerate(self.axes) if labels is not None]
@@ -77,6 +82,7 @@ class Channels:
         folded: For each bias, by its ``id``, what is added to it.
         new_biases: For each layer without a bias, by its ``id``: the layer, the bias that it gets,
             and its labels.
+        whole: The layers that are left whole, with the reason.
     """
 
     through_statistics: bool = False
@@ -88,6 +94,7 @@ class Channels:
     rescaled: list[tuple[Any, Labels, Callable[[int], float]]] = field(default_factory=list)
     folded: dict[int, np.ndarray] = field(default_factory=dict)
     new_biases: dict[int, tuple[Any, np.ndarray, Labels]] = field(default_factory=dict)
+    whole: list[tuple[str, str]] = field(default_factory=list)
     _size: int = 0
     _pairs: list[tuple[Labels, Labels]] = field(default_factory=list)
     _pinned: list[tuple[Labels, str]] = field(default_factory=list)

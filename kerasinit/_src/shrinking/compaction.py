@@ -6,11 +6,11 @@ import keras
 import numpy as np
 
 from kerasinit._src import compat, errors
-from kerasinit._src.compat import optimizers
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.sample_batch import random_batch
 from kerasinit._src.shrinking.channels import Signal
 from kerasinit._src.shrinking.liveness import Liveness, liveness
+from kerasinit._src.shrinking.optimizer_state import copy_state
 from kerasinit._src.shrinking.reading import OUTPUT, ModelChannels, read_channels
 from kerasinit._src.shrinking.rebuilding import rebuilt
 from kerasinit._src.shrinking.rules.context import as_array
@@ -19,10 +19,10 @@ from kerasinit._src.shrinking.rules.context import as_array
 def compact(model: Any, *, optimizer: bool = False) -> Any:
     """Return a smaller model with the same outputs: without its dead units and channels.
 
-    Pruning leaves zeros, which cost as much as any other numbers. This takes out every unit, filter,
-    channel, recurrent unit and attention head whose value cannot reach an output, or is a constant
-    that the next bias can take over, until nothing more is dead. What is left has the weights that
-    it had, in the same order.
+    Pruning leaves zeros, which cost as much as any other numbers. This takes out every unit,
+    filter, channel and attention head whose value cannot reach an output, or is a constant that
+    the next bias can take over, until nothing more is dead. What is left has the weights that it
+    had, in the same order.
 
     Where a constant cannot be taken over, as at borders padded with zeros, or where the statistics
     of a normalization run over dead channels, they are kept, and a warning names them.
@@ -59,7 +59,7 @@ def compact(model: Any, *, optimizer: bool = False) -> Any:
     _warn_of_kept(reading, live)
     small = without(reading, live.removable, live)
     if optimizer:
-        _copy_optimizer(reading, small, ~live.removable)
+        copy_state(reading, small, ~live.removable)
     _verify(model, small)
     return small
 
@@ -90,7 +90,7 @@ def _warn_of_kept(reading: ModelChannels, live: Liveness) -> None:
     for step in channels.steps:
         for target in step.targets:
             for axis in target.labelled:
-                known, values = facts.constants(target, axis)
+                known, _ = facts.constants(target, axis)
                 labels = target.axes[axis]
                 assert labels is not None
                 own = channels.of(labels)
@@ -115,46 +115,6 @@ def _compile_like(small: Any, model: Any) -> None:
     small.compile_from_config(config)
 
 
-def _copy_optimizer(reading: ModelChannels, small: Any, kept: np.ndarray) -> None:
-    model = reading.model
-    if not compat.is_compiled(model):
-        raise ValueError(
-            f"optimizer=True, but {model.name!r} is not compiled: it has no optimizer."
-        )
-    theirs, ours = optimizers.optimizer_variables(model), optimizers.optimizer_variables(small)
-    if len(theirs) != len(ours):
-        raise ValueError(
-            "optimizer=True, but a layer got a bias that the optimizer has no state for. Use "
-            "optimizer=False."
-        )
-    by_shape = _matched_slots(model, theirs)
-    for old, new, variable in zip(theirs, ours, by_shape, strict=True):
-        values = compat.read(old)
-        bound = reading.channels.bound.get(id(variable)) if variable is not None else None
-        if bound is not None:
-            for axis, labels in enumerate(bound.axes):
-                if labels is not None:
-                    values = np.compress(kept[reading.channels.of(labels)], values, axis)
-        compat.assign(new, values)
-
-
-def _matched_slots(model: Any, slots: list[Any]) -> list[Any]:
-    """Return for each variable of an optimizer the weight whose state it holds, or None."""
-    weights = list(model.trainable_variables)
-    found, place = [], 0
-    for slot in slots:
-        shape = tuple(slot.shape)
-        match = None
-        if shape:
-            for step in range(len(weights)):
-                candidate = weights[(place + step) % len(weights)]
-                if tuple(candidate.shape) == shape:
-                    match, place = candidate, place + step + 1
-                    break
-        found.append(match)
-    return found
-
-
 def _verify(model: Any, small: Any) -> None:
     """Raise an error unless both models compute the same on random data."""
     try:
@@ -171,8 +131,8 @@ def _verify(model: Any, small: Any) -> None:
         if np.isfinite(largest) and not difference <= _tolerance(model) * max(largest, 1e-30):
             raise RuntimeError(
                 f"The compact form of {model.name!r} differs from it by {difference:.3g} on random "
-                f"data, whose largest output is {largest:.3g}. This is an error of kerasinit, please "
-                f"report it with the model. {model.name!r} is unchanged."
+                f"data, whose largest output is {largest:.3g}. This is an error of kerasinit, to be "
+                f"reported with the model. {model.name!r} is unchanged."
             )
 
 

@@ -70,7 +70,7 @@ class Group:
             channels: Numbers from 0 to ``size - 1``. Statistics of batches stay as they are.
         """
         chosen = np.asarray(list(channels), dtype="int64")
-        if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.size):
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < self.size):
             raise ValueError(
                 f"The group {self.name!r} has channels 0 to {self.size - 1}; got {chosen.tolist()}."
             )
@@ -102,11 +102,17 @@ class Groups(Sequence[Group]):
         """Those that can be taken out."""
         return tuple(group for group in self._groups if not group.reason)
 
+    @property
+    def whole(self) -> tuple[tuple[str, str], ...]:
+        """The layers whose channels are not known, and which are left whole, with the reason."""
+        return tuple(dict.fromkeys(self.reading.channels.whole))
+
     def __str__(self) -> str:
-        lines = []
+        lines = [f"{'size':>6}  group"]
         for group in self._groups:
             kept = f"  kept: {group.reason}" if group.reason else ""
             lines.append(f"{group.size:6}  {group.name}{kept}")
+        lines += [f"{'whole':>6}  {name}: {reason}" for name, reason in self.whole]
         return "\n".join(lines)
 
     __repr__ = __str__

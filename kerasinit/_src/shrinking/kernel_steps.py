@@ -88,7 +88,7 @@ class KernelStep(Step):
         unknown = self._links & ~known
         summed, kept = self._over(targets=False), self._over(targets=True)
         amount = np.where(known, numbers * self._totals, 0.0).sum(summed) + self._bias
-        unknown = unknown.any(summed)
+        unknown = np.asarray(unknown.any(summed))
         target = self.targets[0]
         for place, dimension in enumerate(kept):
             axis = self._dimensions[dimension].target
@@ -107,14 +107,17 @@ class KernelStep(Step):
             return
         source, target = self.sources[0], self.targets[0]
         live = self._links & ~self._given(facts)[0]
-        for place, one in enumerate(self._dimensions):
-            if one.target is not None:
-                live = live & self._shaped(facts.open(target, one.target), place)
+        if self._activation is None:  # which may read all of them
+            live = live & facts.is_read(target)
+        else:
+            for place, one in enumerate(self._dimensions):
+                if one.target is not None:
+                    live = live & self._shaped(facts.open(target, one.target), place)
         by_kernel = {one.source: place for place, one in enumerate(self._dimensions)}
         for axis in source.labelled:
             if axis in by_kernel:
                 others = tuple(d for d in range(live.ndim) if d != by_kernel[axis])
-                facts.need(source, axis, live.any(others))
+                facts.need(source, axis, np.asarray(live.any(others)))
             elif axis < len(target.axes) and target.axes[axis] is not None:
                 facts.need(source, axis, facts.needed(target, axis))  # such as heads, before Dense
             else:
@@ -184,7 +187,7 @@ class RecurrentStep(Step):
 
     def _given(self, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
         source = self.sources[0]
-        known, values = facts.constants(source, len(source.shape) - 1)
+        known, values = facts.constants(source, source.last)
         if self._on_fold is None:
             known = known & (values == 0)
         return known, values
@@ -194,7 +197,7 @@ class RecurrentStep(Step):
         if not self._keeps_zero or len(self.sources) > 1:
             return
         gates, source = self._gates, self.sources[0]
-        known, values = facts.constants(source, len(source.shape) - 1)
+        known, values = facts.constants(source, source.last)
         silent = known & (values == 0)
         candidate = gates.kernel[:, gates.candidate] != 0, gates.recurrent[:, gates.candidate] != 0
         idle = (gates.bias[gates.candidate] == 0) & ~candidate[0][~silent].any(0)
@@ -205,28 +208,28 @@ class RecurrentStep(Step):
             idle = fewer
         self._idle = idle
         for target in self.targets:
-            facts.set_constants(target, len(target.shape) - 1, idle, np.zeros(len(idle)))
+            facts.set_constants(target, target.last, idle, np.zeros(len(idle)))
 
     def needs(self, facts: Facts) -> None:
         needed = np.zeros(len(self._idle), bool)
         for target in self.targets:
-            needed |= facts.open(target, len(target.shape) - 1)
+            needed |= facts.open(target, target.last)
         while True:
             more = needed | ((self._unit_links & needed).any(1) & ~self._idle)
             if (more == needed).all():
                 break
             needed = more
         for target in self.targets:  # the axis of the units is one for all
-            facts.need(target, len(target.shape) - 1, needed)
+            facts.need(target, target.last, needed)
         source = self.sources[0]
-        axis = len(source.shape) - 1
+        axis = source.last
         facts.need(source, axis, (self._in_links & needed).any(1) & ~self._given(facts)[0])
         for state in self.sources[1:]:
-            facts.need(state, len(state.shape) - 1, needed)
+            facts.need(state, state.last, needed)
 
     def fold(self, facts: Facts, removed: Callable[[Signal, int], np.ndarray]) -> None:
         source = self.sources[0]
-        axis = len(source.shape) - 1
+        axis = source.last
         if source.axes[axis] is None or self._on_fold is None:
             return
         known, values = self._given(facts)

@@ -9,7 +9,7 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.network.parts import variables_of
 from kerasinit._src.network.trace import raised
-from kerasinit._src.shrinking.channels import Bound, Channels, Labels
+from kerasinit._src.shrinking.channels import Channels, Labels
 from kerasinit._src.shrinking.reading import ModelChannels
 
 
@@ -118,7 +118,7 @@ def _deserialized(library: Any, entry: dict[str, Any], model: Any) -> Any:
     classes = {
         kind.__name__: kind
         for kind in {type(layer) for layer in _all_layers(model)}
-        if kind.__module__.split(".")[0] not in compat.KERASES
+        if getattr(library.layers, kind.__name__, None) is not kind
     }
     try:
         # The model is in the memory of this process: its code has been trusted already.
@@ -149,6 +149,7 @@ def _copy_weights(
     channels = reading.channels
     made = {one.name: one for one in variables_of(small)}
     biases = {}
+    is_keras_3 = compat.kerase_of(small) == "keras"
     for one in variables_of(reading.model):
         new = made.pop(one.name, None)
         if new is None:
@@ -158,7 +159,8 @@ def _copy_weights(
                 f"its constructor."
             )
         compat.assign(new.variable, cut(channels, one.variable, kept, count))
-        new.variable.trainable = one.variable.trainable if hasattr(new.variable, "trainable") else 0
+        if is_keras_3 and new.variable.trainable != one.variable.trainable:
+            new.variable.trainable = one.variable.trainable  # of tf_keras, the layers' decide
     for one in made.values():
         biases[one.layer.name, one.name.rsplit("/", 1)[-1]] = one.variable
     for layer, amount, labels in channels.new_biases.values():
@@ -177,13 +179,20 @@ def cut(
     dtype = values.dtype
     if id(variable) in channels.folded:
         values = (values.astype("float64") + channels.folded[id(variable)]).astype(dtype)
-    bound: Bound | None = channels.bound.get(id(variable))
-    if bound is not None:
-        for axis, labels in enumerate(bound.axes):
-            if labels is not None:
-                values = np.compress(kept[channels.of(labels)], values, axis)
+    values = kept_values(channels, variable, values, kept)
     if count is not None:
         for one, labels, factor in channels.rescaled:
             if one is variable and count(labels) != len(labels):
                 values = (values.astype("float64") * factor(count(labels))).astype(dtype)
+    return values
+
+
+def kept_values(
+    channels: Channels, variable: Any, values: np.ndarray, kept: np.ndarray
+) -> np.ndarray:
+    """Return an array of the shape of a variable, for the kept channels."""
+    bound = channels.bound.get(id(variable))
+    for axis, labels in enumerate(() if bound is None else bound.axes):
+        if labels is not None:
+            values = np.compress(kept[channels.of(labels)], values, axis)
     return values

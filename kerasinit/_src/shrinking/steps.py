@@ -227,7 +227,10 @@ class Spread(Step):
 
     def needs(self, facts: Facts) -> None:
         source, target = self.sources[0], self.targets[0]
-        read = facts.open(target, self._axis) & self._any
+        read = facts.open(target, self._axis)
+        if self._activation is None:  # which may read all of them
+            read = np.full(len(read), facts.is_read(target))
+        read = read & self._any
         needed = np.zeros(source.shape[self._axis], bool)
         np.logical_or.at(needed, self._origin, read)
         facts.need(source, self._axis, needed)

@@ -9,8 +9,9 @@ import numpy as np
 from kerasinit._src.network.tensor_calls import Taken
 from kerasinit._src.network.walk import inner_layers
 from kerasinit._src.shrinking.channels import Labels, Signal
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, array
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, array
 from kerasinit._src.shrinking.rules.einsum import einsum_dense
+from kerasinit._src.shrinking.rules.kernels import sizes
 from kerasinit._src.shrinking.steps import Contracted, Weighted
 
 
@@ -18,15 +19,15 @@ def multi_head(context: Context) -> list[Signal]:
     """`MultiHeadAttention` and `GroupQueryAttention`."""
     layer = context.layer
     if getattr(layer, "_use_gate", getattr(layer, "use_gate", False)):
-        raise NotKnown(f"{context.name} has a gate")
+        raise UnknownChannelsError(f"{context.name} has a gate")
     if len(context.shapes) > 1 or context.keyword("return_attention_scores"):
-        raise NotKnown(f"{context.name} returns its attention scores")
+        raise UnknownChannelsError(f"{context.name} returns its attention scores")
     dense = {one.name: one for _, one in inner_layers(layer)}
     names = ("query", "key", "value", "attention_output")
     if not set(names) <= set(dense) or any(
         dense[name].weights and type(dense[name]).__name__ != "EinsumDense" for name in names
     ):
-        raise NotKnown(f"{context.name} has other layers than those of Keras")
+        raise UnknownChannelsError(f"{context.name} has other layers than those of Keras")
     query, value, key, others = _arguments(context)
     for other in others:
         context.pin(other, f"{context.name} takes it as a mask")
@@ -47,7 +48,7 @@ def _arguments(context: Context) -> tuple[Signal, Signal, Signal, list[Signal]]:
     """Return query, value and key, and the other signals of the call."""
     call = context.call
     if call is None:
-        raise NotKnown(f"{context.name} is inside a wrapper")
+        raise UnknownChannelsError(f"{context.name} is inside a wrapper")
     names = dict(zip(("query", "value", "key"), call.arguments, strict=False))
     names.update(
         {key: one for key, one in call.keywords.items() if key in ("query", "value", "key")}
@@ -55,7 +56,7 @@ def _arguments(context: Context) -> tuple[Signal, Signal, Signal, list[Signal]]:
     by_tensor = dict(zip(call.taken, context.sources, strict=True))
     found = {key: by_tensor[one.tensor] for key, one in names.items() if isinstance(one, Taken)}
     if "query" not in found or "value" not in found:
-        raise NotKnown(f"{context.name} is called in an unexpected way")
+        raise UnknownChannelsError(f"{context.name} is called in an unexpected way")
     found.setdefault("key", found["value"])
     used = {id(one) for one in found.values()}
     others = [one for one in context.sources if id(one) not in used]
@@ -167,11 +168,11 @@ def weightless(context: Context) -> list[Signal]:
     layer = context.layer
     (_scale, *_) = context.variables("scale", "concat_score_weight")
     if getattr(layer, "score_mode", "dot") != "dot":
-        raise NotKnown(f"{context.name} scores by {layer.score_mode!r}")
+        raise UnknownChannelsError(f"{context.name} scores by {layer.score_mode!r}")
     for variable in layer.weights:
         context.bind(variable, [None] * array(variable).ndim)
     if len(context.shapes) > 1 or context.keyword("mask") is not None:
-        raise NotKnown(f"{context.name} returns its scores, or takes masks")
+        raise UnknownChannelsError(f"{context.name} returns its scores, or takes masks")
     query, value, *rest = context.sources
     key = rest[0] if rest else value
     context.channels.couple(
@@ -184,9 +185,6 @@ def weightless(context: Context) -> list[Signal]:
     context.add(Contracted(layer, [query, key], scores, (2, 2), [[], []]))
     target = Signal(context.shapes[0], [None, None, value.axes[-1]])
     context.add(Weighted(layer, value, [scores], target, [(2, 2)], zero_only=True))
-    for one in (query, value):
-        labels = one.axes[-1]
-        context.multiplies(
-            query.shape[1] * key.shape[1], one.shape[-1] if labels is None else labels
-        )
+    for compared in (query, value):
+        context.multiplies(query.shape[1], key.shape[1], sizes(compared)[-1])
     return [target]

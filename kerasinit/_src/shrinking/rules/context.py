@@ -15,7 +15,7 @@ from kerasinit._src.shrinking.channels import Channels, Edit, Labels, Multiplica
 from kerasinit._src.shrinking.steps import Step, Whole
 
 
-class NotKnown(Exception):
+class UnknownChannelsError(Exception):
     """How channels go through a layer is not known; the message says why."""
 
 
@@ -70,20 +70,22 @@ class Context:
     def variables(self, *names: str) -> list[Any]:
         """Return the layer's variables by name, None for one that it does not have.
 
-        Raises NotKnown if the layer has others, so that a subclass is never taken for its base.
+        Raises UnknownChannelsError if the layer has others: it is not what its class says.
         """
         by_name: dict[str, Any] = {}
         for variable in self.layer.weights:
             own = compat.variable_name(variable)
             if own in by_name or own not in names:
-                raise NotKnown(f"{self.name} has a variable {own!r} whose channels are not known")
+                raise UnknownChannelsError(
+                    f"{self.name} has a variable {own!r} whose channels are not known"
+                )
             by_name[own] = variable
         return [by_name.get(name) for name in names]
 
     def require_plain(self) -> None:
-        """Raise NotKnown for a layer whose kernel is not what it multiplies by."""
+        """Raise UnknownChannelsError for a layer whose kernel is not what it multiplies by."""
         if quantization_of(self.layer) is not None or getattr(self.layer, "lora_enabled", False):
-            raise NotKnown(f"{self.name} is quantized or has an adapter")
+            raise UnknownChannelsError(f"{self.name} is quantized or has an adapter")
 
     def bind(self, variable: Any, axes: Sequence[Labels | None], roles: Any = "out") -> None:
         """Give labels to the axes of a variable, if there is one."""
@@ -113,6 +115,8 @@ class Context:
 
     def whole(self, reason: str) -> list[Signal]:
         """Keep everything that goes in; what comes out has no channels."""
+        if self.sources:
+            self.channels.whole.append((self.name, reason))
         for source in self.sources:
             self.pin(source, reason)
         for variable in getattr(self.layer, "weights", ()):

@@ -9,6 +9,7 @@ from kerasinit._src.shrinking.channels import Signal
 from kerasinit._src.shrinking.rules import (
     activations,
     attention,
+    convolutions,
     einsum,
     kernels,
     pointwise,
@@ -17,7 +18,7 @@ from kerasinit._src.shrinking.rules import (
     statistics,
     wrappers,
 )
-from kerasinit._src.shrinking.rules.context import Context, NotKnown
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError
 
 Rule = Callable[[Context], list[Signal]]
 
@@ -25,10 +26,10 @@ Rule = Callable[[Context], list[Signal]]
 _BY_CLASS: dict[Rule, str] = {
     kernels.dense: "Dense",
     kernels.embedding: "Embedding",
-    kernels.convolution: "Conv*D",
-    kernels.depthwise: "DepthwiseConv*D",
-    kernels.separable: "SeparableConv*D",
-    kernels.transposed: "Conv*DTranspose",
+    convolutions.convolution: "Conv*D",
+    convolutions.depthwise: "DepthwiseConv*D",
+    convolutions.separable: "SeparableConv*D",
+    convolutions.transposed: "Conv*DTranspose",
     einsum.einsum_dense: "EinsumDense",
     einsum.dot: "Dot",
     pointwise.layer_alone: "ELU LeakyReLU ReLU ThresholdedReLU Identity ActivityRegularization "
@@ -64,8 +65,8 @@ _BY_APPLICATION: dict[str, Rule] = {
 
 # Operations of Keras 3 and functions of TensorFlow, without underscores.
 _BY_OPERATION: dict[Rule, str] = {
-    pointwise.operation: "abs absolute add addv2 radd average celu ceil clip clipbyvalue cos divide "
-    "truediv rtruediv div elu erf exp exponential floor gelu hardsigmoid hardsilu hardswish "
+    pointwise.operation: "abs absolute add addv2 radd average celu ceil clip clipbyvalue cos "
+    "divide truediv rtruediv div elu erf exp exponential floor gelu hardsigmoid hardsilu hardswish "
     "hardtanh leakyrelu log log1p logaddexp logsigmoid maximum minimum mish negative neg power pow "
     "reciprocal relu relu6 round rsqrt rsub selu sigmoid sign silu sin sinh softplus softsign "
     "sqrt square squareplus subtract sub swish tanh identity cast tanhshrink softshrink hardshrink "
@@ -146,13 +147,13 @@ def targets_of(context: Context) -> list[Signal]:
     try:
         rule = _rule_for(context)
         if rule is None:
-            raise NotKnown(f"how channels go through {context.name} is not known")
+            raise UnknownChannelsError(f"how channels go through {context.name} is not known")
         targets = rule(context)
         shapes = [target.shape for target in targets]
         if len(shapes) != len(context.shapes):
-            raise NotKnown(f"{context.name} returns {len(context.shapes)} tensors")
+            raise UnknownChannelsError(f"{context.name} returns {len(context.shapes)} tensors")
         return targets
-    except NotKnown as reason:
+    except UnknownChannelsError as reason:
         context.channels.back_to(before)
         return context.whole(str(reason))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasinit._src.shrinking.channels import Labels, Signal
 from kerasinit._src.shrinking.kernel_steps import Dimension, KernelStep
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, array
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, array
 from kerasinit._src.shrinking.rules.kernels import activation_of, folder
 from kerasinit._src.shrinking.steps import Contracted
 
@@ -19,7 +19,7 @@ def letters(equation: str, *ranks: int) -> list[str]:
     """
     equation = equation.replace(" ", "")
     if "->" not in equation:
-        raise NotKnown(f"the equation {equation!r} has no result")
+        raise UnknownChannelsError(f"the equation {equation!r} has no result")
     inputs, output = equation.split("->")
     operands = inputs.split(",")
     spare = [one for one in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if one not in equation]
@@ -35,7 +35,7 @@ def letters(equation: str, *ranks: int) -> list[str]:
         spelled.append(one.replace("...", rest[len(rest) - missing :] if missing else ""))
     spelled.append(output.replace("...", rest))
     if any(len(set(one)) != len(one) for one in spelled):
-        raise NotKnown(f"the equation {equation!r} repeats a letter in an operand")
+        raise UnknownChannelsError(f"the equation {equation!r} repeats a letter in an operand")
     return spelled
 
 
@@ -47,7 +47,7 @@ def einsum_dense(context: Context) -> list[Signal]:
     weights = array(kernel)
     given, own, out = letters(context.layer.equation, len(source.shape), weights.ndim)
     if set(given) - set(own) - set(out):
-        raise NotKnown(f"{context.name} sums over positions")
+        raise UnknownChannelsError(f"{context.name} sums over positions")
     labels: dict[str, Labels | None] = {}
     for letter, axis_labels in zip(given, source.axes, strict=True):
         labels[letter] = axis_labels
@@ -61,7 +61,7 @@ def einsum_dense(context: Context) -> list[Signal]:
     wide = _bind_bias(context, bias, out, labels, shape)
     with_target = [letter for letter in own if letter in out]
     if any(size > 1 for letter, size in zip(out, wide.shape, strict=True) if letter not in own):
-        raise NotKnown(f"{context.name} has a bias for each position")
+        raise UnknownChannelsError(f"{context.name} has a bias for each position")
     small = _over(wide, out, with_target)
     small = np.broadcast_to(small, [weights.shape[own.index(one)] for one in with_target])
     dimensions = [
@@ -185,10 +185,7 @@ def product(context: Context, one: Signal, other: Signal, equation: tuple[str, s
         [(place, out.index(letter)) for place, letter in enumerate(own) if letter in out]
         for own in (first, second)
     ]
-    if summed:
-        axes = first.index(chosen), second.index(chosen)
-    else:
-        axes = -1, -1
+    axes = (first.index(chosen), second.index(chosen)) if summed else (-1, -1)
     context.add(Contracted(context.layer, [one, other], target, axes, kept))
     sizes = {
         **dict(zip(first, one.shape, strict=True)),
@@ -215,7 +212,7 @@ def einsum(context: Context) -> list[Signal]:
         (one for one in call.arguments if isinstance(one, str)), None
     )
     if not isinstance(equation, str) or len(context.sources) != 2:
-        raise NotKnown(f"{context.name} is not a product of two signals")
+        raise UnknownChannelsError(f"{context.name} is not a product of two signals")
     one, other = context.sources
     first, second, out = letters(equation, len(one.shape), len(other.shape))
     return [product(context, one, other, (first, second, out))]
@@ -224,12 +221,14 @@ def einsum(context: Context) -> list[Signal]:
 def matmul(context: Context) -> list[Signal]:
     """``a @ b``, over the last axis of ``a`` and the last but one of ``b``."""
     if len(context.sources) != 2 or _transposes(context):
-        raise NotKnown(f"{context.name} is not a plain product of two signals")
+        raise UnknownChannelsError(f"{context.name} is not a plain product of two signals")
     one, other = context.sources
     if min(len(one.shape), len(other.shape)) < 2 or len(one.shape) != len(other.shape):
-        raise NotKnown(f"{context.name} multiplies signals of different numbers of axes")
+        raise UnknownChannelsError(
+            f"{context.name} multiplies signals of different numbers of axes"
+        )
     if one.shape[:-2] != other.shape[:-2]:
-        raise NotKnown(f"{context.name} broadcasts")
+        raise UnknownChannelsError(f"{context.name} broadcasts")
     stem = "abcdefghijklmnopqrstuvw"[: len(one.shape) - 2]
     return [product(context, one, other, (f"{stem}xy", f"{stem}yz", f"{stem}xz"))]
 
@@ -245,7 +244,7 @@ def dot(context: Context) -> list[Signal]:
     layer = context.layer
     one, other = context.sources
     if layer.normalize:
-        raise NotKnown(f"{context.name} normalizes")
+        raise UnknownChannelsError(f"{context.name} normalizes")
     axes = [layer.axes] * 2 if isinstance(layer.axes, int) else list(layer.axes)
     places = [axis % len(s.shape) for axis, s in zip(axes, (one, other), strict=True)]
     alphabet = iter("bcdefghijklmnopqrstuvw")
@@ -256,5 +255,5 @@ def dot(context: Context) -> list[Signal]:
         x for x in second[1:] if x != first[places[0]]
     ]
     if len(out) != len(context.shapes[0]):
-        raise NotKnown(f"{context.name} returns one number")
+        raise UnknownChannelsError(f"{context.name} returns one number")
     return [product(context, one, other, ("".join(first), "".join(second), "".join(out)))]

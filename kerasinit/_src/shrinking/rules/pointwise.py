@@ -13,7 +13,7 @@ from kerasinit._src.network.tensor_calls import Taken
 from kerasinit._src.shrinking.channels import Labels, Signal
 from kerasinit._src.shrinking.rules.context import (
     Context,
-    NotKnown,
+    UnknownChannelsError,
     array,
     as_array,
     channel_axis,
@@ -76,7 +76,7 @@ def layer_alone(context: Context) -> list[Signal]:
 def random(context: Context) -> list[Signal]:
     """Dropout and noise: the identity, unless they are told to be random at inference, too."""
     if context.keyword("training"):
-        raise NotKnown(f"{context.name} is called with training=True")
+        raise UnknownChannelsError(f"{context.name} is called with training=True")
     return pointwise(context, None)
 
 
@@ -94,7 +94,7 @@ def _unknown_function(context: Context, function: Any) -> list[Signal]:
     if getattr(function, "__name__", "") in ("softmax", "log_softmax"):
         return along_axes(context, [len(context.shapes[0]) - 1])
     name = getattr(function, "__name__", repr(function))
-    raise NotKnown(f"the function {name!r} of {context.name} may mix channels")
+    raise UnknownChannelsError(f"the function {name!r} of {context.name} may mix channels")
 
 
 def _flat(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -148,11 +148,11 @@ def batch_normalization(context: Context) -> list[Signal]:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     gamma, beta, mean, variance = context.variables(*names)
     if context.keyword("training"):
-        raise NotKnown(f"{context.name} is called with training=True")
+        raise UnknownChannelsError(f"{context.name} is called with training=True")
     axis = context.layer.axis
     axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
     if not isinstance(axis, int):
-        raise NotKnown(f"{context.name} normalizes over several axes")
+        raise UnknownChannelsError(f"{context.name} normalizes over several axes")
     labels = context.source.axes[axis % len(context.source.shape)]
     for variable in (gamma, beta):
         context.bind(variable, [labels])
@@ -230,7 +230,7 @@ def reduce(
     )  # fmt: skip
     places = [place for place in range(len(source.shape)) if keepdims or place not in reduced]
     if len(places) != len(shape):
-        raise NotKnown(f"{context.name} returns an unexpected number of axes")
+        raise UnknownChannelsError(f"{context.name} returns an unexpected number of axes")
     own: list[int | None] = [None if place in reduced else place for place in places]
     target = Signal(shape, [None if one is None else source.axes[one] for one in own])
     zero_only = not keeps_constants
@@ -246,7 +246,7 @@ def operation_values(context: Context) -> Callable[..., np.ndarray]:
         one for one in _leaves((list(call.arguments), dict(call.keywords))) if _size(one) > 1
     ]
     if constants:
-        raise NotKnown(f"{context.name} has an array among its arguments")
+        raise UnknownChannelsError(f"{context.name} has an array among its arguments")
 
     def evaluate(*arrays: np.ndarray) -> np.ndarray:
         values = dict(zip(call.taken, map(_tensor(call), arrays), strict=True))

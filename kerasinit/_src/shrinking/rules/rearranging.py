@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 
 from kerasinit._src import compat
 from kerasinit._src.shrinking.channels import Labels, Signal
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, as_array
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, as_array
 from kerasinit._src.shrinking.steps import Rearranged
 
 Run = Callable[[list[np.ndarray]], list[np.ndarray]]
@@ -56,7 +56,7 @@ def rearranged(
         for target, grid in zip(targets, run(grids), strict=True):
             grid = grid.astype("int64")
             if grid.shape != target.shape:
-                raise NotKnown(f"{context.name} returns an unexpected shape")
+                raise UnknownChannelsError(f"{context.name} returns an unexpected shape")
             if not grid.any():
                 continue
             origin = _origin(context, grid, target)
@@ -91,7 +91,7 @@ def _numbered(
             first += size
         grids.append(grid)
     if first > _LARGEST:
-        raise NotKnown("an axis of more than 16 million positions is not followed")
+        raise UnknownChannelsError("an axis of more than 16 million positions is not followed")
     return np.concatenate(labels), owners, grids
 
 
@@ -108,11 +108,23 @@ def _origin(context: Context, grid: np.ndarray, target: Signal) -> _Origin:
         return _Origin(pure[-1], rows[pure[-1]][:, :1])
     if not rows:
         return _Origin(grid.ndim - 1, grid.reshape(grid.shape[-1], -1))
+    for axis, one in rows.items():
+        if _side_by_side(one, context.sources):
+            return _Origin(axis, one)
     varying = [axis for axis, one in rows.items() if (one != one[:1]).any()]
     # A vector becomes an image: its last axis. A feature becomes (heads, numbers): the heads.
     is_vector = max(len(source.shape) for source in context.sources) == 2
     axis = varying[-1 if is_vector else 0]
     return _Origin(axis, rows[axis])
+
+
+def _side_by_side(rows: np.ndarray, sources: Sequence[Signal]) -> bool:
+    """Return whether each position holds the same position of all sources, as when stacked."""
+    sizes = {source.shape[source.labelled[0]] for source in sources if source.labelled}
+    if sizes != {len(rows)}:
+        return False
+    position = np.where(rows > 0, (rows - 1) % len(rows), np.arange(len(rows))[:, None])
+    return bool((position == np.arange(len(rows))[:, None]).all())
 
 
 def _place(

@@ -11,7 +11,7 @@ from kerasinit._src import compat
 from kerasinit._src.shrinking.channels import Labels, Signal
 from kerasinit._src.shrinking.kernel_steps import Gates, RecurrentStep
 from kerasinit._src.shrinking.rules.activations import elementwise
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, array
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, array
 from kerasinit._src.shrinking.steps import Pointwise, Rearranged
 
 # How many gates a cell has, and which one must be zero for the state to stay at zero.
@@ -23,7 +23,7 @@ def recurrent(context: Context) -> list[Signal]:
     layer = context.layer
     cell = getattr(layer, "cell", layer)
     is_wrapped = type(layer).__name__ == "RNN"
-    labels = context.channels.new(int(cell.units))
+    labels = _units(context, cell)
     targets = [_with_units(shape, labels) for shape in context.shapes]
     states = list(context.sources[1:])
     for state in states:
@@ -40,6 +40,17 @@ def recurrent(context: Context) -> list[Signal]:
     return targets
 
 
+def _units(context: Context, cell: Any) -> Labels:
+    if _kind(cell) not in _GATES:
+        raise UnknownChannelsError(f"{context.name} has a cell {type(cell).__name__}")
+    return context.channels.new(int(cell.units))
+
+
+def _kind(cell: Any) -> str:
+    kind = type(cell).__name__
+    return kind if kind.endswith("Cell") else f"{kind}Cell"
+
+
 def _with_units(shape: tuple[int, ...], labels: Labels) -> Signal:
     return Signal(shape, [*[None] * (len(shape) - 1), labels])
 
@@ -51,13 +62,9 @@ def _add_step(
     states: Sequence[Signal],
     targets: Sequence[Signal],
 ) -> None:
-    kind = type(cell).__name__.removesuffix("V2")
-    kind = kind if kind.endswith("Cell") else f"{kind}Cell"
-    if kind not in _GATES:
-        raise NotKnown(f"{context.name} has a cell {type(cell).__name__}")
     if context.layer.stateful:
-        raise NotKnown(f"{context.name} keeps its state between batches (stateful)")
-    number, candidate = _GATES[kind]
+        raise UnknownChannelsError(f"{context.name} keeps its state between batches (stateful)")
+    number, candidate = _GATES[_kind(cell)]
     kernel, recurrent_kernel, bias = _cell_variables(context, cell)
     units, own = len(labels), context.source.axes[-1]
     gates = np.tile(labels, number)
@@ -71,10 +78,11 @@ def _add_step(
     activation = elementwise(cell.activation)
     recurrent_activation = getattr(cell, "recurrent_activation", None)
     if activation is None or elementwise(recurrent_activation) is None:
-        raise NotKnown(f"{context.name} has an activation that may mix its units")
+        raise UnknownChannelsError(f"{context.name} has an activation that may mix its units")
 
     def fold(amount: np.ndarray) -> None:
-        full = np.zeros(bias.shape)
+        assert bias is not None
+        full = np.zeros(tuple(bias.shape))
         full.reshape(-1, number * units)[0] = amount.ravel()
         context.channels.add_to(bias, full)
 
@@ -106,10 +114,12 @@ def _cell_variables(context: Context, cell: Any) -> list[Any]:
     for variable in cell.weights:
         name = compat.variable_name(variable)
         if name not in names:
-            raise NotKnown(f"{context.name} has a variable {name!r} whose units are not known")
+            raise UnknownChannelsError(
+                f"{context.name} has a variable {name!r} whose units are not known"
+            )
         found[name] = variable
     if len(cell.weights) != len(context.layer.weights):
-        raise NotKnown(f"{context.name} has variables beside those of its cell")
+        raise UnknownChannelsError(f"{context.name} has variables beside those of its cell")
     return [found.get(name) for name in names]
 
 
@@ -117,12 +127,12 @@ def bidirectional(context: Context) -> list[Signal]:
     """Two recurrent layers whose outputs are joined."""
     layer = context.layer
     if len(context.sources) > 1:
-        raise NotKnown(f"{context.name} starts from given states")
+        raise UnknownChannelsError(f"{context.name} starts from given states")
     made = []
     for inner in (layer.forward_layer, layer.backward_layer):
         cell = getattr(inner, "cell", inner)
-        labels = context.channels.new(int(cell.units))
-        shapes = _inner_shapes(context, int(cell.units))
+        labels = _units(context, cell)
+        shapes = _inner_shapes(context, len(labels))
         targets = [_with_units(shape, labels) for shape in shapes]
         _add_step(context.inside(inner, context.sources, shapes), cell, labels, (), targets)
         made.append((inner, labels, targets))

@@ -1,7 +1,7 @@
 """Channels through normalizations whose statistics run over them."""
 
 from kerasinit._src.shrinking.channels import Signal
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, evaluated
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, evaluated
 from kerasinit._src.shrinking.rules.pointwise import pointwise
 from kerasinit._src.shrinking.steps import Statistics
 
@@ -17,7 +17,9 @@ def layer_normalization(context: Context) -> list[Signal]:
     for variable in (gamma, scale, beta):
         if variable is not None:
             if len(variable.shape) != len(axes):
-                raise NotKnown(f"{context.name} has a variable of another shape than its axes")
+                raise UnknownChannelsError(
+                    f"{context.name} has a variable of another shape than its axes"
+                )
             context.bind(variable, labels)
     return _with_statistics(context, axes)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kerasinit._src.shrinking.channels import Signal
-from kerasinit._src.shrinking.rules.context import Context, NotKnown, evaluated
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, evaluated
 from kerasinit._src.shrinking.rules.pointwise import along_axes, pointwise, reduce
 from kerasinit._src.shrinking.steps import Pointwise
 
@@ -12,7 +12,7 @@ def time_distributed(context: Context) -> list[Signal]:
     """A layer that is called on each step: the steps are examples of it."""
     source, (shape,) = context.source, context.shapes
     if source.axes[1] is not None:
-        raise NotKnown(f"{context.name} takes the channels for steps")
+        raise UnknownChannelsError(f"{context.name} takes the channels for steps")
     inner = context.layer.layer
     steps = source.shape[0] * source.shape[1]
     merged = Signal((steps, *source.shape[2:]), [None, *source.axes[2:]])

@@ -22,7 +22,7 @@ def test_weights_that_are_no_numbers_are_refused(library, value):
     values[3, 4] = value
     kernel.assign(values)
 
-    with pytest.raises(ValueError, match=r"dense_1/kernel.*(nan|NaN|finite|inf)"):
+    with pytest.raises(ValueError, match=r"dense_\d*/kernel.*NaN"):
         shrinking.compact(model)
 
 
@@ -96,7 +96,7 @@ def test_a_custom_layer_is_named_and_left_whole(library):
 
     small = shrinking.compact(model)
 
-    assert [one.shape[-1] for one in small.get_weights() if one.ndim == 2] == [4, 7, 6, 4, 2]
+    assert [one.shape[-1] for one in small.get_weights() if one.ndim == 2] == [4, 7, 6, 5, 2]
     assert small.get_layer("mixing").kernel.shape == (7, 6)
     assert_same_outputs(model, small, batch(model))
 
@@ -105,9 +105,11 @@ def test_a_custom_layer_is_named_and_left_whole(library):
 def test_channels_first_is_cut_or_refused_in_words(library):
     layers = library.layers
     x = inputs = library.Input((3, 8, 8))
-    x = layers.Conv2D(6, 3, data_format="channels_first", activation="sigmoid", name="early")(x)
+    # Without biases, which Keras adds along another axis on a processor.
+    options = {"data_format": "channels_first", "use_bias": False}
+    x = layers.Conv2D(7, 3, activation="sigmoid", name="early", **options)(x)
     x = layers.BatchNormalization(axis=1)(x)
-    x = layers.Conv2D(4, 3, data_format="channels_first", name="late")(x)
+    x = layers.Conv2D(5, 3, name="late", **options)(x)
     x = layers.GlobalAveragePooling2D(data_format="channels_first")(x)
     model = library.Model(inputs, layers.Dense(2, name="last")(x))
     networks.randomize(model, 0)
@@ -135,10 +137,11 @@ def test_channels_that_are_not_there_cannot_be_zeroed(channels):
         group.zero(channels)
 
 
-def test_a_quantized_model_is_refused():
-    model = make("mlp", keras)
-    zero_channels(model, 0.5, np.random.default_rng(0))
-    model.quantize("int8")
+def test_a_quantized_layer_is_refused():
+    inputs = keras.Input((5,))
+    x = keras.layers.Dense(8, activation="relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.layers[1].quantize("int8")
 
     with pytest.raises(ValueError, match="quantized"):
         shrinking.compact(model)

@@ -6,6 +6,7 @@ from kerasinit import initializers as initializers
 from kerasinit import lottery as lottery
 from kerasinit import pruning as pruning
 from kerasinit import rules as rules
+from kerasinit import shrinking as shrinking
 from kerasinit._src.comparison.entry import compare as compare
 from kerasinit._src.diagnosis.entry import diagnose as diagnose
 from kerasinit._src.diagnosis.monitor import SignalMonitor as SignalMonitor

@@ -131,8 +131,8 @@ def _verify(model: Any, small: Any) -> None:
         if np.isfinite(largest) and not difference <= _tolerance(model) * max(largest, 1e-30):
             raise RuntimeError(
                 f"The compact form of {model.name!r} differs from it by {difference:.3g} on random "
-                f"data, whose largest output is {largest:.3g}. This is an error of kerasinit, to be "
-                f"reported with the model. {model.name!r} is unchanged."
+                f"data, whose largest output is {largest:.3g}. This is an error of kerasinit: "
+                f"report it with the model. {model.name!r} is unchanged."
             )
 
 

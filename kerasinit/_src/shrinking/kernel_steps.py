@@ -180,7 +180,9 @@ class RecurrentStep(Step):
         on_fold: Callable[[np.ndarray], None] | None,
     ) -> None:
         super().__init__(layer, [source, *states], targets)
-        self._gates, self._keeps_zero, self._on_fold = gates, keeps_zero, on_fold
+        self._gates, self._on_fold = gates, on_fold
+        # From a state that is given, units need not start at zero.
+        self._keeps_zero = keeps_zero and not states
         self._in_links = (gates.kernel != 0).any(1)
         self._unit_links = (gates.recurrent != 0).any(1)
         self._idle = np.zeros(self._in_links.shape[1], bool)
@@ -194,15 +196,16 @@ class RecurrentStep(Step):
 
     def constants(self, facts: Facts) -> None:
         """Find the units that stay at zero: their candidate has no bias and no live input."""
-        if not self._keeps_zero or len(self.sources) > 1:
+        if not self._keeps_zero:
             return
         gates, source = self._gates, self.sources[0]
         known, values = facts.constants(source, source.last)
         silent = known & (values == 0)
-        candidate = gates.kernel[:, gates.candidate] != 0, gates.recurrent[:, gates.candidate] != 0
-        idle = (gates.bias[gates.candidate] == 0) & ~candidate[0][~silent].any(0)
+        from_inputs = gates.kernel[:, gates.candidate] != 0
+        from_units = gates.recurrent[:, gates.candidate] != 0
+        idle = (gates.bias[gates.candidate] == 0) & ~from_inputs[~silent].any(0)
         while True:
-            fewer = idle & ~candidate[1][~idle].any(0)
+            fewer = idle & ~from_units[~idle].any(0)
             if (fewer == idle).all():
                 break
             idle = fewer

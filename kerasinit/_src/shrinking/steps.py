@@ -93,6 +93,7 @@ class Pointwise(Step):
             array; None: the only source unchanged.
         product: Whether a zero in one source makes the target zero.
         zero_only: Whether only zero stays constant, as where the borders are padded.
+        whole: An axis of the sources on which ``evaluate`` wants the true size.
     """
 
     def __init__(
@@ -105,8 +106,10 @@ class Pointwise(Step):
         *,
         product: bool = False,
         zero_only: bool = False,
+        whole: int | None = None,
     ) -> None:
         super().__init__(layer, sources, [target])
+        self._whole = whole
         self.axes, self._evaluate = axes, evaluate
         self._product, self._zero_only = product, zero_only
 
@@ -150,7 +153,8 @@ class Pointwise(Step):
         arrays = []
         for source, own, values in filled:
             shape = [
-                source.shape[a] if a in source.labelled else 1 for a in range(len(source.shape))
+                source.shape[a] if a in source.labelled or a == self._whole else 1
+                for a in range(len(source.shape))
             ]
             array = np.zeros(shape)
             if own is not None and len(values) == source.shape[own]:

@@ -171,7 +171,8 @@ def weightless(context: Context) -> list[Signal]:
         raise UnknownChannelsError(f"{context.name} scores by {layer.score_mode!r}")
     for variable in layer.weights:
         context.bind(variable, [None] * array(variable).ndim)
-    if len(context.shapes) > 1 or context.keyword("mask") is not None:
+    shape, *scores_shape = context.shapes
+    if scores_shape or context.keyword("mask") is not None:
         raise UnknownChannelsError(f"{context.name} returns its scores, or takes masks")
     query, value, *rest = context.sources
     key = rest[0] if rest else value
@@ -183,7 +184,7 @@ def weightless(context: Context) -> list[Signal]:
     context.pin(value, "an attention runs over it", [a for a in value.labelled if a != 2])
     scores = Signal((query.shape[0], query.shape[1], key.shape[1]), [None, None, None])
     context.add(Contracted(layer, [query, key], scores, (2, 2), [[], []]))
-    target = Signal(context.shapes[0], [None, None, value.axes[-1]])
+    target = Signal(shape, [None, None, value.axes[-1]])
     context.add(Weighted(layer, value, [scores], target, [(2, 2)], zero_only=True))
     for compared in (query, value):
         context.multiplies(query.shape[1], key.shape[1], sizes(compared)[-1])

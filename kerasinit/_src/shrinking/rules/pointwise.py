@@ -11,6 +11,7 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.network.tensor_calls import Taken
 from kerasinit._src.shrinking.channels import Labels, Signal
+from kerasinit._src.shrinking.rules.activations import elementwise
 from kerasinit._src.shrinking.rules.context import (
     Context,
     UnknownChannelsError,
@@ -56,14 +57,15 @@ def pointwise(
     evaluate: Callable[..., np.ndarray] | None,
     *,
     product: bool = False,
-    zero_only: bool = False,
+    whole: int | None = None,
 ) -> list[Signal]:
     """A function of each number alone, or of numbers at the same place."""
     target, maps = joined(context, context.shapes[0])
     context.add(
-        Pointwise(context.layer, context.sources, target, maps, evaluate,
-                  product=product, zero_only=zero_only)
-    )  # fmt: skip
+        Pointwise(
+            context.layer, context.sources, target, maps, evaluate, product=product, whole=whole
+        )
+    )
     return [target]
 
 
@@ -82,8 +84,6 @@ def random(context: Context) -> list[Signal]:
 
 def activation(context: Context) -> list[Signal]:
     """An `Activation` layer."""
-    from kerasinit._src.shrinking.rules.activations import elementwise
-
     function = elementwise(context.layer.activation)
     if function is None:
         return _unknown_function(context, context.layer.activation)
@@ -153,12 +153,13 @@ def batch_normalization(context: Context) -> list[Signal]:
     axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
     if not isinstance(axis, int):
         raise UnknownChannelsError(f"{context.name} normalizes over several axes")
-    labels = context.source.axes[axis % len(context.source.shape)]
+    axis = axis % len(context.source.shape)
+    labels = context.source.axes[axis]
     for variable in (gamma, beta):
         context.bind(variable, [labels])
     for variable in (mean, variance):
         context.bind(variable, [labels], "statistic")
-    return pointwise(context, evaluated(context.layer))
+    return pointwise(context, evaluated(context.layer), whole=axis)
 
 
 def layer_scale(context: Context) -> list[Signal]:
@@ -168,7 +169,7 @@ def layer_scale(context: Context) -> list[Signal]:
     context.bind(gamma, [labels])
     if labels is not None:
         context.edit(lambda config, count: config.update(projection_dim=count(labels)))
-    return pointwise(context, evaluated(context.layer))
+    return pointwise(context, evaluated(context.layer), whole=context.source.last)
 
 
 def scaled_sum(context: Context) -> list[Signal]:

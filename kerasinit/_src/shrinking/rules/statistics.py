@@ -45,7 +45,7 @@ def group_normalization(context: Context) -> list[Signal]:
     if groups in (-1, size):
         if groups > 0 and labels is not None:
             context.edit(lambda config, count: config.update(groups=count(labels)))
-        return pointwise(context, evaluated(layer))
+        return pointwise(context, evaluated(layer), whole=axis)
     targets = _with_statistics(context, [axis])
     if labels is not None and context.channels.through_statistics:
         # As many from each group: position by position.

@@ -37,7 +37,7 @@ def custom(context: Context) -> list[Signal]:
         role: Any = "out" if variable.trainable else "statistic"
         context.bind(variable, [None] * (len(shape) - 1) + [labels if has_channels else None]
                      if shape else [], role)  # fmt: skip
-    return pointwise(context, evaluated(context.layer))
+    return pointwise(context, evaluated(context.layer), whole=context.source.last)
 
 
 def reduction(context: Context) -> list[Signal]:

@@ -168,7 +168,7 @@ def transformer_decoder(library):
     )
     x = layers.Add()([x, y])
     y = layers.LayerNormalization()(x)
-    y = layers.MultiHeadAttention(4, 2, use_bias=False, name="maybe_cross")(y, read)
+    y = layers.MultiHeadAttention(4, 2, use_bias=False, name="maybe_cross_attention")(y, read)
     x = layers.Add()([x, y])
     y = layers.LayerNormalization()(x)
     y = layers.Dense(16, activation="relu")(y)

@@ -137,11 +137,17 @@ def test_channels_that_are_not_there_cannot_be_zeroed(channels):
         group.zero(channels)
 
 
-def test_a_quantized_layer_is_refused():
+def test_a_quantized_layer_is_named_and_left_whole():
     inputs = keras.Input((5,))
-    x = keras.layers.Dense(8, activation="relu")(inputs)
+    x = keras.layers.Dense(8, activation="sigmoid")(inputs)
+    x = keras.layers.Dense(7, activation="sigmoid")(x)
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    model.layers[1].quantize("int8")
+    networks.randomize(model, 0)
+    zero_channels(model, 0.5, np.random.default_rng(0))
+    model.layers[2].quantize("int8")
 
-    with pytest.raises(ValueError, match="quantized"):
-        shrinking.compact(model)
+    assert any("quantized" in group.reason for group in shrinking.groups(model))
+    small = shrinking.compact(model)
+
+    assert (8, 7) in {tuple(one.shape) for one in small.layers[2].weights}
+    assert_same_outputs(model, small, batch(model))

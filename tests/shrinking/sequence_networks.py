@@ -92,7 +92,8 @@ def convolution_lstm(library):
 def recurrent_cells(library):
     layers = library.layers
     inputs = library.Input((5, 3))
-    x = layers.Dense(8, activation="relu")(inputs)
+    x = layers.Dense(9, activation="relu")(inputs)
+    x = layers.Dense(8, activation="sigmoid", name="maybe_read")(x)
     cells = [layers.LSTMCell(6, name="maybe_cell_0"), layers.GRUCell(5, name="maybe_cell_1")]
     x = layers.RNN(cells, name="maybe_stacked")(x)
     return library.Model(inputs, layers.Dense(3, name="whole_head")(x))

@@ -5,9 +5,9 @@ from kerasinit import shrinking
 small = shrinking.compact(model)
 """
 
+from kerasinit._src.shrinking.channel_groups import Group, Groups, Slice, groups
 from kerasinit._src.shrinking.compaction import compact
 from kerasinit._src.shrinking.costs import Counts, count
-from kerasinit._src.shrinking.channel_groups import Group, Groups, Slice, groups
 from kerasinit._src.shrinking.rules.dispatch import register_layer
 
 __all__ = ["Counts", "Group", "Groups", "Slice", "compact", "count", "groups", "register_layer"]

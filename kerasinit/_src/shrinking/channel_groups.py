@@ -68,12 +68,18 @@ class Group:
 
         Args:
             channels: Numbers from 0 to ``size - 1``. Statistics of batches stay as they are.
+
+        Raises:
+            ValueError: If a number is not whole, or there is no such channel.
         """
-        chosen = np.asarray(list(channels), dtype="int64")
-        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < self.size):
+        given = np.asarray(list(channels))
+        is_whole = not given.size or given.dtype.kind in "iu"
+        if not is_whole or (given.size and not (given.min() >= 0 and given.max() < self.size)):
             raise ValueError(
-                f"The group {self.name!r} has channels 0 to {self.size - 1}; got {chosen.tolist()}."
+                f"The group {self.name!r} has the channels 0 to {self.size - 1}; got "
+                f"{given.tolist()}. Of a mask, pass numpy.flatnonzero(mask)."
             )
+        chosen = given.astype("int64")
         for one in self.slices:
             if one.role == "statistic":
                 continue

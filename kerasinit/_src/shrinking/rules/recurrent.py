@@ -137,6 +137,8 @@ def bidirectional(context: Context) -> list[Signal]:
         _add_step(context.inside(inner, context.sources, shapes), cell, labels, (), targets)
         made.append((inner, labels, targets))
     (_, forward, first), (backward_layer, backward, second) = made
+    # Keras takes the directions to have as many units as each other.
+    context.channels.couple(forward, backward)
     outputs = _merged(context, first[0], second[0])
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:

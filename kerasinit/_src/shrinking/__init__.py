@@ -1,0 +1,1 @@
+"""Makes models smaller and faster, measures what that brings, and exports them."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
 from kerasinit._src import compat
 from kerasinit._src.compat.calls import replaced
@@ -142,12 +141,7 @@ def _write_for_converter(model: Any, inputs: Inputs, folder: Path, batch_size: i
 
 def _batches(representative: Inputs, size: int) -> Callable[[], Iterator[dict[str, Any]]]:
     def batches() -> Iterator[dict[str, Any]]:
-        # The last batch is filled up from the start, since its size may be fixed.
-        for start in range(0, representative.examples, size):
-            chosen = np.arange(start, start + size) % representative.examples
-            yield {
-                name: array[chosen]
-                for name, array in zip(representative.names, representative.arrays, strict=True)
-            }
+        for batch in representative.batches(size):
+            yield dict(zip(batch.names, batch.arrays, strict=True))
 
     return batches

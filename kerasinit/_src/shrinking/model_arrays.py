@@ -1,7 +1,7 @@
 """A model as a function from a list of arrays to a list of arrays, as files of models have it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -23,14 +23,12 @@ class Inputs:
         names: The name of each, for signatures of files.
         shapes: The shape of each, without the axis of the examples; None where it is open.
         arrays: The arrays.
-        source: Where they are from, if they were not given.
     """
 
     structure: Any
     names: tuple[str, ...]
     shapes: tuple[tuple[int | None, ...], ...]
     arrays: tuple[np.ndarray, ...]
-    source: str = ""
 
     @property
     def examples(self) -> int:
@@ -53,8 +51,16 @@ class Inputs:
 
     def first(self, count: int) -> "Inputs":
         """Return the first examples."""
-        arrays = tuple(array[:count] for array in self.arrays)
-        return Inputs(self.structure, self.names, self.shapes, arrays, self.source)
+        return self._chosen(slice(count))
+
+    def batches(self, size: int | None) -> Iterator["Inputs"]:
+        """Yield batches of a size, the last one filled up from the start; None for all at once."""
+        size = size or self.examples
+        for start in range(0, self.examples, size):
+            yield self._chosen(np.arange(start, start + size) % self.examples)
+
+    def _chosen(self, places: Any) -> "Inputs":
+        return replace(self, arrays=tuple(array[places] for array in self.arrays))
 
 
 def checked_model(model: Any) -> Any:
@@ -95,14 +101,13 @@ def model_inputs(model: Any, x: Any = None, *, examples: int = 1, what: str = "x
         what: The name of the argument, for errors.
     """
     wanted = inputs_of(model)
-    source = ""
     if x is None:
         if wanted is None:
             raise ValueError(
                 f"The inputs of the model {model.name!r} are unknown, since it is a subclass of "
                 f"Model. Pass a batch of examples as {what}."
             )
-        x, source = random_batch(model, examples, _SEED)
+        x, _ = random_batch(model, examples, _SEED)
     if wanted is None:
         wanted = x
     tensors = keras.tree.flatten(wanted)
@@ -117,7 +122,7 @@ def model_inputs(model: Any, x: Any = None, *, examples: int = 1, what: str = "x
             f"{', '.join(map(str, lengths))}."
         )
     shapes = tuple(tuple(tensor.shape)[1:] for tensor in tensors)
-    return Inputs(wanted, _names(tensors), shapes, arrays, source)
+    return Inputs(wanted, _names(tensors), shapes, arrays)
 
 
 def outputs(model: Any, inputs: Inputs) -> list[np.ndarray]:

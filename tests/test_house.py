@@ -18,7 +18,7 @@ LEVELS = (
     ("theory", "files"),
     ("network", "initializers", "reports"),
     ("whole_models", "pruning", "training"),
-    ("diagnosis", "comparison", "lottery"),
+    ("shrinking", "diagnosis", "comparison", "lottery"),
     ("cli", "registration"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -51,8 +51,8 @@ def _text(found: Export) -> str:
     else:
         examples = f"{found.examples} example{'s' if found.examples > 1 else ''}"
         lines.append(
-            f"Largest difference from the model on {examples}, run by {found.runtime}: "
-            f"{found.difference:.2g} ({found.relative:.2g} of the largest output)"
+            f"Largest difference on {examples} in {found.runtime}: {found.difference:.2g}, or "
+            f"{found.relative:.2g} of the largest output"
         )
     # The path is printed unchanged, however long.
     return "\n".join([lines[0], terminal.as_text(100, *lines[1:])])

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ _SUFFIXES: dict[str, Format] = {
     ".onnx": "onnx",
     ".tflite": "litert",
 }
+_PACKAGES = {"litert": "ai-edge-litert", "onnx": "onnxruntime"}
 _RANDOM = 16
 _CHECKED = 64
 _LIMIT = 1e-2
@@ -119,6 +120,7 @@ def export(
         )
     check = _Check(model, inputs, reference, quantize)
     with atomic.reporting_full_disk(path.parent):
+        contents: list[bytes]
         if chosen == "saved_model":
             contents = _write_folder(model, path, check)
         else:
@@ -255,25 +257,41 @@ class _Check:
         Raises:
             ValueError: If it does not run, or computes something else.
         """
-        package = {"litert": "ai-edge-litert", "onnx": "onnxruntime"}.get(chosen)
+        package = _PACKAGES.get(chosen)
         if package and not runners.is_installed(package.replace("-", "_")):
-            why = f"{package} is not installed: pip install 'kerasinit[{chosen}]'."
-            self.result = (0, None, None, "", why)
+            self._not_checked(f"{package} is not installed: pip install 'kerasinit[{chosen}]'.")
             return
+        kerase = compat.kerase_of(self._model)
         if chosen == "keras":
             try:
                 found = _loaded_outputs(self._model, content, self._inputs)
             except Exception as error:  # a loader may raise anything
                 lines = str(error).strip().splitlines() or [type(error).__name__]
-                why = f"it cannot be loaded without further arguments: {lines[0]}"
-                self.result = (0, None, None, "", why)
+                self._not_checked(f"it cannot be loaded without further arguments: {lines[0]}")
                 return
         else:
-            found = _run(chosen, content, self._inputs)
-        name = compat.kerase_of(self._model) if chosen == "keras" else package or "tensorflow"
+            found = self._run(chosen, content, kerase)
         difference, relative = self._difference(found)
+        name = package or (kerase if chosen == "keras" else "tensorflow")
         runtime = f"{name} {metadata.version(name)}"
         self.result = (self._inputs.examples, difference, relative, runtime, "")
+
+    def _not_checked(self, why: str) -> None:
+        self.result = (0, None, None, "", why)
+
+    def _run(self, chosen: Format, content: Any, kerase: str) -> list[np.ndarray]:
+        """Return what a file computes, without the examples that fill up the last batch."""
+        size = None
+        if chosen == "litert":
+            run, size = runners.litert_runner, runners.fixed_batch(content)
+        elif chosen == "onnx":
+            run = runners.onnx_runner
+        elif kerase == "keras":
+            run = runners.saved_model_runner
+        else:
+            run = runners.flat_saved_model_runner
+        found = _run(run, content, self._inputs.batches(size))
+        return [one[: self._inputs.examples] for one in found]
 
     def _difference(self, found: Sequence[np.ndarray]) -> tuple[float, float]:
         if [one.shape for one in found] != [one.shape for one in self._reference]:
@@ -308,21 +326,16 @@ def _loaded_outputs(model: Any, content: bytes, inputs: Inputs) -> list[np.ndarr
     return outputs(loaded, inputs)
 
 
-def _run(chosen: Format, content: Any, inputs: Inputs) -> list[np.ndarray]:
+def _run(
+    prepare: Callable[[Any, Inputs], runners.Prepared], content: Any, batches: Iterable[Inputs]
+) -> list[np.ndarray]:
     """Return what a file computes."""
-    prepare: Callable[[Any, Inputs], runners.Prepared]
-    size: int | None = None
+    found = []
     try:
-        if chosen == "litert":
-            prepare, size = runners.litert_runner, runners.fixed_batch(content)
-        else:
-            prepare = runners.onnx_runner if chosen == "onnx" else runners.saved_model_runner
-        batches = []
-        for batch in inputs.batches(size):
+        for batch in batches:
             prepared = prepare(content, batch)
             prepared.run()
-            batches.append([np.array(one) for one in prepared.outputs()])
+            found.append([np.array(one) for one in prepared.outputs()])
     except runners.RefusedError as error:
         raise ValueError(f"{error} Nothing was written.") from error
-    # The last batch may have been filled up.
-    return [np.concatenate(parts)[: inputs.examples] for parts in zip(*batches, strict=True)]
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]

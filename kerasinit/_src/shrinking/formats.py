@@ -6,6 +6,7 @@ compute what the model does is checked by the callers.
 
 import contextlib
 import io
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -48,13 +49,20 @@ def write_onnx(model: Any, path: Path) -> None:
 
     Raises:
         ImportError: If the packages of the extra ``onnx`` are not installed.
+        ValueError: If Keras cannot export the model.
     """
-    with restored(model):
+    with restored(model), warnings.catch_warnings():
+        # Keras gives NumPy 2 the old name back that tf2onnx uses.
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         try:
             model.export(str(path), format="onnx", verbose=False)
         except ImportError as error:
             raise ImportError(
-                f"ONNX files need the extra `onnx`, pip install 'kerasinit[onnx]': {error}"
+                f"ONNX files need the extra `onnx`: pip install 'kerasinit[onnx]'. {error}"
+            ) from error
+        except Exception as error:  # tf2onnx raises any
+            raise ValueError(
+                f"Keras cannot export the model {model.name!r} to ONNX: {_first_line(error)}"
             ) from error
 
 
@@ -106,6 +114,7 @@ def litert_bytes(
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8" and representative is not None:
+        _require_no_loops(litert_bytes(source, batch_size=batch_size))
         converter.representative_dataset = _batches(representative, batch_size or 1)
     try:
         with warnings.catch_warnings():
@@ -113,10 +122,9 @@ def litert_bytes(
             warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
             return converter.convert()
     except Exception as error:  # the converter raises several kinds, such as ConverterError
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        hint = " Recurrent layers need a fixed number of examples: batch_size=1."
+        hint = "" if batch_size else " Recurrent layers need a fixed size: pass batch_size=1."
         raise ValueError(
-            f"TensorFlow cannot convert the model to LiteRT: {lines[0]}{'' if batch_size else hint}"
+            f"TensorFlow cannot convert the model to LiteRT: {_first_line(error)}{hint}"
         ) from error
 
 
@@ -139,9 +147,26 @@ def _write_for_converter(model: Any, inputs: Inputs, folder: Path, batch_size: i
         archive.write_out(str(folder))
 
 
+def _require_no_loops(content: bytes) -> None:
+    """Raise ValueError if TensorFlow's calibration would end the process, as it does at a loop."""
+    import tensorflow as tf
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        tf.lite.experimental.Analyzer.analyze(model_content=content)
+    if re.search(r"^ *Op#\d+ WHILE\(", printed.getvalue(), re.MULTILINE):
+        raise ValueError(
+            "TensorFlow cannot calibrate int8 for a model with a loop, such as a recurrent layer "
+            "has unless it is built with unroll=True. quantize='dynamic' needs no calibration."
+        )
+
+
 def _batches(representative: Inputs, size: int) -> Callable[[], Iterator[dict[str, Any]]]:
     def batches() -> Iterator[dict[str, Any]]:
         for batch in representative.batches(size):
             yield dict(zip(batch.names, batch.arrays, strict=True))
 
     return batches
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

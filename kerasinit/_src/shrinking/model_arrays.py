@@ -177,7 +177,7 @@ def _fitting(model: Any, leaf: Any, tensor: Any, what: str) -> np.ndarray:
         raise ValueError(
             f"The model {model.name!r} takes batches of shape {_shown(shape)}; {what} has the "
             f"shape {array.shape}."
-            + (" One example is x[:1], not x[0]." if array.shape == shape[1:] else "")
+            + (f" One example is {what}[:1], not {what}[0]." if array.shape == shape[1:] else "")
         )
     dtype = dtypes.numpy_dtype(tensor.dtype)
     if array.dtype.kind not in "biuf" and dtypes.kind_of(array.dtype) is None:

@@ -117,11 +117,21 @@ def onnx_runner(content: bytes | str | Path, inputs: Inputs, threads: int = 1) -
 
 
 def saved_model_runner(folder: Path, inputs: Inputs) -> Prepared:
-    """Prepare a SavedModel in TensorFlow."""
+    """Prepare a SavedModel of Keras 3 in TensorFlow."""
+    return _served(folder, inputs.packed)
+
+
+def flat_saved_model_runner(folder: Path, inputs: Inputs) -> Prepared:
+    """Prepare a SavedModel of tf_keras, which takes several inputs as a list."""
+    return _served(folder, [*inputs.arrays] if len(inputs.arrays) > 1 else inputs.arrays[0])
+
+
+def _served(folder: Path, x: Any) -> Prepared:
     import tensorflow as tf
 
     loaded: Any = tf.saved_model.load(str(folder))
-    return _called(lambda x: loaded.serve(x), keras.tree.map_structure(tf.constant, inputs.packed))
+    # The function alone would let go of the variables.
+    return _called(lambda given: loaded.serve(given), keras.tree.map_structure(tf.constant, x))
 
 
 def keras_call(model: Any, inputs: Inputs) -> Prepared:

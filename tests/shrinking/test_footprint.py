@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerasinit._src.shrinking import runners, runtimes
-from kerasinit._src.shrinking.footprints import Costs, FileSize, Footprint, Latency
+from kerasinit._src.shrinking.footprints import FileSize, Footprint, FootprintRow, Latency
 from kerasinit._src.shrinking.measuring import footprint, size_of
 from tests.kerases import INSTALLED, tf_keras
 
@@ -27,9 +27,9 @@ def latency(runtime="litert-float", threads=1, reference=False, ratio=(0.5, 0.4,
     return Latency(runtime, threads, 2e-3, 1e-3, 3e-3, 50, reference, *ratio)
 
 
-def costs(name="dense", *latencies, refused=None):
+def costs(name="dense", *latencies, not_measured=None):
     files = (FileSize("keras", 4000, 3000), FileSize("litert-float", 2000, 1500))
-    return Costs(name, 100, 50, 90, files, latencies, refused or {})
+    return FootprintRow(name, 100, 50, 90, files, latencies, not_measured or {})
 
 
 @pytest.mark.parametrize("library", INSTALLED)
@@ -54,6 +54,26 @@ def test_zeros_are_counted():
     (row,) = footprint(model, latency=False).rows
 
     assert row.parameters - row.nonzeros == 6 * 16 + 16 + 16 + 3  # and the biases
+    assert row.macs == 12 * 16 + 16 * 16 + 16 * 3
+
+
+def test_of_a_model_without_a_graph_only_the_multiplications_are_unknown():
+    class Doubled(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(3)
+
+        def call(self, x):
+            return 2 * self.head(x)
+
+    model = Doubled()
+    model(X)
+
+    (row,) = footprint(model, X[:1], runtimes=("keras-call", "litert-float"), seconds=0.1).rows
+
+    assert (row.parameters, row.nonzeros, row.macs) == (12 * 3 + 3, 12 * 3, None)
+    assert "no graph" in row.not_measured["macs"]
+    assert {one.runtime for one in row.latencies} == {"keras-call", "litert-float"}
 
 
 def test_every_runtime_that_is_installed_is_measured():
@@ -121,11 +141,11 @@ def test_verdicts_follow_the_interval():
     assert latency(ratio=(1.2, 1.1, 1.5)).verdict == "loses"
 
 
-def test_it_prints_what_gained_what_was_refused_and_what_is_missing():
+def test_it_prints_what_gained_what_was_not_measured_and_what_is_missing():
     found = Footprint(
         (
             costs("dense", latency(reference=True, ratio=(1, 1, 1))),
-            costs("pruned", latency(), refused={"litert-dynamic-sparse": "cannot run it"}),
+            costs("pruned", latency(), not_measured={"litert-dynamic-sparse": "cannot run it"}),
         ),
         1,
         {"onnx": "not installed"},
@@ -150,8 +170,8 @@ def test_a_file_that_a_runtime_refuses_is_named_and_the_others_are_measured():
 
     found = footprint(model, x=X[:1], runtimes="litert", seconds=0.1, threads=1)
 
-    assert list(found[0].refused) == ["litert-dynamic-sparse"]
-    assert "LiteRT does not run the file" in found[0].refused["litert-dynamic-sparse"]
+    assert list(found[0].not_measured) == ["litert-dynamic-sparse"]
+    assert "LiteRT does not run the file" in found[0].not_measured["litert-dynamic-sparse"]
     assert {one.runtime for one in found[0].latencies} == {
         "litert-float",
         "litert-float-sparse",

@@ -9,7 +9,7 @@ _NAMES = {"keras": "Keras", "litert": "LiteRT", "onnx": "ONNX", "saved_model": "
 
 @dataclass(frozen=True)
 class Export(base.Report):
-    """The result of `kerasinit.shrinking.export`.
+    """The result of `shrinking.export`.
 
     Attributes:
         path: The file or folder.

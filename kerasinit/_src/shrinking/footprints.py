@@ -61,7 +61,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Costs:
+class FootprintRow:
     """The costs of one model.
 
     Attributes:
@@ -71,7 +71,8 @@ class Costs:
         macs: The multiplications of weights with signals for one example; None if not known.
         files: The sizes of its files.
         latencies: One for each runtime and number of threads that was measured.
-        refused: Why a runtime did not run the model, by its name.
+        not_measured: Why a runtime did not run the model, by its name; and why ``"macs"`` could
+            not be counted.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Costs:
     macs: int | None
     files: tuple[FileSize, ...]
     latencies: tuple[Latency, ...]
-    refused: dict[str, str]
+    not_measured: dict[str, str]
 
     def latency(self, runtime: str, threads: int | None = None) -> Latency:
         """Return the latency in a runtime.
@@ -108,7 +109,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Footprint(base.Report):
-    """The result of `kerasinit.shrinking.footprint`: the costs of some models.
+    """The result of `shrinking.footprint`: the costs of some models.
 
     Attributes:
         rows: One for each model, in the order given.
@@ -116,7 +117,7 @@ class Footprint(base.Report):
         missing: What was not measured for any model and why, by runtime.
     """
 
-    rows: tuple[Costs, ...]
+    rows: tuple[FootprintRow, ...]
     batch: int
     missing: dict[str, str]
 
@@ -124,7 +125,7 @@ class Footprint(base.Report):
         """Return the number of models."""
         return len(self.rows)
 
-    def __getitem__(self, key: int | str) -> Costs:
+    def __getitem__(self, key: int | str) -> FootprintRow:
         """Return the costs of a model by its index or name."""
         if isinstance(key, int):
             return self.rows[key]

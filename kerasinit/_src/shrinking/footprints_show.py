@@ -3,7 +3,7 @@
 from rich import box
 
 from kerasinit._src.reports import base, terminal
-from kerasinit._src.shrinking.footprints import Costs, Footprint, Latency
+from kerasinit._src.shrinking.footprints import Footprint, FootprintRow, Latency
 
 _WIDTH = 100
 _TABLE = {"box": box.SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
@@ -16,7 +16,7 @@ def _text(found: Footprint) -> str:
     if any(row.latencies for row in found.rows):
         parts += [_latencies(found), *_gains(found)]
     for row in found.rows:
-        parts += [f"{row.name}, {name}: {why}" for name, why in row.refused.items()]
+        parts += [f"{row.name}, {name}: {why}" for name, why in row.not_measured.items()]
     parts += [f"Not measured: {name}: {why}" for name, why in found.missing.items()]
     return terminal.as_text(_WIDTH, *parts)
 
@@ -71,7 +71,7 @@ def _latencies(found: Footprint) -> object:
     return table
 
 
-def _latency(row: Costs, one: Latency) -> tuple[object, ...]:
+def _latency(row: FootprintRow, one: Latency) -> tuple[object, ...]:
     return (
         one.runtime,
         terminal.literal(row.name),

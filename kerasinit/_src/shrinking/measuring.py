@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kerasinit._src import compat
 from kerasinit._src.errors import checked_count, checked_positive
 from kerasinit._src.shrinking import footprints_show, formats, runners  # noqa: F401 (registers)
 from kerasinit._src.shrinking.costs import count
-from kerasinit._src.shrinking.footprints import Costs, FileSize, Footprint, Latency
+from kerasinit._src.shrinking.footprints import FileSize, Footprint, FootprintRow, Latency
 from kerasinit._src.shrinking.model_arrays import Inputs, checked_model, model_inputs
 from kerasinit._src.shrinking.runtimes import RUNTIMES, Runtime, choose
 from kerasinit._src.shrinking.timing import median_interval, ratio_interval, timed_in_turn
@@ -80,32 +82,32 @@ def footprint(
         Georges, Buytaert and Eeckhout, 2007, "Statistically rigorous Java performance evaluation";
         Hahn and Meeker, 1991, "Statistical intervals", section 5.2 (interval of a median).
     """
-    models, x = _split(models, x)
-    names = _names(models, names)
-    inputs = [model_inputs(checked_model(model), x) for model in models]
+    given, x = _split(models, x)
+    names = _names(given, names)
+    inputs = [model_inputs(checked_model(model), x) for model in given]
     seconds = checked_positive("seconds", seconds)
-    chosen, missing = choose(models, runtimes, representative_data is not None, latency)
+    chosen, missing = choose(given, runtimes, representative_data is not None, latency)
     numbers = _thread_numbers(threads)
     representative = [
         None if representative_data is None else _representative(model, representative_data)
-        for model in models
+        for model in given
     ]
-    rows = [_files(*one, chosen) for one in zip(models, inputs, representative, strict=True)]
+    rows = [_files(*one, chosen) for one in zip(given, inputs, representative, strict=True)]
     latencies: dict[_Key, Latency] = {}
     if latency:
-        prepared = _prepared(models, inputs, rows, chosen, numbers)
+        prepared = _prepared(given, inputs, rows, chosen, numbers)
         latencies = _latencies(timed_in_turn(prepared, seconds))
     return Footprint(
         tuple(
-            Costs(
+            FootprintRow(
                 name,
-                *_counted(model, given),
+                *_counted(model, one_input, files),
                 tuple(files.sizes),
                 tuple(one for key, one in latencies.items() if key[0] == index),
-                files.refused,
+                files.not_measured,
             )
-            for index, (name, model, given, files) in enumerate(
-                zip(names, models, inputs, rows, strict=True)
+            for index, (name, model, one_input, files) in enumerate(
+                zip(names, given, inputs, rows, strict=True)
             )
         ),
         inputs[0].examples,
@@ -113,8 +115,15 @@ def footprint(
     )
 
 
-def _counted(model: Any, inputs: Inputs) -> tuple[int, int, int | None]:
-    found = count(model, inputs.packed)
+def _counted(model: Any, inputs: Inputs, files: "_Files") -> tuple[int, int, int | None]:
+    """Return the parameters, those that are not zero, and the MACs of a model."""
+    try:
+        found = count(model, inputs.packed)
+    except ValueError as error:  # a subclassed model, which shows no graph to count in
+        files.not_measured["macs"] = str(error)
+        values = [compat.read(one) for one in model.weights]
+        parameters = sum(one.size for one in values)
+        return parameters, sum(int(np.count_nonzero(one)) for one in values), None
     return found.parameters, found.nonzeros, found.macs
 
 
@@ -161,7 +170,7 @@ class _Files:
 
     sizes: list[FileSize]
     contents: dict[str, bytes]
-    refused: dict[str, str]
+    not_measured: dict[str, str]
 
 
 def _files(
@@ -177,7 +186,7 @@ def _files(
             try:
                 found.contents[name] = content = convert()
             except ValueError as error:
-                found.refused[name] = str(error)
+                found.not_measured[name] = str(error)
             else:
                 found.sizes.append(size_of(name, content))
     return found
@@ -249,7 +258,7 @@ def _prepared(
                 try:
                     found[index, runtime.name, threads] = prepare(content, given, threads).run
                 except runners.RefusedError as error:
-                    files[index].refused[runtime.name] = str(error)
+                    files[index].not_measured[runtime.name] = str(error)
     return found
 
 

@@ -97,7 +97,7 @@ def fixed_batch(content: bytes) -> int | None:
 
 def onnx_runner(content: bytes | str | Path, inputs: Inputs, threads: int = 1) -> Prepared:
     """Prepare an ONNX file on the processor."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -123,7 +123,8 @@ def saved_model_runner(folder: Path, inputs: Inputs) -> Prepared:
 
 def flat_saved_model_runner(folder: Path, inputs: Inputs) -> Prepared:
     """Prepare a SavedModel of tf_keras, which takes several inputs as a list."""
-    return _served(folder, [*inputs.arrays] if len(inputs.arrays) > 1 else inputs.arrays[0])
+    flat = list(inputs.arrays)
+    return _served(folder, flat if len(flat) > 1 else flat[0])
 
 
 def _served(folder: Path, x: Any) -> Prepared:

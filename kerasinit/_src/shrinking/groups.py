@@ -1,0 +1,187 @@
+"""The groups of channels of a model that can be taken out one by one."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kerasinit._src import compat
+from kerasinit._src.network.parts import variables_of
+from kerasinit._src.shrinking.channels import Role
+from kerasinit._src.shrinking.reading import ModelChannels, read_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """What the channels of a group are on one axis of a variable.
+
+    Attributes:
+        name: The structural name of the variable, such as ``"conv2d/kernel"``.
+        variable: The variable.
+        axis: The axis.
+        role: ``"out"`` where the weights make the channels, as the columns of a kernel, a bias or
+            a scale; ``"in"`` where they read them; ``"statistic"`` for those of batches.
+        positions: For each channel its positions on the axis, as an array of (channels, positions).
+    """
+
+    name: str
+    variable: Any
+    axis: int
+    role: Role
+    positions: np.ndarray
+
+    def values(self) -> np.ndarray:
+        """Return the weights as an array of (channels, weights in each)."""
+        moved = np.moveaxis(compat.read(self.variable), self.axis, 0)
+        return moved[self.positions].reshape(len(self.positions), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Channels, units or heads of the same variables, each of which can be taken out alone.
+
+    Attributes:
+        name: The names of the layers that make them, such as ``"conv2d + conv2d_2"``.
+        channels: Their numbers in the model.
+        slices: What they are on each variable.
+        reason: Why they are all kept; empty if they can be taken out.
+    """
+
+    name: str
+    channels: np.ndarray
+    slices: tuple[Slice, ...]
+    reason: str = ""
+
+    @property
+    def size(self) -> int:
+        """How many channels there are."""
+        return len(self.channels)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def zero(self, channels: Iterable[int]) -> None:
+        """Set all weights of some channels to zero, those that make and those that read them.
+
+        Args:
+            channels: Numbers from 0 to ``size - 1``. Statistics of batches stay as they are.
+        """
+        chosen = np.asarray(list(channels), dtype="int64")
+        if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.size):
+            raise ValueError(
+                f"The group {self.name!r} has channels 0 to {self.size - 1}; got {chosen.tolist()}."
+            )
+        for one in self.slices:
+            if one.role == "statistic":
+                continue
+            values = compat.read(one.variable).copy()
+            np.moveaxis(values, one.axis, 0)[one.positions[chosen].ravel()] = 0
+            compat.assign(one.variable, values)
+
+
+class Groups(Sequence[Group]):
+    """The groups of a model; printed, a table of them."""
+
+    def __init__(self, groups: Sequence[Group], reading: ModelChannels) -> None:
+        self._groups, self.reading = tuple(groups), reading
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._groups[number]
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups)
+
+    @cached_property
+    def free(self) -> tuple[Group, ...]:
+        """Those that can be taken out."""
+        return tuple(group for group in self._groups if not group.reason)
+
+    def __str__(self) -> str:
+        lines = []
+        for group in self._groups:
+            kept = f"  kept: {group.reason}" if group.reason else ""
+            lines.append(f"{group.size:6}  {group.name}{kept}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def groups(model: Any) -> Groups:
+    """Return which channels of a model live and die together.
+
+    Two channels belong together if neither can be taken out of the model without the other: the
+    filters of two convolutions whose outputs are added, the batch normalization after them, and
+    what reads their sum. A group lists channels of the same variables, which can be taken out one
+    by one.
+
+    Args:
+        model: A built functional or sequential model of either Keras. It is not changed.
+
+    Returns:
+        The `Groups`, in the order of the data, those that are kept with the reason.
+
+    Raises:
+        ValueError: If the model is not built, is a subclassed one, or has weights that are NaN.
+
+    Example:
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    >>> [(group.size, group.reason) for group in groups(model)]
+    [(8, ''), (2, 'output of the model')]
+    """
+    return groups_of(read_channels(model))
+
+
+def groups_of(reading: ModelChannels) -> Groups:
+    """Return the groups of a model whose channels have been read."""
+    channels = reading.channels
+    names = {id(one.variable): one for one in variables_of(reading.model)}
+    places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    axes: list[tuple[Any, int, Role, np.ndarray]] = []
+    for bound in channels.bound.values():
+        for axis, labels in enumerate(bound.axes):
+            if labels is None:
+                continue
+            own = channels.of(labels)
+            number = len(axes)
+            axes.append((bound.variable, axis, bound.roles[axis], own))
+            for channel, count in zip(*np.unique(own, return_counts=True), strict=True):
+                places[int(channel)].append((number, int(count)))
+    reasons = channels.reasons()
+    members: dict[Any, list[int]] = defaultdict(list)
+    for channel in sorted(places, key=lambda one: (places[one][0][0], one)):
+        members[tuple(places[channel]), reasons.get(channel, "")].append(channel)
+    found = []
+    for (signature, reason), chosen in members.items():
+        numbers = np.array(chosen)
+        slices = tuple(
+            Slice(
+                names[id(axes[number][0])].name,
+                axes[number][0],
+                axes[number][1],
+                axes[number][2],
+                _positions(axes[number][3], numbers),
+            )
+            for number, _ in signature
+        )
+        makers = [
+            names[id(one.variable)].layer.name
+            for one in slices
+            if one.role == "out" and len(one.variable.shape) > 1
+        ] or [names[id(one.variable)].layer.name for one in slices]
+        found.append(Group(" + ".join(dict.fromkeys(makers)), numbers, slices, reason))
+    return Groups(found, reading)
+
+
+def _positions(own: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    """Return for each channel its positions on an axis, in order."""
+    order = np.argsort(own, kind="stable")
+    first = np.searchsorted(own[order], channels, "left")
+    after = np.searchsorted(own[order], channels, "right")
+    return np.stack([order[a:b] for a, b in zip(first, after, strict=True)])

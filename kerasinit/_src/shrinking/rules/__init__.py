@@ -1,0 +1,1 @@
+"""How channels go through each kind of layer and operation."""

@@ -52,7 +52,7 @@ def main() -> None:
         seconds=given.seconds,
     )
     print(found)
-    Console(width=120).print(ratios(found))
+    Console(width=150).print(ratios(found))
 
 
 def perceptron(width: int) -> Any:
@@ -87,7 +87,7 @@ def width_of(density: float) -> int:
 def ratios(found: Footprint) -> Table:
     """Return the ratios of all models to the first, by runtime and number of threads."""
     names = [row.name for row in found.rows]
-    table = Table("runtime", "threads", *(f"{name}" for name in names))
+    table = Table("runtime", "threads", *names)
     table.title = "Latency, ratio to dense in the same runtime without a sparse format"
     keys = dict.fromkeys((one.runtime, one.threads) for row in found.rows for one in row.latencies)
     for runtime, threads in keys:

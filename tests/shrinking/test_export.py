@@ -330,6 +330,16 @@ def test_models_that_cannot_be_exported_are_errors(tmp_path, build, error, messa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "saved", "model.onnx"])
+def test_on_another_backend_only_keras_files_are_written(networks, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+
+    with pytest.raises(ValueError, match=r"this is jax.*\.keras file.*KERAS_BACKEND=tensorflow"):
+        export(networks["keras"], tmp_path / name)
+
+    assert export(networks["keras"], tmp_path / "model.keras").difference == 0
+
+
 def test_onnx_says_what_it_needs(networks, tmp_path):
     with pytest.raises(ValueError, match=r"tf_keras does not export ONNX.*tf2onnx.convert"):
         export(networks.get("tf_keras") or tf_keras.Model(), tmp_path / "model.onnx")

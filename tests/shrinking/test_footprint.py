@@ -193,6 +193,16 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(monkeypatch):
         footprint(mlp(), x=X[:1], runtimes="litert")
 
 
+def test_on_another_backend_only_keras_runs(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+
+    found = footprint(mlp(), x=X[:1], seconds=0.1)
+
+    assert {one.runtime for one in found[0].latencies} == {"keras-call", "keras-predict"}
+    assert "jax" in found.missing["litert"]
+    assert "jax" in found.missing["onnx"]
+
+
 def test_int8_needs_representative_data():
     found = footprint(mlp(), x=X[:1], runtimes="litert", seconds=0.1, threads=1)
 

@@ -132,7 +132,9 @@ def outputs(model: Any, inputs: Inputs) -> list[np.ndarray]:
 
 
 def _as_numpy(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.numpy() if hasattr(tensor, "numpy") else tensor)
+    if keras.ops.is_tensor(tensor):
+        return np.asarray(keras.ops.convert_to_numpy(tensor))
+    return np.asarray(tensor)
 
 
 def _leaves(model: Any, x: Any, wanted: Any, tensors: list[Any], what: str) -> list[Any]:

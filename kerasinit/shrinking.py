@@ -7,32 +7,10 @@ Pruning leaves zeros, which a phone or a server multiplies like any other number
     small = shrinking.compact(model)  # the same outputs, without dead units and channels
     print(shrinking.footprint(model, small, x[:1]))
     shrinking.export(small, "small.tflite", quantize="int8", representative_data=x[:100])
+
+Names are imported on first use, so that only what trains imports TensorFlow.
 """
 
-from kerasinit._src.shrinking.channel_groups import Group, Groups, Slice, groups
-from kerasinit._src.shrinking.compaction import compact
-from kerasinit._src.shrinking.costs import Counts, LayerCounts, count
-from kerasinit._src.shrinking.exported import Export
-from kerasinit._src.shrinking.exporting import export
-from kerasinit._src.shrinking.footprints import FileSize, Footprint, FootprintRow, Latency
-from kerasinit._src.shrinking.measuring import footprint
-from kerasinit._src.shrinking.rules.dispatch import register_layer
+from kerasinit._src import lazy
 
-__all__ = [
-    "Counts",
-    "Export",
-    "FileSize",
-    "Footprint",
-    "FootprintRow",
-    "Group",
-    "Groups",
-    "Latency",
-    "LayerCounts",
-    "Slice",
-    "compact",
-    "count",
-    "export",
-    "footprint",
-    "groups",
-    "register_layer",
-]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, __file__)

@@ -1,13 +1,16 @@
-"""Smaller models: pruned channels are taken out, and the gain is measured.
+"""Smaller models: dead channels are taken out, and what that brings is measured.
 
-from kerasinit import shrinking
+Pruning leaves zeros, which a phone or a server multiplies like any other numbers::
 
-small = shrinking.compact(model)
+    from kerasinit import shrinking
+
+    small = shrinking.compact(model)  # the same outputs, without dead units and channels
+    print(shrinking.footprint(model, small, x[:1]))
+    shrinking.export(small, "small.tflite", quantize="int8", representative_data=x[:100])
+
+Names are imported on first use, so that only what trains imports TensorFlow.
 """
 
-from kerasinit._src.shrinking.channel_groups import Group, Groups, Slice, groups
-from kerasinit._src.shrinking.compaction import compact
-from kerasinit._src.shrinking.costs import Counts, count
-from kerasinit._src.shrinking.rules.dispatch import register_layer
+from kerasinit._src import lazy
 
-__all__ = ["Counts", "Group", "Groups", "Slice", "compact", "count", "groups", "register_layer"]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, __file__)

@@ -121,13 +121,22 @@ class Context:
             self.pin(source, reason)
         for variable in getattr(self.layer, "weights", ()):
             if id(variable) not in self.channels.bound:
-                self.bind(variable, [None] * len(variable.shape), "out")
+                self._bind_whole(variable, reason)
             else:
                 for labels in self.channels.bound[id(variable)].axes:
                     self.channels.pin(labels, reason)
         targets = [Signal(shape, [None] * len(shape)) for shape in self.shapes]
         self.add(Whole(self.layer, self.sources, targets))
         return targets
+
+    def _bind_whole(self, variable: Any, reason: str) -> None:
+        """Show a kernel of a layer that is left whole among the groups."""
+        shape = tuple(variable.shape)
+        axes: list[Labels | None] = [None] * len(shape)
+        if len(shape) > 1:
+            axes[-1] = self.channels.new(shape[-1])
+            self.channels.pin(axes[-1], reason)
+        self.bind(variable, axes, "out")
 
 
 def array(variable: Any) -> np.ndarray:

@@ -107,10 +107,11 @@ def along_axes(context: Context, axes: Sequence[int], why: str = "") -> list[Sig
     for axis in axes:
         own = axis % len(source.shape)
         context.channels.pin(source.axes[own], why or f"{context.name} computes with all of it")
-    return pointwise(context, _unknown)
+    return pointwise(context, unknown)
 
 
-def _unknown(values: np.ndarray) -> np.ndarray:
+def unknown(values: np.ndarray) -> np.ndarray:
+    """Return no number: what a function of the values is not followed."""
     return np.full(values.shape, np.nan)
 
 

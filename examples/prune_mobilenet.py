@@ -9,6 +9,7 @@ not the accuracy.
 import gzip
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

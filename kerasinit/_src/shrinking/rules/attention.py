@@ -34,6 +34,7 @@ def multi_head(context: Context) -> list[Signal]:
     grouped = type(layer).__name__ in ("GroupQueryAttention", "GroupedQueryAttention")
     projected = {}
     for name, source in (("query", query), ("key", key), ("value", value)):
+        context.pin_places(source)
         projected[name] = _projected(context, dense[name], source)
     q, k, v = (projected[name] for name in ("query", "key", "value"))
     heads, repeats = _couple_heads(context, q, k, v, grouped)
@@ -183,9 +184,8 @@ def weightless(context: Context) -> list[Signal]:
     context.channels.couple(
         query.axes[-1], key.axes[-1], f"{context.name} compares it with what has no channels"
     )
-    context.pin(query, "an attention runs over it", [a for a in query.labelled if a != 2])
-    context.pin(key, "an attention runs over it", [a for a in key.labelled if a != 2])
-    context.pin(value, "an attention runs over it", [a for a in value.labelled if a != 2])
+    for one in (query, key, value):
+        context.pin_places(one)
     scores = Signal((query.shape[0], query.shape[1], key.shape[1]), [None, None, None])
     context.add(Contracted(layer, [query, key], scores, (2, 2), [[], []]))
     target = Signal(shape, [None, None, value.axes[-1]])

@@ -113,6 +113,12 @@ class Context:
         for axis in signal.labelled if axes is None else axes:
             self.channels.pin(signal.axes[axis], reason)
 
+    def pin_places(self, signal: Signal, axis: int | None = None) -> None:
+        """Keep what lies on the other axes of a signal than that of its channels, the last."""
+        own = signal.last if axis is None else axis
+        places = [one for one in signal.labelled if one != own]
+        self.pin(signal, f"{self.name} runs over them as over places", places)
+
     def whole(self, reason: str) -> list[Signal]:
         """Keep everything that goes in; what comes out has no channels."""
         if self.sources:

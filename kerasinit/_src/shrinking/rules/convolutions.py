@@ -108,8 +108,7 @@ def _opened(context: Context, *names: str) -> list[Any]:
     """Return the variables and the axis of the channels of a convolution that can be followed."""
     context.require_plain()
     axis = channel_axis(context.layer, len(context.source.shape))
-    places = [one for one in context.source.labelled if one != axis]
-    context.pin(context.source, f"{context.name} moves over them", places)
+    context.pin_places(context.source, axis)
     return [*context.variables(*names), axis]
 
 

@@ -201,9 +201,7 @@ def _moving(context: Context, *, zero_only: bool) -> list[Signal]:
     context.variables()
     source, shape = context.source, context.shapes[0]
     axis = channel_axis(context.layer, len(source.shape))
-    context.pin(
-        source, f"{context.name} moves over it", [one for one in source.labelled if one != axis]
-    )
+    context.pin_places(source, axis)
     axes: list[Labels | None] = [None] * len(shape)
     axes[axis] = source.axes[axis]
     target = Signal(shape, axes)

@@ -39,6 +39,7 @@ def group_normalization(context: Context) -> list[Signal]:
     layer, source = context.layer, context.source
     axis = layer.axis % len(source.shape)
     labels = source.axes[axis]
+    context.pin_places(source, axis)
     for variable in (gamma, beta):
         context.bind(variable, [labels])
     groups, size = int(layer.groups), source.shape[axis]

@@ -30,6 +30,7 @@ def time_distributed(context: Context) -> list[Signal]:
 
 def custom(context: Context) -> list[Signal]:
     """A custom layer of which it was declared that each channel passes alone."""
+    context.pin_places(context.source)
     labels = context.source.axes[-1]
     for variable in context.layer.weights:
         shape = tuple(variable.shape)

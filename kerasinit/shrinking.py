@@ -1,9 +1,11 @@
-"""Smaller models: dead channels are taken out, and what that brings is measured.
+"""Smaller models: channels are taken out that are dead or matter least, and the gain is measured.
 
 Pruning leaves zeros, which a phone or a server multiplies like any other numbers::
 
     from kerasinit import shrinking
 
+    plan = shrinking.structured(model, {"macs": 0.5}, round_to=8)
+    model.fit(x, y, callbacks=[shrinking.StructuredPruning(plan, schedule)])
     small = shrinking.compact(model)  # the same outputs, without dead units and channels
     print(shrinking.footprint(model, small, x[:1]))
     shrinking.export(small, "small.tflite", quantize="int8", representative_data=x[:100])

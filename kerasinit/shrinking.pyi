@@ -15,4 +15,9 @@ from kerasinit._src.shrinking.footprints import Footprint as Footprint
 from kerasinit._src.shrinking.footprints import FootprintRow as FootprintRow
 from kerasinit._src.shrinking.footprints import Latency as Latency
 from kerasinit._src.shrinking.measuring import footprint as footprint
+from kerasinit._src.shrinking.planning import structured as structured
+from kerasinit._src.shrinking.removal_plan import Plan as Plan
+from kerasinit._src.shrinking.removal_plan import PlannedCost as PlannedCost
+from kerasinit._src.shrinking.removal_plan import PlannedGroup as PlannedGroup
 from kerasinit._src.shrinking.rules.dispatch import register_layer as register_layer
+from kerasinit._src.shrinking.structured_masks import StructuredPruning as StructuredPruning

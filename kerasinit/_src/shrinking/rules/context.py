@@ -113,11 +113,16 @@ class Context:
         for axis in signal.labelled if axes is None else axes:
             self.channels.pin(signal.axes[axis], reason)
 
-    def pin_places(self, signal: Signal, axis: int | None = None) -> None:
-        """Keep what lies on the other axes of a signal than that of its channels, the last."""
+    def pin_places(self, signal: Signal, axis: int | None = None) -> list[int]:
+        """Keep what lies on the other axes of a signal than that of its channels, the last.
+
+        Returns these axes.
+        """
         own = signal.last if axis is None else axis
-        places = [one for one in signal.labelled if one != own]
-        self.pin(signal, f"{self.name} runs over them as over places", places)
+        places = [one for one in range(len(signal.shape)) if one != own]
+        labelled = [one for one in places if signal.axes[one] is not None]
+        self.pin(signal, f"{self.name} runs over them as over places", labelled)
+        return places
 
     def whole(self, reason: str) -> list[Signal]:
         """Keep everything that goes in; what comes out has no channels."""

@@ -84,6 +84,10 @@ def _couple_heads(
 ) -> tuple[Labels, int]:
     """Make the heads of query, key and value one; return them by query, and how many share one."""
     channels = context.channels
+    for labels in (k.axes[-1], v.axes[-1]):
+        if labels is not None and len(labels) > 1:
+            # Keras 3.15 adds a bias of (heads, 1) along the wrong axis if there are as many steps.
+            channels.minimums.append((labels, 2))
     channels.couple(k.axes[-2], v.axes[-2])
     channels.couple(q.axes[-1], k.axes[-1])
     repeats = q.shape[-2] // k.shape[-2]

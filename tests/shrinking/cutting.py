@@ -72,7 +72,7 @@ def cut(name, fraction, seed, library):
 
 
 def zero_channels(model, fraction, rng):
-    """Set a fraction of each group's channels to zero, all but the fewest at most, and return where."""
+    """Set a fraction of each group's channels to zero, leaving its minimum, and return where."""
     gone = defaultdict(lambda: defaultdict(set))
     for group in shrinking.groups(model):
         if group.reason:

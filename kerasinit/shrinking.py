@@ -15,8 +15,12 @@ from kerasinit._src.shrinking.costs import Counts, LayerCounts, count
 from kerasinit._src.shrinking.exported import Export
 from kerasinit._src.shrinking.exporting import export
 from kerasinit._src.shrinking.footprints import FileSize, Footprint, FootprintRow, Latency
+from kerasinit._src.shrinking.importance import Importance
 from kerasinit._src.shrinking.measuring import footprint
+from kerasinit._src.shrinking.planning import structured
+from kerasinit._src.shrinking.removal_plan import Plan, PlannedCost, PlannedGroup
 from kerasinit._src.shrinking.rules.dispatch import register_layer
+from kerasinit._src.shrinking.structured_masks import StructuredPruning
 
 __all__ = [
     "Counts",
@@ -26,13 +30,19 @@ __all__ = [
     "FootprintRow",
     "Group",
     "Groups",
+    "Importance",
     "Latency",
     "LayerCounts",
+    "Plan",
+    "PlannedCost",
+    "PlannedGroup",
     "Slice",
+    "StructuredPruning",
     "compact",
     "count",
     "export",
     "footprint",
     "groups",
     "register_layer",
+    "structured",
 ]

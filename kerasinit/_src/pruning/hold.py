@@ -15,61 +15,30 @@ from kerasinit._src.pruning import attach, masked_update
 from kerasinit._src.pruning.composition import adapter_messages
 
 
-class HoldMasks(Callback):
-    """Keeps removed weights at zero in ``fit``: to retrain a ticket, or fine-tune a pruned model.
+class MaskedFit(Callback):
+    """Trains a model in ``fit`` under masks, in the compiled step or between the steps.
 
-    After each step ``w <- w * mask``, so every forward pass, every evaluation and every
-    saved file uses the sparse network. In a Keras 3 model without a custom training step or
-    optimizer, this is part of the compiled step and costs a few percent of it; in all other
-    models it is done between steps. In a custom training loop, call ``set_model`` and
-    ``on_train_begin`` before the loop and ``on_train_batch_end`` after each step. To choose
-    masks during training, see `prune_low_magnitude`.
-
-    Args:
-        masks: Structural name (``"dense/kernel"``) to a boolean array, True where a weight is
-            kept: a ticket's ``masks``, or the result of `kerasinit.pruning.masks`.
-
-    Raises:
-        ValueError: When training begins, if the masks do not fit the model, or if masks have
-            to be applied between steps and ``steps_per_execution`` is not 1.
-
-    Example:
-    >>> import keras
-    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
-    >>> model.compile("sgd", "mse")
-    >>> half = {"dense/kernel": np.arange(32).reshape(8, 4) % 2 == 0}
-    >>> x, y = np.ones((6, 8)), np.ones((6, 4))
-    >>> history = model.fit(x, y, callbacks=[HoldMasks(half)], verbose=0)
-    >>> bool((model.layers[0].kernel.numpy() != 0).sum() == 16)
-    True
+    Subclasses call `_hold` when training begins.
     """
 
-    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._masks = masks if isinstance(masks, Masks) else Masks(masks)
-        self._held: list[tuple[Any, tf.Tensor]] = []
+        self._held: list[tuple[Any, Any]] = []
         self._compiled: _MaskedTraining | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Check that the masks fit the model, and apply them."""
-        masks = named_for(self._masks, self.model)
-        prunable = prunable_weights(self.model)
-        weights = {weight.name: weight.variable for weight in prunable}
-        shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
-        # Kernels without a mask train freely.
-        masks.require_fit(
-            {name: shape for name, shape in shapes.items() if name in masks},
-            f"the model {self.model.name!r}",
-        )
-        dense = adapter_messages(
-            self.model, [weight for weight in prunable if weight.name in masks]
-        )
-        if dense:
-            errors.warn(f"HoldMasks: {' '.join(dense.values())}")
-        self._held = [
-            (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
-            for name, mask in masks.items()
-        ]
+    def _hold(self, held: list[tuple[Any, Any]]) -> None:
+        """Begin to train under masks.
+
+        Args:
+            held: Variables of the model and their masks, tensors or TensorFlow variables of 0 and
+                1. The mask of a variable must not be another one at the next training: its values
+                may change, at any time.
+
+        Raises:
+            ValueError: If masks have to be applied between steps, and the model takes several
+                steps at a time.
+        """
+        self._held = held
         if self._is_compilable():
             self._apply()
             # Layers may have been replaced since the last `fit`.
@@ -110,17 +79,74 @@ class HoldMasks(Callback):
             compat.assign(variable, compat.tensor(variable) * mask)
 
 
+class HoldMasks(MaskedFit):
+    """Keeps removed weights at zero in ``fit``: to retrain a ticket, or fine-tune a pruned model.
+
+    After each step ``w <- w * mask``, so every forward pass, every evaluation and every
+    saved file uses the sparse network. In a Keras 3 model without a custom training step or
+    optimizer, this is part of the compiled step and costs a few percent of it; in all other
+    models it is done between steps. In a custom training loop, call ``set_model`` and
+    ``on_train_begin`` before the loop and ``on_train_batch_end`` after each step. To choose
+    masks during training, see `prune_low_magnitude`.
+
+    Args:
+        masks: Structural name (``"dense/kernel"``) to a boolean array, True where a weight is
+            kept: a ticket's ``masks``, or the result of `kerasinit.pruning.masks`.
+
+    Raises:
+        ValueError: When training begins, if the masks do not fit the model, or if masks have
+            to be applied between steps and ``steps_per_execution`` is not 1.
+
+    Example:
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model.compile("sgd", "mse")
+    >>> half = {"dense/kernel": np.arange(32).reshape(8, 4) % 2 == 0}
+    >>> x, y = np.ones((6, 8)), np.ones((6, 4))
+    >>> history = model.fit(x, y, callbacks=[HoldMasks(half)], verbose=0)
+    >>> bool((model.layers[0].kernel.numpy() != 0).sum() == 16)
+    True
+    """
+
+    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        self._masks = masks if isinstance(masks, Masks) else Masks(masks)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Check that the masks fit the model, and apply them."""
+        masks = named_for(self._masks, self.model)
+        prunable = prunable_weights(self.model)
+        weights = {weight.name: weight.variable for weight in prunable}
+        shapes = {name: tuple(variable.shape) for name, variable in weights.items()}
+        # Kernels without a mask train freely.
+        masks.require_fit(
+            {name: shape for name, shape in shapes.items() if name in masks},
+            f"the model {self.model.name!r}",
+        )
+        dense = adapter_messages(
+            self.model, [weight for weight in prunable if weight.name in masks]
+        )
+        if dense:
+            errors.warn(f"HoldMasks: {' '.join(dense.values())}")
+        self._hold(
+            [
+                (weights[name], tf.constant(mask, compat.tensor(weights[name]).dtype))
+                for name, mask in masks.items()
+            ]
+        )
+
+
 class _MaskedTraining:
     """Replaces the training function of a Keras 3 model by one that applies masks."""
 
-    def __init__(self, model: Any, held: list[tuple[Any, tf.Tensor]]) -> None:
+    def __init__(self, model: Any, held: list[tuple[Any, Any]]) -> None:
         self.model, self._held = model, held
         # Whether the steps of this training have masked the weights.
         self.applied = False
         self._plain: Any = None
         self._masking: Any = None
 
-    def matches(self, model: Any, held: list[tuple[Any, tf.Tensor]]) -> bool:
+    def matches(self, model: Any, held: list[tuple[Any, Any]]) -> bool:
         """Return whether this was created for these variables of this model."""
         variables, others = ([id(variable) for variable, _ in one] for one in (self._held, held))
         return self.model is model and variables == others

@@ -127,7 +127,7 @@ def warn_of_problems(
                 found |= _group_problems(rule.pattern, weights, sparsities)
             continue
         steps, targets = updates(rule.schedule, last)
-        found |= _schedule_problems(rule.schedule, steps, targets, first, last)
+        found |= schedule_problems(rule.schedule, steps, targets, first, last)
         ahead = targets[steps >= first]
         if len(ahead):
             target = float(ahead.max())
@@ -150,9 +150,13 @@ def note_early_end(schedule: Any, reported: set[str]) -> None:
     reported.add(f"early end of {id(schedule)}")
 
 
-def _schedule_problems(
+def schedule_problems(
     schedule: Any, steps: np.ndarray, targets: np.ndarray, first: int, last: int
 ) -> dict[str, str]:
+    """Return what is wrong with a schedule in the steps ``first`` to ``last``, by topic.
+
+    ``steps`` and ``targets`` are its `updates` up to ``last``.
+    """
     training = f"this training, steps {first} to {last}"
     if not len(steps):
         message = f"The schedule {schedule!r} does not fire in {training}."

@@ -52,7 +52,7 @@ class Sparsity:
         )
 
 
-def ended_early(schedule: Any, last: int, announced: int) -> str | None:
+def ended_early(schedule: Any, last: int, announced: int, advice: str = _WAIT) -> str | None:
     """Return a message if the schedule would have removed more by the announced last step."""
     if last >= announced:
         return None
@@ -63,11 +63,11 @@ def ended_early(schedule: Any, last: int, announced: int) -> str | None:
         return None
     ended = f"The training ended at step {last} of {announced}"
     if not behind.any():
-        return f"{ended}, {_nothing_removed(schedule, last, int(steps[0]))}. {_WAIT}"
+        return f"{ended}, {_nothing_removed(schedule, last, int(steps[0]))}. {advice}"
     final = int(steps[np.flatnonzero(targets >= targets[-1] - 1e-6)[0]])
     return (
         f"{ended}, at a sparsity of {reached:.4g}, short of the {targets[-1]:.4g} that the "
-        f"schedule reaches at step {final}. {_WAIT}"
+        f"schedule reaches at step {final}. {advice}"
     )
 
 

@@ -137,7 +137,7 @@ def _verify(model: Any, small: Any) -> None:
     for before, after in zip(*outputs, strict=True):
         largest = np.abs(before).max(initial=0.0)
         difference = np.abs(before - after).max(initial=0.0)
-        if np.isfinite(largest) and not difference <= _tolerance(model) * max(largest, 1e-30):
+        if np.isfinite(largest) and not difference <= tolerance_of(model) * max(largest, 1e-30):
             raise RuntimeError(
                 f"The compact form of {model.name!r} differs from it by {difference:.3g} on random "
                 f"data, whose largest output is {largest:.3g}. This is an error of kerasinit: "
@@ -145,7 +145,7 @@ def _verify(model: Any, small: Any) -> None:
             )
 
 
-def _tolerance(model: Any) -> float:
+def tolerance_of(model: Any) -> float:
     """Return how far rounding may take the outputs apart, relative to the largest."""
     half = any(
         getattr(layer, "compute_dtype", "float32") in ("float16", "bfloat16")

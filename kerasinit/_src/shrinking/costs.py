@@ -144,9 +144,10 @@ class Costs:
             for one in reading.channels.multiplications
         ]
         self._variables = [
-            (tuple(one.variable.shape), one.variable) for one in variables_of(reading.model)
+            (tuple(one.variable.shape), one.variable, compat.read(one.variable).dtype.itemsize)
+            for one in variables_of(reading.model)
             if _is_weight(one.variable)
-        ]  # fmt: skip
+        ]
 
     def macs(self, kept: np.ndarray) -> float:
         """Return the multiplications for one example, given which channels are kept."""
@@ -157,13 +158,12 @@ class Costs:
 
     def parameters(self, kept: np.ndarray) -> int:
         """Return the number of weights."""
-        return sum(math.prod(self._shape(shape, one, kept)) for shape, one in self._variables)
+        return sum(math.prod(self._shape(shape, one, kept)) for shape, one, _ in self._variables)
 
     def bytes(self, kept: np.ndarray) -> int:
         """Return the size of the weights in memory."""
         return sum(
-            math.prod(self._shape(shape, one, kept)) * compat.read(one).dtype.itemsize
-            for shape, one in self._variables
+            math.prod(self._shape(shape, one, kept)) * size for shape, one, size in self._variables
         )
 
     def _shape(self, shape: tuple[int, ...], variable: Any, kept: np.ndarray) -> list[int]:

@@ -1,0 +1,13 @@
+from kerasinit._src.shrinking.channel_groups import Group as Group
+from kerasinit._src.shrinking.channel_groups import Groups as Groups
+from kerasinit._src.shrinking.channel_groups import Slice as Slice
+from kerasinit._src.shrinking.channel_groups import groups as groups
+from kerasinit._src.shrinking.compaction import compact as compact
+from kerasinit._src.shrinking.costs import Counts as Counts
+from kerasinit._src.shrinking.costs import count as count
+from kerasinit._src.shrinking.planning import structured as structured
+from kerasinit._src.shrinking.removal_plan import Plan as Plan
+from kerasinit._src.shrinking.removal_plan import PlannedCost as PlannedCost
+from kerasinit._src.shrinking.removal_plan import PlannedGroup as PlannedGroup
+from kerasinit._src.shrinking.rules.dispatch import register_layer as register_layer
+from kerasinit._src.shrinking.structured_masks import StructuredPruning as StructuredPruning

@@ -28,6 +28,9 @@ NOTES = [
     "Attempting to register factory for plugin cuDNN when one has already been registered",
     "W0000 00:00:1740823200.123456    1234 computation_placer.cc:177] computation placer already "
     "registered. Please check linkage and avoid linking the same target more than once.",
+    "fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32, "
+    "output_inference_type: FLOAT32",
+    "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
 ]
 WORDS = [
     "",

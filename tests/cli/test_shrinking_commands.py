@@ -163,22 +163,22 @@ def test_each_option_of_the_plan_counts(ask, tmp_path):
     model.save("dense.keras")
     options = {
         "importance": "random",
-        "ratios": {"second": 0.5},
-        "round_to": 4,
+        "ratios": {"second": 0.6},
+        "round_to": 5,
         "seed": 3,
     }
 
     code, out, err = ask(
-        "shrink dense.keras --target macs=0.7 --epochs 0 --out small.keras --json "
-        "--importance random --ratios second=0.5 --round-to 4 --seed 3"
+        "shrink dense.keras --target macs=0.5 --epochs 0 --out small.keras --json "
+        "--importance random --ratios second=0.6 --round-to 5 --seed 3"
     )
 
     assert code == 0, err
     done = removed(json.loads(out)["plan"])
-    assert done == shrinking.structured(model, {"macs": 0.7}, **options).removed
+    assert done == shrinking.structured(model, {"macs": 0.5}, **options).removed
     for name in options:
         others = {key: value for key, value in options.items() if key != name}
-        assert done != shrinking.structured(model, {"macs": 0.7}, **others).removed, name
+        assert done != shrinking.structured(model, {"macs": 0.5}, **others).removed, name
 
 
 def test_widths_are_as_asked_for(ask):
@@ -235,7 +235,9 @@ def test_loss_optimizer_and_metrics_are_those_chosen(ask, tmp_path, library):
     assert code == 0, err
     assert set(json.loads(out)["evaluation"]["before"]) == {"loss", "accuracy"}
     # Steps of no length: what is left is as it was.
-    shrinking.structured(model, {"macs": 0.5}).apply(model)
+    groups = {group.name: group for group in shrinking.groups(model)}
+    for name, channels in removed(json.loads(out)["plan"]).items():
+        groups[name].zero(channels)
     small = keras_models.load_model(tmp_path / "small.keras")
     x = examples()[0].reshape(-1, 16)
     np.testing.assert_allclose(small(x), model(x), atol=1e-5)
@@ -244,7 +246,9 @@ def test_loss_optimizer_and_metrics_are_those_chosen(ask, tmp_path, library):
 
 def test_another_loss_keeps_the_metrics_and_the_optimizer(ask, tmp_path):
     network().save("dense.keras")
-    save_examples()
+    x, y = examples()
+    x, y = x.reshape(-1, 16), np.eye(4)[y]
+    np.savez("data.npz", x=x, y=y, x_test=x, y_test=y)
 
     code, out, err = ask(
         "shrink dense.keras --target macs=0.5 --data data.npz --epochs 0 --out small.keras --json "
@@ -253,10 +257,9 @@ def test_another_loss_keeps_the_metrics_and_the_optimizer(ask, tmp_path):
 
     assert code == 0, err
     dense = keras_models.load_model("dense.keras")
-    x, y = examples()
-    outputs = dense.predict(x[180:].reshape(-1, 16), verbose=0)
     before = json.loads(out)["evaluation"]["before"]
-    assert before["loss"] == pytest.approx(np.mean((outputs - y[180:, None]) ** 2), rel=1e-4)
+    expected = np.mean((dense.predict(x, verbose=0) - y) ** 2)
+    assert before["loss"] == pytest.approx(expected, rel=1e-4)
     assert set(before) == {"loss", "accuracy"}
     assert isinstance(keras_models.load_model("small.keras").optimizer, keras.optimizers.Adam)
 
@@ -268,10 +271,10 @@ def test_channels_that_statistics_run_over_are_cut_when_asked_for(ask):
     code, _, err = ask(words)
     assert code == 2
     assert "cannot be met" in err
-    code, _, err = ask(f"{words} --through-statistics")
+    with pytest.warns(UserWarning, match="inexact: statistics of LayerNormalization"):
+        code, _, err = ask(f"{words} --through-statistics")
 
-    assert code == 0
-    assert "is inexact: statistics of layer_normalization" in " ".join(err.split())
+    assert code == 0, err
     small = keras_models.load_model("small.keras")
     assert small.get_layer("first").units < 32
 
@@ -337,7 +340,11 @@ def test_several_inputs_and_outputs_go_by_name_or_number(ask, tmp_path, library)
         ("dense.keras --out small.keras --target macs=0.5 --data bare.npz", "no labels"),
         ("dense.keras --out small.keras --target macs=0.5 --data short.npz", "as many examples"),
         ("dense.keras --out small.keras --target macs=0.5 --data long.npz", "do not fit"),
-        ("dense.keras --out small.keras --target macs=0.5 --data far.npz", "could not be"),
+        ("dense.keras --out small.keras --target macs=0.5 --data far.npz", "do not fit: "),
+        (
+            "dense.keras --out small.keras --target macs=0.5 --data later.npz",
+            "could not be trained on later.npz",
+        ),
         ("bare.keras --out small.keras --target macs=0.5 --data far.npz", "Pass --loss"),
         ("bare.keras --out small.keras --compact-only --metrics accuracy", "Pass --loss"),
         (
@@ -367,6 +374,7 @@ def test_what_cannot_be_done_is_said_in_a_line_and_nothing_is_written(
     np.savez(tmp_path / "short.npz", x=x, y=y[:3])
     np.savez(tmp_path / "long.npz", x=x, y=np.ones((40, 5)))
     np.savez(tmp_path / "far.npz", x=x, y=np.full(40, 9), x_test=x, y_test=np.full(40, 9))
+    np.savez(tmp_path / "later.npz", x=x, y=[*y[:39], 9])
     before = sorted(path.name for path in tmp_path.iterdir())
 
     code, out, err = ask(f"shrink {words}")

@@ -52,6 +52,8 @@ def _footprint(
         raise ValueError(f"A file is named twice: {', '.join(map(str, models))}.")
     if batch_size < 1:
         raise ValueError(f"--batch-size must be a whole number of at least 1; got {batch_size}.")
+    if data is None and any(name.startswith("litert-int8") for name in runtimes):
+        raise ValueError("litert-int8 is calibrated on examples: pass --data FILE.npz.")
     # What imports a framework is imported here and below, so that other commands start faster.
     from kerasinit._src.cli.model_shrinking import measure
 

@@ -183,7 +183,9 @@ def _compile(model: Any, path: Path, options: Options, x: Any, y: Any) -> None:
             f"--epochs 0 to remove channels without training."
         )
     try:
-        few_x, few_y = keras.tree.map_structure(tf.convert_to_tensor, (_first(x, 2), _first(y, 2)))
+        few_x, few_y = (
+            keras.tree.map_structure(tf.convert_to_tensor, _first(one, 2)) for one in (x, y)
+        )
         with restored(model):
             FitLoss(model)(few_x, few_y, model(few_x, training=False), training=False)
     except _TRAINING_ERRORS as error:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import kerasinit
 from kerasinit import shrinking
 from tests.products import each_value_once
 from tests.shrinking import networks
@@ -147,3 +148,15 @@ def freeze_statistics(model):
     for layer in model.layers:
         if "BatchNormalization" in type(layer).__name__:
             layer.trainable = False
+
+
+@pytest.mark.parametrize("library", INSTALLED, ids=lambda one: one.__name__)
+def test_initializers_of_kerasinit_become_those_of_keras(library):
+    layer = library.layers.Dense(6, kernel_initializer=kerasinit.HeNormal(seed=1))
+    model = library.Sequential([library.Input((4,)), layer, library.layers.Dense(2)])
+
+    small = shrinking.compact(model)
+
+    assert type(small.layers[0].kernel_initializer).__module__.split(".")[0] == library.__name__
+    assert type(layer.kernel_initializer) is kerasinit.HeNormal
+    np.testing.assert_array_equal(small.layers[0].kernel, layer.kernel)

@@ -12,6 +12,7 @@ from kerasinit._src.network.trace import raised
 from kerasinit._src.network.walk import walk
 from kerasinit._src.shrinking.channels import Channels, Labels
 from kerasinit._src.shrinking.reading import ModelChannels
+from kerasinit._src.whole_models.portable_copy import with_keras_initializers
 
 
 def rebuilt(reading: ModelChannels, kept: np.ndarray) -> Any:
@@ -27,7 +28,7 @@ def rebuilt(reading: ModelChannels, kept: np.ndarray) -> Any:
         return int(kept[channels.of(labels)].sum())
 
     library = compat.library_of(model)
-    entry = _Configuration(reading, count).of(model)
+    entry = with_keras_initializers(library, _Configuration(reading, count).of(model))
     small = _deserialized(library, entry, model)
     _copy_weights(reading, small, kept, count)
     return small

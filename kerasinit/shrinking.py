@@ -1,12 +1,16 @@
-"""Smaller models: pruned channels are taken out, and the gain is measured.
+"""Smaller models: channels are taken out that are dead or matter least, and the gain is measured.
 
-from kerasinit import shrinking
+Pruning leaves zeros, which a phone or a server multiplies like any other numbers::
 
-plan = shrinking.structured(model, {"macs": 0.5})
-model.fit(x, y, callbacks=[shrinking.StructuredPruning(plan, schedule)])
-small = shrinking.compact(model)
+    from kerasinit import shrinking
 
-Only `StructuredPruning` imports TensorFlow.
+    plan = shrinking.structured(model, {"macs": 0.5}, round_to=8)
+    model.fit(x, y, callbacks=[shrinking.StructuredPruning(plan, schedule)])
+    small = shrinking.compact(model)  # the same outputs, without dead units and channels
+    print(shrinking.footprint(model, small, x[:1]))
+    shrinking.export(small, "small.tflite", quantize="int8", representative_data=x[:100])
+
+Names are imported on first use, so that only what trains imports TensorFlow.
 """
 
 from kerasinit._src import lazy

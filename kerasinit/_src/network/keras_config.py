@@ -4,6 +4,7 @@ The configuration lists each layer's calls, and each call's tensors: in Keras 3 
 ``keras_history``, in tf_keras a list of a name and two numbers.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,11 @@ def plan_of(model: Any) -> Plan | None:
         for name, entry in entries.items()
         for number, arguments in enumerate(entry["inbound_nodes"] or [()])
     }
-    returned = list(references(_sorted_keys(config["output_layers"]), entries))
+    layers = {layer.name: compat.unwrapped(layer) for layer in model.layers}
+    returned = [
+        _counted_from_zero(reference, layers.get(reference.name))
+        for reference in references(_sorted_keys(config["output_layers"]), entries)
+    ]
     needed = {call: list(references(arguments, entries)) for call, arguments in data.items()}
     # The first call of a nested functional model is its own; the Kerases differ in whether they
     # count from it. Every call that is kept is referred to, so the order identifies it.
@@ -102,7 +107,7 @@ def plan_of(model: Any) -> Plan | None:
     }
     return Plan(
         entries,
-        {layer.name: compat.unwrapped(layer) for layer in model.layers},
+        layers,
         data,
         list(
             _sorted(
@@ -113,6 +118,19 @@ def plan_of(model: Any) -> Plan | None:
         mapped(config["input_layers"], entries, lambda reference: reference.name),
         returned,
     )
+
+
+def _counted_from_zero(reference: Reference, layer: Any) -> Reference:
+    """Return an output of a model with its call numbered as in the calls of the other layers.
+
+    Among the outputs, Keras 3 counts a nested functional model's own call, but not elsewhere.
+    """
+    is_nested = layer is not None and compat.is_model(layer)
+    if not is_nested or isinstance(layer, compat.library_of(layer).Sequential):
+        return reference
+    if compat.kerase_of(layer) == "tf_keras" or reference.number == 0:
+        return reference
+    return dataclasses.replace(reference, number=reference.number - 1)
 
 
 def references(data: Any, names: Any) -> Iterator[Reference]:

@@ -48,12 +48,14 @@ class Group:
         channels: Their numbers in the model.
         slices: What they are on each variable.
         reason: Why they are all kept; empty if they can be taken out.
+        minimum: How many are kept at least.
     """
 
     name: str
     channels: np.ndarray
     slices: tuple[Slice, ...]
     reason: str = ""
+    minimum: int = 1
 
     @property
     def size(self) -> int:
@@ -68,12 +70,18 @@ class Group:
 
         Args:
             channels: Numbers from 0 to ``size - 1``. Statistics of batches stay as they are.
+
+        Raises:
+            ValueError: If a number is not whole, or there is no such channel.
         """
-        chosen = np.asarray(list(channels), dtype="int64")
-        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < self.size):
+        given = np.asarray(list(channels))
+        is_whole = not given.size or given.dtype.kind in "iu"
+        if not is_whole or (given.size and not (given.min() >= 0 and given.max() < self.size)):
             raise ValueError(
-                f"The group {self.name!r} has channels 0 to {self.size - 1}; got {chosen.tolist()}."
+                f"The group {self.name!r} has the channels 0 to {self.size - 1}; got "
+                f"{given.tolist()}. Of a mask, pass numpy.flatnonzero(mask)."
             )
+        chosen = given.astype("int64")
         for one in self.slices:
             if one.role == "statistic":
                 continue
@@ -159,7 +167,7 @@ def groups_of(reading: ModelChannels) -> Groups:
             axes.append((bound.variable, axis, bound.roles[axis], own))
             for channel, count in zip(*np.unique(own, return_counts=True), strict=True):
                 places[int(channel)].append((number, int(count)))
-    reasons = channels.reasons()
+    reasons, minimums = channels.reasons(), channels.minimum_of()
     members: dict[Any, list[int]] = defaultdict(list)
     for channel in sorted(places, key=lambda one: (places[one][0][0], one)):
         members[tuple(places[channel]), reasons.get(channel, "")].append(channel)
@@ -181,7 +189,15 @@ def groups_of(reading: ModelChannels) -> Groups:
             for one in slices
             if one.role == "out" and len(one.variable.shape) > 1
         ] or [names[id(one.variable)].layer.name for one in slices]
-        found.append(Group(" + ".join(dict.fromkeys(makers)), numbers, slices, reason))
+        found.append(
+            Group(
+                " + ".join(dict.fromkeys(makers)),
+                numbers,
+                slices,
+                reason,
+                minimums.get(chosen[0], 1),
+            )
+        )
     return Groups(found, reading)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from kerasinit._src import compat, errors
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.sample_batch import random_batch
+from kerasinit._src.network.trace import raised
 from kerasinit._src.shrinking.channels import Signal
 from kerasinit._src.shrinking.liveness import Liveness, liveness
 from kerasinit._src.shrinking.optimizer_state import copy_state
@@ -106,13 +107,21 @@ def _warn_of_kept(reading: ModelChannels, live: Liveness) -> None:
 
 
 def _compile_like(small: Any, model: Any) -> None:
+    """Compile a model like another, with the same losses and new optimizer and metrics."""
     if not compat.is_compiled(model):
         return
-    config = model.get_compile_config()
-    if config is None:
-        errors.warn(f"{model.name!r} is compiled in a way that Keras cannot write; compile anew.")
-        return
-    small.compile_from_config(config)
+    library = compat.library_of(model)
+    try:
+        config = dict(model.get_compile_config())
+        # Losses have no state, and not all of them write all of their arguments.
+        config.pop("loss", None)
+        arguments = library.saving.deserialize_keras_object(config)
+        small.compile(**{**arguments, "loss": model.loss})
+    except Exception as error:  # of any optimizer or metric
+        errors.warn(
+            f"compact does not compile the model like {model.name!r}, since Keras cannot repeat "
+            f"that ({raised(error)}). Compile it before training it."
+        )
 
 
 def _verify(model: Any, small: Any) -> None:

@@ -87,6 +87,17 @@ def portable(model: Any) -> Any:
     return copy
 
 
+def with_keras_initializers(library: Any, config: Any) -> Any:
+    """Return a model's configuration with Keras' own initializers in the place of ours.
+
+    Args:
+        library: The model's Keras.
+        config: What ``serialize_keras_object`` returned for the model.
+    """
+    slots = _Slots(library, config)
+    return slots.filled(_chosen(slots.found)) if slots.found else config
+
+
 def _loaded(library: Any, path: Path) -> Any:
     try:
         return library.models.load_model(path)

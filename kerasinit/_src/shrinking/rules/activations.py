@@ -53,16 +53,17 @@ def is_of_keras(activation: Any) -> bool:
 
 
 def _called(function: Any) -> Callable[[np.ndarray], np.ndarray]:
-    def evaluate(values: np.ndarray) -> np.ndarray:
-        # As a row of a batch: some take no vectors.
-        return as_array(function(keras.ops.convert_to_tensor(values[None].astype("float32"))))[0]
-
-    def evaluate_in_tensorflow(values: np.ndarray) -> np.ndarray:
-        import tensorflow as tf
-
-        return as_array(function(tf.constant(values[None], tf.float32)))[0]
-
-    is_tf = str(getattr(function, "__module__", "")).startswith("tf_keras") or (
+    is_tf_keras = str(getattr(function, "__module__", "")).startswith("tf_keras") or (
         compat.is_layer(function) and compat.kerase_of(function) == "tf_keras"
     )
-    return evaluate_in_tensorflow if is_tf else evaluate
+
+    def evaluate(values: np.ndarray) -> np.ndarray:
+        # As a row of a batch: some take no vectors. In float64, which a layer may cast.
+        row: Any = values[None]
+        if is_tf_keras:
+            import tensorflow as tf
+
+            return as_array(function(tf.constant(row)))[0]
+        return as_array(function(keras.ops.convert_to_tensor(row)))[0]
+
+    return evaluate

@@ -30,6 +30,7 @@ def recurrent(context: Context) -> list[Signal]:
         context.channels.couple(
             state.axes[-1], labels, f"{context.name} starts from a state without channels"
         )
+    context.pin_places(context.source)
     _add_step(context, cell, labels, states, targets)
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:
@@ -128,6 +129,7 @@ def bidirectional(context: Context) -> list[Signal]:
     layer = context.layer
     if len(context.sources) > 1:
         raise UnknownChannelsError(f"{context.name} starts from given states")
+    context.pin_places(context.source)
     made = []
     for inner in (layer.forward_layer, layer.backward_layer):
         cell = getattr(inner, "cell", inner)
@@ -137,6 +139,8 @@ def bidirectional(context: Context) -> list[Signal]:
         _add_step(context.inside(inner, context.sources, shapes), cell, labels, (), targets)
         made.append((inner, labels, targets))
     (_, forward, first), (backward_layer, backward, second) = made
+    # Keras takes the directions to have as many units as each other.
+    context.channels.couple(forward, backward)
     outputs = _merged(context, first[0], second[0])
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:

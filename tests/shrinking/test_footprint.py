@@ -78,6 +78,8 @@ def test_of_a_model_without_a_graph_only_the_multiplications_are_unknown():
 
 def test_every_runtime_that_is_installed_is_measured():
     models = mlp(), mlp(width=64)
+    kernel = models[0].layers[0].kernel
+    kernel.assign(np.where(np.arange(16) < 5, 0, kernel))
     found = footprint(*models, x=X[:1], seconds=0.1, representative_data=X, threads=1)
 
     measured = {one.runtime for one in found[0].latencies}
@@ -103,6 +105,27 @@ def test_the_keras_file_is_counted_without_the_optimizer(library, tmp_path):
     assert abs(trained.bytes - plain.bytes) < 1000
     assert (tmp_path / "with.keras").stat().st_size > trained.bytes + 2 * 4 * 500
     assert model.optimizer.iterations.numpy() == 1
+
+
+def test_sparse_formats_are_measured_by_default_only_where_there_are_zeros():
+    found = footprint(mlp(), x=X[:1], seconds=0.1, threads=1)
+
+    assert not [one for one in found[0].latencies if "sparse" in one.runtime]
+    assert "30% zeros" in found.missing["litert-...-sparse"]
+
+
+@pytest.mark.parametrize("margin", [-0.02, 0.02])
+def test_the_converter_makes_a_tensor_sparse_from_as_many_zeros_as_is_assumed(margin):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    kernel = np.ones(10_000)
+    zeros = int(10_000 * (runtimes.MIN_SPARSITY + margin))
+    kernel[np.random.default_rng(0).permutation(10_000)[:zeros]] = 0
+    model.layers[0].kernel.assign(kernel.reshape(100, 100))
+
+    found = footprint(model, runtimes="litert-float-sparse", latency=False)[0]
+
+    smaller = found.file("litert-float-sparse").bytes < found.file("litert-float").bytes
+    assert smaller == (margin > 0)
 
 
 def test_sizes_are_those_of_the_file_and_of_its_gzip():
@@ -135,7 +158,9 @@ def test_what_takes_longer_loses_and_what_takes_less_gains():
 
 
 def test_verdicts_follow_the_interval():
-    assert latency(ratio=(0.9, 0.8, 0.99)).verdict == "gains"
+    assert latency(ratio=(0.9, 0.8, 0.94)).verdict == "gains"
+    # Less than equal files may differ by.
+    assert latency(ratio=(0.96, 0.96, 0.96)).verdict == "no difference shown"
     assert latency(ratio=(0.9, 0.8, 1.0)).verdict == "no difference shown"
     assert latency(ratio=(1.2, 1.0, 1.5)).verdict == "no difference shown"
     assert latency(ratio=(1.2, 1.1, 1.5)).verdict == "loses"

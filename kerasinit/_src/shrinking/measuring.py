@@ -15,7 +15,7 @@ from kerasinit._src.shrinking import footprints_show, formats, runners  # noqa: 
 from kerasinit._src.shrinking.costs import count
 from kerasinit._src.shrinking.footprints import FileSize, Footprint, FootprintRow, Latency
 from kerasinit._src.shrinking.model_arrays import Inputs, checked_model, model_inputs
-from kerasinit._src.shrinking.runtimes import RUNTIMES, Runtime, choose
+from kerasinit._src.shrinking.runtimes import MIN_SPARSITY, RUNTIMES, Runtime, choose
 from kerasinit._src.shrinking.timing import median_interval, ratio_interval, timed_in_turn
 
 _Key = tuple[int, str, int]
@@ -54,8 +54,8 @@ def footprint(
         x: The batch; its size is the batch size of the latencies. Default: one random example.
         names: A name for each model. Default: their own names, numbered where they are equal.
         runtimes: The names of runtimes, or ``"keras"``, ``"litert"`` or ``"onnx"`` for all of a
-            kind. A sparse one brings the plain one along. Default: all that are installed; those
-            that are not are listed in the result.
+            kind. A sparse one brings the plain one along. Default: all that are installed, the
+            sparse ones if a weight has 30 % zeros; the others are listed in the result.
         threads: The numbers of threads for LiteRT and ONNX Runtime. Default: one, and as many as
             there are processors. Keras runs with the threads it was started with.
         latency: Whether to measure times; otherwise only weights and files.
@@ -86,7 +86,13 @@ def footprint(
     names = _names(given, names)
     inputs = [model_inputs(checked_model(model), x) for model in given]
     seconds = checked_positive("seconds", seconds)
-    chosen, missing = choose(given, runtimes, representative_data is not None, latency)
+    chosen, missing = choose(
+        given,
+        runtimes,
+        calibrated=representative_data is not None,
+        latency=latency,
+        zeros=any(map(_has_zeros, given)),
+    )
     numbers = _thread_numbers(threads)
     representative = [
         None if representative_data is None else _representative(model, representative_data)
@@ -125,6 +131,12 @@ def _counted(model: Any, inputs: Inputs, files: "_Files") -> tuple[int, int, int
         parameters = sum(one.size for one in values)
         return parameters, sum(int(np.count_nonzero(one)) for one in values), None
     return found.parameters, found.nonzeros, found.macs
+
+
+def _has_zeros(model: Any) -> bool:
+    """Return whether a kernel of a model has zeros enough for a sparse format."""
+    kernels = [one for one in map(compat.read, model.weights) if one.ndim > 1 and one.size]
+    return any(np.mean(one == 0) >= MIN_SPARSITY for one in kernels)
 
 
 def _split(models: Sequence[Any], x: Any) -> tuple[list[Any], Any]:

@@ -46,6 +46,12 @@ RUNTIMES = {
         Runtime("onnx", "onnx"),
     )
 }
+MIN_SPARSITY = 0.3
+"""The fraction of zeros from which TensorFlow's converter stores a tensor in a sparse format."""
+
+_TOO_FEW_ZEROS = (
+    f"no weight of any model has {MIN_SPARSITY:.0%} zeros, so no file would become sparse."
+)
 _FAMILIES = ("keras", "litert", "onnx")
 
 
@@ -54,6 +60,7 @@ def choose(
     given: str | Iterable[str] | None,
     calibrated: bool,
     latency: bool,
+    zeros: bool,
 ) -> tuple[list[Runtime], dict[str, str]]:
     """Return the runtimes to measure models in, and why others of those wanted cannot be.
 
@@ -62,6 +69,7 @@ def choose(
         given: Names of runtimes or families; None for all.
         calibrated: Whether there are examples to calibrate int8 with.
         latency: Whether they are to run; otherwise only their files are written.
+        zeros: Whether a model has zeros enough for a sparse format.
 
     Raises:
         ValueError: If a name is unknown, or a runtime that is named cannot be measured.
@@ -71,10 +79,13 @@ def choose(
     if given is None:
         names: Iterable[str] = _FAMILIES if latency else ("litert-float",)
         wanted = [one for one in RUNTIMES.values() if {one.name, one.family} & {*names}]
+        if not zeros and any(one.sparse for one in wanted):
+            wanted = [one for one in wanted if not one.sparse]
+            lacking["litert-...-sparse"] = _TOO_FEW_ZEROS
         return [one for one in wanted if not _why_not(one, lacking)], {
             name: why
             for name, why in lacking.items()
-            if any(name in (one.name, one.family) for one in wanted)
+            if why is _TOO_FEW_ZEROS or any(name in (one.name, one.family) for one in wanted)
         }
     chosen: dict[str, None] = {}
     missing: dict[str, str] = {}

@@ -17,13 +17,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from sklearn.datasets import load_digits
 
 from kerasinit import pruning
 
 keras.utils.set_random_seed(1)
-# Keras saves through an __array__ that NumPy finds old-fashioned, and TensorFlow announces
-# that its interpreter moves to another package.
+# Keras saves through an __array__ that NumPy finds old-fashioned.
 warnings.simplefilter("ignore")
 work = tempfile.TemporaryDirectory()
 folder = Path(work.name)
@@ -138,7 +138,7 @@ print(f"gzipped bytes: baseline Keras {sizes[0]}, pruned and quantized TFLite {z
 assert zipped(quantized) < 0.3 * sizes[0]
 
 heading("See that the accuracy persists from TensorFlow to TFLite")
-interpreter = tf.lite.Interpreter(model_content=quantized.read_bytes())
+interpreter = Interpreter(model_content=quantized.read_bytes())
 interpreter.allocate_tensors()
 entry = interpreter.get_input_details()[0]["index"]
 end = interpreter.get_output_details()[0]["index"]

@@ -36,9 +36,9 @@ from kerasinit._src.initializers.serialization import get as get
 from kerasinit._src.initializers.serialization import serialize as serialize
 from kerasinit._src.initializers.sparse import Sparse as Sparse
 from kerasinit._src.initializers.stft import STFT as STFT
-from kerasinit._src.initializers.structured import ConvolutionAware as ConvolutionAware
-from kerasinit._src.initializers.structured import Dirac as Dirac
-from kerasinit._src.initializers.structured import ZerO as ZerO
+from kerasinit._src.initializers.structured_kernels import ConvolutionAware as ConvolutionAware
+from kerasinit._src.initializers.structured_kernels import Dirac as Dirac
+from kerasinit._src.initializers.structured_kernels import ZerO as ZerO
 from kerasinit._src.initializers.upsampling import ICNR as ICNR
 from kerasinit._src.initializers.upsampling import Bilinear as Bilinear
 from kerasinit._src.initializers.variance_scaling import GlorotNormal as GlorotNormal

@@ -1,4 +1,4 @@
-"""What zeros bring in TensorFlow Lite: size, zipped size and latency of a dense network's files.
+"""What zeros bring in LiteRT: size, zipped size and latency of a dense network's files.
 
     python tests/benchmarks/deployment.py [--runs 300] [--sparsity 0.9]
 
@@ -15,7 +15,6 @@ import os
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from rich.console import Console
 from rich.table import Table
 
@@ -96,7 +96,7 @@ def pruned(model: Any, sparsity: float, block: tuple[int, int], policy: Any) -> 
 
 
 def converted(model: Any, *, sparse: bool) -> bytes:
-    """Return a TensorFlow Lite file of a model."""
+    """Return a LiteRT file of a model."""
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -106,11 +106,8 @@ def converted(model: Any, *, sparse: bool) -> bytes:
 
 
 def interpreter(content: bytes) -> Callable[[], None]:
-    """Return what runs a TensorFlow Lite file once, on one thread."""
-    with warnings.catch_warnings():
-        # TensorFlow announces that its interpreter moves to another package.
-        warnings.simplefilter("ignore")
-        found = tf.lite.Interpreter(model_content=content, num_threads=1)
+    """Return what runs a LiteRT file once, on one thread."""
+    found = Interpreter(model_content=content, num_threads=1)
     (entry,) = found.get_input_details()
     found.resize_tensor_input(entry["index"], (1, *entry["shape"][1:]))
     found.allocate_tensors()

@@ -69,6 +69,8 @@ def typed(tmp_path):
             for command in (
                 "diagnose",
                 "compare",
+                "footprint",
+                "shrink",
                 "lottery run",
                 "lottery report",
                 "lottery verdict",
@@ -87,6 +89,10 @@ def typed(tmp_path):
         ("lottery run --rate 2", 2),
         ("diagnose", 2),
         ("compare --seeds x", 2),
+        ("footprint", 2),
+        ("footprint any.keras --batch-size 0", 2),
+        ("shrink any.keras --out small.keras --target macs=half", 2),
+        ("shrink any.keras --out small.keras", 2),
     ],
 )
 def test_help_and_wrong_words_are_answered_without_a_framework(typed, words, code):

@@ -72,12 +72,12 @@ def cut(name, fraction, seed, library):
 
 
 def zero_channels(model, fraction, rng):
-    """Set a fraction of each group's channels to zero, all but one at most, and return where."""
+    """Set a fraction of each group's channels to zero, leaving its minimum, and return where."""
     gone = defaultdict(lambda: defaultdict(set))
     for group in shrinking.groups(model):
         if group.reason:
             continue
-        count = min(round(fraction * group.size), group.size - 1)
+        count = min(round(fraction * group.size), group.size - group.minimum)
         channels = np.sort(rng.permutation(group.size)[:count])
         group.zero(channels)
         for one in group.slices:

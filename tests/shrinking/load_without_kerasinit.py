@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.modules["kerasinit"] = None  # so `import kerasinit` raises ImportError, installed or not
-
 
 def flat(outputs):
     if isinstance(outputs, dict):
@@ -20,6 +18,7 @@ def flat(outputs):
 
 
 def main():
+    sys.modules["kerasinit"] = None  # so `import kerasinit` raises ImportError, installed or not
     for path in sorted(Path(sys.argv[1]).glob("*.keras")):
         library = importlib.import_module(path.stem.split(".")[1])
         model = library.models.load_model(path)

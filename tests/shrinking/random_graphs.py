@@ -8,6 +8,8 @@ program makes a graph, and hypothesis can leave out steps to find the shortest t
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 ACTIVATIONS = ("relu", "sigmoid", None, "softplus", "tanh", "elu")
 KINDS = {1: "vector", 2: "sequence", 3: "image"}
 SHAPES = {"image": (6, 6, 2), "sequence": (4, 3), "vector": (5,)}
@@ -281,13 +283,62 @@ def nested(graph, a, b, c):
     return graph.shared[key](x)
 
 
+def cut_apart(graph, a, b, c):
+    """Operations that choose channels or places, or put them in another order."""
+    x, ops = graph.any_tensor(a), getattr(graph.library, "ops", None)
+    if ops is None or min(x.shape[1:]) < 2:
+        return None
+    axis = 1 + b % (len(x.shape) - 1)
+    place = (slice(None),) * axis
+    half = x.shape[axis] // 2
+    kinds = (
+        lambda: x[(*place, slice(1, None))],
+        lambda: x[(*place, slice(None, None, 2))],
+        lambda: ops.flip(x, axis=axis),
+        lambda: ops.concatenate(ops.split(x, [half], axis=axis)[::-1], axis=axis),
+        lambda: ops.roll(x, 1, axis=axis),
+        lambda: x[(*place, slice(0, half))] * x[(*place, slice(half, 2 * half))],
+    )
+    return kinds[c]()
+
+
+def computed(graph, a, b, c):
+    """Operations with numbers, over axes, and of a tensor with itself."""
+    x, ops = graph.any_tensor(a), getattr(graph.library, "ops", None)
+    if ops is None:
+        return None
+    axis = 1 + b % (len(x.shape) - 1)
+    numbers = np.linspace(-1, 2, x.shape[axis]).reshape([-1] + [1] * (len(x.shape) - 1 - axis))
+    kinds = (
+        lambda: x + numbers,
+        lambda: x * numbers,
+        lambda: ops.mean(x, axis=axis, keepdims=True) - x,
+        lambda: ops.max(x, axis=axis) if len(x.shape) > 2 else ops.exp(-ops.square(x)),
+        lambda: ops.where(x > 0, x, 0.3) / 2.0,
+        lambda: ops.maximum(x, 1.0 - x),
+    )
+    return kinds[c]()
+
+
+def multiplied(graph, a, b, c):
+    """Products of two sequences, as attention has them."""
+    x, ops = graph.of_kind("sequence", a), getattr(graph.library, "ops", None)
+    if x is None or ops is None or _features(x) > 60:
+        return None
+    y = graph.like(x, b)
+    scores = ops.matmul(x, ops.transpose(y, (0, 2, 1)))
+    if c % 3 == 0:
+        return ops.matmul(ops.softmax(scores, axis=-1), y)
+    return scores if c % 3 == 1 else ops.einsum("bij,bik->bkj", x, y)
+
+
 STEPS = {
     function.__name__: function
     for function in (
         *(activation, attention, called_again, concatenated, convolution, convolution_1d, dense),
         *(depthwise, flattened, gate, grouped_convolution, merged, nested, normalized),
         *(over_all_places, permuted, pooling, recurrent, repeated, reshaped, residual, resized),
-        *(separable, softmax, transposed, two_directions),
+        *(separable, softmax, transposed, two_directions, computed, cut_apart, multiplied),
     )
 }
 

@@ -82,6 +82,21 @@ def channel_means(library):
     return library.Model(inputs, layers.Dense(3, name="whole_head")(x))
 
 
+def steps_of_time_are_channels(library):
+    """Recurrent layers and attention that move over the axis that the channels are on."""
+    layers = library.layers
+    inputs = library.Input((4, 3))
+    x = layers.Dense(6, activation="sigmoid", name="maybe_steps")(inputs)
+    x = layers.LSTM(5, return_sequences=True)(layers.Permute((2, 1))(x))
+    x = layers.Dense(7, activation="relu", name="maybe_places")(x)
+    x = layers.Permute((2, 1))(x)
+    x = layers.MultiHeadAttention(2, 3, name="maybe_attention")(x, x)
+    x = layers.Dense(5, activation="softplus", name="maybe_more_steps")(x)
+    x = layers.Permute((2, 1))(x)
+    x = layers.Bidirectional(layers.GRU(4))(x)
+    return library.Model(inputs, layers.Dense(3, name="whole_head")(x))
+
+
 def pools_of_channels_first(library):
     """A pool that takes the last axis for a place; `channels_first` needs no device for it."""
     layers = library.layers

@@ -1,4 +1,4 @@
-"""The command line: ``kerasinit lottery run``, ``report`` and others; ``diagnose``, ``compare``."""
+"""The command line: ``kerasinit lottery run`` and others; ``diagnose``, ``compare``, ``shrink``."""
 
 import sys
 import warnings
@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import tyro
 
-from kerasinit._src.cli import diagnosis, failures, lottery, questions, startup_notes
+from kerasinit._src.cli import (
+    diagnosis,
+    failures,
+    lottery,
+    questions,
+    shrinking_commands,
+    startup_notes,
+)
 from kerasinit._src.lottery import options
 from kerasinit._src.reports import terminal
 
@@ -16,6 +23,7 @@ _kerasinit.command(lottery.app, name="lottery")
 _INPUT_ERRORS = (ValueError, TypeError, ArithmeticError, ImportError, OSError)
 questions.add_to(lottery.app)
 diagnosis.add_to(_kerasinit)
+shrinking_commands.add_to(_kerasinit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

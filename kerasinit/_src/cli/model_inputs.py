@@ -1,4 +1,4 @@
-"""What ``diagnose`` passes to a loaded model: examples from a file, and a loss by name."""
+"""What commands pass to a loaded model: examples from a file, and a loss by name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,11 +52,30 @@ _SHORT = ("bce", "kld", "mae", "mape", "mse", "msle")
 
 def read_batch(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
     """Return inputs and labels from a file, the inputs reshaped for the model."""
+    return _read(path, model, label, *_array_names(path, model))
+
+
+def read_test_batch(path: Path, model: Any, label: Path) -> tuple[Any, Any] | None:
+    """Return the test examples of a file: ``x_test`` and ``y_test``, or ``a_test`` for ``a``.
+
+    None if there are no such arrays.
+    """
+    there = npz.names_in(path)
+    inputs, outputs = (
+        [f"{name.removesuffix('_train')}_test" for name in names]
+        for names in _array_names(path, model)
+    )
+    if not outputs or not {*inputs, *outputs} <= {*there}:
+        return None
+    return _read(path, model, label, inputs, outputs)
+
+
+def _array_names(path: Path, model: Any) -> tuple[list[str], list[str]]:
+    """Return the names of the arrays for a model's inputs and outputs; there may be no outputs."""
     there = npz.names_in(path)
     end = "_train" if "x" not in there or "x_train" in there else ""
     inputs = _names(f"x{end}", sample_batch.inputs_of(model), there)
     outputs = _names(f"y{end}", getattr(model, "output_names", None), there)
-    names = [*(inputs or []), *(outputs or [])]
     for found, what, tensors in (
         (inputs, "x", sample_batch.inputs_of(model)),
         (outputs, "y", getattr(model, "output_names", None)),
@@ -69,6 +88,14 @@ def read_batch(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
                 f"{path}: expected {several if len(wanted) > 1 else f'{what}_train or {what}'}; it "
                 f"has {', '.join(sorted(there))}."
             )
+    return inputs or [], outputs or []
+
+
+def _read(
+    path: Path, model: Any, label: Path, inputs: list[str], outputs: list[str]
+) -> tuple[Any, Any]:
+    """Return arrays of a file as inputs and labels; None for no labels."""
+    names = [*inputs, *outputs]
 
     def check(headers: Mapping[str, npz.Header]) -> None:
         for name, (shape, dtype) in headers.items():
@@ -82,9 +109,9 @@ def read_batch(path: Path, model: Any, label: Path) -> tuple[Any, Any]:
 
     arrays = npz.read(path, names, check)
     # Cast as Keras does, but not scaled: raw pixels may be a finding.
-    x = [arrays[name] for name in inputs or []]
+    x = [arrays[name] for name in inputs]
     x = [array.astype(np.float32) if array.dtype == np.uint8 else array for array in x]
-    y = [arrays[name] for name in outputs or []]
+    y = [arrays[name] for name in outputs]
     structure = sample_batch.inputs_of(model)
     if len(x) == 1:
         x = models.fit_shape(model, x[0], str(label))

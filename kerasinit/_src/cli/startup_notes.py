@@ -34,6 +34,11 @@ _NOTES = re.compile(
     # or that two parts of TensorFlow both brought the same library
     | .*\ Unable\ to\ register\ cu(DNN|FFT|BLAS)\ factory:\ .*
     | .*\ computation\ placer\ (is\ )?already\ registered.*
+    # what the converter of LiteRT and its interpreter write for each file
+    | fully_quantize:\ \d+,\ inference_type:\ .*
+    | W\d{4}\ .*\ Ignored\ (output_format|drop_control_dependency)\.
+    | W\d{4}\ .*\ Skipping\ runtime\ version\ metadata\ in\ the\ model\..*
+    | INFO:\ Created\ TensorFlow\ Lite\ XNNPACK\ delegate\ for\ CPU\.
     """,
     re.VERBOSE,
 )

@@ -41,4 +41,6 @@ def dtype_of(variable: Any) -> str:
 
 def assign(variable: Any, value: Any) -> None:
     """Assign a value of the same shape to a variable of either Keras."""
-    tensor(variable).assign(value)
+    # A tensor of JAX or PyTorch is not assigned to; Keras' variable replaces it.
+    under = tensor(variable)
+    (under if hasattr(under, "assign") else variable).assign(value)

@@ -12,11 +12,12 @@ from kerasinit._src.files import json_files
 _MAX_JSON = 2**28
 
 
-def load_model(path: str | Path) -> Any:
+def load_model(path: str | Path, *, compiled: bool = True) -> Any:
     """Return the model in a ``.keras`` or ``.h5`` file of Keras 3 or tf_keras.
 
     Custom layers and functions must be registered, by an import of their module. A layer that
-    contains Python code (a ``Lambda`` of a ``lambda``) is rejected.
+    contains Python code (a ``Lambda`` of a ``lambda``) is rejected. ``compiled`` is whether the
+    loss, the optimizer and its state are loaded, too.
     """
     path = Path(path)
     if path.is_dir():
@@ -31,7 +32,7 @@ def load_model(path: str | Path) -> Any:
     version = _keras_version(path)
     library = compat.library("tf_keras" if version.startswith("2.") else "keras")
     try:
-        return library.models.load_model(path)
+        return library.models.load_model(path, compile=compiled)
     except Exception as error:  # a loader may raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(

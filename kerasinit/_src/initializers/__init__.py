@@ -14,7 +14,7 @@ from kerasinit._src.initializers.random import RandomNormal, RandomUniform, Trun
 from kerasinit._src.initializers.saved_values import FromModel, WinningTicket
 from kerasinit._src.initializers.sparse import Sparse
 from kerasinit._src.initializers.stft import STFT
-from kerasinit._src.initializers.structured import ConvolutionAware, Dirac, ZerO
+from kerasinit._src.initializers.structured_kernels import ConvolutionAware, Dirac, ZerO
 from kerasinit._src.initializers.upsampling import ICNR, Bilinear
 from kerasinit._src.initializers.variance_scaling import (
     GlorotNormal,

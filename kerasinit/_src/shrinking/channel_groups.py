@@ -48,12 +48,14 @@ class Group:
         channels: Their numbers in the model.
         slices: What they are on each variable.
         reason: Why they are all kept; empty if they can be taken out.
+        minimum: How many are kept at least.
     """
 
     name: str
     channels: np.ndarray
     slices: tuple[Slice, ...]
     reason: str = ""
+    minimum: int = 1
 
     @property
     def size(self) -> int:
@@ -165,7 +167,7 @@ def groups_of(reading: ModelChannels) -> Groups:
             axes.append((bound.variable, axis, bound.roles[axis], own))
             for channel, count in zip(*np.unique(own, return_counts=True), strict=True):
                 places[int(channel)].append((number, int(count)))
-    reasons = channels.reasons()
+    reasons, minimums = channels.reasons(), channels.minimum_of()
     members: dict[Any, list[int]] = defaultdict(list)
     for channel in sorted(places, key=lambda one: (places[one][0][0], one)):
         members[tuple(places[channel]), reasons.get(channel, "")].append(channel)
@@ -187,7 +189,15 @@ def groups_of(reading: ModelChannels) -> Groups:
             for one in slices
             if one.role == "out" and len(one.variable.shape) > 1
         ] or [names[id(one.variable)].layer.name for one in slices]
-        found.append(Group(" + ".join(dict.fromkeys(makers)), numbers, slices, reason))
+        found.append(
+            Group(
+                " + ".join(dict.fromkeys(makers)),
+                numbers,
+                slices,
+                reason,
+                minimums.get(chosen[0], 1),
+            )
+        )
     return Groups(found, reading)
 
 

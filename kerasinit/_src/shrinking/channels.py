@@ -83,6 +83,7 @@ class Channels:
         new_biases: For each layer without a bias, by its ``id``: the layer, the bias that it gets,
             and its labels.
         whole: The layers that are left whole, with the reason.
+        minimums: Labels of which a layer needs more than one position.
     """
 
     through_statistics: bool = False
@@ -95,6 +96,7 @@ class Channels:
     folded: dict[int, np.ndarray] = field(default_factory=dict)
     new_biases: dict[int, tuple[Any, np.ndarray, Labels]] = field(default_factory=dict)
     whole: list[tuple[str, str]] = field(default_factory=list)
+    minimums: list[tuple[Labels, int]] = field(default_factory=list)
     _size: int = 0
     _pairs: list[tuple[Labels, Labels]] = field(default_factory=list)
     _pinned: list[tuple[Labels, str]] = field(default_factory=list)
@@ -163,6 +165,7 @@ class Channels:
             self.multiplications,
             self.inexact,
             self.rescaled,
+            self.minimums,
             self._pairs,
             self._pinned,
         )
@@ -177,6 +180,7 @@ class Channels:
             self.multiplications,
             self.inexact,
             self.rescaled,
+            self.minimums,
             self._pairs,
             self._pinned,
         )
@@ -211,6 +215,14 @@ class Channels:
         """Return the channel of each label."""
         assert self._channels is not None
         return self._channels[labels]
+
+    def minimum_of(self) -> dict[int, int]:
+        """Return how many channels of an axis are kept at least, by channel, where more than 1."""
+        return {
+            int(channel): least
+            for labels, least in self.minimums
+            for channel in np.unique(self.of(labels))
+        }
 
     def reasons(self) -> dict[int, str]:
         """Return why channels are kept, by channel; the first reason given for each."""

@@ -110,7 +110,7 @@ def _products(model: Any, x: Any, y: Any, number: int) -> Iterator[dict[int, np.
     def gradients_of(x: Any, y: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             loss = loss_of(x, y, model(x, training=False), training=False)
-        return tape.gradient(loss, trained, unconnected_gradients="zero")
+        return tape.gradient(loss, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     with restored(model):
         _build_loss(model, x, y, loss_of)

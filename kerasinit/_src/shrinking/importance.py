@@ -4,61 +4,18 @@ In the scope ``"global"`` the numbers of all groups are compared with each other
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from kerasinit._src import compat, errors, streams
+from kerasinit._src import compat
 from kerasinit._src.network.catalogue import ROLE_BY_NAME
 from kerasinit._src.shrinking.channel_groups import Group, Slice
-from kerasinit._src.shrinking.reading import ModelChannels
 
 # Returns None for a group of which it says nothing; that group is kept whole.
 Importance = Callable[[Group], np.ndarray | None]
 
-UNDEFINED = {
-    "batch_norm": "no batch normalization has a scale for it",
-    "taylor": "none of its weights is trained",
-    "activation": "no layer with weights takes it as a signal",
-}
-"""Why the named importances say nothing of a group."""
 
-NAMES = ("activation", "batch_norm", "l1", "l2", "magnitude", "random", "taylor")
-
-
-def make_importance(
-    name: str, reading: ModelChannels, x: Any = None, y: Any = None, seed: int = 0
-) -> Importance:
-    """Return the importance of a name.
-
-    Args:
-        name: One of `NAMES`.
-        reading: The channels of the model.
-        x: Examples, for ``"activation"`` and ``"taylor"``.
-        y: Their labels, for ``"taylor"``.
-        seed: For ``"random"``.
-    """
-    if name in ("activation", "taylor"):
-        from kerasinit._src.shrinking import data_importance
-
-        if x is None:
-            raise ValueError(f"importance={name!r} needs examples: pass them as x.")
-        return data_importance.make(name, reading, x, y)
-    if name == "random":
-        return lambda group: _random(group, seed)
-    weights = _Weights()
-    functions = {
-        "magnitude": weights.magnitude,
-        "l1": lambda group: weights.filter_norm(group, 1),
-        "l2": lambda group: weights.filter_norm(group, 2),
-        "batch_norm": weights.batch_norm,
-    }
-    if name not in functions:
-        raise errors.unknown("importance", name, NAMES, "A function of a group serves as well.")
-    return functions[name]
-
-
-class _Weights:
+class WeightScores:
     """Scores that come from the weights alone; each variable is read once."""
 
     def __init__(self) -> None:
@@ -104,15 +61,12 @@ class _Weights:
         return np.mean(scales, 0).astype("float64") if scales else None
 
 
-def _random(group: Group, seed: int) -> np.ndarray:
-    places = [f"{one.name}:{one.axis}" for one in group.slices]
-    return streams.generator(seed, "importance of channels", *places).random(group.size)
-
-
 def relative(scores: np.ndarray) -> np.ndarray:
-    """Divide scores by their mean, so that those of several groups can be compared."""
-    mean = scores.mean()
-    return scores / mean if mean > 0 else scores
+    """Divide scores by the mean of those that are not zero, as they are of removed channels.
+
+    Scores of several groups can then be compared, however much of each has been removed.
+    """
+    return scores / scores[scores > 0].mean() if (scores > 0).any() else scores
 
 
 def _owner(one: Slice) -> str:

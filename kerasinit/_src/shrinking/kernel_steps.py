@@ -226,6 +226,7 @@ class RecurrentStep(Step):
             facts.need(target, target.last, needed)
         source = self.sources[0]
         axis = source.last
+        facts.need_all(source, but=axis)  # such as steps of time
         facts.need(source, axis, (self._in_links & needed).any(1) & ~self._given(facts)[0])
         for state in self.sources[1:]:
             facts.need(state, state.last, needed)

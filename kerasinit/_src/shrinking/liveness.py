@@ -56,7 +56,7 @@ def _signals(reading: ModelChannels) -> list[Signal]:
 
 
 def _with_one_of_each(reading: ModelChannels, removable: np.ndarray) -> np.ndarray:
-    """Keep the first channel of each axis that would lose all: no layer has no units."""
+    """Keep the first channels of each axis that would lose all: no layer has no units."""
     channels, removable = reading.channels, removable.copy()
     axes = {
         id(labels): channels.of(labels)
@@ -69,4 +69,8 @@ def _with_one_of_each(reading: ModelChannels, removable: np.ndarray) -> np.ndarr
     for own in axes.values():
         if removable[own].all():
             removable[own[0]] = False
+    for labels, least in channels.minimums:
+        own = np.unique(channels.of(labels))
+        spare = own[removable[own]]
+        removable[spare[: max(least - (len(own) - len(spare)), 0)]] = False
     return removable

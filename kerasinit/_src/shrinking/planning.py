@@ -1,20 +1,26 @@
 """Plans structured pruning: which channels to remove so that a model costs what it may."""
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.network.parts import variables_of
-from kerasinit._src.shrinking import importance as importances
+from kerasinit._src.shrinking import named_importance
 from kerasinit._src.shrinking.channel_groups import Group, groups_of
 from kerasinit._src.shrinking.costs import Costs
 from kerasinit._src.shrinking.measured_cost import Latency
+from kerasinit._src.shrinking.plan_settings import (
+    Importance,
+    Settings,
+    checked_ratio,
+    checked_scope,
+    checked_target,
+)
 from kerasinit._src.shrinking.reading import read_channels
 from kerasinit._src.shrinking.removal_plan import (
     Plan,
@@ -25,28 +31,6 @@ from kerasinit._src.shrinking.removal_plan import (
 )
 from kerasinit._src.shrinking.selection import Candidate, Chooser, Scope, Target
 from kerasinit._src.shrinking.widths import widths_of
-
-COSTS = ("bytes", "latency", "macs", "parameters")
-
-Importance = Callable[[Group], Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """What `structured` was called with, checked."""
-
-    target: Mapping[str, float]
-    importance: str | Importance
-    scope: Scope
-    ratios: Mapping[str, float]
-    round_to: int
-    ignore: tuple[Any, ...]
-    min_width: int
-    through_statistics: bool
-    x: Any = field(repr=False)
-    y: Any = field(repr=False)
-    seed: int
-    latency: Callable[[Any], float] | None
 
 
 def structured(
@@ -139,10 +123,10 @@ def structured(
         [Molchanov et al., 2019](https://arxiv.org/abs/1906.10771) (Taylor)
     """
     settings = Settings(
-        _checked_target(target, ratios),
+        checked_target(target, ratios),
         importance,
-        _checked_scope(scope),
-        {name: _checked_ratio(name, one) for name, one in (ratios or {}).items()},
+        checked_scope(scope),
+        {name: checked_ratio(name, one) for name, one in (ratios or {}).items()},
         errors.checked_count("round_to", round_to),
         (ignore,) if isinstance(ignore, str) else tuple(ignore),
         errors.checked_count("min_width", min_width),
@@ -179,23 +163,38 @@ class Planner:
         self._ratios = self._ratio_by_group()
 
     def choose(
-        self, progress: float = 1.0, kept: np.ndarray | None = None, macs: float = 1.0
+        self, progress: float = 1.0, present: np.ndarray | None = None, macs: float = 1.0
     ) -> np.ndarray:
         """Return which channels of the model are kept.
 
+        On the way, the finished model is chosen first, and then as many of the channels that it
+        does not have as are to be removed by now: so their number may be any, and it still ends
+        with the widths that are allowed.
+
         Args:
-            progress: How much of what the targets remove is removed already, from 0 to 1.
-            kept: Those that have been kept so far; channels don't return. None: all.
-            macs: The fraction of the multiplications that the finished plan leaves; before the
-                end, it takes the place of a latency, which is measured only once.
+            progress: How much of what the targets remove is to be removed, from 0 to 1.
+            present: Those that have not been removed yet; others don't return. None: all.
+            macs: The fraction of the multiplications that the finished model has; on the way it
+                takes the place of a latency, which is measured at the end only.
         """
-        candidates = self._candidates(progress, self._all if kept is None else kept)
+        candidates = self._candidates(self._all if present is None else present)
+        targets = list(self._targets(None if progress == 1 else macs))
+        finished = self._chosen(candidates, targets)
+        if progress == 1:
+            return finished
+        on_the_way = [
+            one.on_the_way(finished, None if one.ratio is None else one.ratio * progress)
+            for one in candidates
+        ]
+        nearer = [replace(one, fraction=1 - progress * (1 - one.fraction)) for one in targets]
+        return self._chosen(on_the_way, nearer)
+
+    def _chosen(self, candidates: list[Candidate], targets: list[Target]) -> np.ndarray:
         chooser = Chooser(candidates, self._settings.scope, len(self._all))
-        targets = list(self._targets(progress, macs))
-        chosen = chooser.kept(targets)
-        if chosen is None:
+        kept = chooser.kept(targets)
+        if kept is None:
             raise ValueError(self._unmet(targets, chooser.mask(chooser.counts(chooser.levels))))
-        return chosen if kept is None else chosen & kept
+        return kept
 
     def plan(self, kept: np.ndarray) -> Plan:
         """Return the plan that keeps some channels."""
@@ -227,11 +226,11 @@ class Planner:
             settings,
         )
 
-    def _candidates(self, progress: float, kept: np.ndarray) -> list[Candidate]:
+    def _candidates(self, present: np.ndarray) -> list[Candidate]:
         score = self._settings.importance
         if isinstance(score, str):
             settings = self._settings
-            score = importances.make_importance(
+            score = named_importance.make_importance(
                 score, self.reading, settings.x, settings.y, settings.seed
             )
         found = []
@@ -242,7 +241,7 @@ class Planner:
             scores = score(group)
             if scores is None:
                 what = self._settings.importance
-                self._reasons[place] = importances.UNDEFINED.get(
+                self._reasons[place] = named_importance.UNDEFINED.get(
                     what if isinstance(what, str) else "", "its importance is not defined"
                 )
                 if ratio is not None:
@@ -256,23 +255,24 @@ class Planner:
                     group,
                     _checked_scores(group, scores),
                     self._widths.sizes_of(group, self._settings.min_width),
-                    kept[group.channels],
-                    None if ratio is None else ratio * progress,
+                    present[group.channels],
+                    ratio,
                 )
             )
         return found
 
-    def _targets(self, progress: float, macs: float) -> Iterator[Target]:
+    def _targets(self, macs: float | None) -> Iterator[Target]:
+        """Yield the targets; the fraction ``macs``, if given, stands for a latency."""
         for name, fraction in self._settings.target.items():
-            if name == "latency" and progress == 1:
-                yield Target(name, fraction, self._latency.fraction_of, measured=True)
-                continue
             if name == "latency":
+                if macs is None:
+                    yield Target(name, fraction, self._latency.fraction_of, measured=True)
+                    continue
                 name, fraction = "macs", macs
             function, dense = getattr(self._costs, name), getattr(self._costs, name)(self._all)
             yield Target(
                 name,
-                1 - progress * (1 - fraction),
+                fraction,
                 lambda kept, function=function, dense=dense: function(kept) / dense,
             )
 
@@ -346,49 +346,6 @@ class Planner:
 
 def _name(layer: Any) -> str:
     return str(layer.name) if compat.is_layer(layer) else str(layer)
-
-
-def _checked_target(target: Any, ratios: Any) -> dict[str, float]:
-    if target is None:
-        if not ratios:
-            raise ValueError("Expected a target, such as {'macs': 0.5}, or ratios.")
-        return {}
-    if not isinstance(target, Mapping) or not target:
-        raise TypeError(f"Expected as target a dictionary such as {{'macs': 0.5}}; got {target!r}.")
-    for name, fraction in target.items():
-        if name not in COSTS:
-            raise errors.unknown("cost in target", name, COSTS)
-        if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
-            raise TypeError(f"Expected as target of {name} a fraction; got {fraction!r}.")
-        if not 0 < fraction <= 1:
-            raise ValueError(
-                f"Expected as target of {name} the fraction that is left, in (0, 1]; got "
-                f"{fraction!r}.{_as_percentage(fraction)}"
-            )
-    return {name: float(fraction) for name, fraction in target.items()}
-
-
-def _checked_ratio(name: str, ratio: Any) -> float:
-    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real):
-        raise TypeError(f"Expected as ratio of {name!r} a fraction; got {ratio!r}.")
-    if not 0 <= ratio < 1:
-        raise ValueError(
-            f"Expected as ratio of {name!r} the fraction to remove, in [0, 1); got "
-            f"{ratio!r}.{_as_percentage(ratio)}"
-        )
-    return float(ratio)
-
-
-def _as_percentage(fraction: Any) -> str:
-    if not 1 < fraction < 100:
-        return ""
-    return f" If that is a percentage, {fraction / 100:.6g} would be the fraction."
-
-
-def _checked_scope(scope: str) -> Any:
-    if scope not in get_args(Scope):
-        raise errors.unknown("scope", scope, get_args(Scope))
-    return scope
 
 
 def _checked_scores(group: Group, scores: Any) -> np.ndarray:

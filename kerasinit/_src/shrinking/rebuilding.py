@@ -9,6 +9,7 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.network.parts import variables_of
 from kerasinit._src.network.trace import raised
+from kerasinit._src.network.walk import walk
 from kerasinit._src.shrinking.channels import Channels, Labels
 from kerasinit._src.shrinking.reading import ModelChannels
 
@@ -161,11 +162,22 @@ def _copy_weights(
         compat.assign(new.variable, cut(channels, one.variable, kept, count))
         if is_keras_3 and new.variable.trainable != one.variable.trainable:
             new.variable.trainable = one.variable.trainable  # of tf_keras, the layers' decide
+    _copy_states(reading.model, small)
     for one in made.values():
         biases[one.layer.name, one.name.rsplit("/", 1)[-1]] = one.variable
     for layer, amount, labels in channels.new_biases.values():
         variable = biases.pop((layer.name, "bias"))
         compat.assign(variable, amount[kept[channels.of(labels)]])
+
+
+def _copy_states(model: Any, small: Any) -> None:
+    """Copy the states of stateful recurrent layers, which are no weights in tf_keras."""
+    if compat.kerase_of(model) == "keras":
+        return
+    for (_, old), (_, new) in zip(walk(model), walk(small), strict=True):
+        states = getattr(old, "states", None)
+        if getattr(old, "stateful", False) and states and all(map(compat.is_variable, states)):
+            new.reset_states([compat.read(one) for one in states])
 
 
 def cut(

@@ -2,12 +2,12 @@
 
 A *level* says how much is removed: the number of channels at the lower end of one ranking of all
 groups, or a fraction of every group. The cost falls with the level, so that bisection finds the
-lowest one that meets all targets; then channels are given back where this misses no target, since
-the last step may have removed more than was needed.
+lowest one that meets all targets; then a few channels are given back where this misses no target,
+since the last step may have removed more than was needed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,9 @@ Scope = Literal["global", "local"]
 _FRACTIONS = 4096
 # A measurement takes seconds, and tells no finer levels apart.
 _MEASURED_LEVELS = 64
+# Steps of widths may go beyond a target: below this fraction of it, so many groups are held where
+# they were before, one after the other, and the others are cut in their place.
+_CLOSE, _HELD = 0.95, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +66,20 @@ class Candidate:
 
     @property
     def allowed(self) -> np.ndarray:
-        """The sizes that are left: those below the present number, and that number."""
+        """The sizes of at most the present number, or else that number."""
         number = int(self.present.sum())
-        return np.append(self.sizes[self.sizes < number], number)
+        allowed = self.sizes[self.sizes <= number]
+        return allowed if len(allowed) else np.array([number])
+
+    def on_the_way(self, kept: np.ndarray, ratio: float | None) -> "Candidate":
+        """Return this candidate for a choice that removes nothing that ``kept`` keeps.
+
+        Its channels are removed one by one; ``kept`` says of each channel of the model whether the
+        finished model keeps it.
+        """
+        number = int(kept[self.group.channels].sum())
+        sizes = np.arange(number, self.group.size + 1)
+        return replace(self, sizes=sizes, ratio=ratio)
 
     def nearest(self, size: float) -> int:
         """Return the allowed size next to a size; the larger one of two."""
@@ -90,25 +104,49 @@ class Chooser:
     def kept(self, targets: Sequence[Target]) -> np.ndarray | None:
         """Return which channels of the model are kept to meet all targets; None if none can."""
         ordered = sorted(targets, key=lambda one: one.measured)
+        coarse = any(one.measured for one in targets)
 
         def met(counts: Sequence[int]) -> bool:
             kept = self.mask(counts)
             return all(one.is_met(kept) for one in ordered)
 
-        coarse = any(one.measured for one in targets)
+        best: list[int] = []
+        used, floors = -1.0, [0] * len(self._candidates)
+        for _ in range(1 if coarse else _HELD + 1):
+            counts, before = self._lowest(met, floors, coarse)
+            if counts is None:
+                break
+            counts = counts if coarse else self._given_back(counts, met)
+            now = max((one.of(self.mask(counts)) / one.fraction for one in targets), default=1.0)
+            if now > used:
+                best, used = counts, now
+            steps = [place for place, one in enumerate(before) if one > counts[place]]
+            if now >= _CLOSE or not steps:
+                break
+            # A step of a wide group went far beyond the target: the others make up for it.
+            for place in steps:
+                floors[place] = before[place]
+        return self.mask(best) if best else None
+
+    def _lowest(
+        self, met: Callable[[Sequence[int]], bool], floors: Sequence[int], coarse: bool
+    ) -> tuple[list[int] | None, list[int]]:
+        """Return the counts at the lowest level that meets the targets, and those just before."""
+
+        def counts_at(place: int) -> list[int]:
+            return list(map(max, self.counts(min(place * stride, self.levels)), floors))
+
         stride = max(1, self.levels // _MEASURED_LEVELS) if coarse else 1
-        last = -(-self.levels // stride)
-        if not met(self.counts(self.levels)):
-            return None
-        low, high = -1, last
+        low, high = -1, -(-self.levels // stride)
+        if not met(counts_at(high)):
+            return None, []
         while high - low > 1:
             middle = (low + high) // 2
-            if met(self.counts(min(middle * stride, self.levels))):
+            if met(counts_at(middle)):
                 high = middle
             else:
                 low = middle
-        counts = self.counts(min(high * stride, self.levels))
-        return self.mask(counts if coarse else self._given_back(counts, met))
+        return counts_at(high), counts_at(max(low, 0))
 
     def counts(self, level: int) -> list[int]:
         """Return how many channels of each candidate are kept at a level."""
@@ -133,22 +171,22 @@ class Chooser:
         return kept
 
     def _given_back(self, counts: list[int], met: Callable[[Sequence[int]], bool]) -> list[int]:
-        """Return larger counts that still meet the targets; the most important come first."""
-        while True:
-            offers = []
-            for place, (one, order) in enumerate(zip(self._candidates, self._orders, strict=True)):
-                larger = one.allowed[one.allowed > counts[place]]
-                if one.ratio is None and len(larger):
-                    block = order[counts[place] : larger[0]]
-                    offers.append((-one.scores[block].mean(), place, int(larger[0])))
-            changed = False
-            for _, place, larger in sorted(offers):
-                tried = [*counts]
-                tried[place] = larger
-                if met(tried):
-                    counts, changed = tried, True
-            if not changed:
-                return counts
+        """Return counts that still meet the targets, each at most one allowed size larger.
+
+        The most important channels come first.
+        """
+        offers = []
+        for place, (one, order) in enumerate(zip(self._candidates, self._orders, strict=True)):
+            larger = one.allowed[one.allowed > counts[place]]
+            if one.ratio is None and len(larger):
+                block = order[counts[place] : larger[0]]
+                offers.append((-one.scores[block].mean(), place, int(larger[0])))
+        for _, place, larger in sorted(offers):
+            tried = [*counts]
+            tried[place] = larger
+            if met(tried):
+                counts = tried
+        return counts
 
 
 def _descending(candidate: Candidate) -> np.ndarray:

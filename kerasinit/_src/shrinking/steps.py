@@ -45,9 +45,11 @@ class Facts:
         if signal.axes[axis] is not None:
             self._needed[id(signal), axis] = self.needed(signal, axis) | positions
 
-    def need_all(self, signal: Signal) -> None:
-        """Record that a signal is read whole."""
+    def need_all(self, signal: Signal, but: int | None = None) -> None:
+        """Record that a signal is read whole, but for one axis."""
         for axis in signal.labelled:
+            if axis == but:
+                continue
             self.need(signal, axis, np.ones(signal.shape[axis], bool))
 
     def open(self, signal: Signal, axis: int) -> np.ndarray:
@@ -94,6 +96,7 @@ class Pointwise(Step):
         product: Whether a zero in one source makes the target zero.
         zero_only: Whether only zero stays constant, as where the borders are padded.
         whole: An axis of the sources on which ``evaluate`` wants the true size.
+        mixed: Axes of the sources on which each position may change all others.
     """
 
     def __init__(
@@ -107,9 +110,10 @@ class Pointwise(Step):
         product: bool = False,
         zero_only: bool = False,
         whole: int | None = None,
+        mixed: Sequence[int] = (),
     ) -> None:
         super().__init__(layer, sources, [target])
-        self._whole = whole
+        self._whole, self._mixed = whole, tuple(mixed)
         self.axes, self._evaluate = axes, evaluate
         self._product, self._zero_only = product, zero_only
 
@@ -173,7 +177,7 @@ class Pointwise(Step):
         for source, axes in zip(self.sources, self.axes, strict=True):
             for axis in source.labelled:
                 mapped = [place for place, own in enumerate(axes) if own == axis]
-                if mapped and target.axes[mapped[0]] is not None:
+                if axis not in self._mixed and mapped and target.axes[mapped[0]] is not None:
                     facts.need(source, axis, facts.open(target, mapped[0]))
                 else:
                     facts.need(source, axis, np.ones(source.shape[axis], bool))
@@ -295,14 +299,6 @@ class Rearranged(Step):
             for axis in source.labelled:
                 if (id(source), axis) not in moved:
                     facts.need(source, axis, np.ones(source.shape[axis], bool))
-
-
-class Statistics(Step):
-    """A normalization whose statistics run over channels: every channel changes all others."""
-
-    def needs(self, facts: Facts) -> None:
-        if facts.is_read(self.targets[0]):
-            super().needs(facts)
 
 
 class Contracted(Step):

@@ -132,7 +132,9 @@ class StructuredPruning(MaskedFit):
         """Keep the channels at zero, and warn if training ended before the schedule."""
         super().on_train_end(logs)
         if self._announced is not None:
-            shortfalls.warn([shortfalls.ended_early(self._schedule, self._step, self._announced)])
+            shortfalls.warn(
+                [shortfalls.ended_early(self._schedule, self._step, self._announced, _CONTINUE)]
+            )
 
     def _update(self, sparsity: float) -> None:
         """Choose channels anew, as many as the schedule asks for."""
@@ -142,7 +144,7 @@ class StructuredPruning(MaskedFit):
         if progress <= self._progress:
             return
         self._progress = progress
-        macs = 1 - progress * (1 - self._first_plan.cost("macs").ratio)
+        macs = self._first_plan.cost("macs").ratio
         self._kept = self._planner.choose(progress, self._kept, macs)
         self.plan = self._planner.plan(self._kept)
         self._write_masks()

@@ -37,7 +37,7 @@ class Widths:
         All channels are always among them: a layer narrower than the multiple is kept whole.
         """
         step = int(self.steps[group.channels].max())
-        smallest = max(1, math.ceil(min_width / self.positions_of(group)))
+        smallest = max(group.minimum, math.ceil(min_width / self.positions_of(group)))
         sizes = np.arange(step, group.size, step)
         return np.append(sizes[sizes >= smallest], group.size)
 

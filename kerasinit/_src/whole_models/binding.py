@@ -8,7 +8,7 @@ import numpy as np
 from kerasinit._src.initializers.base import Initializer, RandomInitializer
 from kerasinit._src.initializers.constant import Identity
 from kerasinit._src.initializers.gates import PerGate
-from kerasinit._src.initializers.structured import Dirac, ZerO
+from kerasinit._src.initializers.structured_kernels import Dirac, ZerO
 from kerasinit._src.network.parts import Part, Reading
 from kerasinit._src.whole_models.first_values import own_initializer
 from kerasinit._src.whole_models.given_values import GivenValues

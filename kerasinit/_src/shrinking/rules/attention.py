@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
 
 from kerasinit._src.network.tensor_calls import Taken
 from kerasinit._src.network.walk import inner_layers
@@ -12,7 +13,8 @@ from kerasinit._src.shrinking.channels import Labels, Signal
 from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, array
 from kerasinit._src.shrinking.rules.einsum import einsum_dense
 from kerasinit._src.shrinking.rules.kernels import sizes
-from kerasinit._src.shrinking.steps import Contracted, Weighted
+from kerasinit._src.shrinking.rules.pointwise import unknown
+from kerasinit._src.shrinking.steps import Contracted, Pointwise, Rearranged, Weighted
 
 
 def multi_head(context: Context) -> list[Signal]:
@@ -20,8 +22,6 @@ def multi_head(context: Context) -> list[Signal]:
     layer = context.layer
     if getattr(layer, "_use_gate", getattr(layer, "use_gate", False)):
         raise UnknownChannelsError(f"{context.name} has a gate")
-    if len(context.shapes) > 1 or context.keyword("return_attention_scores"):
-        raise UnknownChannelsError(f"{context.name} returns its attention scores")
     dense = {one.name: one for _, one in inner_layers(layer)}
     names = ("query", "key", "value", "attention_output")
     if not set(names) <= set(dense) or any(
@@ -34,14 +34,23 @@ def multi_head(context: Context) -> list[Signal]:
     grouped = type(layer).__name__ in ("GroupQueryAttention", "GroupedQueryAttention")
     projected = {}
     for name, source in (("query", query), ("key", key), ("value", value)):
+        context.pin_places(source)
         projected[name] = _projected(context, dense[name], source)
     q, k, v = (projected[name] for name in ("query", "key", "value"))
     heads, repeats = _couple_heads(context, q, k, v, grouped)
-    attended = _attend(context, q, k, v, heads, repeats)
-    output = context.inside(dense["attention_output"], [attended], context.shapes)
+    scores, attended = _attend(context, q, k, v, heads, repeats)
+    output = context.inside(dense["attention_output"], [attended], context.shapes[:1])
     (target,) = einsum_dense(output)
     _edit(context, q, k, v, target, grouped)
-    return [target]
+    return [target, *(_returned_scores(context, scores, shape) for shape in context.shapes[1:])]
+
+
+def _returned_scores(context: Context, scores: Signal, shape: tuple[int, ...]) -> Signal:
+    """Return the scores of each head after their softmax."""
+    target = Signal(shape, [None, scores.axes[1], *[None] * (len(shape) - 2)])
+    own: list[int | None] = [None, 1, *[None] * (len(shape) - 2)]
+    context.add(Pointwise(context.layer, [scores], target, [own], unknown))
+    return target
 
 
 def _arguments(context: Context) -> tuple[Signal, Signal, Signal, list[Signal]]:
@@ -75,6 +84,10 @@ def _couple_heads(
 ) -> tuple[Labels, int]:
     """Make the heads of query, key and value one; return them by query, and how many share one."""
     channels = context.channels
+    for labels in (k.axes[-1], v.axes[-1]):
+        if labels is not None and len(labels) > 1:
+            # Keras 3.15 adds a bias of (heads, 1) along the wrong axis if there are as many steps.
+            channels.minimums.append((labels, 2))
     channels.couple(k.axes[-2], v.axes[-2])
     channels.couple(q.axes[-1], k.axes[-1])
     repeats = q.shape[-2] // k.shape[-2]
@@ -89,8 +102,8 @@ def _couple_heads(
 
 def _attend(
     context: Context, q: Signal, k: Signal, v: Signal, heads: Labels, repeats: int
-) -> Signal:
-    """Return what the heads return, with the heads of the query."""
+) -> tuple[Signal, Signal]:
+    """Return the scores, and what the heads return, with the heads of the query."""
     if repeats > 1:
         k, v = (_repeated(context, one, heads, repeats) for one in (k, v))
     scores = Signal((q.shape[0], len(heads), 1, 1), [None, heads, None, None])
@@ -110,14 +123,10 @@ def _attend(
     numbers, values = q.axes[-1], v.axes[-1]
     context.multiplies(queries * keys, heads, numbers)
     context.multiplies(queries * keys, heads, values)
-    return target
+    return scores, target
 
 
 def _repeated(context: Context, signal: Signal, heads: Labels, repeats: int) -> Signal:
-    from scipy.sparse import coo_array
-
-    from kerasinit._src.shrinking.steps import Rearranged
-
     shape = list(signal.shape)
     shape[-2] = len(heads)
     target = Signal(tuple(shape), [*signal.axes[:-2], heads, signal.axes[-1]])
@@ -179,9 +188,8 @@ def weightless(context: Context) -> list[Signal]:
     context.channels.couple(
         query.axes[-1], key.axes[-1], f"{context.name} compares it with what has no channels"
     )
-    context.pin(query, "an attention runs over it", [a for a in query.labelled if a != 2])
-    context.pin(key, "an attention runs over it", [a for a in key.labelled if a != 2])
-    context.pin(value, "an attention runs over it", [a for a in value.labelled if a != 2])
+    for one in (query, key, value):
+        context.pin_places(one)
     scores = Signal((query.shape[0], query.shape[1], key.shape[1]), [None, None, None])
     context.add(Contracted(layer, [query, key], scores, (2, 2), [[], []]))
     target = Signal(shape, [None, None, value.axes[-1]])

@@ -113,6 +113,17 @@ class Context:
         for axis in signal.labelled if axes is None else axes:
             self.channels.pin(signal.axes[axis], reason)
 
+    def pin_places(self, signal: Signal, axis: int | None = None) -> list[int]:
+        """Keep what lies on the other axes of a signal than that of its channels, the last.
+
+        Returns these axes.
+        """
+        own = signal.last if axis is None else axis
+        places = [one for one in range(len(signal.shape)) if one != own]
+        labelled = [one for one in places if signal.axes[one] is not None]
+        self.pin(signal, f"{self.name} runs over them as over places", labelled)
+        return places
+
     def whole(self, reason: str) -> list[Signal]:
         """Keep everything that goes in; what comes out has no channels."""
         if self.sources:
@@ -121,13 +132,22 @@ class Context:
             self.pin(source, reason)
         for variable in getattr(self.layer, "weights", ()):
             if id(variable) not in self.channels.bound:
-                self.bind(variable, [None] * len(variable.shape), "out")
+                self._bind_whole(variable, reason)
             else:
                 for labels in self.channels.bound[id(variable)].axes:
                     self.channels.pin(labels, reason)
         targets = [Signal(shape, [None] * len(shape)) for shape in self.shapes]
         self.add(Whole(self.layer, self.sources, targets))
         return targets
+
+    def _bind_whole(self, variable: Any, reason: str) -> None:
+        """Show a kernel of a layer that is left whole among the groups."""
+        shape = tuple(variable.shape)
+        axes: list[Labels | None] = [None] * len(shape)
+        if len(shape) > 1:
+            axes[-1] = self.channels.new(shape[-1])
+            self.channels.pin(axes[-1], reason)
+        self.bind(variable, axes, "out")
 
 
 def array(variable: Any) -> np.ndarray:

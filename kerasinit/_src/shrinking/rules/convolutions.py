@@ -108,8 +108,7 @@ def _opened(context: Context, *names: str) -> list[Any]:
     """Return the variables and the axis of the channels of a convolution that can be followed."""
     context.require_plain()
     axis = channel_axis(context.layer, len(context.source.shape))
-    if any(one != axis for one in context.source.labelled):
-        raise UnknownChannelsError(f"{context.name} moves over axes that carry channels")
+    context.pin_places(context.source, axis)
     return [*context.variables(*names), axis]
 
 

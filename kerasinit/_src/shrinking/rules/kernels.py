@@ -8,7 +8,7 @@ import numpy as np
 from kerasinit._src.shrinking.channels import Labels, Signal
 from kerasinit._src.shrinking.kernel_steps import Dimension, KernelStep
 from kerasinit._src.shrinking.rules.activations import elementwise
-from kerasinit._src.shrinking.rules.context import Context, array
+from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, array
 
 
 def activation_of(context: Context, target: Signal, axes: Sequence[int]) -> Any:
@@ -96,6 +96,8 @@ def embedding(context: Context) -> list[Signal]:
     """A row of the table for each number."""
     context.require_plain()
     (table,) = context.variables("embeddings")
+    if context.source.labelled:
+        raise UnknownChannelsError(f"{context.name} looks up what other layers compute")
     (shape,) = context.shapes
     labels = context.channels.new(shape[-1])
     target = Signal(shape, [*[None] * (len(shape) - 1), labels])

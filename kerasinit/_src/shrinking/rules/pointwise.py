@@ -58,12 +58,28 @@ def pointwise(
     *,
     product: bool = False,
     whole: int | None = None,
+    mixed: Sequence[int] = (),
 ) -> list[Signal]:
-    """A function of each number alone, or of numbers at the same place."""
+    """A function of each number alone, or of numbers at the same place.
+
+    Args:
+        context: The call.
+        evaluate: The function, of arrays; None: the only source unchanged.
+        product: Whether a zero in one source makes the result zero.
+        whole: An axis on which ``evaluate`` wants the true size.
+        mixed: Axes on which each position may change all others; their channels are kept.
+    """
     target, maps = joined(context, context.shapes[0])
     context.add(
         Pointwise(
-            context.layer, context.sources, target, maps, evaluate, product=product, whole=whole
+            context.layer,
+            context.sources,
+            target,
+            maps,
+            evaluate,
+            product=product,
+            whole=whole,
+            mixed=mixed,
         )
     )
     return [target]
@@ -104,13 +120,14 @@ def _flat(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray]
 def along_axes(context: Context, axes: Sequence[int], why: str = "") -> list[Signal]:
     """A function over some axes, whose channels are kept; the others pass, but no constant."""
     source = context.source
-    for axis in axes:
-        own = axis % len(source.shape)
-        context.channels.pin(source.axes[own], why or f"{context.name} computes with all of it")
-    return pointwise(context, _unknown)
+    mixed = [axis % len(source.shape) for axis in axes]
+    for axis in mixed:
+        context.channels.pin(source.axes[axis], why or f"{context.name} computes with all of it")
+    return pointwise(context, unknown, mixed=mixed)
 
 
-def _unknown(values: np.ndarray) -> np.ndarray:
+def unknown(values: np.ndarray) -> np.ndarray:
+    """Return no number: what a function of the values is not followed."""
     return np.full(values.shape, np.nan)
 
 
@@ -200,9 +217,7 @@ def _moving(context: Context, *, zero_only: bool) -> list[Signal]:
     context.variables()
     source, shape = context.source, context.shapes[0]
     axis = channel_axis(context.layer, len(source.shape))
-    context.pin(
-        source, f"{context.name} moves over it", [one for one in source.labelled if one != axis]
-    )
+    context.pin_places(source, axis)
     axes: list[Labels | None] = [None] * len(shape)
     axes[axis] = source.axes[axis]
     target = Signal(shape, axes)

@@ -30,6 +30,7 @@ def recurrent(context: Context) -> list[Signal]:
         context.channels.couple(
             state.axes[-1], labels, f"{context.name} starts from a state without channels"
         )
+    context.pin_places(context.source)
     _add_step(context, cell, labels, states, targets)
 
     def edit(config: dict[str, Any], count: Callable[[Labels], int]) -> None:
@@ -128,6 +129,7 @@ def bidirectional(context: Context) -> list[Signal]:
     layer = context.layer
     if len(context.sources) > 1:
         raise UnknownChannelsError(f"{context.name} starts from given states")
+    context.pin_places(context.source)
     made = []
     for inner in (layer.forward_layer, layer.backward_layer):
         cell = getattr(inner, "cell", inner)

@@ -1,9 +1,10 @@
 """Channels through normalizations whose statistics run over them."""
 
+from collections.abc import Sequence
+
 from kerasinit._src.shrinking.channels import Signal
 from kerasinit._src.shrinking.rules.context import Context, UnknownChannelsError, evaluated
-from kerasinit._src.shrinking.rules.pointwise import pointwise
-from kerasinit._src.shrinking.steps import Statistics
+from kerasinit._src.shrinking.rules.pointwise import pointwise, unknown
 
 
 def layer_normalization(context: Context) -> list[Signal]:
@@ -39,14 +40,15 @@ def group_normalization(context: Context) -> list[Signal]:
     layer, source = context.layer, context.source
     axis = layer.axis % len(source.shape)
     labels = source.axes[axis]
+    places = context.pin_places(source, axis)
     for variable in (gamma, beta):
         context.bind(variable, [labels])
     groups, size = int(layer.groups), source.shape[axis]
     if groups in (-1, size):
         if groups > 0 and labels is not None:
             context.edit(lambda config, count: config.update(groups=count(labels)))
-        return pointwise(context, evaluated(layer), whole=axis)
-    targets = _with_statistics(context, [axis])
+        return pointwise(context, evaluated(layer), whole=axis, mixed=places)
+    targets = _with_statistics(context, [axis], places)
     if labels is not None and context.channels.through_statistics:
         # As many from each group: position by position.
         rows = labels.reshape(groups, -1)
@@ -55,7 +57,8 @@ def group_normalization(context: Context) -> list[Signal]:
     return targets
 
 
-def _with_statistics(context: Context, axes: list[int]) -> list[Signal]:
+def _with_statistics(context: Context, axes: list[int], others: Sequence[int] = ()) -> list[Signal]:
+    """Return the result of a normalization over some axes, and over others that are kept."""
     source = context.source
     for axis in axes:
         labels = source.axes[axis]
@@ -65,6 +68,4 @@ def _with_statistics(context: Context, axes: list[int]) -> list[Signal]:
             context.channels.inexact.append((labels, context.name))
         else:
             context.channels.pin(labels, f"the statistics of {context.name} run over it")
-    target = Signal(context.shapes[0], list(source.axes))
-    context.add(Statistics(context.layer, [source], [target]))
-    return [target]
+    return pointwise(context, unknown, mixed=[*axes, *others])

@@ -30,6 +30,7 @@ def time_distributed(context: Context) -> list[Signal]:
 
 def custom(context: Context) -> list[Signal]:
     """A custom layer of which it was declared that each channel passes alone."""
+    places = context.pin_places(context.source)
     labels = context.source.axes[-1]
     for variable in context.layer.weights:
         shape = tuple(variable.shape)
@@ -37,7 +38,7 @@ def custom(context: Context) -> list[Signal]:
         role: Any = "out" if variable.trainable else "statistic"
         context.bind(variable, [None] * (len(shape) - 1) + [labels if has_channels else None]
                      if shape else [], role)  # fmt: skip
-    return pointwise(context, evaluated(context.layer), whole=context.source.last)
+    return pointwise(context, evaluated(context.layer), whole=context.source.last, mixed=places)
 
 
 def reduction(context: Context) -> list[Signal]:

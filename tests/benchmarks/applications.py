@@ -2,12 +2,12 @@
 
     python -m tests.benchmarks.applications [NAME ...] [--random] [--macs 0.5]
 
-Each network has random weights, also for its biases, scales and statistics, and the smallest images
-that it takes. Structured pruning to the target, compaction, then what a user needs of the result:
-the same predictions as the masked network, a step of training, and a file that loads where
-kerasinit is not installed. It prints a table: multiplications before and after, or the reason, the
-seconds of grouping, pruning and compaction, and the largest difference of the predictions,
-relative to the largest of them. ``--random`` takes channels at random, the same part of each group.
+Each network has the weights that Keras builds it with, and the smallest images that it takes.
+Structured pruning to the target, compaction, then what a user needs of the result: the same
+predictions as the masked network, a step of training, and a file that loads where kerasinit is not
+installed. It prints a table: multiplications before and after, or the reason, the seconds of
+grouping, pruning and compaction, and the largest difference of the predictions, relative to the
+largest of them. ``--random`` takes channels at random, the same part of each group.
 """
 
 import argparse
@@ -74,9 +74,8 @@ def shrunk(name: str, given: argparse.Namespace, folder: Path) -> Row:
     """Make a network, shrink it and look at the result."""
     size, _ = APPLICATIONS[name]
     options = {"classes": CLASSES, "classifier_activation": None}
+    keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), **options)
-    networks.randomize(model, 0)
-    networks.calibrate(model)
     before = shrinking.count(model)
     start = time.perf_counter()
     if given.random:

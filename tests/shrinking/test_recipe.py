@@ -27,7 +27,7 @@ def steps():
 def test_no_step_loses_accuracy(steps):
     found = {name: step.accuracy for name, step in steps[0].items()}
 
-    # With other seeds all of them are between 0.97 and 1.
+    # Of four seeds the smallest is 0.958.
     assert next(iter(found)) == "dense"
     assert len(found) == 7
     assert min(found.values()) > 0.93
@@ -61,7 +61,7 @@ def test_the_distilled_network_answers_more_like_the_dense_one(steps):
         )
         return float(np.mean(keras.losses.kl_divergence(dense, other)))
 
-    assert distance("distilled") < 0.8 * distance("compact, labels alone")
+    assert distance("distilled") < 0.5 * distance("compact, labels alone")
 
 
 def test_the_dense_network_is_left_as_it_was(steps):

@@ -48,8 +48,9 @@ class Step:
         model: The model.
         accuracy: Its accuracy on the test images, as a fraction.
         quantize: How its LiteRT file is quantized.
-        difference: The largest difference of its outputs from those of the model of the step
-            before, divided by the largest of these; None where the step may change them.
+        difference: The largest difference of its outputs from those of the model that it was made
+            from, divided by the largest of these; None after training.
+        export: What `export` says of the file; None where none was written.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Step:
     accuracy: float
     quantize: str | None = None
     difference: float | None = None
+    export: shrinking.Export | None = None
 
 
 def main() -> None:
@@ -109,7 +111,7 @@ def recipe(
     dense = network(data.x_train.shape[1:], int(data.y_train.max()) + 1, width)
     fit(dense, data, epochs)
     yield Step("dense", dense, accuracy(dense, data))
-    yield Step("dense, int8", dense, int8_accuracy(dense, data), "int8")
+    yield int8("dense, int8", dense, data)
 
     pruned = copy_of(dense)
     structured(pruned, data, epochs, round_to)
@@ -126,7 +128,7 @@ def recipe(
     distilled = copy_of(small)
     distil(dense, distilled, data, epochs)
     yield Step("distilled", distilled, accuracy(distilled, data))
-    yield Step("distilled, int8", distilled, int8_accuracy(distilled, data), "int8")
+    yield int8("distilled, int8", distilled, data)
 
 
 def fit(model: Any, data: Dataset, epochs: int, callbacks: Any = ()) -> None:
@@ -186,21 +188,17 @@ def right(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits.argmax(-1) == labels))
 
 
-def int8_accuracy(model: Any, data: Dataset) -> float:
-    """Return the accuracy on the test images of the int8 file of a model."""
-    return right(int8_logits(model, data), data.y_test)
-
-
-def int8_logits(model: Any, data: Dataset) -> np.ndarray:
-    """Return what the int8 file of a model computes for the test images."""
+def int8(name: str, model: Any, data: Dataset) -> Step:
+    """Return the step from a model to its int8 file, with the accuracy of that file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
-        shrinking.export(
+        export = shrinking.export(
             model, path, quantize="int8", representative_data=data.x_train[:CALIBRATION]
         )
         prepared = runners.litert_runner(path.read_bytes(), model_inputs(model, data.x_test))
-        prepared.run()
-        return np.array(prepared.outputs()[0])
+    prepared.run()
+    accuracy = right(np.array(prepared.outputs()[0]), data.y_test)
+    return Step(name, model, accuracy, "int8", export.relative, export)
 
 
 def difference(before: Any, after: Any, x: np.ndarray) -> float:

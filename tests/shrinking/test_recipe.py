@@ -24,26 +24,10 @@ def steps():
     return found, trained
 
 
-@pytest.fixture(scope="module")
-def files(steps, tmp_path_factory):
-    """What `export` says of the LiteRT file of each step."""
-    folder = tmp_path_factory.mktemp("files")
-    return {
-        name: shrinking.export(
-            step.model,
-            folder / f"{name}.tflite",
-            quantize=step.quantize,
-            representative_data=DATA.x_train[: shrinking_recipe.CALIBRATION],
-        )
-        for name, step in steps[0].items()
-        if name in ("dense", "structured", "compact", "distilled, int8")
-    }
-
-
 def test_no_step_loses_accuracy(steps):
     found = {name: step.accuracy for name, step in steps[0].items()}
 
-    # With other seeds all of them are between 0.97 and 1.
+    # Of four seeds the smallest is 0.958.
     assert next(iter(found)) == "dense"
     assert len(found) == 7
     assert min(found.values()) > 0.93
@@ -77,7 +61,7 @@ def test_the_distilled_network_answers_more_like_the_dense_one(steps):
         )
         return float(np.mean(keras.losses.kl_divergence(dense, other)))
 
-    assert distance("distilled") < 0.8 * distance("compact, labels alone")
+    assert distance("distilled") < 0.5 * distance("compact, labels alone")
 
 
 def test_the_dense_network_is_left_as_it_was(steps):
@@ -87,35 +71,43 @@ def test_the_dense_network_is_left_as_it_was(steps):
         np.testing.assert_array_equal(before, after)
 
 
-def test_each_step_makes_the_file_smaller(files):
-    sizes = {name: (one.bytes, one.gzipped) for name, one in files.items()}
+def test_each_step_makes_the_file_smaller(steps, tmp_path):
+    found, _ = steps
+    files = {
+        name: shrinking.export(found[name].model, tmp_path / f"{name}.tflite", quantize=None)
+        for name in ("structured", "compact")
+    }
 
     # Zeros help only where the file is zipped.
-    assert sizes["structured"][0] == sizes["dense"][0]
-    assert sizes["structured"][1] < 0.8 * sizes["dense"][1]
-    assert sizes["compact"][0] < 0.7 * sizes["dense"][0]
-    assert sizes["distilled, int8"][0] < 0.5 * sizes["compact"][0]
+    assert files["structured"].bytes > 4 * shrinking.count(found["dense"].model).parameters * 0.95
+    assert files["structured"].gzipped < 0.8 * files["structured"].bytes
+    assert files["compact"].bytes < 0.7 * files["structured"].bytes
+    assert found["distilled, int8"].export.bytes < 0.5 * files["compact"].bytes
+    assert found["distilled, int8"].export.bytes < found["dense, int8"].export.bytes
 
 
-def test_files_compute_what_the_model_does(files):
-    assert {one.examples for one in files.values()} == {64}
-    assert files["compact"].relative < 1e-5
-    assert 0 < files["distilled, int8"].relative < 0.1
+def test_the_int8_file_computes_what_the_model_does(steps):
+    found = steps[0]["distilled, int8"]
+
+    assert found.export.examples == 64
+    assert 0 < found.difference < 0.1
 
 
-def test_the_table_has_a_line_for_each_step(steps):
-    found = list(steps[0].values())
-    again = [*found[:-1], shrinking_recipe.Step(found[-1].name, found[-1].model, 0.0, "int8")]
+def test_the_table_has_a_line_for_each_step():
+    model = shrinking_recipe.network((8, 8, 1), 10, 4)
+    runs = [
+        [shrinking_recipe.Step("dense", model, one), shrinking_recipe.Step("i8", model, 1, "int8")]
+        for one in (0.5, 0.7)
+    ]
 
-    lines = shrinking_recipe.table(
-        [found, again], DATA.x_test, DATA.x_train[:20], seconds=0.1
-    ).splitlines()
+    found = shrinking_recipe.table(runs, DATA.x_test, DATA.x_train[:20], seconds=0.1)
 
-    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in steps[0]]
-    dense, *_, last = (line.split(" | ") for line in lines[2:])
-    assert dense[-1] == "1.00 |"
-    assert last[1] == f"{found[-1].accuracy / 2:.2%}"
-    assert int(last[4].replace(",", "")) < 0.5 * int(dense[4].replace(",", ""))
+    dense, int8 = (line.strip("| ").split(" | ") for line in found.splitlines()[2:])
+    assert dense[:2] == ["dense", "60.00%"]
+    assert int8[:2] == ["i8", "100.00%"]
+    assert dense[-1] == "1.00"
+    assert int8[2:4] == dense[2:4]
+    assert int8[4] != dense[4]
 
 
 def test_logits_are_distilled_through_a_softmax():

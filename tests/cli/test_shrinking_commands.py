@@ -97,6 +97,7 @@ def test_a_model_is_trained_smaller_and_evaluated_before_and_after(ask, tmp_path
     assert evaluation["after"]["accuracy"] > 0.6  # guessing is 0.25
 
 
+@pytest.mark.nightly
 def test_what_was_done_is_printed(ask, tmp_path):
     network().save("dense.keras")
     save_examples()
@@ -181,6 +182,7 @@ def test_each_option_of_the_plan_counts(ask, tmp_path):
         assert done != shrinking.structured(model, {"macs": 0.5}, **others).removed, name
 
 
+@pytest.mark.nightly
 def test_widths_are_as_asked_for(ask):
     network(compiled=False).save("dense.keras")
     for number, (words, widths) in enumerate(
@@ -199,6 +201,7 @@ def test_widths_are_as_asked_for(ask):
         assert widths(small.get_layer("first").units, small.get_layer("second").units), words
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("importance", ["taylor", "activation"])
 def test_channels_are_ranked_on_the_examples(ask, importance):
     model = network()
@@ -220,6 +223,7 @@ def test_channels_are_ranked_on_the_examples(ask, importance):
     assert "evaluation" not in found  # no test examples
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 def test_loss_optimizer_and_metrics_are_those_chosen(ask, tmp_path, library):
     model = network(library, compiled=False)
@@ -244,6 +248,7 @@ def test_loss_optimizer_and_metrics_are_those_chosen(ask, tmp_path, library):
     assert isinstance(small.optimizer, library.optimizers.SGD)
 
 
+@pytest.mark.nightly
 def test_another_loss_keeps_the_metrics_and_the_optimizer(ask, tmp_path):
     network().save("dense.keras")
     x, y = examples()
@@ -289,6 +294,7 @@ def two_by_two(library=keras):
     return model
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("library", KERASES.values(), ids=KERASES)
 def test_several_inputs_and_outputs_go_by_name_or_number(ask, tmp_path, library):
     model = two_by_two(library)

@@ -132,6 +132,7 @@ def test_a_constant_channel_is_folded_where_that_is_exact(library, padding, use_
         assert small.get_layer("first").kernel.shape[-1] == 3
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("library", INSTALLED, ids=lambda one: one.__name__)
 def test_a_model_that_is_all_zero_keeps_its_form(library):
     for name in ("mlp", "vgg", "resnet20", "lstm_stack", "densenet"):

@@ -1,6 +1,9 @@
+import sys
+
 """What is promised of exported files: checked against the model, or refused in words."""
 
 import json
+import sys
 
 import keras
 import numpy as np
@@ -121,6 +124,7 @@ def test_a_sparse_format_stores_only_what_is_not_zero(tmp_path):
     assert sparse.relative < 1e-5
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("library", INSTALLED)
 def test_the_model_is_not_changed(library, tmp_path):
     model = network(library)
@@ -244,6 +248,7 @@ def test_several_inputs_and_outputs_keep_their_places(library, tmp_path, name):
     assert found.relative < (0.1 if options else 1e-5)
 
 
+@pytest.mark.nightly
 def test_a_recurrent_layer_needs_a_fixed_batch_size(tmp_path):
     model = keras.Sequential([keras.Input((5, 3)), keras.layers.GRU(4)])
 
@@ -345,9 +350,7 @@ def test_onnx_says_what_it_needs(networks, tmp_path):
         export(networks.get("tf_keras") or tf_keras.Model(), tmp_path / "model.onnx")
 
 
-@pytest.mark.skipif(
-    not all(map(runners.is_installed, ("onnxruntime", "tf2onnx"))), reason="needs the extra onnx"
-)
+@pytest.mark.nightly  # which installs the extra onnx
 def test_an_onnx_file_computes_what_the_model_does(networks, tmp_path):
     found = export(networks["keras"], tmp_path / "model.onnx", check_data=X)
 
@@ -355,8 +358,9 @@ def test_an_onnx_file_computes_what_the_model_does(networks, tmp_path):
     assert found.runtime.startswith("onnxruntime")
 
 
-@pytest.mark.skipif(runners.is_installed("tf2onnx"), reason="the extra onnx is installed")
-def test_onnx_names_its_extra(networks, tmp_path):
+def test_onnx_names_its_extra(networks, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+
     with pytest.raises(ImportError, match=r"kerasinit\[onnx\]"):
         export(networks["keras"], tmp_path / "model.onnx")
 

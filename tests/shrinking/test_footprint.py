@@ -76,6 +76,7 @@ def test_of_a_model_without_a_graph_only_the_multiplications_are_unknown():
     assert {one.runtime for one in row.latencies} == {"keras-call", "litert-float"}
 
 
+@pytest.mark.nightly
 def test_every_runtime_that_is_installed_is_measured():
     models = mlp(), mlp(width=64)
     kernel = models[0].layers[0].kernel
@@ -145,6 +146,7 @@ def test_a_sparse_runtime_is_compared_with_the_plain_one_of_the_first_model():
     assert by_name["litert-float-sparse"].ratio != 1
 
 
+@pytest.mark.nightly
 def test_what_takes_longer_loses_and_what_takes_less_gains():
     wide, narrow = mlp(width=1500), mlp(width=8)
 
@@ -185,6 +187,7 @@ def test_it_prints_what_gained_what_was_not_measured_and_what_is_missing():
     assert json.loads(found.to_json())["rows"][1]["latencies"][0]["ratio"] == 0.5
 
 
+@pytest.mark.nightly
 def test_a_file_that_a_runtime_refuses_is_named_and_the_others_are_measured():
     model = mlp(width=64)
     random = np.random.default_rng(0)
@@ -247,6 +250,7 @@ def test_models_of_both_kerases_stand_side_by_side():
     assert {one.runtime for one in found[1].latencies} == {"keras-call", "litert-float"}
 
 
+@pytest.mark.nightly
 def test_equal_names_are_numbered_and_names_can_be_given():
     model = mlp()
 

@@ -12,6 +12,7 @@ from kerasinit._src.training.data import load
 from tests.benchmarks import shrinking_recipe
 
 DATA = shrinking_recipe.images(load("digits"))
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")

@@ -409,6 +409,7 @@ def test_a_latency_is_measured_on_the_model_that_would_be_left():
         shrinking.structured(model, {"latency": 0.1}, latency=latency)
 
 
+@pytest.mark.nightly
 @LIBRARIES
 def test_a_latency_is_measured_by_default(library):
     model = net(library)

@@ -185,6 +185,7 @@ def test_channels_are_chosen_by_the_weights_as_they_are_then():
     assert dead(model, plan)
 
 
+@pytest.mark.nightly
 def test_several_steps_at_once_and_xla_train_the_same():
     found = []
     for options in ({}, {"steps_per_execution": 4}, {"run_eagerly": True}, {"jit_compile": True}):
@@ -274,6 +275,7 @@ def test_files_that_others_save_and_evaluations_have_zeros(library, tmp_path):
     assert shrinking.count(shrinking.compact(loaded)).macs == callback.plan.cost("macs").left
 
 
+@pytest.mark.nightly
 @LIBRARIES
 def test_a_further_fit_continues_the_schedule(library):
     found = []
@@ -315,6 +317,7 @@ def test_a_training_is_resumed_from_a_file(library, tmp_path):
     assert resumed.plan.removed == whole.plan.removed
 
 
+@pytest.mark.nightly
 def test_a_model_that_was_replaced_starts_dense_again():
     one, other = net(keras), net(keras)
     callback = shrinking.StructuredPruning(shrinking.structured(one, {"macs": 0.5}), decay())
@@ -343,6 +346,7 @@ def test_a_training_without_the_callback_is_dense_again(library):
     assert dead(model, callback.plan)
 
 
+@pytest.mark.nightly
 def test_a_schedule_that_misses_its_end_is_reported():
     model = net(keras)
     plan = shrinking.structured(model, {"macs": 0.5})
@@ -368,6 +372,7 @@ class Steps(pruning.PruningSchedule):
         return {"class_name": "Steps", "config": {}}
 
 
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_a_custom_schedule_serves_and_its_end_must_be_known():
     class Graph(Steps):
@@ -427,6 +432,7 @@ def test_a_custom_loop_counts_its_steps():
     assert dead(model, callback.plan)
 
 
+@pytest.mark.nightly
 def test_a_latency_is_only_measured_at_the_end():
     model, seen = net(keras), []
 

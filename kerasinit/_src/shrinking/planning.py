@@ -85,8 +85,9 @@ def structured(
         ratios: The fraction to remove from some groups, in [0, 1), by the name of a layer that
             makes their channels or of the group. Targets are met with the other groups.
         round_to: The width that a cut layer is left with is a multiple of this; 8 suits most
-            kernels of runtimes. Layers that are narrower are kept whole. Each part of a
-            concatenation is rounded by itself; the number of attention heads is not rounded.
+            kernels of runtimes, 16 those of LiteRT on processors with AVX-512. Layers that are
+            narrower are kept whole. Each part of a concatenation is rounded by itself; the number
+            of attention heads is not rounded.
         ignore: Names of layers, or layers, whose outputs keep their width.
         min_width: The smallest width that a layer is cut to.
         through_statistics: Whether to remove channels that statistics of a layer or group

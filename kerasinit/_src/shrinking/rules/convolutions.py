@@ -188,7 +188,12 @@ def _spread(
     source, own = context.source, context.source.axes[axis]
     size = shape[axis]
     origin = np.repeat(np.arange(source.shape[axis]), size // source.shape[axis])
-    target = _image(shape, axis, None if own is None else own[origin])
+    if own is None:
+        labels = context.channels.new(size)
+        context.channels.pin(labels, f"{context.name} filters signals whose channels are kept")
+    else:
+        labels = own[origin]
+    target = _image(shape, axis, labels)
     taps = tuple(range(weights.ndim - 1))
     context.add(
         Spread(
@@ -205,5 +210,5 @@ def _spread(
         )
     )
     times = _pixels(target, axis) * math.prod(weights.shape[:-1])
-    context.multiplies(times, size if own is None else own[origin])
+    context.multiplies(times, labels)
     return target

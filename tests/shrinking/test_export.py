@@ -1,5 +1,3 @@
-import sys
-
 """What is promised of exported files: checked against the model, or refused in words."""
 
 import json

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from kerasinit._src import compat
+from kerasinit._src.compat import dtypes
 from kerasinit._src.network.graph import model_in
 from kerasinit._src.network.keras_config import Plan, leaves, matched, plan_of, references
 
@@ -150,7 +151,7 @@ class _Builder:
             entry, layer = plan.entries[name], plan.layers.get(name)
             if layer is None:
                 layer = compat.library_of(model).saving.deserialize_keras_object(entry)
-            arguments, keywords = _arguments(plan.data[call], plan.entries, source, layer)
+            arguments, keywords = _arguments(plan.data[call], plan.entries, source)
             returned[call] = self._append(name, model, layer, arguments, keywords)
         if given is None:
             names = list(leaves(plan.inputs))
@@ -213,27 +214,18 @@ class _Outputs(list[Output]):
 
 
 def _input_layer(model: Any) -> Any:
-    library = compat.library_of(model)
+    """Return an input layer for a sequential model, which need not have one."""
     tensor = model.inputs[0]
-    return (
-        library.layers.InputLayer(
-            batch_input_shape=tuple(tensor.shape),
-            dtype=_dtype_name(tensor),
-            name=f"{model.name}_input",
-        )
-        if compat.kerase_of(model) == "tf_keras"
-        else library.layers.InputLayer(
-            batch_shape=tuple(tensor.shape), dtype=_dtype_name(tensor), name=f"{model.name}_input"
-        )
+    shape = "batch_input_shape" if compat.kerase_of(model) == "tf_keras" else "batch_shape"
+    return compat.library_of(model).layers.InputLayer(
+        **{shape: tuple(tensor.shape)},
+        dtype=dtypes.name_of(tensor.dtype),
+        name=f"{model.name}_input",
     )
 
 
-def _dtype_name(tensor: Any) -> str:
-    return str(getattr(tensor.dtype, "name", tensor.dtype))
-
-
 def _arguments(
-    data: Any, names: Any, source: Callable[[Any], Output], layer: Any
+    data: Any, names: Any, source: Callable[[Any], Output]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(data, dict):  # Keras 3
         arguments = tuple(_value(one, names, source) for one in data.get("args", ()))
@@ -241,12 +233,13 @@ def _arguments(
         return arguments, keywords
     if not data:
         return (), {}
-    return _tf_keras_arguments(data, names, source, layer)
+    return _tf_keras_arguments(data, names, source)
 
 
 def _tf_keras_arguments(
-    data: Any, names: Any, source: Callable[[Any], Output], layer: Any
+    data: Any, names: Any, source: Callable[[Any], Output]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call of tf_keras, whose keywords are with its first tensor."""
     first = data
     while isinstance(first, list | tuple | dict) and not _is_reference(first, names):
         first = next(iter(first.values() if isinstance(first, dict) else first))

@@ -16,7 +16,6 @@ class Liveness:
     Attributes:
         facts: Which positions are constant, and which are needed.
         removable: For each channel whether it can be taken out.
-        idle: For each channel whether its value is constant or not needed, wherever it is.
     """
 
     facts: Facts

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from kerasinit._src import compat
+from kerasinit._src.compat import dtypes
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.tensor_calls import (
     Output,
-    TensorCall,
     TensorCalls,
     outputs_in,
     tensor_calls,
@@ -114,8 +114,9 @@ def calls_of(model: Any) -> TensorCalls:
             f"weights already."
         )
     for variable in model.weights:
-        values = compat.read(variable)
-        if values.dtype.kind == "f" and not np.isfinite(values.astype("float32")).all():
+        if dtypes.kind_of(variable.dtype) != "floating":
+            continue
+        if not np.isfinite(compat.read(variable).astype("float64")).all():
             name = compat.variable_path(variable)
             raise ValueError(
                 f"The variable {name!r} of {model.name!r} has values that are not finite (NaN or "
@@ -203,7 +204,7 @@ def _run(calls: TensorCalls, given: list[Any]) -> list[tuple[tuple[int, ...], ..
     shapes: list[tuple[tuple[int, ...], ...]] = []
     entering = dict(zip(calls.inputs, given, strict=True))
     for call in calls.calls:
-        made = [entering[call.place]] if call.enters else outputs_in(_returned(call, values))
+        made = [entering[call.place]] if call.enters else outputs_in(call.run(values))
         shapes.append(tuple(tuple(map(int, one.shape)) for one in made))
         values.update({Output(call.place, number): one for number, one in enumerate(made)})
         for one in call.taken:
@@ -211,7 +212,3 @@ def _run(calls: TensorCalls, given: list[Any]) -> list[tuple[tuple[int, ...], ..
             if not left[one]:
                 del values[one]
     return shapes
-
-
-def _returned(call: TensorCall, values: dict[Output, Any]) -> Any:
-    return call.run(values)

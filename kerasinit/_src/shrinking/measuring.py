@@ -19,6 +19,8 @@ from kerasinit._src.shrinking.runtimes import MIN_SPARSITY, RUNTIMES, Runtime, c
 from kerasinit._src.shrinking.timing import median_interval, ratio_interval, timed_in_turn
 
 _Key = tuple[int, str, int]
+# The fewest whose smallest and largest enclose the median with 95 %.
+_LOADS = 6
 
 
 def footprint(
@@ -43,10 +45,11 @@ def footprint(
       XNNPACK kernels; with ``-sparse`` added, converted with ``EXPERIMENTAL_SPARSITY``;
     * ``onnx``, ONNX Runtime.
 
-    The models run in turn within one process, each once per round after an untimed run; the
-    latency is the median over the rounds, a ratio the median of the ratios within a round. The
-    95 % intervals assume nothing about the distribution of the times, but that the rounds are
-    independent; disturbances that last for several rounds make them too narrow.
+    The models run in turn within one process, each once per round after an untimed run. Where a
+    file happens to lie in memory makes it up to a quarter faster or slower as long as it is loaded,
+    so all files are loaded six times. The latency is the median of the loads' median times, a ratio
+    that of their median ratios within a round; the 95 % intervals, from the smallest to the largest
+    load, assume nothing about the distribution of the times.
 
     Args:
         models: Built models of either Keras, and, last, a batch of examples unless ``x`` is given:
@@ -59,7 +62,7 @@ def footprint(
         threads: The numbers of threads for LiteRT and ONNX Runtime. Default: one, and as many as
             there are processors. Keras runs with the threads it was started with.
         latency: Whether to measure times; otherwise only weights and files.
-        seconds: For how long, besides conversion and warm-up. There are at least 10 rounds.
+        seconds: For how long, besides conversion and warm-up. There are at least 12 rounds.
         representative_data: Some hundred examples, to calibrate int8 with.
 
     Returns:
@@ -101,8 +104,7 @@ def footprint(
     rows = [_files(*one, chosen) for one in zip(given, inputs, representative, strict=True)]
     latencies: dict[_Key, Latency] = {}
     if latency:
-        prepared = _prepared(given, inputs, rows, chosen, numbers)
-        latencies = _latencies(timed_in_turn(prepared, seconds))
+        latencies = _latencies(_timed_loads(given, inputs, rows, chosen, numbers, seconds))
     return Footprint(
         tuple(
             FootprintRow(
@@ -245,12 +247,32 @@ def _conversions(
         yield "onnx", onnx
 
 
+def _timed_loads(
+    models: Sequence[Any],
+    inputs: Sequence[Inputs],
+    files: Sequence[_Files],
+    chosen: Sequence[Runtime],
+    numbers: Sequence[int],
+    seconds: float,
+) -> dict[_Key, list[list[float]]]:
+    """Return the times of each load of each model, in each runtime with each number of threads."""
+    times: dict[_Key, list[list[float]]] = {}
+    # Keras' functions are compiled once.
+    compiled: dict[_Key, Callable[[], Any]] = {}
+    for _ in range(_LOADS):
+        prepared = _prepared(models, inputs, files, chosen, numbers, compiled)
+        for key, values in timed_in_turn(prepared, seconds / _LOADS, min_rounds=2).items():
+            times.setdefault(key, []).append(values)
+    return times
+
+
 def _prepared(
     models: Sequence[Any],
     inputs: Sequence[Inputs],
     files: Sequence[_Files],
     chosen: Sequence[Runtime],
     numbers: Sequence[int],
+    compiled: dict[_Key, Callable[[], Any]],
 ) -> dict[_Key, Callable[[], Any]]:
     """Return what runs each model in each runtime with each number of threads."""
     found: dict[_Key, Callable[[], Any]] = {}
@@ -262,7 +284,9 @@ def _prepared(
                     "keras-predict": runners.keras_predict,
                 }[runtime.name]
                 key = index, runtime.name, runners.keras_threads()
-                found[key] = prepare(model, given).run
+                if key not in compiled:
+                    compiled[key] = prepare(model, given).run
+                found[key] = compiled[key]
                 continue
             content = files[index].contents.get(runtime.name)
             prepare = {"litert": runners.litert_runner, "onnx": runners.onnx_runner}[runtime.family]
@@ -274,23 +298,25 @@ def _prepared(
     return found
 
 
-def _latencies(times: dict[_Key, list[float]]) -> dict[_Key, Latency]:
+def _latencies(times: dict[_Key, list[list[float]]]) -> dict[_Key, Latency]:
     found = {}
-    for key, values in times.items():
+    for key, loads in times.items():
         _, name, threads = key
         plain = RUNTIMES[name].plain or name
         alike = [other for other in times if other[1:] == (plain, threads)]
         reference = times[min(alike, default=key)]
-        own = median_interval(values)
-        ratio = ratio_interval(values, reference)
+        own = median_interval(median_interval(load).median for load in loads)
+        ratio = median_interval(
+            ratio_interval(load, other).median for load, other in zip(loads, reference, strict=True)
+        )
         found[key] = Latency(
             name,
             threads,
             own.median,
             own.low,
             own.high,
-            len(values),
-            reference is values,
+            sum(map(len, loads)),
+            reference is loads,
             ratio.median,
             ratio.low,
             ratio.high,

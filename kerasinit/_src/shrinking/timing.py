@@ -86,10 +86,11 @@ def timed_in_turn(
     functions: Mapping[_Key, Callable[[], Any]],
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    min_rounds: int = MIN_ROUNDS,
 ) -> dict[_Key, list[float]]:
     """Return the times of functions in seconds, one for each round.
 
-    Rounds go on until the time is over, but there are at least `MIN_ROUNDS` and at most
+    Rounds go on until the time is over, but there are at least ``min_rounds`` and at most
     `MAX_ROUNDS` of them. The garbage collector is off meanwhile.
     """
     slow = {key for key, run in functions.items() if _warm_up(run, clock) > _UNTIMED}
@@ -100,7 +101,7 @@ def timed_in_turn(
     gc.disable()
     try:
         end, rounds = clock() + seconds, 0
-        while functions and rounds < MAX_ROUNDS and (rounds < MIN_ROUNDS or clock() < end):
+        while functions and rounds < MAX_ROUNDS and (rounds < min_rounds or clock() < end):
             for index in random.permutation(len(keys)):
                 key, run = keys[index], functions[keys[index]]
                 start = clock()

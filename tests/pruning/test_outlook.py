@@ -288,6 +288,14 @@ def test_several_things_are_said_in_one_warning():
     assert len(said) == 1
 
 
+def test_a_schedule_that_ends_short_by_less_than_a_message_shows_is_no_reason_to_complain():
+    # The last update is at step 54 of 55: 0.749995 of a sparsity of 0.75.
+    model = made(4)
+    pruning.prune_low_magnitude(model, cubic(55, 18))
+
+    fit(model, epochs=5)
+
+
 def test_a_schedule_that_is_over_is_no_reason_to_complain():
     model = pruning.prune_low_magnitude(made(), cubic(end_step=12, frequency=6))
     fit(model)

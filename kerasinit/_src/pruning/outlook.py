@@ -12,6 +12,8 @@ from kerasinit._src import errors
 from kerasinit._src.pruning.schedules import ConstantSparsity, PolynomialDecay, is_standard
 
 NEVER = 2**62  # a step that no training reaches
+# Sparsities nearer than this are the same in a message.
+SHOWN = 5e-5
 
 
 def check_schedule(schedule: Any) -> None:
@@ -168,7 +170,7 @@ def schedule_problems(
             )
         return {f"silence of {id(schedule)}": message}
     final = getattr(schedule, "final_sparsity", None)
-    if not isinstance(schedule, PolynomialDecay) or abs(targets[-1] - final) < 1e-6:
+    if not isinstance(schedule, PolynomialDecay) or abs(targets[-1] - final) < SHOWN:
         return {}
     begin, end, latest = schedule.begin_step, schedule.end_step, steps[-1]
     is_here = f"The last update in {training}, is at step {latest}"

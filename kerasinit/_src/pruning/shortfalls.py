@@ -59,7 +59,7 @@ def ended_early(schedule: Any, last: int, announced: int, advice: str = _WAIT) -
     steps, targets = outlook.updates(schedule, announced)
     behind = steps <= last
     reached = float(targets[behind][-1]) if behind.any() else 0.0
-    if not len(steps) or targets[-1] <= reached + 1e-6:
+    if not len(steps) or targets[-1] <= reached + outlook.SHOWN:
         return None
     ended = f"The training ended at step {last} of {announced}"
     if not behind.any():
@@ -81,7 +81,7 @@ def stripped_early(schedule: Any, last: int) -> str | None:
         following = outlook.next_standard_update(schedule, last)
         return f"{done}, {_nothing_removed(schedule, last, following)}."
     final = getattr(schedule, "final_sparsity", targets[-1])
-    if targets[-1] >= final - 1e-6:
+    if targets[-1] >= final - outlook.SHOWN:
         return None
     return (
         f"{done}, at a sparsity of {targets[-1]:.4g}, short of the {final:.4g} at which the "

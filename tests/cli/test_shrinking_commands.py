@@ -159,6 +159,7 @@ def test_what_is_dead_is_taken_out_without_a_target(ask, tmp_path, library):
     assert found["evaluation"]["after"] == pytest.approx(found["evaluation"]["before"], abs=1e-5)
 
 
+@pytest.mark.nightly
 def test_each_option_of_the_plan_counts(ask, tmp_path):
     model = network(compiled=False)
     model.save("dense.keras")
@@ -269,6 +270,7 @@ def test_another_loss_keeps_the_metrics_and_the_optimizer(ask, tmp_path):
     assert isinstance(keras_models.load_model("small.keras").optimizer, keras.optimizers.Adam)
 
 
+@pytest.mark.nightly
 def test_channels_that_statistics_run_over_are_cut_when_asked_for(ask):
     network(norm=True).save("dense.keras")
     words = "shrink dense.keras --target macs=0.3 --epochs 0 --out small.keras"
@@ -408,6 +410,7 @@ def test_costs_of_files_are_compared_with_the_first(ask, tmp_path):
     assert all([file["name"] for file in row["files"]] == ["keras"] for row in rows)
 
 
+@pytest.mark.nightly
 def test_latencies_are_those_asked_for(ask):
     network().save("dense.keras")
     save_examples()

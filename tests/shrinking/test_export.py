@@ -95,6 +95,7 @@ def test_a_file_is_written_and_differs_as_little_as_it_says(networks, tmp_path, 
     assert found.gzipped < found.bytes
 
 
+@pytest.mark.nightly
 def test_quantized_files_are_smaller_and_differ(networks, tmp_path):
     found = {
         name: export(networks["keras"], tmp_path / name, **options)

@@ -108,6 +108,7 @@ def test_the_keras_file_is_counted_without_the_optimizer(library, tmp_path):
     assert model.optimizer.iterations.numpy() == 1
 
 
+@pytest.mark.nightly
 def test_sparse_formats_are_measured_by_default_only_where_there_are_zeros():
     found = footprint(mlp(), x=X[:1], seconds=0.1, threads=1)
 
@@ -240,6 +241,7 @@ def test_int8_needs_representative_data():
         footprint(mlp(), x=X[:1], runtimes="litert-int8")
 
 
+@pytest.mark.nightly
 def test_models_of_both_kerases_stand_side_by_side():
     twins = mlp(), mlp(tf_keras)
     twins[1].set_weights(twins[0].get_weights())
@@ -281,6 +283,7 @@ def test_several_inputs_are_passed_as_a_list_or_by_name():
         footprint(model, {"first": x[0], "third": x[1]})
 
 
+@pytest.mark.nightly
 def test_measuring_does_not_change_a_model():
     model = keras.Sequential(
         [keras.Input((12,)), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]

@@ -84,7 +84,7 @@ SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
 @given(**GRAPHS)
-@settings(max_examples=60, **SETTINGS)
+@settings(max_examples=25, **SETTINGS)
 def test_random_graphs_of_keras(kinds, program, outputs, zeroing, seed):
     check(keras, kinds, program, outputs, zeroing, seed)
 

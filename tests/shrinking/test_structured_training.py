@@ -208,6 +208,7 @@ class OwnStep(keras.Model):
         return super().train_step(data)
 
 
+@pytest.mark.nightly
 def test_a_custom_training_step_is_masked_between_steps():
     model, plain = net(keras, OwnStep), net(keras)
     plans = []
@@ -401,6 +402,7 @@ def test_a_custom_schedule_serves_and_its_end_must_be_known():
         )  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_gradient_accumulation_counts_updates():
     model = net(keras, optimizer=keras.optimizers.Adam(0.01, gradient_accumulation_steps=2))
     plan = shrinking.structured(model, {"macs": 0.5})

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kerasinit._src import compat
-from kerasinit._src.compat import dtypes
+from kerasinit._src.network.catalogue import row_of
 from kerasinit._src.network.graph import model_in
 from kerasinit._src.network.keras_config import Plan, leaves, matched, plan_of, references
 
@@ -38,7 +38,8 @@ class TensorCall:
     Attributes:
         name: The name of the layer or operation in the configuration of ``model``.
         model: The innermost model that contains it.
-        layer: What is called: a layer, or an operation of Keras 3.
+        layer: What is called: a layer, or an operation of Keras 3; None for the input of a
+            sequential model, which need not have a layer.
         arguments: Its positional arguments, with a `Taken` in place of each tensor.
         keywords: Its keyword arguments, in the same form.
         place: Its position among the calls; its tensors are known by it.
@@ -178,15 +179,14 @@ class _Builder:
                 return found
             del self.calls[before[0] :], self.entries[before[1] :]
         place = len(self.calls)
-        enters = isinstance(layer, compat.layer_classes("InputLayer"))
+        enters = row_of(layer).signal == "enters"
         self.calls.append(TensorCall(name, model, layer, arguments, keywords, place, enters))
         return _Outputs(place)
 
     def _enter_chain(self, model: Any, given: Any) -> list[Output] | None:
         if given is None:
             place = len(self.calls)
-            layer = _input_layer(model)
-            self.calls.append(TensorCall(layer.name, model, layer, (), {}, place, True))
+            self.calls.append(TensorCall(f"{model.name}_input", model, None, (), {}, place, True))
             self.inputs = [place]
             tensor = Output(place, 0)
         else:
@@ -196,7 +196,7 @@ class _Builder:
             tensor = taken[0].tensor
             self.entries.append(("", model, tensor))
         for layer in map(compat.unwrapped, model.layers):
-            if isinstance(layer, compat.layer_classes("InputLayer")):
+            if row_of(layer).signal == "enters":
                 continue
             tensor = self._append(layer.name, model, layer, (Taken(tensor),), {})[0]
         return [tensor]
@@ -211,17 +211,6 @@ class _Outputs(list[Output]):
 
     def __getitem__(self, number: Any) -> Any:
         return Output(self._place, number)
-
-
-def _input_layer(model: Any) -> Any:
-    """Return an input layer for a sequential model, which need not have one."""
-    tensor = model.inputs[0]
-    shape = "batch_input_shape" if compat.kerase_of(model) == "tf_keras" else "batch_shape"
-    return compat.library_of(model).layers.InputLayer(
-        **{shape: tuple(tensor.shape)},
-        dtype=dtypes.name_of(tensor.dtype),
-        name=f"{model.name}_input",
-    )
 
 
 def _arguments(

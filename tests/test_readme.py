@@ -41,3 +41,23 @@ def test_there_are_two_set_up_lines_each_complete():
 
 def test_the_python_that_runs_this_is_one_that_the_readme_names():
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in README
+
+
+def test_the_lines_on_smaller_models_make_one(tmp_path, monkeypatch):
+    code = re.search(
+        r"```python\n(from kerasinit import pruning, shrinking\n.*?)```", README, re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    layers = [keras.layers.Dense(32, "relu"), keras.layers.Dense(3, name="head")]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(160, 8)).astype("float32")
+    names = {"model": model, "x": x, "y": np.ones((160, 3), "float32")}
+    # As many steps as the schedule of the README has would take a minute.
+    lines = code[1].replace("end_step=2000)", "end_step=4, frequency=1)")
+    lines = lines.replace("x[:1]))", "x[:1], latency=False))")
+
+    exec(compile(lines, "README.md", "exec"), names)
+
+    assert names["small"].layers[0].units == 16
+    assert (tmp_path / "small.tflite").is_file()

@@ -158,9 +158,10 @@ class Channels:
         self.new_biases[id(layer)] = (layer, amount, labels)
         self.edits.setdefault(key, []).append(lambda config, count: config.update(use_bias=True))
 
-    def mark(self) -> tuple[Any, ...]:
-        """Return where the records stand, for `back_to`."""
-        lists = (
+    @property
+    def _records(self) -> tuple[list[Any], ...]:
+        """The lists that a rule appends to."""
+        return (
             self.steps,
             self.multiplications,
             self.inexact,
@@ -169,23 +170,17 @@ class Channels:
             self._pairs,
             self._pinned,
         )
+
+    def mark(self) -> tuple[Any, ...]:
+        """Return where the records stand, for `back_to`."""
         edits = {key: len(changes) for key, changes in self.edits.items()}
         axes = {key: list(bound.axes) for key, bound in self.bound.items()}
-        return tuple(map(len, lists)), edits, axes
+        return tuple(map(len, self._records)), edits, axes
 
     def back_to(self, mark: tuple[Any, ...]) -> None:
         """Forget what was recorded since a `mark`: a rule found that it cannot follow a layer."""
-        lists = (
-            self.steps,
-            self.multiplications,
-            self.inexact,
-            self.rescaled,
-            self.minimums,
-            self._pairs,
-            self._pinned,
-        )
         lengths, edits, axes = mark
-        for one, length in zip(lists, lengths, strict=True):
+        for one, length in zip(self._records, lengths, strict=True):
             del one[length:]
         for key in list(self.edits):
             del self.edits[key][edits.get(key, 0) :]

@@ -1,0 +1,1 @@
+"""Two networks, side by side: their training, and the page that shows it."""

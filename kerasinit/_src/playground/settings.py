@@ -141,7 +141,7 @@ class Settings:
         0.03, "learning rate", "of the optimizer", low=1e-6, high=100, log=True
     )
     batch_size: int = option(32, "batch size", "examples per step", low=1, high=256, log=True)
-    seed: int = option(0, "seed", "of data, batches and first weights", low=0, high=2**31 - 1)
+    seed: int = option(0, "seed", "of data, batches and first weights", low=0, high=999_999)
     rounds: int = option(
         0, "pruning rounds", "how often the smallest weights are removed", low=0, high=8
     )

@@ -47,22 +47,23 @@ class Views:
 
     def view(self, masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Return everything as plain data, ready for JSON."""
-        right = {"grid": None, "confusion": None, "wrong": None}
+        seen: dict[str, Any] = {"grid": None, "confusion": None, "wrong": None}
         if self._points is not None:
-            right["grid"] = self._boundary()
+            best, confidence = self.boundary()
+            seen["grid"] = {
+                "size": GRID,
+                "best": _encoded(best),
+                "confidence": _encoded(np.round(confidence * 255)),
+            }
         else:
-            right |= self._mistakes()
-        return right | {"layers": self._layers(masks)}
+            seen |= self._mistakes()
+        return seen | {"layers": self._layers(masks)}
 
-    def _boundary(self) -> dict[str, Any]:
-        chances = tf.nn.softmax(self._predict(self._points)).numpy()
-        best = np.nan_to_num(chances).argmax(axis=1).astype(np.uint8)
-        confidence = np.nan_to_num(chances.max(axis=1)) * 255
-        return {
-            "size": GRID,
-            "best": _encoded(best),
-            "confidence": _encoded(np.round(confidence).astype(np.uint8)),
-        }
+    def boundary(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the class of each point of the plane, and its probability, row by row."""
+        chances = np.nan_to_num(tf.nn.softmax(self._predict(self._points)).numpy())
+        shape = GRID, GRID
+        return chances.argmax(axis=1).reshape(shape), chances.max(axis=1).reshape(shape)
 
     def _mistakes(self) -> dict[str, Any]:
         examples = self._examples
@@ -184,4 +185,4 @@ def _histogram(values: np.ndarray) -> dict[str, Any]:
 
 
 def _encoded(values: np.ndarray) -> str:
-    return base64.b64encode(values.tobytes()).decode()
+    return base64.b64encode(values.astype(np.uint8).tobytes()).decode()

@@ -226,9 +226,15 @@ def initializer_of(text: str, methods: tuple[str, ...] = ()) -> Any:
     if name in NOT_HERE:
         raise ValueError(f"{name} is of no use here: {NOT_HERE[name]}.")
     if name not in identifiers.CLASSES:
-        known = {*initializers.__all__} & {*identifiers.CLASSES} - {*NOT_HERE}
-        raise errors.unknown("initializer", name, known | {*methods})
+        raise errors.unknown("initializer", name, {*admitted(), *methods})
     return identifiers.parse(text)
+
+
+def admitted() -> tuple[str, ...]:
+    """Return the names of the initializers that the playground has a use for."""
+    # Public names only: CLASSES has aliases of other packages, too.
+    names = {*initializers.__all__} & {*identifiers.CLASSES} - {*NOT_HERE}
+    return tuple(sorted(names))
 
 
 def form() -> dict[str, list[dict[str, Any]]]:

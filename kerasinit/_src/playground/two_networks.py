@@ -175,7 +175,9 @@ class TwoNetworks:
         return spans
 
     def _prune(self, finished: int) -> None:
-        lost = [s for s, one in zip(SIDES, self.networks, strict=True) if one.diverged]
+        lost = [
+            s for s, one in zip(SIDES, self.networks, strict=True) if one.diverged_at is not None
+        ]
         for network in self.networks:
             network.prune(finished)
         density = (1 - self.settings.sparsity) ** finished
@@ -188,7 +190,7 @@ class TwoNetworks:
         self.events.append((self.step, text))
 
     def _record(self) -> None:
-        numbers = [number for network in self.networks for number in network.evaluate()]
+        numbers = [number for network in self.networks for number in network.evaluate(self.step)]
         self._rows.append([self.step, *numbers])
 
 
@@ -208,7 +210,7 @@ class _Network(Loop):
         owners = weights_of_moments(self.model, self._optimizer_variables)
         self._held = HeldMasks(self.model, self._prunable, self._optimizer_variables, owners)
         self.masks = self._all_kept()
-        self.diverged = False
+        self.diverged_at: int | None = None
         self._evaluate = tf.function(self._loss_and_accuracy, reduce_retracing=True)
         self._measured = [
             (tf.constant(x[:_MEASURED]), tf.constant(y[:_MEASURED]))
@@ -217,15 +219,16 @@ class _Network(Loop):
 
     def take_step(self, batch: np.ndarray) -> None:
         """Take a step on the examples at some positions, unless it has diverged."""
-        if not self.diverged:
+        if self.diverged_at is None:
             self.advance(batch[None])
 
-    def evaluate(self) -> list[float]:
-        """Return loss, test loss, accuracy and test accuracy."""
+    def evaluate(self, step: int) -> list[float]:
+        """Return loss, test loss, accuracy and test accuracy after a step."""
         (loss, accuracy), (test_loss, test_accuracy) = (
             (float(number) for number in self._evaluate(x, y)) for x, y in self._measured
         )
-        self.diverged = self.diverged or not np.isfinite(loss)
+        if self.diverged_at is None and not np.isfinite(loss):
+            self.diverged_at = step
         return [loss, test_loss, accuracy, test_accuracy]
 
     def rewind(self) -> None:
@@ -233,12 +236,12 @@ class _Network(Loop):
         self.masks = self._all_kept()
         self._held.set(self.masks)
         self.restore(self._first)
-        self.diverged = False
+        self.diverged_at = None
 
     def prune(self, finished: int) -> None:
         """Remove small weights after a round and restart the survivors."""
         kernels = {name: compat.read(variable) for name, variable in self._prunable.items()}
-        if not self.diverged:
+        if self.diverged_at is None:
             rates = dict.fromkeys(kernels, self._sparsity)
             self.masks = survivors.prune(kernels, self.masks, rates)
         self.restore(self._first)
@@ -246,7 +249,7 @@ class _Network(Loop):
             redrawn = named_variables(self._build(finished))
             self.restore({name: compat.read(variable) for name, variable in redrawn.items()})
         self._held.set(self.masks)
-        self.diverged = False
+        self.diverged_at = None
 
     def _all_kept(self) -> Masks:
         return {name: np.ones(v.shape, bool) for name, v in self._prunable.items()}

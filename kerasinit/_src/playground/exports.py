@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 from collections.abc import Callable
-from typing import Any
 
 from kerasinit._src.playground.keras_code import script
 from kerasinit._src.playground.picture import picture

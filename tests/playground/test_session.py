@@ -133,7 +133,11 @@ def test_rewinding_begins_the_curves_anew():
 def test_rounds_are_told_as_events():
     page = Page()
     settings = Settings(
-        depth=2, width=8, rounds=2, round_steps=5, right=SideSettings("HeNormal", survivors="redraw")
+        depth=2,
+        width=8,
+        rounds=2,
+        round_steps=5,
+        right=SideSettings("HeNormal", survivors="redraw"),
     )
     page.start(settings)
 
@@ -281,5 +285,11 @@ def test_the_page_that_is_exported_has_the_run():
     [file] = page.do("export", kind="html")
 
     assert file["text"].startswith("<!doctype html>")
-    assert repr(page.messages[-2]["rows"][-1][1] if page.messages[-2]["is"] == "frame" else
-                next(m for m in page.messages[::-1] if m["is"] == "frame")["rows"][-1][1]) in file["text"]
+    assert (
+        repr(
+            page.messages[-2]["rows"][-1][1]
+            if page.messages[-2]["is"] == "frame"
+            else next(m for m in page.messages[::-1] if m["is"] == "frame")["rows"][-1][1]
+        )
+        in file["text"]
+    )

@@ -4,6 +4,7 @@ from kerasinit import comparison as comparison
 from kerasinit import diagnosis as diagnosis
 from kerasinit import initializers as initializers
 from kerasinit import lottery as lottery
+from kerasinit import playground as playground
 from kerasinit import pruning as pruning
 from kerasinit import rules as rules
 from kerasinit import shrinking as shrinking

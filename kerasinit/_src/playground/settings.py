@@ -141,7 +141,7 @@ class Settings:
         0.03, "learning rate", "of the optimizer", low=1e-6, high=100, log=True
     )
     batch_size: int = option(32, "batch size", "examples per step", low=1, high=256, log=True)
-    seed: int = option(0, "seed", "of data, batches and first weights", low=0, high=2**31 - 1)
+    seed: int = option(0, "seed", "of data, batches and first weights", low=0, high=999_999)
     rounds: int = option(
         0, "pruning rounds", "how often the smallest weights are removed", low=0, high=8
     )
@@ -226,9 +226,15 @@ def initializer_of(text: str, methods: tuple[str, ...] = ()) -> Any:
     if name in NOT_HERE:
         raise ValueError(f"{name} is of no use here: {NOT_HERE[name]}.")
     if name not in identifiers.CLASSES:
-        known = {*initializers.__all__} & {*identifiers.CLASSES} - {*NOT_HERE}
-        raise errors.unknown("initializer", name, known | {*methods})
+        raise errors.unknown("initializer", name, {*admitted(), *methods})
     return identifiers.parse(text)
+
+
+def admitted() -> tuple[str, ...]:
+    """Return the names of the initializers that the playground has a use for."""
+    # Public names only: CLASSES has aliases of other packages, too.
+    names = {*initializers.__all__} & {*identifiers.CLASSES} - {*NOT_HERE}
+    return tuple(sorted(names))
 
 
 def form() -> dict[str, list[dict[str, Any]]]:

@@ -127,11 +127,10 @@ def _digits() -> Examples:
     from kerasinit._src.training.data import load
 
     data = load("digits")
-    side = data.x_train.shape[1]
-    x, x_test = (part.reshape(len(part), -1) for part in (data.x_train, data.x_test))
+    side = math.isqrt(data.x_train.shape[1])
     columns = tuple(f"pixel {row},{column}" for row in range(side) for column in range(side))
     names = tuple(map(str, range(10)))
-    return Examples(x, data.y_train, x_test, data.y_test, names, columns, side)
+    return Examples(data.x_train, data.y_train, data.x_test, data.y_test, names, columns, side)
 
 
 def _from_table(table: Mapping[str, Any], seed: int) -> Examples:

@@ -1,6 +1,7 @@
 """What is seen of a network at a step: its boundary, its mistakes, and each of its layers."""
 
 import base64
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +58,14 @@ class Views:
             }
         else:
             seen |= self._mistakes()
-        return seen | {"layers": self._layers(masks)}
+        return seen | {"digest": self.digest(), "layers": self._layers(masks)}
+
+    def digest(self) -> str:
+        """Return a hash of all weights, by which the same weights are recognized."""
+        sha = hashlib.sha256()
+        for value in self._model.get_weights():
+            sha.update(value.tobytes())
+        return sha.hexdigest()[:16]
 
     def boundary(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the class of each point of the plane, and its probability, row by row."""

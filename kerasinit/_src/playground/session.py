@@ -100,8 +100,10 @@ class Session:
 
     @property
     def recorded(self) -> list[Message]:
-        """The messages of the current run, as `Recording` keeps them."""
-        return self._recording.messages()
+        """The messages of the current run, as `Recording` keeps them, and all explanations."""
+        layers = range(self._depth + 1)
+        explanations = [self._explanation(side, layer) for side in SIDES for layer in layers]
+        return [*self._recording.messages(), *explanations]
 
     @property
     def _networks(self) -> TwoNetworks:
@@ -204,7 +206,10 @@ class Session:
         self._train_to(self._networks.step + steps, steps)
 
     def _play(self, command: Mapping[str, Any]) -> None:
-        self._train_to(MAX_STEPS, _count(command, "steps", 1, MAX_STEPS))
+        until = _count(command, "until", 1, MAX_STEPS) if "until" in command else MAX_STEPS
+        if until <= self._networks.step:
+            until = MAX_STEPS  # a lesson's end that is past
+        self._train_to(until, _count(command, "steps", 1, MAX_STEPS))
 
     def _train_to(self, step: int, at_once: int) -> None:
         if self._networks.step >= MAX_STEPS:
@@ -231,7 +236,9 @@ class Session:
         self._verdicts, self._words = list(SIDES), {}
 
     def _explain(self, command: Mapping[str, Any]) -> None:
-        name, number = _side_name(command), _count(command, "layer", 0, self._depth)
+        self._send(self._explanation(_side_name(command), _count(command, "layer", 0, self._depth)))
+
+    def _explanation(self, name: str, number: int) -> Message:
         side, model = getattr(self._networks.settings, name), getattr(self._networks, name)
         hidden = number < self._depth
         layer = model.get_layer(f"hidden_{number + 1}" if hidden else "outputs")
@@ -240,16 +247,14 @@ class Session:
             initializer = seeded(initializer, 0)
         activation = side.activation if hidden else None
         told = explain(initializer, tuple(layer.kernel.shape), activation)
-        self._send(
-            {
-                "is": "explanation",
-                "side": name,
-                "layer": number,
-                "title": told.title,
-                "lines": list(told.lines),
-                "source": told.source,
-            }
-        )
+        return {
+            "is": "explanation",
+            "side": name,
+            "layer": number,
+            "title": told.title,
+            "lines": list(told.lines),
+            "source": told.source,
+        }
 
     @property
     def _depth(self) -> int:
@@ -259,7 +264,7 @@ class Session:
         kind = command.get("kind")
         if kind not in exports.KINDS:
             raise unknown("kind of export", kind, exports.KINDS)
-        self._send({"is": "file"} | exports.KINDS[kind](self._networks, self._recording))
+        self._send({"is": "file"} | exports.KINDS[kind](self._networks, self.recorded))
 
 
 def _notes(two: TwoNetworks) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasinit._src.comparison import choices
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.playground.networks import takes_seed
-from kerasinit._src.playground.settings import METHODS, Settings, SideSettings
+from kerasinit._src.playground.settings import Settings, SideSettings
 from kerasinit._src.theory.quadrature import Moments, gaussian_moments
 
 _LARGEST = 1e30  # beyond which squares leave the range of float32
@@ -46,13 +47,13 @@ def squares(
         networks: on the edge of chaos".
     """
     name = identifiers.split(side.initializer)[0].removeprefix("kerasinit>")
-    if name not in METHODS and not takes_seed(name):
-        return (
-            None,
-            f"No line of theory: it assumes weights drawn at random, and {name} draws none.",
-        )
+    assumes = "No line of theory: it assumes weights drawn at random"
+    if name in choices.FROM_BATCH:
+        return None, f"{assumes}, and {name} fits them to the data."
+    if name != choices.RECOMMEND and not takes_seed(name):
+        return None, f"{assumes}, and {name} draws none."
     if any(_is_off_centre(kernel) for kernel in kernels):
-        return None, "No line of theory: it assumes weights of mean 0."
+        return None, f"{assumes}, with mean 0."
     lines, mean = [], 0.0
     for number, (kernel, bias) in enumerate(zip(kernels, biases, strict=True), 1):
         variance = kernel.shape[0] * float(np.mean(np.square(kernel, dtype=np.float64))) * q

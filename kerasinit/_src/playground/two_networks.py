@@ -1,6 +1,7 @@
 """`TwoNetworks`: two networks that train side by side, on the same batches, from one seed."""
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -227,8 +228,10 @@ class _Network(Loop):
         (loss, accuracy), (test_loss, test_accuracy) = (
             (float(number) for number in self._evaluate(x, y)) for x, y in self._measured
         )
-        if self.diverged_at is None and not np.isfinite(loss):
-            self.diverged_at = step
+        if not np.isfinite(loss):
+            self.diverged_at = step if self.diverged_at is None else self.diverged_at
+            # The class of the largest of several NaN is no prediction.
+            return [math.nan] * 4
         return [loss, test_loss, accuracy, test_accuracy]
 
     def rewind(self) -> None:

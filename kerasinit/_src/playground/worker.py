@@ -17,7 +17,7 @@ _MAX_LINE = 8 << 20  # characters: a table of 5,000 rows and 64 columns
 
 
 def serve(commands: "queue.Queue[dict[str, Any]]", lines: TextIO, lessons: list[Path]) -> None:
-    """Answer the commands of one session after another, for ever."""
+    """Answer the commands of one session after another."""
 
     def send(message: dict[str, Any]) -> None:
         lines.write(json.dumps(message, allow_nan=False, separators=(",", ":")) + "\n")
@@ -31,7 +31,12 @@ def serve(commands: "queue.Queue[dict[str, Any]]", lines: TextIO, lessons: list[
     from kerasinit._src.playground.options import options
     from kerasinit._src.playground.session import Session
 
-    send({"is": "ready", "options": options(lessons)})
+    try:
+        send({"is": "ready", "options": options(lessons)})
+    except (OSError, ValueError) as error:
+        # A lesson of a teacher's that is wrong: the page says which.
+        send({"is": "ended", "text": str(error)})
+        return
     session = Session(send)
     while True:
         try:

@@ -8,9 +8,12 @@ import builtins
 import importlib
 import re
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 
 from docs.extensions import public_names
 
@@ -74,7 +77,47 @@ def _resolve(app: Any, env: Any, node: Any, shown: nodes.Node) -> nodes.Node | N
     return shown if known else None
 
 
+class LinkCode(SphinxTransform):
+    """Link code in Markdown pages that is a public name, such as ``kerasinit.reinitialize``.
+
+    Names of `kerasinit` itself may stand alone, as in ``HeNormal`` or ``lsuv(model, x)``.
+    """
+
+    default_priority = 500
+
+    def apply(self, **_: Any) -> None:
+        """Wrap the code in references."""
+        if not str(self.env.doc2path(self.env.docname)).endswith(".md"):
+            return
+        for literal in list(self.document.findall(nodes.literal)):
+            within = {type(node) for node in _ancestors(literal)}
+            name = _public(literal.astext())
+            if name and not within & {nodes.reference, nodes.title, addnodes.pending_xref}:
+                found = addnodes.pending_xref(
+                    "", refdomain="py", reftype="obj", reftarget=name, refdoc=self.env.docname
+                )
+                literal.replace_self(found)
+                found += literal
+
+
+def _ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
+def _public(text: str) -> str | None:
+    """Return the documented name that a piece of code is, or calls."""
+    name = text.partition("(")[0]
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", name) or text in ("get", "lottery", "pruning"):
+        return None
+    full = name if name.startswith("kerasinit.") else f"kerasinit.{name}"
+    found = public_names.canonical(full)
+    return found if found and found.rpartition(".")[2] == name.rpartition(".")[2] else None
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.add_transform(LinkCode)
     app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True}

@@ -191,11 +191,10 @@ def examples() -> dict[str, tuple[str, str]]:
 def example_page(name: str) -> str:
     """Return the page of an example: its docstring, its picture and its source."""
     title, body = examples()[name]
-    picture = DOCS / "images" / "examples" / f"{name}.svg"
-    # One backtick in these docstrings is code, and may be a public name.
+    picture = DOCS / "images" / "examples" / f"{name}.png"
     parts = [_NOTE, _title(title), body, "\n\n"]
     if picture.exists():
-        parts.append(f".. image:: ../images/examples/{name}.svg\n   :alt: {title}\n\n")
+        parts.append(f".. image:: ../images/examples/{name}.png\n   :alt: {title}\n\n")
     parts.append(f"Run it with ``python examples/{name}.py``.\n\n")
     parts.append(f".. literalinclude:: ../../examples/{name}.py\n   :language: python\n")
     return "".join(parts)

@@ -27,7 +27,7 @@ SEARCHED = (
 def build(folder: Path, fresh: bool = False) -> int:
     """Build the site, check its links, and return an exit code."""
     began = time.perf_counter()
-    options = ["--fail-on-warning", "--keep-going", "--jobs", "auto", "--quiet"]
+    options = ["--fail-on-warning", "--keep-going", "--jobs", "auto", "--quiet", "--write-all"]
     state = folder.with_name(f"{folder.name}-state")
     options += ["--doctree-dir", str(state), *(["--fresh-env"] if fresh else [])]
     # Sphinx would keep those whose source is older, though other names link to them now.

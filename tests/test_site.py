@@ -1,10 +1,17 @@
-"""The check of the built site notices what it is there for; `python -m docs.build` runs it."""
+"""The written pages are complete, and the check of the built site notices what it is there for.
 
+Both need no Sphinx; `python -m docs.build` makes the site and checks it.
+"""
+
+import dataclasses
+import importlib
 import json
 
 import pytest
 
 from docs import check
+from docs.extensions import docstrings, public_names, written_pages
+from kerasinit import lottery
 
 INDEX = {
     "terms": {"kaim": [0, 1], "vanish": 1, "gradient": [0, 1], "mask": 0},
@@ -77,3 +84,64 @@ def test_what_the_search_cannot_find_is_named(query, found, tmp_path):
     faults = check.unfound(tmp_path, [query], lambda word: stems.get(word, word))
 
     assert faults == ([] if found else [f"The search finds nothing for: {query}"])
+
+
+def test_every_public_name_has_a_place_in_the_reference():
+    owners = {owner for area in public_names.AREAS for owner in area.modules}
+    named = {
+        f"{owner}.{name}" for owner in owners for name in importlib.import_module(owner).__all__
+    }
+    pages = "".join(written_pages.reference_page(area) for area in public_names.AREAS)
+    places = {name: public_names.canonical(name) for name in named}
+    modules = {name for name in named if name in owners}
+
+    assert {name for name, place in places.items() if not place} <= modules
+    assert {
+        place
+        for place in places.values()
+        if place and f":: {place}\n" not in pages and place not in modules
+    } == set()
+
+
+def test_a_new_public_name_without_a_heading_is_an_error(monkeypatch):
+    areas = [area for area in public_names.AREAS if area.page != "theory"]
+    monkeypatch.setattr(public_names, "AREAS", areas)
+
+    with pytest.raises(LookupError, match=r"no heading for .*kerasinit\.gain"):
+        public_names.documented.__wrapped__()
+
+
+def test_the_command_line_is_described_with_every_option():
+    page = written_pages.commands_page()
+    options = {field.name.replace("_", "-") for field in dataclasses.fields(lottery.Experiment)}
+    section = page.partition("kerasinit lottery run\n")[2].partition("kerasinit lottery report\n")[
+        0
+    ]
+
+    assert {name for name in options if f".. option:: --{name}" not in section} == set()
+    assert page.count(".. program:: ") >= 12
+    assert "what the kept weights are rewound to: init (the initial weights), step:K" in section
+    assert "conv2d\\*=0.1" in section  # no emphasis begins there
+
+
+def test_every_example_has_a_page_with_its_picture():
+    pages = written_pages.pages()
+    for name, (title, _) in written_pages.examples().items():
+        path = written_pages.ROOT / "examples" / f"{name}.py"
+        draws = "savefig" in path.read_text("utf-8")
+
+        assert f"{title}\n===" in pages[f"gallery/{name}.rst"]
+        assert (f"images/examples/{name}.png" in pages[f"gallery/{name}.rst"]) == draws
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Example:\n>>> 1\n1\n\n>>> 2\n2", "Example:\n    >>> 1\n    1\n\n    >>> 2\n    2"),
+        ("Example:\n>>> 1\n1\n\nMore.", "Example:\n    >>> 1\n    1\n\nMore."),
+        ("Example:\n    >>> 1\n    1", "Example:\n    >>> 1\n    1"),
+        ("Args:\n    x: One.\n\nReturns:\n    Two.", "Args:\n    x: One.\n\nReturns:\n    Two."),
+    ],
+)
+def test_an_example_without_indentation_becomes_a_section(written, read):
+    assert "\n".join(docstrings.indent_examples(written.split("\n"))) == read

@@ -208,8 +208,16 @@ def gallery_page() -> str:
         "Programs of ``examples/``, each of which runs without a network and checks what it "
         "shows. They need ``pip install -e '.[examples]'``.\n\n",
     ]
-    for name, (title, _) in examples().items():
-        parts.append(f":doc:`{name}`\n   {_as_rst(title)}.\n\n")
+    for name, (title, body) in examples().items():
+        title = title.replace("`", "")
+        parts.append(f".. rubric:: :doc:`{title} <{name}>`\n\n")
+        picture = DOCS / "images" / "examples" / f"{name}.png"
+        if picture.exists():
+            path = f"../images/examples/{name}.png"
+            parts.append(f".. image:: {path}\n   :alt: {title}\n   :target: {name}.html\n")
+            parts.append("   :width: 32rem\n\n")
+        first = re.split(r"(?<=[.:])\s", body.partition("\n\n")[0].replace("\n", " "))[0]
+        parts.append(f"``examples/{name}.py``. {first}\n\n")
     listed = "".join(f"   {name}\n" for name in examples())
     parts.append(f".. toctree::\n   :hidden:\n\n{listed}")
     return "".join(parts)

@@ -29,7 +29,7 @@ def test_a_lesson_shows_the_numbers_of_a_script(open_tab, name):
     tab.get("play").click()
     tab.wait("p.step === a && !p.state.playing", lesson.steps)
     rows = tab.state()["rows"]
-    tab.get("answer").click()
+    tab.get("answer").locator("summary").click()
 
     two = TwoNetworks(lesson.settings)
     two.advance(min(_COMPARED, lesson.steps))

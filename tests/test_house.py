@@ -19,6 +19,7 @@ LEVELS = (
     ("network", "initializers", "reports"),
     ("whole_models", "pruning", "training"),
     ("diagnosis", "comparison", "lottery", "shrinking"),
+    ("playground",),
     ("cli", "registration"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,12 +1,14 @@
 """How fast the playground moves, what it keeps, and what it leaves behind.
 
-Run as ``python -m tests.benchmarks.playground [--minutes 10] [--sessions 200]``. A server runs in a
-process of its own; this script plays the page: it looks at every frame and answers it.
+    python tests/benchmarks/playground.py [--minutes 10] [--sessions 200]
 
-- Frames a second of two networks of depth 6 and width 16, and of depth 50 and width 64, with one
-  optimizer step a frame and with 50. A frame has everything: rows, boundary, layers.
-- Resident memory of server and worker over some minutes of training.
-- Processes after so many sessions were opened, trained a little, and closed.
+A server runs in a process of its own; this script plays the page: it looks at every frame and
+answers it. Prints
+
+- frames a second of two networks of depth 6 and width 16, and of depth 50 and width 64, with one
+  optimizer step a frame and with 50; a frame has everything: rows, boundary, layers;
+- resident memory of server and worker over some minutes of training;
+- processes after so many sessions were opened, trained a little, and closed.
 """
 
 import argparse
@@ -17,6 +19,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from websockets.sync.client import connect
 
@@ -30,10 +34,9 @@ class Server:
     """A server in a process of its own, and pages that talk to it."""
 
     def __init__(self):
-        words = [sys.executable, "-m", "kerasinit", "playground", "--no-browser", "--port", "0"]
-        self.process = subprocess.Popen(
-            [*words, "--minutes", "600"], stdout=subprocess.PIPE, text=True
-        )
+        words = [sys.executable, "-c", "from kerasinit._src.cli import main; main()", "playground"]
+        words += ["--no-browser", "--port", "0", "--minutes", "600"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.address = re.search(r"http://(\S+)/\?token=(\S+)", line).groups()
 

@@ -3,8 +3,8 @@
     python tests/benchmarks/playground_pictures.py --docs
     python tests/benchmarks/playground_pictures.py --all FOLDER
 
-Plays lessons in headless Chromium and takes screenshots, at 400, 1280 and 2560 px in both themes with
-``--all``. Needs ``pip install -e '.[playground,browser]'`` and a Chromium on the path.
+Plays lessons in headless Chromium and takes screenshots; with ``--all`` at 400, 1280 and 2560 px in
+both themes. Needs ``pip install -e '.[playground,browser]'`` and a Chromium on the path.
 """
 
 import argparse

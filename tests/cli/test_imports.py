@@ -71,6 +71,7 @@ def typed(tmp_path):
                 "compare",
                 "footprint",
                 "shrink",
+                "playground",
                 "lottery run",
                 "lottery report",
                 "lottery verdict",
@@ -93,6 +94,7 @@ def typed(tmp_path):
         ("footprint any.keras --batch-size 0", 2),
         ("shrink any.keras --out small.keras --target macs=half", 2),
         ("shrink any.keras --out small.keras", 2),
+        ("playground --port 65536", 2),
     ],
 )
 def test_help_and_wrong_words_are_answered_without_a_framework(typed, words, code):

@@ -1,4 +1,4 @@
-"""The command line: ``kerasinit lottery run`` and others; ``diagnose``, ``compare``, ``shrink``."""
+"""The command line: ``kerasinit lottery run`` and others; ``diagnose``, ``shrink``, ..."""
 
 import sys
 import warnings
@@ -10,6 +10,7 @@ from kerasinit._src.cli import (
     diagnosis,
     failures,
     lottery,
+    playground,
     questions,
     shrinking_commands,
     startup_notes,
@@ -24,6 +25,7 @@ _INPUT_ERRORS = (ValueError, TypeError, ArithmeticError, ImportError, OSError)
 questions.add_to(lottery.app)
 diagnosis.add_to(_kerasinit)
 shrinking_commands.add_to(_kerasinit)
+playground.add_to(_kerasinit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

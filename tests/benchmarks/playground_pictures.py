@@ -37,7 +37,7 @@ def played(browser, server, fragment, steps, **how):
 
 def picture_for_docs(browser, server):
     """Take the picture of the documents."""
-    size = {"width": 1440, "height": 1000}
+    size = {"width": 2000, "height": 1150}
     tab = played(browser, server, SHOWN, 150, viewport=size)
     DOCS.parent.mkdir(exist_ok=True)
     tab.page.screenshot(path=DOCS)

@@ -46,6 +46,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         self.process.wait(10)
+        self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")

@@ -26,10 +26,11 @@ def test_a_lesson_shows_the_numbers_of_a_script(open_tab, name):
     assert Settings.from_dict(state["state"]["settings"]) == lesson.settings
     first = tab.get("step-count").inner_text()
 
+    tab.get("speed").select_option("20")
     tab.get("play").click()
     tab.wait("p.step === a && !p.state.playing", lesson.steps)
     rows = tab.state()["rows"]
-    tab.get("answer").click()
+    tab.get("answer").locator("summary").click()
 
     two = TwoNetworks(lesson.settings)
     two.advance(min(_COMPARED, lesson.steps))

@@ -469,3 +469,14 @@ def test_a_sound_learning_rate_is_not_blamed_for_gradients_out_of_proportion(lib
     kinds = [one.kind for one in kerasinit.diagnose(model, X, REAL).findings]
     assert kind in kinds
     assert "learning-rate" not in kinds
+
+
+@BOTH
+def test_outputs_that_are_infinite_with_both_signs_are_a_finding_not_a_warning(library):
+    model = network(library, 3, None, "mse")
+    bias = model.layers[-1].bias
+    bias.assign(np.array([np.inf, -np.inf, 0.0], "float32"))
+
+    report = kerasinit.diagnose(model, X, SEVERAL)
+
+    assert report.findings[0].kind == "non-finite"

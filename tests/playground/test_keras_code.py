@@ -160,6 +160,18 @@ def test_a_script_repeats_the_run(capsys):
     assert printed["left"].startswith(f"loss {two.rows[-1][1]:.4g}"[:9])
 
 
+def test_a_script_does_not_hide_that_a_network_diverged(capsys):
+    wild = SideSettings("RandomNormal:stddev=2")
+    settings = Settings(
+        data="xor", seed=2, learning_rate=1.0, left=SideSettings("Zeros"), right=wild
+    )
+
+    printed = run_script(settings, 10, capsys)
+
+    assert printed["right"] == "loss nan (playground), nan (Keras)"
+    assert printed["largest difference"] == "nan"
+
+
 def test_a_script_compares_up_to_the_first_pruning(capsys):
     settings = Settings(**BASE, rounds=2, round_steps=15, right=SideSettings(survivors="redraw"))
     two = TwoNetworks(settings)

@@ -102,6 +102,14 @@ def test_modules_are_short_and_described(name):
     assert all(line.endswith("*/") for line in exports), exports
 
 
+def test_lines_of_styles_and_documents_are_short():
+    files = [PAGE / "playground.css", *PAGE.glob("*.html")]
+    lines = [(path.name, line) for path in files for line in path.read_text("utf-8").splitlines()]
+
+    assert len(lines) > 300
+    assert [one for one in lines if len(one[1]) > 100] == []
+
+
 @pytest.mark.parametrize(
     "danger",
     ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"],

@@ -156,7 +156,8 @@ def _head(
     values = tf.cast(output, tf.float32).numpy()
     activation = (None if layer is None else activation_name(_innermost(layer))) or end
     name, from_logits, ignored = loss
-    sums = values.sum(-1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # an infinity of each sign
+        sums = values.sum(-1, dtype=np.float64)
     chooses = None
     if activation in SOFTMAXES:
         axis = getattr(layer, "axis", -1)

@@ -129,6 +129,7 @@ def script(settings: Settings, steps: int) -> str:
             '"""A run of the playground of kerasinit, and the same networks trained by Keras."""',
             "",
             "import keras",
+            "import numpy as np",
             "",
             "import kerasinit",
             "from kerasinit.playground import Settings, SideSettings, TwoNetworks",
@@ -305,7 +306,7 @@ def _comparing_lines(settings: Settings, compared: int) -> list[str]:
         "    losses = [one.evaluate(*sample, verbose=0)[0] for one in (trained, model)]",
         '    print(f"{name}: loss {losses[0]:g} (playground), {losses[1]:g} (Keras)")',
         "    differences.append(abs(losses[0] - losses[1]))",
-        'print(f"largest difference: {max(differences):.3g}")',
+        'print(f"largest difference: {np.max(differences):.3g}")',
     ]
 
 

@@ -93,8 +93,8 @@ class Views:
             compat.assign(variable, value)
         names = [*(f"hidden_{number}" for number in self._hidden), "outputs"]
         return [
-            self._layer(name, *(tensor.numpy() for tensor in tensors), masks)
-            for name, *tensors in zip(names, *measured, strict=True)
+            self._layer(name, units.numpy(), signal.numpy(), gradient.numpy(), masks)
+            for name, units, signal, gradient in zip(names, *measured, strict=True)
         ]
 
     def _layer(
@@ -138,7 +138,9 @@ class Views:
             *hidden, logits = self._probe(x, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
         before, units, signals = hidden[0::3], hidden[1::3], hidden[2::3]
-        gradients = tape.gradient(loss, [*before, logits], unconnected_gradients="zero")
+        gradients = tape.gradient(
+            loss, [*before, logits], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         return [*units, logits], [*signals, logits], gradients
 
 

@@ -90,8 +90,8 @@ def _dense(
 def seeded(text: str, seed: int) -> Any:
     """Return the initializer of a text with a seed, if it takes one and the text has none."""
     name, arguments = identifiers.split(text.removeprefix("kerasinit>"))
-    if takes_seed(name):
-        arguments.setdefault("seed", seed)
+    if takes_seed(name) and arguments.get("seed") is None:
+        arguments["seed"] = seed
     try:
         return identifiers.CLASSES[name](**arguments)
     except TypeError as error:

@@ -240,12 +240,12 @@ class Session:
 
     def _explanation(self, name: str, number: int) -> Message:
         side, model = getattr(self._networks.settings, name), getattr(self._networks, name)
-        hidden = number < self._depth
-        layer = model.get_layer(f"hidden_{number + 1}" if hidden else "outputs")
+        layer = model.get_layer(f"hidden_{number + 1}" if number < self._depth else "outputs")
         initializer = side.initializer
         if initializer not in METHODS:
             initializer = seeded(initializer, 0)
-        activation = side.activation if hidden else None
+        # The theory is of a layer whose inputs have passed an activation.
+        activation = side.activation if number else None
         told = explain(initializer, tuple(layer.kernel.shape), activation)
         return {
             "is": "explanation",

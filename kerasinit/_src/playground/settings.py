@@ -277,7 +277,8 @@ def _check_fields(settings: Any) -> None:
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     """Return a value as its field's type; raise an error if it is of another or out of range."""
-    kind, limits, label = field.type, field.metadata, field.metadata["label"]
+    limits, label = field.metadata, field.metadata["label"]
+    kind: Any = field.type
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
@@ -300,7 +301,7 @@ def _word(value: Any) -> str:
 
 def _from_word(name: str, word: str, cls: type) -> Any:
     """Return a word of an address as the type of its field; unknown names are left to others."""
-    kinds = {field.name: field.type for field in _options(cls)}
+    kinds: dict[str, Any] = {field.name: field.type for field in _options(cls)}
     kind = kinds.get(name, str)
     if kind is bool:
         return {"true": True, "false": False}.get(word, word)

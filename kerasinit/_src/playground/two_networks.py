@@ -255,7 +255,7 @@ class _Network(Loop):
         self.diverged_at = None
 
     def _all_kept(self) -> Masks:
-        return {name: np.ones(v.shape, bool) for name, v in self._prunable.items()}
+        return Masks({name: np.ones(v.shape, bool) for name, v in self._prunable.items()})
 
     def _gradients_to_apply(self, gradients: list[Any], variables: Any) -> list[Any]:
         return self._held.mask(gradients, variables)

@@ -77,11 +77,11 @@ export function buildCurves() {
   };
 }
 
-/** Return what happened, in words: divergence and the last events. */
+/** Return what happened, in words: divergence and the last event. */
 function notes({ views, events }) {
   const diverged = ["left", "right"]
     .filter((side) => Number.isInteger(views?.[side]?.diverged))
     .map((side) => `${side} diverged at step ${views[side].diverged}`);
-  const last = events.slice(-2).map(({ step, text }) => `step ${step}: ${text}`);
+  const last = events.slice(-1).map(({ step, text }) => `step ${step}: ${text}`);
   return [...diverged, ...last].join(" · ");
 }

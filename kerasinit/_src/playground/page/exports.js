@@ -12,7 +12,7 @@ const KINDS = [
 
 /** Build the menu; `onExport(kind)` asks for a file. */
 export function buildExports(onExport) {
-  const menu = byId("export-menu");
+  const [menu, opener, list] = ["export-menu", "export", "export-items"].map(byId);
   const items = KINDS.map(([kind, label]) => {
     const button = make("button", {
       type: "button", textContent: label, "data-testid": `export-${kind}`,
@@ -23,18 +23,21 @@ export function buildExports(onExport) {
     });
     return button;
   });
-  byId("export-items").replaceChildren(...items);
+  list.replaceChildren(...items);
 
-  function close() {
-    menu.open = false;
+  function show(open) {
+    list.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
   }
+  const close = () => show(false);
+  opener.addEventListener("click", () => show(list.hidden));
   document.addEventListener("click", ({ target }) => {
     if (!menu.contains(target)) close();
   });
   menu.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
     close();
-    menu.querySelector("summary").focus();
+    opener.focus();
   });
 }
 

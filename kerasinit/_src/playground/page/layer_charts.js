@@ -44,10 +44,9 @@ export function buildLayerCharts() {
   return {
     begin(message) {
       started = message;
-      const notes = SIDES.filter((side) => message[side].theory_note).map(
-        (side) => `Theory, ${side}: ${message[side].theory_note}`,
-      );
-      setText(byId("theory-note"), [...new Set(notes)].join(" ") || "\u00a0");
+      const [left, right] = SIDES.map((side) => message[side].theory_note);
+      const notes = left === right ? left : `Left: ${left} Right: ${right}`;
+      setText(byId("theory-note"), notes || "\u00a0");
     },
     draw(views) {
       const count = started.layers.length;

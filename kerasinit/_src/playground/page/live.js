@@ -47,7 +47,7 @@ class Live {
     this.page = wire({
       connected: () => this.#connected,
       started: () => this.#onStarted(),
-      frame: (message) => this.#onFrame(message),
+      frame: () => this.#onFrame(),
       refused: (message, asked) => this.#onRefused(message, asked),
       ended: ({ text }) => (this.#ended = text),
       file: (message) => {
@@ -163,6 +163,7 @@ class Live {
       this.#start({ settings: patched(lesson.settings, patch), lesson: lesson.id });
     });
     this.menu.mark(lesson?.id ?? null);
+    this.session.until = lesson?.steps;
     if (lesson) {
       this.session.speed = speedFor(lesson.steps);
       byId("speed").value = String(this.session.speed);
@@ -174,13 +175,9 @@ class Live {
     this.#syncAddress();
   }
 
-  #onFrame({ step, rows }) {
-    const { playing, lesson } = this.session;
-    const end = this.#lessonOf(lesson)?.steps ?? Infinity;
-    const before = rows.length ? rows[0][0] - 1 : step;
-    if (playing && before < end && step >= end) this.session.pause();
+  #onFrame() {
     const due = performance.now() - this.#lastAddress > ADDRESS_MS;
-    if (!playing || due) this.#syncAddress();
+    if (!this.session.playing || due) this.#syncAddress();
   }
 
   /** Write what is seen to the address bar. */

@@ -8,7 +8,7 @@ export function brief(number, digits = 3) {
     return number.toExponential(Math.max(0, digits - 2)).replace("e+", "e");
   }
   if (Number.isInteger(number)) return String(number);
-  return size >= 1000 ? String(Math.round(number)) : number.toPrecision(digits);
+  return size >= 10 ** digits ? String(Math.round(number)) : number.toPrecision(digits);
 }
 
 /** Return a fraction as a whole percentage. */

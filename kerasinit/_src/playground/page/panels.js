@@ -42,7 +42,7 @@ export function buildPanels(on) {
     event: (session) => curves.draw(session),
     verdict: (message) => SIDES.forEach((side) => words[side].verdict(message)),
     explanation: (message) => words[message.side].explanation(message),
-    silent: () => SIDES.forEach((side) => words[side].silent()),
+    forReplay: (explains) => SIDES.forEach((side) => words[side].forReplay(explains)),
   };
 }
 

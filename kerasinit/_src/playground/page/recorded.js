@@ -22,7 +22,7 @@ export function startReplay(recording) {
   transport.forReplay();
   byId("tools").hidden = true;
   const explains = runs.some(({ messages }) => messages.some(({ is }) => is === "explanation"));
-  if (!explains) panels.silent();
+  panels.forReplay(explains);
   document.body.classList.add("replay");
 
   byId("lessons-title").textContent = "Recorded";

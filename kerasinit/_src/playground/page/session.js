@@ -15,6 +15,8 @@ export class Session {
   waiting = false;
   asked = null;
   speed = 1;
+  /** The step at which playing stops by itself, such as the end of a lesson. */
+  until = undefined;
 
   #source = null;
   #on;
@@ -54,11 +56,11 @@ export class Session {
     this.#on.changed();
   }
 
-  /** Train on, `speed` steps for each frame. */
+  /** Train on, `speed` steps for each frame, `until` the end of the lesson if it is ahead. */
   play() {
     this.#stopping = false;
     this.playing = true;
-    this.send({ do: "play", steps: this.speed });
+    this.send({ do: "play", steps: this.speed, until: this.until });
     this.#on.changed();
   }
 

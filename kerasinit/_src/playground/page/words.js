@@ -63,12 +63,14 @@ export function buildWords(side, { onExplain, onDiagnose }) {
     explanation({ title, lines, source }) {
       explanation.replaceChildren(
         make("strong", { textContent: title }),
-        ...lines.map((text) => make("code", { className: "formula", textContent: text })),
+        ...lines.map((text) => make("p", { className: "formula" }, ...prose(text))),
         make("p", { className: "note", textContent: source ?? "" }),
       );
     },
-    silent() {
-      for (const part of ["diagnose", "explain"]) byId(`${side}-${part}`).hidden = true;
+    /** Offer only what a recording can answer. */
+    forReplay(explains) {
+      byId(`${side}-diagnose`).hidden = true;
+      byId(`${side}-explaining`).hidden = !explains;
     },
   };
 }

@@ -29,7 +29,11 @@ def build(folder: Path, fresh: bool = False) -> int:
     began = time.perf_counter()
     options = ["--fail-on-warning", "--keep-going", "--jobs", "auto", "--quiet", "--write-all"]
     state = folder.with_name(f"{folder.name}-state")
-    options += ["--doctree-dir", str(state), *(["--fresh-env"] if fresh else [])]
+    options += ["--doctree-dir", str(state)]
+    if fresh:
+        # What notebooks print is kept as long as their code is the same.
+        for old in (state, DOCS.parent / "build" / "notebooks"):
+            shutil.rmtree(old, ignore_errors=True)
     # Sphinx would keep those whose source is older, though other names link to them now.
     shutil.rmtree(folder / "_modules", ignore_errors=True)
     code = build_main([*options, "--builder", "html", str(DOCS), str(folder)])
@@ -46,6 +50,8 @@ def build(folder: Path, fresh: bool = False) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m docs.build", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=DOCS.parent / "build" / "site")
-    parser.add_argument("--fresh", action="store_true", help="read every page again")
+    parser.add_argument(
+        "--fresh", action="store_true", help="read every page and run every notebook again"
+    )
     given = parser.parse_args()
     sys.exit(build(given.folder.resolve(), given.fresh))

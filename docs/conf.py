@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("MPLBACKEND", "Agg")
+# Notebooks show their figures only with the backend that their kernel chooses.
+os.environ.pop("MPLBACKEND", None)
 
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 # Empty as long as there is no public repository; then sources are shown within the site.
@@ -56,6 +57,8 @@ nb_execution_cache_path = str(ROOT / "build" / "notebooks")
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# TensorFlow's notes on the processor.
+nb_output_stderr = "remove"
 
 # Furo loads nothing from other servers, follows the light or dark setting, and fits a phone.
 html_theme = "furo"

@@ -78,7 +78,7 @@ def _resolve(app: Any, env: Any, node: Any, shown: nodes.Node) -> nodes.Node | N
 
 
 class LinkCode(SphinxTransform):
-    """Link code in Markdown pages that is a public name, such as ``kerasinit.reinitialize``.
+    """Link code in pages and notebooks that is a public name, such as ``kerasinit.lsuv``.
 
     Names of `kerasinit` itself may stand alone, as in ``HeNormal`` or ``lsuv(model, x)``.
     """
@@ -87,7 +87,7 @@ class LinkCode(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         """Wrap the code in references."""
-        if not str(self.env.doc2path(self.env.docname)).endswith(".md"):
+        if self.env.doc2path(self.env.docname).suffix not in (".md", ".ipynb"):
             return
         for literal in list(self.document.findall(nodes.literal)):
             within = {type(node) for node in _ancestors(literal)}

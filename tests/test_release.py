@@ -14,7 +14,7 @@ from kerasinit._src import cli
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-HERE = "https://github.com/somebody/kerasinit"
+HERE = "https://github.com/somebody/kerasinit-of-tests"
 LINK = re.compile(r"https://[\w.]*github[\w.]*/[^\s\"')]*|https://[\w-]+\.github\.io/[^\s\"')]*")
 
 
@@ -82,7 +82,7 @@ def test_an_address_that_is_set_is_written_everywhere(published):
 
     project = tomllib.loads((published / "pyproject.toml").read_text())
     assert project["project"]["urls"] == {
-        "Documentation": "https://somebody.github.io/kerasinit/",
+        "Documentation": "https://somebody.github.io/kerasinit-of-tests/",
         "Source": HERE,
         "Issues": f"{HERE}/issues",
         "Changelog": f"{HERE}/blob/main/CHANGELOG.md",
@@ -103,7 +103,7 @@ def test_an_address_that_is_removed_leaves_no_link(published):
 
 def test_links_of_pages_are_made_from_the_address():
     assert address.colab("docs/notebooks/start.ipynb", HERE) == (
-        "https://colab.research.google.com/github/somebody/kerasinit/blob/main/"
+        "https://colab.research.google.com/github/somebody/kerasinit-of-tests/blob/main/"
         "docs/notebooks/start.ipynb"
     )
     assert address.colab("docs/notebooks/start.ipynb", "") == ""

@@ -13,7 +13,7 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "keras_naming", "lazy", "streams", "mask_arrays"),
+    ("errors", "keras_naming", "lazy", "streams", "version", "mask_arrays"),
     ("compat",),
     ("theory", "files"),
     ("network", "initializers", "reports"),

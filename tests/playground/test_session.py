@@ -7,6 +7,7 @@ import pytest
 
 from kerasinit._src.playground.session import Session
 from kerasinit.playground import Settings, SideSettings, TwoNetworks
+from tests.playground.test_replays import recorded_in
 
 SMALL = Settings(depth=2, width=8, data="moons")
 
@@ -284,12 +285,10 @@ def test_the_page_that_is_exported_has_the_run():
 
     [file] = page.do("export", kind="html")
 
-    assert file["text"].startswith("<!doctype html>")
-    assert (
-        repr(
-            page.messages[-2]["rows"][-1][1]
-            if page.messages[-2]["is"] == "frame"
-            else next(m for m in page.messages[::-1] if m["is"] == "frame")["rows"][-1][1]
-        )
-        in file["text"]
-    )
+    frames = [message for message in page.messages if message["is"] == "frame"]
+    [run] = recorded_in(file["text"])["runs"]
+    recorded = [message for message in run["messages"] if message["is"] == "frame"]
+    assert recorded[-1]["rows"][-1] == frames[-1]["rows"][-1]
+    assert recorded[-1]["left"] == frames[-1]["left"]
+    explained = [message for message in run["messages"] if message["is"] == "explanation"]
+    assert len(explained) == 2 * 3

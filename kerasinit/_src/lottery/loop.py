@@ -6,7 +6,6 @@ stage depends on anything but finished stages and the seed; so repeating a comma
 
 import json
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_se
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import State, optimizer_of, weights_of
+from kerasinit._src.version import __version__
 
 # What decided whether XLA compiles the loop, as stored in the run's folder.
 _BY_RULE, _BY_OPTION = "by the network and the device", "by the options"
@@ -172,7 +172,7 @@ def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
         "input_shape": list(data.input_shape),
         # Not from package metadata: TensorFlow is also distributed as tensorflow-cpu.
         "versions": {
-            "kerasinit": metadata.version("kerasinit"),
+            "kerasinit": __version__,
             **{lib.__name__: lib.__version__ for lib in (tf, *compat.imported().values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,

@@ -7,6 +7,6 @@ import { startReplay } from "playground/recorded";
 byId("to-settings").addEventListener("click", () => byId("shared").scrollIntoView());
 byId("skip").addEventListener("click", () => byId("stage").focus());
 
-const recording = embeddedRecording();
+const recording = await embeddedRecording();
 if (recording) startReplay(recording);
 else startLive();

@@ -1,4 +1,5 @@
 /** A recorded session in the place of the server: the same commands, answered from the file. */
+import { bytesOf } from "playground/base64";
 
 const FRAME_MS = 125;
 
@@ -72,8 +73,10 @@ export function replay(recorded, on) {
   return { send: (command) => queueMicrotask(() => answers[command.do]?.(command)), close: pause };
 }
 
-/** Return the recording that this page carries, or null if a server sent it. */
-export function embeddedRecording() {
+/** Return the recording that this page carries, compressed, or null if a server sent it. */
+export async function embeddedRecording() {
   const element = document.getElementById("replay");
-  return element && JSON.parse(element.textContent);
+  if (!element) return null;
+  const packed = new Blob([bytesOf(element.textContent)]).stream();
+  return new Response(packed.pipeThrough(new DecompressionStream("gzip"))).json();
 }

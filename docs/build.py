@@ -31,8 +31,10 @@ def build(folder: Path, fresh: bool = False) -> int:
     state = folder.with_name(f"{folder.name}-state")
     options += ["--doctree-dir", str(state)]
     if fresh:
-        # What notebooks print is kept as long as their code is the same.
-        for old in (state, DOCS.parent / "build" / "notebooks"):
+        # What notebooks print is kept as long as their code is the same. Of a folder that holds
+        # something else than a site nothing is removed.
+        built = [folder] if (folder / "searchindex.js").is_file() else []
+        for old in (state, DOCS.parent / "build" / "notebooks", *built):
             shutil.rmtree(old, ignore_errors=True)
     # Sphinx would keep those whose source is older, though other names link to them now.
     shutil.rmtree(folder / "_modules", ignore_errors=True)

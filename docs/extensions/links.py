@@ -133,6 +133,8 @@ def _public(text: str) -> str | None:
     if not re.fullmatch(r"[A-Za-z_][\w.]*", name) or text in ("get", "lottery", "pruning"):
         return None
     full = name if name.startswith("kerasinit.") else f"kerasinit.{name}"
+    if full == name and full in public_names.modules():
+        return full
     found = public_names.canonical(full)
     return found if found and found.rpartition(".")[2] == name.rpartition(".")[2] else None
 

@@ -197,6 +197,11 @@ def _stub_sources(owner: str) -> dict[str, str]:
     }
 
 
+def modules() -> set[str]:
+    """Return the public modules."""
+    return {owner for area in AREAS for owner in area.modules}
+
+
 @functools.cache
 def documented() -> dict[str, dict[str, list[tuple[str, Any]]]]:
     """Return by page and heading the public names with their objects, each object once.
@@ -227,8 +232,7 @@ def documented() -> dict[str, dict[str, list[tuple[str, Any]]]]:
             item = getattr(importlib.import_module(module), attribute)
             sections.setdefault("Results", []).append((f"{module}.{attribute}", item))
         pages[area.page] = sections
-    owners = {owner for area in AREAS for owner in area.modules}
-    for owner in sorted(owners):
+    for owner in sorted(modules()):
         for name in importlib.import_module(owner).__all__:
             if f"{owner}.{name}" not in taken:
                 missing.append(f"{owner}.{name}")
@@ -263,7 +267,7 @@ def _names() -> tuple[dict[str, str], dict[str, str]]:
             short.setdefault(name.rpartition(".")[2], set()).add(name)
             if inspect.isclass(item) or inspect.isroutine(item):
                 full.setdefault(f"{item.__module__}.{item.__qualname__}", name)
-    for owner in {owner for area in AREAS for owner in area.modules}:
+    for owner in sorted(modules()):
         for name in importlib.import_module(owner).__all__:
             found = by_object.get(id(getattr(importlib.import_module(owner), name)))
             if found:

@@ -45,6 +45,9 @@ class Measure:
         twins: Identical units; None where they would not mean anything.
         zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
         finite_weights: Whether all of the layer's weights are finite.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     layer: str
@@ -94,6 +97,9 @@ class Measured:
         trainable: Whether the model has trainable weights.
         note: Why the layers are judged in the order of their calls rather than along the data
             flow; empty if they are not.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     inputs: tuple[Signal, ...]

@@ -65,8 +65,8 @@ class SignalMonitor(Callback):
 
     Args:
         x: The batch: an array, or a list or dictionary of arrays, as the model takes it.
-        y: Its labels. Without them, gradients and updates are those of a random linear functional
-            of the outputs, not of the loss.
+        y: Its labels. Without them (None, the default), gradients and updates are those of a
+            random linear functional of the outputs, not of the loss.
         loss: See `kerasinit.diagnose`; None for the compiled one.
         sample_weight: A weight for each example, as in `fit`; None for equal weights.
         class_weight: Weights by class, as in `fit`; None for equal weights.

@@ -60,16 +60,17 @@ def export(
         quantize: For LiteRT: ``"float16"`` weights; ``"dynamic"`` for int8 weights whose signals
             are quantized while it runs; ``"int8"`` for int8 weights and signals (operations that
             have no int8 form stay float). Inputs and outputs keep their dtype. Default: None.
-        representative_data: Some hundred typical inputs, for the ranges of signals that
-            ``"int8"`` needs: an array, or a list or dictionary of arrays.
-        sparse: For LiteRT: whether to store tensors with many zeros in a sparse format
-            (TensorFlow's ``EXPERIMENTAL_SPARSITY``). Dense layers pruned in blocks of (4, 1) or
-            (16, 1) then also run faster, as `footprint` shows.
-        check_data: Inputs to check the file on, of which the first 64 count. Default: the
+        representative_data: A few hundred typical inputs, examples first, for the ranges of
+            signals that ``"int8"`` needs: an array, or a list or dictionary of arrays. Default:
+            None.
+        sparse: For LiteRT: whether to store weights with many zeros in a sparse format
+            (TensorFlow's ``EXPERIMENTAL_SPARSITY``). Default: False. Dense layers pruned in blocks
+            of (4, 1) or (16, 1) then also run faster, as `footprint` shows.
+        check_data: Inputs to check the file on, of which the first 64 are used. Default: the
             representative data, or else 16 random examples.
         batch_size: For LiteRT: a fixed number of examples, which recurrent layers need.
             Default: any number.
-        overwrite: Whether an existing file may be replaced.
+        overwrite: Whether an existing file may be replaced. Default: False.
 
     Returns:
         An `Export`: size, gzipped size, and the largest difference from the model. If what runs

@@ -88,24 +88,24 @@ _WORDS: dict[str, Rule] = {"passes": wrappers.custom}
 
 
 def register_layer(layer_class: Any, like: Any = "passes") -> Any:
-    """Declare how channels go through a custom layer, or that a function takes each number alone.
+    """Declare how channels pass a custom layer, or that a function is elementwise.
 
-    Without it a custom layer is left whole, and so is everything that it reads.
+    Without it, no channel of a custom layer is removed, nor of anything that it reads.
 
     Args:
-        layer_class: A class of layers of either Keras; or a function that is used as an
-            activation and that computes each number from that number alone.
-        like: ``"passes"``: each channel of the output, on the last axis, depends on the same
-            channel of the input alone, and a weight whose last axis is as long as that of the
-            input has one position for each channel. Or the class of layers of Keras that it works
-            like: its variables have the same names and axes and its configuration the same keys.
-            Not used for a function.
+        layer_class: A layer class of either Keras; or an elementwise function that is used as an
+            activation.
+        like: ``"passes"`` (default): each channel of the output, on the last axis, depends only on
+            the same channel of the input, and a weight whose last axis is as long as that of the
+            input has one position for each channel. Or the layer class of Keras that it behaves
+            like: its variables have the same names and axes, and its configuration the same keys.
+            Ignored for a function.
 
     Returns:
         ``layer_class``, so that ``@register_layer`` decorates a class.
 
     Raises:
-        TypeError: If it is neither a class of layers nor a function.
+        TypeError: If it is neither a layer class nor a function.
         ValueError: If ``like`` is neither ``"passes"`` nor a class whose channels are known.
 
     Example:

@@ -48,6 +48,9 @@ class Finding:
         weight: The variable (or the field of a result), empty for a whole file.
         file: The name of the file.
         problem: What is wrong with it.
+
+    Example:
+        See `verify`.
     """
 
     claim: str
@@ -75,6 +78,9 @@ class Proof(base.Report):
         findings: The checks that failed; empty for a valid run.
         notes: What the claims do not cover, because there is nothing to compare: which
             variables Keras does not save, and what only another training could contradict.
+
+    Example:
+        See `verify`.
     """
 
     trainings: int
@@ -138,12 +144,15 @@ def verify(run: Run) -> Proof:
         ValueError: If the folder holds no run.
 
     Example:
-    >>> import tempfile
-    >>> from kerasinit._src.lottery.experiment import Experiment
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     begun = Store.open(Path(folder) / "run", Experiment(levels=0), {"data": ""})
-    ...     print(verify(begun.folder).findings[0])
-    trial 0, level 0, ticket: it is not finished, or was removed (no training is missing or added)
+    >>> from pathlib import Path
+    >>> from kerasinit import lottery
+    >>> proof = lottery.verify("RUN")
+    >>> proof.holds, proof.trainings
+    (True, 6)
+    >>> Path("RUN/trial-0/level-01/reinit/result.json").unlink()
+    >>> finding = lottery.verify("RUN").findings[0]
+    >>> finding.level, finding.branch, finding.file
+    (1, 'reinit', 'result.json')
     """
     # Even of a Store, only the files count.
     folder = folder_of(run)

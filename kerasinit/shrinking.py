@@ -1,4 +1,4 @@
-"""Smaller models: channels are taken out that are dead or matter least, and the gain is measured.
+"""Smaller models: dead or unimportant channels are removed, and the gain is measured.
 
 Pruning leaves zeros, which a phone or a server multiplies like any other numbers::
 

@@ -1,4 +1,4 @@
-"""The groups of channels of a model that can be taken out one by one."""
+"""The groups of channels of a model that can be removed one by one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -87,7 +87,7 @@ class Group:
         if not is_whole or (given.size and not (given.min() >= 0 and given.max() < self.size)):
             raise ValueError(
                 f"The group {self.name!r} has the channels 0 to {self.size - 1}; got "
-                f"{given.tolist()}. Of a mask, pass numpy.flatnonzero(mask)."
+                f"{given.tolist()}. For a mask, pass numpy.flatnonzero(mask)."
             )
         chosen = given.astype("int64")
         for one in self.slices:

@@ -98,7 +98,7 @@ def _warn_of_kept(reading: ModelChannels, live: Liveness) -> None:
                 for channel in np.unique(own[known & ~live.removable[own]]):
                     reason = reasons.get(int(channel), "")
                     if reason != OUTPUT:
-                        why = reason or "a constant that no bias can take over"
+                        why = reason or "a constant that cannot be added to a bias"
                         name = getattr(step.layer, "name", "?")
                         kept.setdefault(f"{name} ({why})", set()).add(int(channel))
     if kept:

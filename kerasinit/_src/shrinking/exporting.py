@@ -47,9 +47,9 @@ def export(
 ) -> Export:
     """Write a model to a file for inference, and check the file against the model.
 
-    A conversion may change what a model computes, by quantization or by a fault of the converter,
-    so the file is run on examples and compared with the model before it gets its name. The model
-    is not changed.
+    A conversion may change what a model computes, by quantization or by a bug of the converter,
+    so the file is run on examples and compared with the model before it is given its final name.
+    The model is not changed.
 
     Args:
         model: A built model of either Keras.
@@ -101,8 +101,8 @@ def export(
     chosen = _checked_options(model, path, format, quantize, sparse, batch_size)
     if quantize == "int8" and representative_data is None:
         raise ValueError(
-            "quantize='int8' needs representative_data, some hundred typical inputs, to find the "
-            "ranges of the signals. quantize='dynamic' needs none."
+            "quantize='int8' needs representative_data, a few hundred typical inputs, to find "
+            "the ranges of the signals. quantize='dynamic' needs none."
         )
     _require_place(path, chosen, overwrite)
     representative = None
@@ -313,7 +313,7 @@ class _Check:
             )
         if self._quantize is None and relative > _LIMIT:
             raise ValueError(
-                f"The file computes something else than the model: its outputs differ by "
+                f"The file does not compute what the model does: its outputs differ by "
                 f"{difference:.2g}, {relative:.2g} of the largest. Nothing was written."
             )
         return difference, relative

@@ -165,7 +165,7 @@ def _names(models: Sequence[Any], names: Sequence[str] | None) -> list[str]:
             for index, name in enumerate(given)
         ]
     if isinstance(names, str) or len(names) != len(models) or len(set(names)) != len(names):
-        raise ValueError(f"Expected as names {len(models)} different ones; got {names!r}.")
+        raise ValueError(f"Expected {len(models)} different names; got {names!r}.")
     return [str(name) for name in names]
 
 
@@ -174,7 +174,7 @@ def _thread_numbers(threads: Iterable[int] | None) -> tuple[int, ...]:
         return tuple(sorted({1, runners.available_threads()}))
     given = (threads,) if isinstance(threads, int) else tuple(threads)
     if not given:
-        raise ValueError("Expected as threads at least one number.")
+        raise ValueError("Expected threads to have at least one number.")
     return tuple(sorted({checked_count("threads", one) for one in given}))
 
 

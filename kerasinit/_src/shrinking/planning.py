@@ -359,7 +359,7 @@ def _checked_scores(group: Group, scores: Any) -> np.ndarray:
     scores = np.asarray(scores, dtype="float64")
     if scores.shape != (group.size,):
         raise ValueError(
-            f"Expected of the importance one number for each of the {group.size} channels of "
+            f"Expected the importance to be a number for each of the {group.size} channels of "
             f"{group.name!r}; got shape {scores.shape}."
         )
     if not np.isfinite(scores).all():

@@ -1,4 +1,4 @@
-"""A plan of structured pruning: which channels are removed, and what is left."""
+"""A plan of structured pruning: which channels are removed, and which costs remain."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class PlannedCost:
 
 @dataclass(frozen=True, eq=False)
 class Plan(base.Report):
-    """Which channels of a model are removed, and what is left; printed as a table.
+    """Which channels of a model are removed, and what remains; printed as a table.
 
     Attributes:
         groups: One `PlannedGroup` for each group of the model, in the order of the data.
@@ -231,7 +231,7 @@ class Plan(base.Report):
         if self.inexact:
             errors.warn(
                 f"The cut of {model.name!r} is inexact: statistics of {', '.join(self.inexact)} "
-                f"run over removed channels. Its outputs differ by up to {difference:.3g} from "
+                f"include removed channels. Its outputs differ by up to {difference:.3g} from "
                 f"those of the model with these channels at zero, whose largest is {largest:.3g}. "
                 f"Fine-tune it, and compare its accuracy."
             )
@@ -296,6 +296,6 @@ def _text(plan: Plan) -> str:
             ("cost", "dense", "left", "fraction left", "target"), costs, 1,
             box=box.SIMPLE_HEAD, pad_edge=False,
         ),
-        *([f"Inexact: statistics of {', '.join(plan.inexact)} run over removed channels."]
+        *([f"Inexact: statistics of {', '.join(plan.inexact)} include removed channels."]
           if plan.inexact else []),
     )  # fmt: skip

@@ -144,7 +144,7 @@ class StructuredPruning(MaskedFit):
             )
 
     def _update(self, sparsity: float) -> None:
-        """Choose channels anew, as many as the schedule asks for."""
+        """Choose channels again, as many as the schedule requires."""
         if sparsity <= 0:
             return
         progress = min(sparsity / self._final_sparsity(), 1.0)

@@ -120,13 +120,13 @@ def register_layer(layer_class: Any, like: Any = "passes") -> Any:
     if not isinstance(layer_class, type):
         if not callable(layer_class) or compat.is_layer(layer_class):
             raise TypeError(
-                f"Expected a class of layers or a function; got {layer_class!r} of type "
+                f"Expected a layer class or a function; got {layer_class!r} of type "
                 f"{type(layer_class).__qualname__}."
             )
         activations.register_function(layer_class)
         return layer_class
     if not issubclass(layer_class, compat.layer_classes("Layer")):
-        raise TypeError(f"Expected a class of layers; got {layer_class.__qualname__}.")
+        raise TypeError(f"Expected a layer class; got {layer_class.__qualname__}.")
     if isinstance(like, type):
         rule = _CLASSES.get(like.__name__) if exact_row(like) is not UNKNOWN else None
     else:
@@ -134,7 +134,7 @@ def register_layer(layer_class: Any, like: Any = "passes") -> Any:
     if rule is None:
         known = ", ".join(sorted(_CLASSES))
         raise ValueError(
-            f"Expected like='passes', or one of the layers of Keras whose channels are followed "
+            f"Expected like='passes', or a layer class of Keras whose channels are known "
             f"({known}); got {like!r}."
         )
     _CUSTOM[layer_class] = rule

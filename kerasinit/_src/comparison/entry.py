@@ -133,7 +133,7 @@ def compare(
             checked_count(name, number)
     checked_count("seed", seed, 0)
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
-        raise TypeError(f"Expected as target a loss, or None; got {target!r}.")
+        raise TypeError(f"Expected target to be a loss, or None; got {target!r}.")
     label, build = _find_build(build)
     by_name, examples = choices_by_name(initializers), examples_of(data)
     training, held_out = examples.split(seed, validation)
@@ -169,14 +169,14 @@ def _find_build(build: Any) -> tuple[str, Callable[..., Any]]:
     """Return the name of a build function and the function, imported if it is given by name."""
     if compat.is_layer(build):
         raise TypeError(
-            f"Expected as build a function that returns a compiled model, since each seed trains a "
-            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r}. Put the "
-            f"lines that build and compile it into a function: compare(build, ...)."
+            f"Expected build to be a function that returns a compiled model, since each seed "
+            f"trains a new one; got the {type(build).__name__} {getattr(build, 'name', '')!r}. Put "
+            f"the lines that build and compile it into a function: compare(build, ...)."
         )
     label = build if isinstance(build, str) else models.name_of(build)
     build = models.find(build) if isinstance(build, str) else build
     if not callable(build):
         raise TypeError(
-            f"Expected as build a function that returns a compiled model; got {build!r}."
+            f"Expected build to be a function that returns a compiled model; got {build!r}."
         )
     return label, build

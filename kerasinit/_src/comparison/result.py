@@ -113,7 +113,7 @@ class Band:
 
     Attributes:
         step: The step.
-        median: Their median.
+        median: The median of the losses.
         least: The min.
         most: The max.
 
@@ -258,7 +258,7 @@ class Comparison(base.PageReport):
     Attributes:
         setting: The settings that all choices share.
         choices: The choices, in the order given.
-        wanted: The ``target`` given; None without one.
+        wanted: The ``target`` that was given; None if it was not.
 
     Example:
         See `kerasinit.compare`.

@@ -82,7 +82,7 @@ class Verdict:
     """What the seeds show about the leading choice.
 
     Attributes:
-        leader: Its name; None if no choice trains.
+        leader: The name of the leading choice; None if no choice trains.
         rivals: The comparisons with each of the others.
         seeds: The number of seeds.
 

@@ -138,10 +138,10 @@ def _without_initializer(network: Network) -> dict[str, list[str]]:
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:
     if hasattr(seeds, "__index__") and not isinstance(seeds, bool):
         if seeds < 0:
-            raise ValueError(f"Expected as seeds a number of at least 0; got {seeds!r}.")
+            raise ValueError(f"Expected seeds to be a number of at least 0; got {seeds!r}.")
         return tuple(range(1, int(seeds) + 1))
     if isinstance(seeds, bool | str) or not isinstance(seeds, Iterable):
-        raise TypeError(f"Expected as seeds a whole number, or a list of seeds; got {seeds!r}.")
+        raise TypeError(f"Expected seeds to be a whole number, or a list of seeds; got {seeds!r}.")
     seeds = list(seeds)
     if None in seeds:
         raise TypeError(f"Expected seeds that are numbers; got {seeds!r}.")

@@ -143,7 +143,7 @@ class Review:
         return names.pop() if len(names) == 1 else None
 
     def mark_out_of_scale(self, place: int, fix: str) -> None:
-        """Mark a call and all after it, up to those that set the scale anew, as out of scale."""
+        """Mark a call and all after it, up to those that reset the scale, as out of scale."""
         waiting = [place]
         while waiting:
             here = waiting.pop()

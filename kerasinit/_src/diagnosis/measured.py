@@ -22,7 +22,7 @@ class Measure:
         call: The number of the call, from 1.
         shape: The output's shape, the batch first.
         role: ``"kernel"`` for a layer that multiplies by weights, ``"source"`` for one that
-            sets the scale anew (normalization, embedding, rescaling), ``"block"`` for one
+            resets the scale (normalization, embedding, rescaling), ``"block"`` for one
             that has others inside, ``"average"`` for a pooling by means, ``"choice"`` for a
             softmax, ``""`` for the rest.
         activation: The layer's activation; None if it is linear or unknown.

@@ -142,7 +142,7 @@ class SignalMonitor(Callback):
             errors.checked_count("every", every, 1)
         if not isinstance(budget, int | float) or not 0 < budget < math.inf:
             raise ValueError(
-                f"Expected as budget a fraction above 0, such as 0.03; got {budget!r}."
+                f"Expected budget to be a fraction above 0, such as 0.03; got {budget!r}."
             )
         if every is not None and budget != _BUDGET:
             raise ValueError(f"With every={every!r} the budget has no effect: pass one of them.")

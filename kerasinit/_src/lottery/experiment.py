@@ -296,7 +296,7 @@ def require_experiment(experiment: Any) -> Experiment:
     """Return ``experiment``; raise TypeError if it is not an `Experiment`."""
     if not isinstance(experiment, Experiment):
         raise TypeError(
-            f"Expected as experiment a kerasinit.lottery.Experiment, as in "
+            f"Expected experiment to be a kerasinit.lottery.Experiment, as in "
             f"Experiment(dataset='digits', levels=3); got {experiment!r:.80}."
         )
     return experiment

@@ -25,7 +25,7 @@ class WeightSummary:
     Attributes:
         name: Structural name such as ``"dense_1/kernel"``, as in `masks` and
             `prunable_weights`.
-        shape: Its shape.
+        shape: The shape of the weight.
         pruned: Whether it has a mask.
         reason: For a pruned weight ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or
             ``"chosen by its class"``, followed by ``", frozen"`` if it is not trained. For

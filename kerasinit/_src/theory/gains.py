@@ -181,7 +181,7 @@ def _checked(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
             raise errors.unknown("activation", activation, _names())
     elif not callable(activation):
         raise TypeError(
-            f"Expected as activation a name known to Keras, an activation layer or a function "
+            f"Expected activation to be a name known to Keras, an activation layer or a function "
             f"of one array; got {activation!r} of type {type(activation).__qualname__}."
         )
     if negative_slope is None:
@@ -192,9 +192,9 @@ def _checked(activation: Any, negative_slope: Any) -> tuple[Any, float | None]:
             f"{activation!r}."
         )
     if isinstance(negative_slope, bool) or not isinstance(negative_slope, numbers.Real):
-        raise TypeError(f"Expected as negative_slope a number; got {negative_slope!r}.")
+        raise TypeError(f"Expected negative_slope to be a number; got {negative_slope!r}.")
     if not math.isfinite(negative_slope):
-        raise ValueError(f"Expected as negative_slope a finite number; got {negative_slope!r}.")
+        raise ValueError(f"Expected negative_slope to be a finite number; got {negative_slope!r}.")
     return activation, float(negative_slope)
 
 

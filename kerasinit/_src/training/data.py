@@ -205,8 +205,9 @@ def require_dataset(data: Any, argument: str = "data") -> Dataset:
     kind = type(data)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     raise TypeError(
-        f"Expected as {argument} a kerasinit.lottery.Dataset; got a {module}{kind.__qualname__}. A "
-        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Name a "
+        f"Expected {argument} to be a kerasinit.lottery.Dataset; got a "
+        f"{module}{kind.__qualname__}. A lottery takes arrays in memory: "
+        f"Dataset(x_train, y_train, x_test, y_test). Name a "
         f'built-in data set or a file in the experiment: Experiment(dataset="FILE.npz").'
     )
 

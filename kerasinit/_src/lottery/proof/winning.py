@@ -28,7 +28,7 @@ class Condition:
         trials: The number of pairs.
         difference: Ticket minus the other, mean over the trials.
         low: Lower one-sided 95 % confidence bound; None if there are too few trials.
-        high: Upper bound, likewise. Together they are a 90 % interval.
+        high: Upper bound; None if there are too few trials. Both are a 90 % interval.
         threshold: The value on one side of which the difference must lie.
         p_met: The p-value of the test that the condition is met.
         p_refuted: The p-value of the test of the contrary.

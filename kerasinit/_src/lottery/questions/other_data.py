@@ -115,7 +115,7 @@ def transfer(
     Args:
         run: A run, its folder or what `kerasinit.lottery.run` returned; it is not changed.
         to: The other data: a name or file as for `kerasinit.lottery.load`, or a data
-            set. Its examples must have the shape of the run's; classes may differ.
+            set. Its examples must have the same shape as the run's; classes may differ.
         levels: The levels of the tickets, by default the last finished one.
         iterations: Optimizer steps of each training; by default as many as in the run.
         out: The folder for the answers, by default the run's name, ``-on-`` and the

@@ -1,7 +1,7 @@
 """The description of a run: everything that changes a number, declared once.
 
 The command line, TOML files, the file in the run's folder, the folder's name and the
-table in the README all derive from the fields of `Experiment`.
+table in docs/guides/lottery.md all derive from the fields of `Experiment`.
 """
 
 import dataclasses

@@ -51,7 +51,8 @@ def compute_fans(
                                 are summed over            only the output has
     Conv, ``groups``            k inputs / groups          k outputs / (groups s)
     DepthwiseConv               k                          k multiplier / s
-    SeparableConv               as DepthwiseConv, then as a convolution of window 1
+    SeparableConv               as DepthwiseConv, then     as DepthwiseConv, then
+                                as Conv of window 1        as Conv of window 1
     ConvTranspose               k inputs / s               k outputs
     Embedding                   1                          dimension
     SimpleRNN, GRU, LSTM        inputs (units)             units: gate by gate

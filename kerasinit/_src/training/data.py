@@ -103,7 +103,7 @@ class Dataset:
 
     @property
     def num_validation(self) -> int:
-        """The default number of validation examples: a sixth, at most 5,000."""
+        """The default number of validation examples, a sixth of all, at most 5,000."""
         return min(5000, len(self.x_train) // 6)
 
     def split(

@@ -79,7 +79,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The reasons in one line: each difference with its interval and state."""
+        """The reasons in one line, each difference with its interval and state."""
         parts = [self.note] if self.note else []
         for condition in self.conditions:
             _, difference, interval, must, _, state = _cells(condition)

@@ -1,4 +1,4 @@
-"""Initializers, pruning and lottery tickets for Keras 3 and tf_keras.
+"""Initializers, diagnosis, pruning and lottery tickets for Keras 3 and tf_keras.
 
 Importing this package imports neither Keras nor a backend: its names, which ``__init__.pyi``
 lists, are imported when they are first used.

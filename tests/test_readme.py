@@ -38,12 +38,13 @@ def test_the_same_lines_give_the_same_weights_in_both_kerases():
     assert not np.array_equal(first[2], second[2])
 
 
-def test_there_are_two_set_up_lines_each_complete():
+def test_each_set_up_line_is_complete():
     lines = re.findall(r"^pip install .*$", README, re.MULTILINE)
 
     assert lines == [
         "pip install -e '.[examples]' && kerasinit lottery run",
         "pip install -e '.[test]' && pytest",
+        "pip install -e '.[playground]' && kerasinit playground",
     ]
 
 

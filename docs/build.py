@@ -15,6 +15,7 @@ from sphinx.cmd.build import build_main
 from sphinx.search.en import SearchEnglish
 
 from docs import check
+from docs.extensions import public_names
 
 DOCS = Path(__file__).parent
 SEARCHED = (
@@ -43,6 +44,7 @@ def build(folder: Path, fresh: bool = False) -> int:
         return code
     stem = SearchEnglish({}).stem
     faults = check.faults(folder) + check.unfound(folder, SEARCHED, stem)
+    faults += check.undocumented(folder, public_names.entries())
     print("\n".join(faults), file=sys.stderr, end="\n" if faults else "")
     count = len(list(folder.rglob("*.html")))
     print(f"{count} pages in {folder}, {time.perf_counter() - began:.0f} s")

@@ -1,11 +1,14 @@
 """Check a built site without a network: links, anchors, and that nothing comes from elsewhere."""
 
 import functools
+import inspect
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 # Attributes that make a browser load something, by element.
@@ -88,6 +91,27 @@ def faults(folder: Path) -> list[str]:
         for sign in ("url(http", 'url("http', "url('http", "url(//", "@import"):
             if sign in text:
                 found.append(f"{path.relative_to(folder)}: loads from elsewhere: {sign}")
+    return found
+
+
+def undocumented(folder: Path, entries: Mapping[str, Iterable[tuple[str, Any]]]) -> list[str]:
+    """Return a line for each class whose docstring is missing in the reference.
+
+    Autodoc shows a reference in its place where it takes a class for an alias of another one.
+
+    Args:
+        folder: The built site.
+        entries: By the name of a page in ``reference``, the names on it with their objects.
+    """
+    found = []
+    for page, named in entries.items():
+        text = (folder / "reference" / f"{page}.html").read_text("utf-8")
+        parts = re.split(r'<dt class="sig[^>]*id="(kerasinit[^"]*)"', text)
+        below = dict(zip(parts[1::2], parts[2::2], strict=True))
+        for name, item in named:
+            alias = inspect.isclass(item) and item.__qualname__ != name.rpartition(".")[2]
+            if name not in below or ("<p>alias of <a" in below[name]) != alias:
+                found.append(f"reference/{page}.html: no docstring of {name}")
     return found
 
 

@@ -243,6 +243,14 @@ def documented() -> dict[str, dict[str, list[tuple[str, Any]]]]:
     return pages
 
 
+def entries() -> dict[str, list[tuple[str, Any]]]:
+    """Return by page the public names with their objects."""
+    return {
+        page: [entry for listed in sections.values() for entry in listed]
+        for page, sections in documented().items()
+    }
+
+
 def _heading(area: Area, module: str) -> str | None:
     """Return the heading whose beginning of a module is the longest that fits."""
     fitting = [

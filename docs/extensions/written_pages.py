@@ -54,7 +54,8 @@ def _entry(name: str, item: Any) -> str:
         return f".. autofunction:: {name}\n\n"
     # Not by autodoc, which would show the docstring of ``dict``.
     rows = "".join(f"   ``{key}``\n      {_as_rst(text)}\n\n" for key, text in item.items())
-    return f".. py:data:: {name}\n\n   A dictionary:\n\n{rows}\n"
+    module, _, short = name.rpartition(".")
+    return f".. py:data:: {short}\n   :module: {module}\n\n   A dictionary:\n\n{rows}\n"
 
 
 def reference_page(area: public_names.Area) -> str:
@@ -234,7 +235,20 @@ def pages() -> dict[str, str]:
     return written
 
 
+def use_plain_names() -> None:
+    """Give the initializers their plain names.
+
+    Their ``__name__`` is the registered one, ``kerasinit>HeNormal``, for the files of tf_keras.
+    Autodoc would take the class for an alias of another one, and show no docstring.
+    """
+    for sections in public_names.documented().values():
+        for _, item in (entry for entries in sections.values() for entry in entries):
+            if inspect.isclass(item):
+                item.__name__ = item.__qualname__
+
+
 def _write(app: Any, config: Any) -> None:
+    use_plain_names()
     texts = pages()
     for folder in ("reference", "gallery"):
         for path in (DOCS / folder).glob("*.rst"):

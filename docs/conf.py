@@ -46,9 +46,10 @@ toc_object_entries_show_parents = "hide"
 add_module_names = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+# The signature of a data class has the types.
+napoleon_attr_annotations = False
 napoleon_use_rtype = False
-napoleon_custom_sections = [("Reference", "notes_style")]
+napoleon_custom_sections = [("Reference", "notes_style"), ("Attributes", "params_style")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4

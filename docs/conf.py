@@ -2,18 +2,19 @@
 
 import os
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+
+from docs import address  # noqa: E402
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Notebooks show their figures only with the backend that their kernel chooses.
 os.environ.pop("MPLBACKEND", None)
 
-_project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 # Empty as long as there is no public repository; then sources are shown within the site.
-repository = _project["tool"].get("kerasinit", {}).get("repository", "")
+repository = address.repository()
 
 project = "kerasinit"
 author = "the kerasinit developers"
@@ -68,10 +69,8 @@ html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
 html_theme_options = {
-    "source_repository": repository,
-    "source_branch": "main",
-    "source_directory": "docs/",
-    "top_of_page_buttons": ["view"] if repository else [],
+    # The source of a page that the build writes is in no repository.
+    "top_of_page_buttons": [],
     "light_css_variables": {"color-brand-primary": "#0072b2", "color-brand-content": "#005f95"},
     "dark_css_variables": {"color-brand-primary": "#6cb6e8", "color-brand-content": "#7cc0ee"},
 }
@@ -84,4 +83,4 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
     from docs.extensions.written_pages import source_line
 
     found = source_line(info["module"], info["fullname"]) if domain == "py" else None
-    return f"{repository}/blob/main/{found[0]}#L{found[1]}" if found else None
+    return f"{address.source(found[0], repository)}#L{found[1]}" if found else None

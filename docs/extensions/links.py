@@ -9,13 +9,17 @@ import importlib
 import re
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
+from docs import address
 from docs.extensions import public_names
+
+ROOT = Path(__file__).parents[2]
 
 _OUTSIDE = {
     "collections", "datetime", "keras", "matplotlib", "ml_dtypes", "np", "numpy", "os", "pathlib",
@@ -100,6 +104,23 @@ class LinkCode(SphinxTransform):
                 found += literal
 
 
+class LinkFiles(SphinxTransform):
+    """Let what an included file of the repository links to, and is no page, lead to its source.
+
+    As long as the repository has no address, the text stands there without a link.
+    """
+
+    default_priority = 500
+
+    def apply(self, **_: Any) -> None:
+        """Replace the references."""
+        for node in list(self.document.findall(addnodes.pending_xref)):
+            if node["reftype"] == "myst" and (ROOT / node["reftarget"]).is_file():
+                uri = address.source(node["reftarget"], address.repository())
+                shown = node.children
+                node.replace_self([nodes.reference("", "", *shown, refuri=uri)] if uri else shown)
+
+
 def _ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
     while node.parent is not None:
         node = node.parent
@@ -119,5 +140,6 @@ def _public(text: str) -> str | None:
 def setup(app: Any) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_transform(LinkCode)
+    app.add_transform(LinkFiles)
     app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True}

@@ -50,6 +50,15 @@ def model_is_pruned(model: keras.Model, x: np.ndarray) -> None:
     assert (kernel == 0).mean() == 0.5
 
 
+def the_playground_has_its_files() -> None:
+    # Those that are no modules of Python are easily left out of a wheel.
+    from kerasinit._src.playground import lesson_files, page_files
+
+    assert len(lesson_files.built_in()) >= 9
+    assert {"app.js", "playground.css", "uplot.js", "page.css"} <= {*page_files.static_files()}
+    assert page_files.page().startswith("<!doctype html>")
+
+
 def commands_answer() -> None:
     # The installed script, not a module: its entry point is part of the package.
     command = Path(sysconfig.get_path("scripts")) / "kerasinit"
@@ -71,6 +80,7 @@ def main() -> None:
         model = initializer_is_saved_and_loaded(Path(folder))
     model_is_diagnosed(model, x)
     model_is_pruned(model, x)
+    the_playground_has_its_files()
     commands_answer()
     print(f"kerasinit {kerasinit.__version__} on Python {sys.version.split()[0]}: works")
 

@@ -12,6 +12,7 @@ EXCEPTIONS = {
     "_src/compat/quantization.py",  # how an EinsumDense is packed
     "_src/compat/training.py",  # which layers keep states
     "_src/network/signal_roles.py",  # the arguments of Activation and ReLU
+    "_src/playground/networks.py",  # the networks of the playground
     "_src/pruning/inventory.py",  # what SpectralNormalization keeps
     "_src/pruning/policy.py",  # what XNNPACK runs
     "_src/training/paper_networks.py",  # networks of papers

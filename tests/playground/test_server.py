@@ -18,8 +18,10 @@ from kerasinit._src.playground.worker_pool import Limits
 from tests.playground.conftest import FAKE, TOKEN, eventually, hear, is_running, running_in, tell
 from tests.playground.test_uploads import GOOD
 
+# A shell starts what runs in the background with interrupts ignored, and its children inherit that.
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from kerasinit._src import cli
 from kerasinit._src.playground import server
 server._worker_command = lambda lessons: sys.argv[1].split("|")
@@ -158,9 +160,9 @@ def refused(capsys):
     [
         ("--port 65536", "--port must be a whole number from 0 to 65535; got 65536."),
         ("--port -1", "got -1"),
-        ("--sessions 0", "--sessions an integer of at least 1; got 0."),
-        ("--minutes 0", "--minutes a positive number; got 0.0."),
-        ("--minutes nan", "--minutes a positive number; got nan."),
+        ("--sessions 0", "--sessions to be an integer of at least 1; got 0."),
+        ("--minutes 0", "--minutes to be a positive number; got 0.0."),
+        ("--minutes nan", "--minutes to be a positive number; got nan."),
         ("--host 192.0.2.1", "Cannot listen on --host 192.0.2.1, --port 8765"),
         ("--host no.such.host.invalid", "--host no.such.host.invalid is no address of this"),
         ("--lessons nowhere", "--lessons nowhere is not a folder"),

@@ -8,16 +8,22 @@ import pytest
 
 from kerasinit._src.playground.two_networks import is_recorded
 from kerasinit.playground import Settings, SideSettings, TwoNetworks
+from tests.products import nightly
 
 SMALL = Settings(depth=2, width=8, data="moons")
 CHOICES = [
-    {},
     {"normalization": "batch"},
-    {"normalization": "layer", "residual": True},
     {"optimizer": "adam", "learning_rate": 0.003},
-    {"optimizer": "momentum", "residual": True},
-    {"optimizer": "rmsprop", "learning_rate": 0.001},
     {"data": "digits", "batch_size": 200},
+    *(
+        pytest.param(choice, marks=nightly)
+        for choice in (
+            {},
+            {"normalization": "layer", "residual": True},
+            {"optimizer": "momentum", "residual": True},
+            {"optimizer": "rmsprop", "learning_rate": 0.001},
+        )
+    ),
 ]
 
 

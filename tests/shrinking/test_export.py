@@ -227,8 +227,7 @@ def test_a_keras_file_that_needs_custom_objects_is_called_unchecked(tmp_path):
     assert loaded(np.ones((1, 3))).numpy().tolist() == [[2, 2, 2]]
 
 
-@pytest.mark.parametrize("library", INSTALLED)
-@pytest.mark.parametrize("name", ["model.keras", "saved", "model.tflite", "int8.tflite"])
+@each_value_once(library=INSTALLED, name=["model.keras", "saved", "model.tflite", "int8.tflite"])
 def test_several_inputs_and_outputs_keep_their_places(library, tmp_path, name):
     layers = library.layers
     zebra = library.Input((4,), name="zebra")

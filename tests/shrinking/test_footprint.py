@@ -116,6 +116,7 @@ def test_sparse_formats_are_measured_by_default_only_where_there_are_zeros():
     assert "30% zeros" in found.missing["litert-...-sparse"]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("margin", [-0.02, 0.02])
 def test_the_converter_makes_a_tensor_sparse_from_as_many_zeros_as_is_assumed(margin):
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
@@ -138,6 +139,7 @@ def test_sizes_are_those_of_the_file_and_of_its_gzip():
     )
 
 
+@pytest.mark.nightly
 def test_a_sparse_runtime_is_compared_with_the_plain_one_of_the_first_model():
     found = footprint(mlp(width=64), x=X[:1], runtimes="litert-float-sparse", seconds=0.1)
 
@@ -263,6 +265,7 @@ def test_equal_names_are_numbered_and_names_can_be_given():
         footprint(model, model, names=("a", "a"), latency=False)
 
 
+@pytest.mark.nightly
 def test_several_inputs_are_passed_as_a_list_or_by_name():
     first, second = keras.Input((4,), name="first"), keras.Input((5,), name="second")
     out = keras.layers.Dense(2)(keras.layers.Concatenate()([first, second]))

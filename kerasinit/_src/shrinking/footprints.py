@@ -118,7 +118,7 @@ class FootprintRow:
 
 
 @dataclass(frozen=True)
-class Footprint(base.Report):
+class Footprint(base.Plotted, base.Report):
     """The result of `shrinking.footprint`: the costs of some models.
 
     Attributes:

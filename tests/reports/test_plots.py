@@ -1,6 +1,7 @@
 """Every figure draws the numbers of its report, has labels, and is written as SVG and PNG."""
 
 import dataclasses
+import pickle
 import sys
 import xml.etree.ElementTree as ET
 
@@ -141,6 +142,14 @@ def test_without_matplotlib_the_error_says_what_to_install(drawn, monkeypatch):
 
     with pytest.raises(ImportError, match=r"pip install 'kerasinit\[examples\]'"):
         drawn()
+
+
+def test_a_notebook_shows_a_figure_without_pyplot():
+    shown = figures.new_figure(4, 3)
+    shown.subplots().plot([1, 2])
+
+    assert shown._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(shown)).axes[0].lines[0].get_ydata().tolist() == [1, 2]
 
 
 def _bars(axes):

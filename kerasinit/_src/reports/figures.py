@@ -39,12 +39,14 @@ def literal(text: str) -> str:
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure of a size in inches."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'."
         ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    from kerasinit._src.reports.shown_figure import ShownFigure
+
+    return ShownFigure(figsize=(width, height), layout="constrained")
 
 
 def line_style(number: int, size: float = 5) -> dict[str, Any]:
@@ -132,15 +134,15 @@ def shortened(name: str) -> str:
     return name if len(name) <= MAX_NAME + 3 else f"{name[:half]}…{name[-half - 2 :]}"
 
 
-def use_log_scale(axes: "Axes", low: float, high: float) -> None:
-    """Use a logarithmic y axis with few, plain tick labels, suited to values from low to high."""
+def use_log_scale(axes: "Axes", low: float, high: float, which: str = "y") -> None:
+    """Use a logarithmic axis, y or x, with few, plain tick labels, for values from low to high."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    axes.set_yscale("log")
-    ticks = LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6)
-    axes.yaxis.set_major_locator(ticks)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 # Small enough for the text in a plot to be legible on a phone.

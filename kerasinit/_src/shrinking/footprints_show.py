@@ -186,8 +186,10 @@ def _draw_latencies(axes: "Axes", found: Footprint, keys: list[tuple[str, int]])
             linewidth=1,
             label=figures.literal(row.name),
         )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ends = [
+        1000 * end for row in found.rows for one in row.latencies for end in (one.low, one.high)
+    ]
+    figures.use_log_scale(axes, min(ends), max(ends), "x")
     threads = len({count for _, count in keys}) > 1
     names = [f"{name}, {count} thr." if threads else name for name, count in keys]
     axes.set_yticks(range(len(keys)), names)

@@ -70,3 +70,5 @@ from kerasinit._src.whole_models.portable_copy import portable as portable
 from kerasinit._src.whole_models.recommendation import recommend as recommend
 from kerasinit._src.whole_models.redraw import Rule as Rule
 from kerasinit._src.whole_models.redraw import reinitialize as reinitialize
+
+__version__: str

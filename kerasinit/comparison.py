@@ -1,4 +1,4 @@
-"""Which initializer trains this network best? Measured at equal cost, with several seeds."""
+"""Which initializer trains a network best: measured at equal cost, with several seeds."""
 
 from kerasinit._src.comparison.entry import compare
 from kerasinit._src.comparison.result import (

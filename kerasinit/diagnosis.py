@@ -1,4 +1,4 @@
-"""Will this network train? Measured, judged and reported before training."""
+"""Whether a network will train: measured and judged before training."""
 
 from kerasinit._src.diagnosis.advice import KINDS
 from kerasinit._src.diagnosis.entry import diagnose

@@ -1,6 +1,7 @@
 """TensorFlow's pruning API, for Keras 3 as well as tf_keras.
 
-The names and arguments are those of ``tfmot.sparsity.keras``::
+The names and arguments are those of ``tfmot.sparsity.keras``, of the package
+tensorflow-model-optimization::
 
     from kerasinit import pruning
 
@@ -10,8 +11,8 @@ The names and arguments are those of ``tfmot.sparsity.keras``::
     model = pruning.strip_pruning(model)
 
 The schedules have tfmot's names, arguments and numbers, and tfmot's own schedules are accepted.
-tfmot itself prunes tf_keras models. It is imported when there is one, without changing ``tf.keras``
-or the environment.
+tf_keras models are pruned by tfmot itself, which is imported when there is one, without changing
+``tf.keras`` or the environment.
 """
 
 from kerasinit._src.mask_arrays import Masks

@@ -1,15 +1,15 @@
-"""Ready rules for whole networks, as the papers give them.
+"""Rules for whole networks, as defined in the papers.
 
-What depends on where a layer stands, such as at the end of one of N residual branches, no
-initializer can know. Each function here looks at a model and returns the rules for
-`kerasinit.reinitialize`, which takes the function itself, too:
+An initializer does not know the position of its layer, such as the end of one of N residual
+branches. Each function here examines a model and returns the rules for `kerasinit.reinitialize`,
+which also accepts the function itself:
 
     kerasinit.reinitialize(model, kerasinit.rules.fixup, seed=1)
     kerasinit.reinitialize(model, kerasinit.rules.gpt2(model, num_blocks=12), seed=1)
 
 Residual branches are read from the graph of a functional model. A sum inside a layer's own
-``call`` cannot be seen: there, and in a subclassed model, the branches are told. A model
-that a rule has nothing to say about is refused.
+``call`` is not visible: in that case, and for a subclassed model, pass the branches. A model to
+which a rule does not apply raises an error.
 """
 
 from kerasinit._src.whole_models.rules.convolutional import alexnet

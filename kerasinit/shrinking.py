@@ -1,4 +1,4 @@
-"""Smaller models: channels are taken out that are dead or matter least, and the gain is measured.
+"""Smaller models: dead or unimportant channels are removed, and the gain is measured.
 
 Pruning leaves zeros, which a phone or a server multiplies like any other numbers::
 
@@ -10,7 +10,7 @@ Pruning leaves zeros, which a phone or a server multiplies like any other number
     print(shrinking.footprint(model, small, x[:1]))
     shrinking.export(small, "small.tflite", quantize="int8", representative_data=x[:100])
 
-Names are imported on first use, so that only what trains imports TensorFlow.
+Names are imported on first use, so that TensorFlow is imported only where it is needed.
 """
 
 from kerasinit._src import lazy

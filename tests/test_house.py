@@ -13,7 +13,7 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "keras_naming", "lazy", "streams", "mask_arrays"),
+    ("errors", "keras_naming", "lazy", "streams", "version", "mask_arrays"),
     ("compat",),
     ("theory", "files"),
     ("network", "initializers", "reports"),
@@ -267,7 +267,7 @@ def _exists(name):
 def test_the_names_that_docstrings_refer_to_exist():
     written = re.compile(r"(?<![\w./-])kerasinit(?:\.[A-Za-z_]\w*)+")
     # Not the changes, which name what was.
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
     texts = [path.read_text("utf-8") for path in (*MODULES.values(), *pages)]
     names = {name for text in texts for name in written.findall(text)}
 

@@ -53,9 +53,9 @@ class ArgumentError(TypeError, ValueError):
 def checked_positive(name: str, given: Any) -> float:
     """Validate a positive, finite number."""
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise TypeError(f"Expected as {name} a positive number; got {given!r}.")
+        raise TypeError(f"Expected {name} to be a positive number; got {given!r}.")
     if given <= 0 or not given < math.inf:  # the second also rejects NaN
-        raise ValueError(f"Expected as {name} a positive number; got {given!r}.")
+        raise ValueError(f"Expected {name} to be a positive number; got {given!r}.")
     return float(given)
 
 
@@ -66,7 +66,7 @@ def checked_count(name: str, given: Any, minimum: int = 1) -> int:
         ArgumentError: If it is no integer.
         ValueError: If it is below the minimum.
     """
-    message = f"Expected as {name} an integer of at least {minimum}; got {given!r}."
+    message = f"Expected {name} to be an integer of at least {minimum}; got {given!r}."
     if isinstance(given, bool) or not isinstance(given, numbers.Integral):
         raise ArgumentError(message)
     if given < minimum:
@@ -80,7 +80,7 @@ def checked_seed(seed: Any) -> int:
         # From Python's global state, which set_random_seed of Keras 3 and tf_keras sets.
         return random.getrandbits(64)
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"Expected as seed a non-negative integer or None; got {seed!r}.")
+        raise TypeError(f"Expected seed to be a non-negative integer or None; got {seed!r}.")
     if seed < 0:
-        raise ValueError(f"Expected as seed a non-negative integer or None; got {seed!r}.")
+        raise ValueError(f"Expected seed to be a non-negative integer or None; got {seed!r}.")
     return int(seed)

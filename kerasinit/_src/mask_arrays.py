@@ -13,8 +13,25 @@ NAMING = "2"
 class Masks(Mapping[str, np.ndarray]):
     """The pruning masks of a model, by the structural names of its weights.
 
-    Weights that are kept are ``True``. The arrays are read-only copies, so that a proof can rely
-    on them. ``naming`` is ``"1"`` for a ticket of format 1, which named variables differently.
+    A mapping that is compared by value. The arrays are read-only copies, so that a proof can rely
+    on them.
+
+    Args:
+        arrays: A boolean array of the shape of each weight, True where it is kept, by structural
+            name such as ``"dense/kernel"``.
+        naming: The version of the names; ``"1"`` for a ticket of format 1, which named variables
+            differently. Defaults to ``"2"``.
+
+    Raises:
+        TypeError: If an array is not boolean.
+        ValueError: If there is no array, or one is empty.
+
+    Example:
+    >>> masks = Masks({"dense/kernel": np.array([[True, False], [True, True]])})
+    >>> masks
+    <Masks of 1 weights, 3 of 4 kept>
+    >>> masks.density, masks.within(Masks.dense({"dense/kernel": (2, 2)}))
+    (0.75, True)
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], naming: str = NAMING) -> None:
@@ -37,7 +54,11 @@ class Masks(Mapping[str, np.ndarray]):
 
     @classmethod
     def dense(cls, shapes: Mapping[str, tuple[int, ...]]) -> "Masks":
-        """Return masks that keep every weight."""
+        """Return masks that keep every weight.
+
+        Args:
+            shapes: The shape of each weight by its structural name.
+        """
         return cls({name: np.ones(shape, bool) for name, shape in shapes.items()})
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -77,7 +98,12 @@ class Masks(Mapping[str, np.ndarray]):
         return self.kept / self.size
 
     def within(self, other: "Masks") -> bool:
-        """Return whether ``other`` keeps every weight that these masks keep."""
+        """Return whether other masks keep every weight that these masks keep.
+
+        Args:
+            other: Masks of the same weights; masks of different ones are not comparable, and the
+                result is False.
+        """
         return list(self) == list(other) and not any(
             np.any(self[name] & ~other[name]) for name in self
         )
@@ -85,7 +111,12 @@ class Masks(Mapping[str, np.ndarray]):
     def require_fit(self, shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
         """Raise a ValueError unless the masks have these names and shapes.
 
-        ``what`` is the owner of the weights in the message.
+        Args:
+            shapes: The shape of each weight by its structural name.
+            what: The owner of the weights, for the message.
+
+        Raises:
+            ValueError: If a mask is missing, has another shape, or has no weight.
         """
         wrong = [f"no mask for {name!r} {shapes[name]}" for name in shapes if name not in self]
         wrong += [
@@ -105,16 +136,17 @@ class Masks(Mapping[str, np.ndarray]):
 def keep_largest(scores: Any, count: int, among: Any = None) -> np.ndarray:
     """Choose exactly ``count`` positions with the largest scores.
 
+    For custom pruning: the mask of the weights to keep, given their magnitudes or other scores.
     Ties go to the lowest flat index, so the choice depends on the scores alone.
 
     Args:
         scores: Array of any shape, finite numbers.
         count: How many positions to choose.
-        among: Boolean array shaped like ``scores``; only positions where it is True
+        among: Boolean array of the shape of ``scores``; only positions where it is True
             can be chosen. Default: all.
 
     Returns:
-        A boolean array shaped like ``scores`` with exactly ``count`` True.
+        A boolean array of the shape of ``scores``, with exactly ``count`` True.
 
     Raises:
         ValueError: If a score is not finite, if ``among`` has another shape or is not

@@ -1,4 +1,7 @@
-"""Lottery tickets: train, prune by magnitude, rewind the survivors, train again."""
+"""Lottery tickets: train, prune by magnitude, rewind the remaining weights, train again.
+
+Also known as iterative magnitude pruning (IMP).
+"""
 
 from kerasinit._src import lazy
 

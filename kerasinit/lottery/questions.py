@@ -1,8 +1,8 @@
-"""Other questions that lottery tickets raise, each a function that trains what it needs.
+"""Further experiments with lottery tickets, each a function that trains what it needs.
 
-`lmc` asks whether a ticket is stable to the order of the data, `transfer` whether it
-works on other data, `earlybird` how soon its mask could have been drawn, and `sweep`
-what the initializer changes.
+`lmc` measures whether a ticket is stable to the order of the data, `transfer` whether it works on
+other data, `earlybird` how early in training its mask could have been drawn, and `sweep` the
+effect of the initializer.
 """
 
 from kerasinit._src import lazy

@@ -1,4 +1,4 @@
-"""What a run came to: a table, pictures, a page, and its numbers for other programs."""
+"""The results of a run: as a table, as plots, as a page, and as files for other programs."""
 
 from kerasinit._src import lazy
 

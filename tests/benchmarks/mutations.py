@@ -464,6 +464,60 @@ JUDGE = (
     ),
 )
 
+PROMISES = (
+    Mutant(
+        "a public function is no longer public",
+        "kerasinit/__init__.pyi",
+        "from kerasinit._src.theory.gains import gain as gain\n",
+        "",
+        ("tests/golden/test_names.py",),
+    ),
+    Mutant(
+        "a parameter of a public function needs its name",
+        "kerasinit/_src/whole_models/from_batch/layer_sequential.py",
+        "    batch: Any,\n    *,\n    tolerance: float = 0.1,",
+        "    *,\n    batch: Any,\n    tolerance: float = 0.1,",
+        ("tests/golden/test_names.py",),
+    ),
+    Mutant(
+        "the digests in saved configurations are computed in another way",
+        "kerasinit/_src/initializers/saved_values.py",
+        'digest.update(f"{array.dtype.name}{array.shape}".encode())',
+        'digest.update(f"{array.shape}{array.dtype.name}".encode())',
+        ("tests/golden/test_files.py",),
+    ),
+    Mutant(
+        "addresses of the playground separate the sides in another way",
+        "kerasinit/_src/playground/settings.py",
+        'side, dot, inner = name.partition(".")',
+        'side, dot, inner = name.partition("-")',
+        ("tests/golden/test_files.py",),
+    ),
+    Mutant(
+        "a table of a run has another column",
+        "kerasinit/_src/lottery/report/exports.py",
+        """            "branch": place.branch,
+            "density": store.stage(place).row().density,
+            **dataclasses.asdict(point),
+        }
+        for place in store.places()
+        if store.has(place)
+        for point in store.stage(place).curve()
+    )
+    names = ["trial", "level", "branch", "density"]""",
+        """            "branch": place.branch,
+            "left": store.stage(place).row().density,
+            **dataclasses.asdict(point),
+        }
+        for place in store.places()
+        if store.has(place)
+        for point in store.stage(place).curve()
+    )
+    names = ["trial", "level", "branch", "left"]""",
+        ("tests/golden/test_files.py",),
+    ),
+)
+
 MUTANTS = {
     "fans": FANS,
     "masks": MASKS,
@@ -474,4 +528,5 @@ MUTANTS = {
     "verify": VERIFY,
     "resume": RESUME,
     "judge": JUDGE,
+    "promises": PROMISES,
 }

@@ -107,7 +107,7 @@ def test_what_was_done_is_printed(ask, tmp_path):
     assert code == 0
     words = " ".join(out.split())
     assert "group kept whole because width left removed" in words
-    assert "Chosen anew from the weights while they trained:" in words
+    assert "Chosen again from the weights during training:" in words
     assert "On 60 test examples, before and after: accuracy" in words
     assert "litert-float small.keras" in words
     assert out.splitlines()[-1] == "Wrote small.keras"
@@ -331,7 +331,7 @@ def test_several_inputs_and_outputs_go_by_name_or_number(ask, tmp_path, library)
         ("dense.keras --out small.keras --target macs=0.5", "Training needs --data"),
         ("dense.keras --out small.keras --target macs=0.5 --epochs -1", "--epochs must be"),
         ("dense.keras --out small.keras --target macs=0.5 --batch-size 0", "--batch-size must be"),
-        ("dense.keras --out small.keras --target macs=0.5 --compact-only", "Leave it out"),
+        ("dense.keras --out small.keras --target macs=0.5 --compact-only", "Omit it"),
         ("dense.keras --out small.keras --target mac=0.5 --epochs 0", "Did you mean 'macs'"),
         ("dense.keras --out small.keras --target macs=50 --epochs 0", "0.5 would be the fraction"),
         ("dense.keras --out small.keras --target macs=half --epochs 0", "NAME=NUMBER"),

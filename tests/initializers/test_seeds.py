@@ -127,7 +127,7 @@ def test_mixed_precision_layers_hold_the_float32_values():
 
 @pytest.mark.parametrize("seed", [True, 1.0, "1", [1], {"class_name": "Dense"}, np.float32(1)])
 def test_a_seed_of_another_type_is_refused(seed):
-    with pytest.raises(TypeError, match="Expected as seed a non-negative integer"):
+    with pytest.raises(TypeError, match="Expected seed to be a non-negative integer"):
         kerasinit.HeNormal(seed=seed)
 
 

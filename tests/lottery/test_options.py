@@ -1,4 +1,4 @@
-"""One description of a run: what is typed, a file, a preset and the README agree."""
+"""One description of a run: what is typed, a file, a preset and the guide agree."""
 
 import shlex
 from pathlib import Path
@@ -11,7 +11,7 @@ from kerasinit._src import cli
 from kerasinit._src.lottery import loop, options
 from kerasinit.lottery import Experiment, command, preset, read_toml, to_toml
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs/guides/lottery.md").read_text()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_the_presets_are_the_papers():
 
 
 def test_the_readme_has_the_table_of_the_fields():
-    assert options.table() in README
+    assert options.table() in GUIDE
 
 
 def test_every_field_is_described():

@@ -111,7 +111,7 @@ def test_a_good_run_holds_and_everything_was_looked_at(tmp_path, changes, kerase
     assert proof.checks["survivors start from the rewind point"] == 4 * len(kept)
     assert proof.checks["model files hold the trained weights"] == 4 * 3
     assert proof.checks["models of a run are configured alike"] == 3
-    assert proof.checks["tickets say where they are from"] == 3 * trainings
+    assert proof.checks["tickets name the place they are from"] == 3 * trainings
     # Adam: two moments of each variable, and an odd number of settings and counters.
     assert proof.checks["model files hold the optimizer"] >= 8 * 3
     counted = proof.checks["optimizers counted every iteration"]
@@ -343,7 +343,7 @@ def test_a_ticket_that_says_it_is_from_elsewhere_is_found(copied, place, word):
     for other in (words | {word: "elsewhere"}, {k: v for k, v in words.items() if k != word}):
         path.write_bytes(safetensors.numpy.save(arrays, metadata=other))
         _repair(copied, place)
-        claim = "tickets say where they are from"
+        claim = "tickets name the place they are from"
         where = (place.trial, place.level, place.branch)
         assert _found(copied) == {(claim, *where, "ticket.safetensors", "")}
 
@@ -432,7 +432,7 @@ def _thin_out(arrays):
     ("place", "name", "change", "claim", "weight"),
     [
         (DENSE, "ticket", _thin_out, "level 0 is dense", "dense/kernel"),
-        (DENSE, "rewind", lambda a: a.pop("dense/bias"), "the rewind point is whole", ""),
+        (DENSE, "rewind", lambda a: a.pop("dense/bias"), "the rewind point is complete", ""),
         (LAST, "optimizer", lambda a: a.pop("optimizer/002"), "no variable is missing", ""),
         (CONTROL, "trained", lambda a: a.pop("dense/bias"), "no variable is missing", ""),
     ],
@@ -491,8 +491,8 @@ def test_a_forged_mask_behind_a_repaired_manifest_is_named(copied):
         ("trial", 0, "results are of their training"),
         ("branch", "reinit", "results are of their training"),
         ("density", 0.5, "densities are those of the masks"),
-        ("best_iteration", 15, "early stops are the curve's least"),
-        ("best_validation_loss", 1e-9, "early stops are the curve's least"),
+        ("best_iteration", 15, "early stops are at the curve's minimum"),
+        ("best_validation_loss", 1e-9, "early stops are at the curve's minimum"),
         ("test_accuracy", 1.5, "accuracies are fractions"),
         ("final_test_accuracy", -0.5, "accuracies are fractions"),
         ("final_test_accuracy", "0.9", "files can be read"),
@@ -513,7 +513,7 @@ def test_a_forged_curve_is_named(copied):
     for changed, claim in (
         (lines[:-1], "curves are complete"),
         ([lines[0], ["5", *lines[1][1:]], lines[2]], "curves are complete"),
-        ([*lines[:1], *[[i, t, "0.001", a] for i, t, _, a in lines[1:]]], "early stops are the cu"),
+        ([*lines[:1], *[[i, t, "0.001", a] for i, t, _, a in lines[1:]]], "early stops are at the"),
     ):
         path.write_text("\n".join(",".join(line) for line in changed))
         _repair(copied, LAST)
@@ -560,7 +560,7 @@ def test_a_control_that_controls_nothing_is_found(copied):
     assert _found(copied) == {
         ("controls change the weights", 0, 2, "reinit", "ticket.safetensors", f"{layer}/kernel")
         for layer in ("dense", "dense_1")
-    } | {("tickets say where they are from", 0, 2, "reinit", "ticket.safetensors", "")}
+    } | {("tickets name the place they are from", 0, 2, "reinit", "ticket.safetensors", "")}
 
 
 def test_what_is_missing_or_was_added_is_found(copied):

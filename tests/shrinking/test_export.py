@@ -182,7 +182,7 @@ def test_a_wrong_conversion_is_found_and_nothing_is_written(networks, tmp_path, 
         formats, "litert_source", lambda model, inputs, size: source(other, inputs, size)
     )
 
-    with pytest.raises(ValueError, match=r"computes something else than the model.*Nothing was"):
+    with pytest.raises(ValueError, match=r"does not compute what the model does.*Nothing was"):
         export(networks["keras"], tmp_path / "model.tflite")
 
     assert list(tmp_path.iterdir()) == []

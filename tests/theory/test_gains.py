@@ -235,7 +235,7 @@ def test_a_leaky_name_without_a_slope_has_the_slope_of_keras():
         ((np.tanh, "torch"), ValueError, "The mode 'second_moment' supports every activation"),
         (("relu", "second_moment", 0.1), ValueError, "requires the activation 'leaky_relu'; got"),
         (("leaky_relu", "torch", math.inf), ValueError, "finite number; got inf"),
-        (("leaky_relu", "torch", "0.1"), TypeError, "negative_slope a number; got '0.1'"),
+        (("leaky_relu", "torch", "0.1"), TypeError, "negative_slope to be a number; got '0.1'"),
         ((3,), TypeError, "got 3 of type int"),
         (("softmax",), ValueError, "'softmax' is not elementwise: its outputs depend on"),
         (("glu",), ValueError, "'glu' is not elementwise: it maps the shape"),

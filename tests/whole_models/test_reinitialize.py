@@ -564,7 +564,7 @@ def test_values_may_be_given_as_they_are(module):
 
 @pytest.mark.parametrize("seed", [-1, True, 1.5, "1"])
 def test_a_seed_that_is_none_is_refused(seed):
-    with pytest.raises((TypeError, ValueError), match="Expected as seed a non-negative integer"):
+    with pytest.raises((TypeError, ValueError), match="Expected seed to be a non-negative integer"):
         reinitialize(dense_model(keras), seed=seed)
 
 

@@ -17,6 +17,7 @@ from kerasinit._src.cli import (
 )
 from kerasinit._src.lottery import options
 from kerasinit._src.reports import terminal
+from kerasinit._src.version import __version__
 
 _kerasinit = tyro.extras.SubcommandApp()
 _kerasinit.command(lottery.app, name="lottery")
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words after ``kerasinit``; those of the process by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"kerasinit {__version__}")
+        sys.exit()
     terminal.print_undecoded()
     usual, warnings.formatwarning = warnings.formatwarning, _without_source
     try:

@@ -30,7 +30,7 @@ from kerasinit._src.shrinking.structured_masks import StructuredPruning
 
 # Enough to rank channels on, and few enough to do so several times.
 _RANKED = 256
-# How often channels are chosen anew while they fade out.
+# How often channels are chosen again while they fade out.
 _UPDATES = 20
 _TRAINING_ERRORS = (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError)
 
@@ -42,7 +42,7 @@ class Options:
     """How a model is made smaller.
 
     Attributes:
-        targets: The fraction of each cost that is left.
+        targets: The fraction of each cost to keep.
         ratios: The fraction to remove from layers by name.
         data: The file of the examples; None for none.
         epochs: The passes over them; 0 to remove channels at once.
@@ -52,7 +52,7 @@ class Options:
         metrics: Metrics in place of the compiled ones; none for these.
         plan: Further arguments of `structured`.
         seed: The seed.
-        compact_only: Whether only dead channels are taken out.
+        compact_only: Whether only dead channels are removed.
     """
 
     targets: Mapping[str, float]
@@ -132,7 +132,7 @@ def shrink(
         if options.epochs:
             planned, plan = plan, _trained(model, plan, options, x, y, say)
             if plan.removed != planned.removed:
-                show("Chosen anew from the weights while they trained:")
+                show("Chosen again from the weights during training:")
                 show(plan)
         found["plan"] = plan.to_dict()
         small = _without_planned(model, plan)

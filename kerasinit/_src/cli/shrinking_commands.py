@@ -93,7 +93,7 @@ def _shrink(
     compact_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     json_: _Json = False,
 ) -> int:
-    """Make a saved model smaller: remove whole channels while it trains, then take them out.
+    """Shrink a saved model: prune whole channels while it trains, then remove them.
 
     Channels fade out over the first half of the training steps; the second half fine-tunes what is
     left. Without training (--epochs 0) they are removed at once.
@@ -101,7 +101,7 @@ def _shrink(
     Args:
         model: a .keras or .h5 file of Keras 3 or tf_keras; not changed
         out: the smaller model; a new file only
-        target: the fraction that is left of macs, parameters, bytes or latency (measured on this
+        target: the fraction to keep of macs, parameters, bytes or latency (measured on this
             machine); all that are given are met
         ratios: the fraction to remove from layers by name, as in conv2d=0.5,dense=0.25
         data: examples to train on: x_train and y_train, or x and y; for several inputs or outputs
@@ -121,7 +121,7 @@ def _shrink(
         through_statistics: also remove channels that a layer or group normalization takes the
             statistics of, which changes what the others compute
         seed: the seed of the order of the examples, and of --importance random
-        compact_only: only take out what is dead already, without a change of the outputs
+        compact_only: only remove channels that are already dead, with the same outputs
         json_: print JSON instead
     """
     targets = {name: fraction for one in target for name, fraction in one.items()}
@@ -182,14 +182,14 @@ def _check(
     if compact_only:
         if targets or ratios:
             raise ValueError(
-                "--compact-only removes only what is dead already. Leave it out, or leave out "
+                "--compact-only removes only channels that are already dead. Omit it, or omit "
                 "--target and --ratios."
             )
         return
     if not targets and not ratios:
         raise ValueError(
-            "What is to be left? Pass --target, as in --target macs=0.5, or --ratios; or "
-            "--compact-only, to take out only what is dead already."
+            "Pass --target, as in --target macs=0.5, or --ratios; or --compact-only, to remove "
+            "only channels that are already dead."
         )
     if epochs and data is None:
         raise ValueError(

@@ -50,7 +50,7 @@ _PLACE = re.compile(rb"\S+:\d+")
 def hidden() -> Iterator[None]:
     """Hide the notes of a TensorFlow that is imported within the block, but not its errors.
 
-    A level that the user has set is left as it is; 0 shows everything.
+    A level that the user has set is not changed; 0 shows everything.
     """
     if os.environ.setdefault(_LEVEL, "1") == "0" or "tensorflow" in sys.modules:
         yield

@@ -29,7 +29,7 @@ def choices_by_name(given: Any) -> dict[str, Any]:
         pairs = list(given.items())
     elif isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(
-            f"Expected as initializers a list, or a dictionary from names; got {given!r}."
+            f"Expected initializers to be a list, or a dictionary from names; got {given!r}."
         )
     else:
         pairs = [(_name_of(choice), choice) for choice in given]

@@ -36,25 +36,23 @@ def compare(
 ) -> Comparison:
     """Train a network with each of several initializers and seeds, and find the best, if any.
 
-    Theory tells which initializers suit the first step; only training shows whether that still
+    Theory predicts which initializers suit the first step; only training shows whether that still
     matters after a thousand. All choices are trained for the same number of steps on the same
     batches with the model's optimizer. Seeds differ in the weights, the order of the examples and
     the random layers; choices with the same seed draw from the same streams and differ only in the
     variables that they set. On the same machine, results are reproducible bit for bit.
 
-    A choice is called the best only if the seeds show that it is better than every other: by
-    exact paired tests, at a level of 0.05 (`comparison.winner` describes the test, and why it
-    needs no correction for the number of choices). That takes at least six seeds. Otherwise the
-    result reports that there is no clear best, and how many seeds would settle it if they differ as
-    these do. A training that diverges counts as worse than any that does not. Adding seeds until
-    there is a best invalidates the test: fix their number beforehand, or start over with other
-    seeds.
+    A choice is called the best only if the seeds show that it is better than every other: by exact
+    paired tests, at a level of 0.05, which need no correction for the number of choices (Hung and
+    Fithian). That takes at least six seeds. Otherwise the result reports that there is no clear
+    best, and how many seeds would settle it if they differ as these do. A training that diverges
+    counts as worse than any that does not. Adding seeds until there is a best invalidates the test:
+    fix their number beforehand, or start over with other seeds.
 
     A choice that is clearly lost is stopped early: at two checks in a row, it needs more than four
-    times the leader's steps and is not about to catch up; never with fewer than three seeds.
-    `comparison.racing` describes the rule and its limits. The result reports which choices were
-    stopped, when and why, and how many steps that saved. A stopped choice is judged by its lowest
-    losses up to then.
+    times the leader's steps and is not about to catch up; never with fewer than three seeds. The
+    result reports which choices were stopped, when and why, and how many steps that saved. A
+    stopped choice is judged by its lowest losses up to then.
 
     Each active training keeps a copy of the weights and the optimizer's state in memory. Random
     layers of tf_keras hide their state, so each of their trainings has its own loop, which takes
@@ -81,21 +79,21 @@ def compare(
         data: ``(x, y)``, arrays as the model and its loss take them (x may be a list or
             dictionary); or a `kerasinit.lottery.Dataset`, whose training part is used; or its
             name: ``"digits"``, ``"mnist"``, a ``.npz`` file.
-        steps: Optimizer steps of each training.
+        steps: Optimizer steps of each training; 1,000 by default.
         seeds: The number of seeds; six by default, the fewest that can show a best choice.
-        batch_size: Examples per step.
+        batch_size: Examples per step; 60 by default.
         evaluate_every: Steps between two measurements; ``steps / 40`` by default.
-        target: The loss to which steps are counted. By default, the loss that the median seed of
-            the leading choice reached after half of the steps.
+        target: The loss to which steps are counted. By default (None), the loss that the median
+            seed of the leading choice reached after half of the steps.
         validation: The number of held-out examples, on which the loss is measured; by default a
             sixth of all, at most 5,000.
         optimizer: An optimizer that replaces the compiled one for all choices, such as
-            ``"sgd:learning_rate=0.1"``; None to use the compiled one.
-        stop: Whether to stop choices that are clearly lost.
-        seed: The seed that all random streams are derived from.
+            ``"sgd:learning_rate=0.1"``; None (default) to use the compiled one.
+        stop: Whether to stop choices that are clearly lost; True by default.
+        seed: The seed that all random streams are derived from; 0 by default.
         xla: Whether XLA compiles the loop, which is several times faster but rounds differently.
             True by default, except for networks with convolutions on a CPU, where it is slower.
-        say: Called with a sentence after each check.
+        say: Called with a sentence after each check; None (default) for no messages.
 
     Returns:
         A `kerasinit.comparison.Comparison`; print it.
@@ -116,6 +114,11 @@ def compare(
     >>> found = compare(build, ["Zeros", "HeNormal"], (x, x[:, :1]), steps=80, batch_size=20)
     >>> found.best.name, found["Zeros"].stop.kind, found["Zeros"].stop.step
     ('HeNormal', 'lost', 50)
+    >>> found.setting.held_out, found.verdict.p, found.verdict.rivals[0].ahead
+    (20, 0.03125, 6)
+    >>> training = found.best.trainings[0]
+    >>> training.points[0].loss > found.best.best.median, training.diverged
+    (True, False)
 
     Reference:
         Hung and Fithian, 2019, "Rank verification for exponential families" (which may be called
@@ -130,7 +133,7 @@ def compare(
             checked_count(name, number)
     checked_count("seed", seed, 0)
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
-        raise TypeError(f"Expected as target a loss, or None; got {target!r}.")
+        raise TypeError(f"Expected target to be a loss, or None; got {target!r}.")
     label, build = _find_build(build)
     by_name, examples = choices_by_name(initializers), examples_of(data)
     training, held_out = examples.split(seed, validation)
@@ -166,14 +169,14 @@ def _find_build(build: Any) -> tuple[str, Callable[..., Any]]:
     """Return the name of a build function and the function, imported if it is given by name."""
     if compat.is_layer(build):
         raise TypeError(
-            f"Expected as build a function that returns a compiled model, since each seed trains a "
-            f"new one; got the {type(build).__name__} {getattr(build, 'name', '')!r}. Put the "
-            f"lines that build and compile it into a function: compare(build, ...)."
+            f"Expected build to be a function that returns a compiled model, since each seed "
+            f"trains a new one; got the {type(build).__name__} {getattr(build, 'name', '')!r}. Put "
+            f"the lines that build and compile it into a function: compare(build, ...)."
         )
     label = build if isinstance(build, str) else models.name_of(build)
     build = models.find(build) if isinstance(build, str) else build
     if not callable(build):
         raise TypeError(
-            f"Expected as build a function that returns a compiled model; got {build!r}."
+            f"Expected build to be a function that returns a compiled model; got {build!r}."
         )
     return label, build

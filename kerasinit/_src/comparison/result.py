@@ -27,6 +27,9 @@ class Point:
         step: The number of optimizer steps taken; 0 before the first.
         loss: The loss of the held-out examples.
         training_loss: The mean loss of the batches since the previous point; None at step 0.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     step: int
@@ -42,6 +45,9 @@ class Training:
         trial: The index of its seed, from 0. Choices with the same seed have the same batches.
         points: Its measurements in order of steps, from step 0, up to the first loss that was not
             finite.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     trial: int
@@ -75,7 +81,11 @@ class Training:
         )
 
     def best_by(self, step: float) -> float:
-        """Return the lowest held-out loss up to a step; infinite once a loss is not finite."""
+        """Return the lowest held-out loss up to a step; infinite once a loss is not finite.
+
+        Args:
+            step: The last step that counts.
+        """
         if self.broke and step >= self.steps:
             return math.inf
         return min(point.loss for point in self.points if point.step <= step)
@@ -86,7 +96,14 @@ class Training:
         return math.inf if self.diverged else self.best_by(self.steps)
 
     def steps_to(self, target: float) -> int | None:
-        """Return the first measured step with a held-out loss of at most the target, if any."""
+        """Return the first measured step with a held-out loss of at most the target.
+
+        Args:
+            target: The held-out loss.
+
+        Returns:
+            The step, or None if no measured loss is that low.
+        """
         return next((point.step for point in self.points if point.loss <= target), None)
 
 
@@ -96,9 +113,12 @@ class Band:
 
     Attributes:
         step: The step.
-        median: Their median.
+        median: The median of the losses.
         least: The min.
         most: The max.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     step: int
@@ -115,6 +135,9 @@ class Stop:
         step: The step after which it was stopped.
         kind: ``"lost"`` or ``"diverged"``.
         why: The evidence, in a sentence.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     step: int
@@ -127,11 +150,14 @@ class Choice:
     """One of the compared initializers.
 
     Attributes:
-        name: Its name.
+        name: The name under which it was given.
         trainings: One for each seed.
         stop: Why it was stopped early; None if it was not.
         kept: The names of the variables that keep their values from ``build``; empty for
             ``"own"``, which keeps all.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     name: str
@@ -175,13 +201,20 @@ class Choice:
         return sum(one.diverged for one in self.trainings) / len(self.trainings)
 
     def reached(self, target: float) -> int:
-        """Return how many seeds reached a loss."""
+        """Return how many seeds reached a loss.
+
+        Args:
+            target: The held-out loss.
+        """
         return sum(one.steps_to(target) is not None for one in self.trainings)
 
     def steps_to(self, target: float) -> float | None:
         """Return the median over the seeds of the steps to a loss.
 
         Seeds that did not reach it count as infinite; None if the median is infinite.
+
+        Args:
+            target: The held-out loss.
         """
         steps = [training.steps_to(target) for training in self.trainings]
         median = statistics.median(math.inf if step is None else step for step in steps)
@@ -202,6 +235,9 @@ class Setting:
         batch_size: Examples per step.
         evaluate_every: Steps between two measurements.
         stopping: Whether choices that are clearly lost were stopped.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     model: str
@@ -222,7 +258,10 @@ class Comparison(base.PageReport):
     Attributes:
         setting: The settings that all choices share.
         choices: The choices, in the order given.
-        wanted: The ``target`` given; None without one.
+        wanted: The ``target`` that was given; None if it was not.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     setting: Setting
@@ -273,7 +312,7 @@ class Comparison(base.PageReport):
         return 1 - taken / (self.setting.steps * self.setting.seeds * len(self.choices))
 
     def said(self) -> tuple[str, ...]:
-        """Return the verdict and remarks on the table, as sentences."""
+        """Return the verdict and the remarks on the table, as sentences."""
         stops = [
             f"{choice.name} was stopped at step {choice.stop.step} ({choice.stop.kind}): "
             f"{choice.stop.why}"

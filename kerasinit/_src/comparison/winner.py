@@ -49,9 +49,12 @@ class Rival:
     Attributes:
         name: The other choice's name.
         ahead: In how many seeds the leader had the lower loss.
-        behind: In how many the other one had; in the rest they are equal.
+        behind: In how many seeds the other one had it; in the rest they are equal.
         p: The two-sided p-value of the leader being better; 1 if the ranks favor the other.
         ranks: How far ahead the leader was, as signed ranks, by seed.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     name: str
@@ -67,9 +70,9 @@ class Rival:
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds that differ as these would decide, with a power of 0.8.
+        """How many seeds that differ as these do would settle it, with a power of 0.8.
 
-        None if it is decided, or if no number up to 10,000 would be enough.
+        None if it is settled, or if no number up to 10,000 would be enough.
         """
         return None if self.beaten else Differences(self.ranks).needed(0, alpha=ALPHA / 2)
 
@@ -79,9 +82,12 @@ class Verdict:
     """What the seeds show about the leading choice.
 
     Attributes:
-        leader: Its name; None if no choice trains.
+        leader: The name of the leading choice; None if no choice trains.
         rivals: The comparisons with each of the others.
         seeds: The number of seeds.
+
+    Example:
+        See `kerasinit.compare`.
     """
 
     leader: str | None

@@ -31,6 +31,7 @@ KINDS = {
     "takes very long, or the large errors destroy the weights.",
     "learning-rate": "The step size destroys the initial weights, or is too small to change them.",
 }
+"""What each kind of finding of `kerasinit.diagnose` means, in the order of the report."""
 # Also caused by an input out of scale.
 SIZES = (
     "saturation",

@@ -101,7 +101,7 @@ def _checked(name: str, leaf: Any) -> Any:
         )
     if not (tf.is_tensor(leaf) or hasattr(leaf, "__array__")):
         raise TypeError(
-            f"Expected as {name} an array, or a list or dictionary of arrays; it contains a "
+            f"Expected {name} to be an array, or a list or dictionary of arrays; it contains a "
             f"{type(leaf).__name__}. Convert lists of numbers: {name} = numpy.asarray({name})."
         )
     array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") else np.asarray(leaf)

@@ -39,9 +39,10 @@ def diagnose(
     """Diagnose whether a network will train, before it is trained.
 
     One forward and one backward pass run eagerly, and every layer is measured: the scale of signal
-    and gradient, the similarity between examples, and which units are dead, saturated or
-    identical. Whatever exceeds the limits of chance and theory is a finding, with the line that
-    fixes it; see `theory.limits` for the thresholds.
+    and gradient, the similarity between examples, and which units are dead, saturated or identical.
+    Whatever exceeds the limits of chance and theory is a finding, with the line that fixes it.
+    `kerasinit.diagnosis.KINDS` lists what it finds, such as vanishing gradients, exploding
+    gradients and dead relus.
 
     Layers run in inference mode (no dropout), except that batch normalization uses batch
     statistics, as in training. The model is left unchanged: weights, moving statistics, optimizer,
@@ -71,7 +72,7 @@ def diagnose(
             weights; none by default. Each takes as long as a diagnosis without seeds.
 
     Returns:
-        A `Diagnosis`; print it.
+        A `kerasinit.diagnosis.Diagnosis`; print it.
 
     Raises:
         TypeError: If the model is of neither Keras, or x is a data set or a list of numbers
@@ -90,6 +91,10 @@ def diagnose(
     (False, ['correlation-collapse', 'vanishing-gradients'])
     >>> print(report.findings[-1].advice)
     activation='relu', kernel_initializer=kerasinit.HeNormal()
+    >>> report.measured.examples, report.layers[0].layer, report.layers[0].twins.alike
+    (32, 'dense', 0)
+    >>> round(report.layers[-1].signal.correlation, 2)
+    1.0
 
     Reference:
         Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, 2017, "Deep information propagation";
@@ -133,10 +138,10 @@ def _without_initializer(network: Network) -> dict[str, list[str]]:
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:
     if hasattr(seeds, "__index__") and not isinstance(seeds, bool):
         if seeds < 0:
-            raise ValueError(f"Expected as seeds a number of at least 0; got {seeds!r}.")
+            raise ValueError(f"Expected seeds to be a number of at least 0; got {seeds!r}.")
         return tuple(range(1, int(seeds) + 1))
     if isinstance(seeds, bool | str) or not isinstance(seeds, Iterable):
-        raise TypeError(f"Expected as seeds a whole number, or a list of seeds; got {seeds!r}.")
+        raise TypeError(f"Expected seeds to be a whole number, or a list of seeds; got {seeds!r}.")
     seeds = list(seeds)
     if None in seeds:
         raise TypeError(f"Expected seeds that are numbers; got {seeds!r}.")

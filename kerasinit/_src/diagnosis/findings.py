@@ -24,6 +24,9 @@ class Finding:
             first of the ``seeds``.
         seeds: The seeds under which the redrawn weights show it. If there are none, the current
             weights are the cause, not the initializers.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     kind: str
@@ -37,7 +40,11 @@ class Finding:
     seeds: tuple[int, ...] = ()
 
     def shown(self, asked: int) -> str:
-        """Return in how many of the seeds it shows, as a phrase; empty for no seeds."""
+        """Return in how many of the seeds it shows, as a phrase; empty for no seeds.
+
+        Args:
+            asked: The number of seeds that were judged.
+        """
         if not asked:
             return ""
         now = "" if self.as_is else "not as it is, but "
@@ -136,7 +143,7 @@ class Review:
         return names.pop() if len(names) == 1 else None
 
     def mark_out_of_scale(self, place: int, fix: str) -> None:
-        """Mark a call and all after it, up to those that set the scale anew, as out of scale."""
+        """Mark a call and all after it, up to those that reset the scale, as out of scale."""
         waiting = [place]
         while waiting:
             here = waiting.pop()

@@ -22,7 +22,7 @@ class Measure:
         call: The number of the call, from 1.
         shape: The output's shape, the batch first.
         role: ``"kernel"`` for a layer that multiplies by weights, ``"source"`` for one that
-            sets the scale anew (normalization, embedding, rescaling), ``"block"`` for one
+            resets the scale (normalization, embedding, rescaling), ``"block"`` for one
             that has others inside, ``"average"`` for a pooling by means, ``"choice"`` for a
             softmax, ``""`` for the rest.
         activation: The layer's activation; None if it is linear or unknown.
@@ -45,6 +45,9 @@ class Measure:
         twins: Identical units; None where they would not mean anything.
         zero_kernel: Whether a kernel of the layer, or a normalization's scale, is all zeros.
         finite_weights: Whether all of the layer's weights are finite.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     layer: str
@@ -94,6 +97,9 @@ class Measured:
         trainable: Whether the model has trainable weights.
         note: Why the layers are judged in the order of their calls rather than along the data
             flow; empty if they are not.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     inputs: tuple[Signal, ...]

@@ -69,8 +69,8 @@ class SignalMonitor(Callback):
 
     Args:
         x: The batch: an array, or a list or dictionary of arrays, as the model takes it.
-        y: Its labels. Without them, gradients and updates are those of a random linear functional
-            of the outputs, not of the loss.
+        y: Its labels. Without them (None, the default), gradients and updates are those of a
+            random linear functional of the outputs, not of the loss.
         loss: See `kerasinit.diagnose`; None for the compiled one.
         sample_weight: A weight for each example, as in `fit`; None for equal weights.
         class_weight: Weights by class, as in `fit`; None for equal weights.
@@ -146,7 +146,7 @@ class SignalMonitor(Callback):
             errors.checked_count("every", every, 1)
         if not isinstance(budget, int | float) or not 0 < budget < math.inf:
             raise ValueError(
-                f"Expected as budget a fraction above 0, such as 0.03; got {budget!r}."
+                f"Expected budget to be a fraction above 0, such as 0.03; got {budget!r}."
             )
         if every is not None and budget != _BUDGET:
             raise ValueError(f"With every={every!r} the budget has no effect: pass one of them.")

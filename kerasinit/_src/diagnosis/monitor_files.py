@@ -46,7 +46,9 @@ class SignalTable:
 
     def __init__(self, path: Any) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise TypeError(f"Expected as csv the path of a file, such as 'run.csv'; got {path!r}.")
+            raise TypeError(
+                f"Expected csv to be the path of a file, such as 'run.csv'; got {path!r}."
+            )
         self.path = Path(path)
         if not self.path.absolute().parent.is_dir():
             raise ValueError(
@@ -107,7 +109,8 @@ class SignalEvents:
     def __init__(self, folder: Any) -> None:
         if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
             raise TypeError(
-                f"Expected as log_dir the path of a folder, such as 'logs/first'; got {folder!r}."
+                f"Expected log_dir to be the path of a folder, such as 'logs/first'; got "
+                f"{folder!r}."
             )
         self.folder = os.fspath(folder)
         if os.path.exists(self.folder) and not os.path.isdir(self.folder):

@@ -16,6 +16,9 @@ class Diagnosis(PageReport):
         measured: The measurements with the current weights.
         findings: What is wrong, causes before their effects.
         seeds: The seeds with which the weights were also redrawn and judged.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     measured: Measured

@@ -29,6 +29,9 @@ class Signal:
             number of examples.
         spread: For an input, the median standard deviation of the features that vary; None for an
             output.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     mean: float

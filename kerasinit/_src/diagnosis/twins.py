@@ -19,6 +19,9 @@ class Twins:
         alike: How many of them have the weights and bias of another one.
         zero: How many of these are all zeros.
         together: How many of these also have the same gradient, and will stay identical.
+
+    Example:
+        See `kerasinit.diagnose`.
     """
 
     units: int

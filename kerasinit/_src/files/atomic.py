@@ -13,7 +13,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NoSpaceError(OSError):
-    """The disk is full. Files under their final names are intact."""
+    """The disk is full. Files under their final names are intact.
+
+    `kerasinit.lottery.run` raises it. Free some space and repeat the call, which resumes the run.
+    """
 
 
 @contextlib.contextmanager

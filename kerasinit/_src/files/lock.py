@@ -23,7 +23,11 @@ _NOT_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class BusyError(ValueError):
-    """Another process is working on the run."""
+    """Another process is working on the run.
+
+    `kerasinit.lottery.run` and the questions raise it. Wait for the other process, or end it: the
+    lock is released with it.
+    """
 
 
 @contextlib.contextmanager

@@ -346,10 +346,10 @@ def _checked_seed(seed: Any) -> Seed:
         return keras.saving.deserialize_keras_object(seed)
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise TypeError(
-            f"Expected as seed {expected}; got {seed!r} of type {type(seed).__qualname__}."
+            f"Expected seed to be {expected}; got {seed!r} of type {type(seed).__qualname__}."
         )
     if seed < 0:
-        raise ValueError(f"Expected as seed {expected}; got {seed!r}, which is negative.")
+        raise ValueError(f"Expected seed to be {expected}; got {seed!r}, which is negative.")
     return operator.index(seed)
 
 
@@ -360,7 +360,7 @@ def _checked_shape(name: str, shape: Any) -> tuple[int, ...]:
             raise ValueError(f"{name} has unknown rank; every size must be known.")
         shape = shape.as_list()
     if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise TypeError(f"Expected as {name} a tuple of sizes, such as (3, 4); got {shape!r}.")
+        raise TypeError(f"Expected {name} to be a tuple of sizes, such as (3, 4); got {shape!r}.")
     shape = tuple(shape)
     sizes = []
     for size in shape:

@@ -30,7 +30,8 @@ class PriorProbability(Initializer):
 
     For the last layer of a classifier or detector of a rare class. Otherwise the many
     negative examples dominate the loss of the first steps, and training may diverge. The
-    kernel of that layer should be small, so that the bias dominates its output.
+    kernel of that layer should be small, so that the bias dominates its output. Also known as
+    the bias initialization of RetinaNet and of the focal loss.
 
     Formula: ``b = log(p / (1 - p))``, so that ``sigmoid(b) = p``.
 
@@ -145,8 +146,8 @@ class Chrono(RandomInitializer):
         units: Number of units of the layer; the filters of a ``ConvLSTM``.
         max_time: Longest dependency, in steps, above 2; of the order of the sequence length.
         cell: ``"lstm"`` (default) or ``"gru"``.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If an argument has the wrong type.

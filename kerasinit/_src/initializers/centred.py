@@ -27,12 +27,14 @@ class CentredNormal(LecunNormal):
     the ``nonlinearity`` f from which the inputs come (`kerasinit.gain`, mode ``"centred"``).
 
     Args:
-        input_axes: The axes over which the values sum to zero. Defaults to all axes but the
-            last.
+        input_axes: The axes over which the values sum to zero. By default (None) all axes but
+            the last.
         seed, output_axes, gain, nonlinearity, negative_slope, fans: See `VarianceScaling`.
 
     Raises:
-        ValueError: If a unit has a single input, and as in `VarianceScaling`.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`, or, when called,
+            a unit has a single input.
 
     Example:
     >>> import numpy as np

@@ -20,6 +20,10 @@ class Zeros(Initializer):
     >>> Zeros()((2, 3))
     array([[0., 0., 0.],
            [0., 0., 0.]], dtype=float32)
+
+    Reference:
+        Goyal et al., 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour", section
+        5.1 (the last layer of a branch).
     """
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -30,12 +34,17 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """Initializer that generates tensors of ones.
 
-    For the scale of a normalization layer, which then starts with no effect.
+    For the scale of a normalization layer, which then starts with no effect, and for biases before
+    relus, which then start with positive inputs.
 
     Example:
     >>> Ones()((2, 3), dtype="int32")
     array([[1, 1, 1],
            [1, 1, 1]], dtype=int32)
+
+    Reference:
+        Krizhevsky, Sutskever and Hinton, 2012, "ImageNet classification with deep convolutional
+        neural networks", section 5 (biases).
     """
 
     def _values(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -52,9 +61,9 @@ class Constant(Initializer):
     bytes per value; for large ones see `FromModel`, which saves only a reference to a file.
 
     Args:
-        value: A number or a boolean, or an array, tensor, variable or nested list of them, which
-            is copied. The dtype of the tensor must be able to hold the values: an integer dtype
-            holds no fractions.
+        value: A number or a boolean, or an array, tensor, variable or nested list of them, of a
+            shape that fits that of the tensor; it is copied. The dtype of the tensor must be able
+            to hold the values: an integer dtype holds no fractions. Defaults to 0.
         broadcast: Whether an array is broadcast to the shape of the tensor, as in Keras
             (default): one value for each unit fills every row of a matrix. If False, the shapes
             must be equal. A single number fits any shape.
@@ -70,6 +79,10 @@ class Constant(Initializer):
     >>> Constant([[1, 2], [3, 4]])((2, 2))
     array([[1., 2.],
            [3., 4.]], dtype=float32)
+
+    Reference:
+        Lin, Goyal, Girshick, He and Dollár, 2017, "Focal loss for dense object detection", section
+        4.1 (log-odds).
     """
 
     def __init__(self, value: Any = 0.0, broadcast: bool = True):

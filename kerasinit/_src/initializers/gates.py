@@ -23,16 +23,16 @@ class PerGate(Wrapper):
     axis / gates``, each block drawn independently.
 
     A ``SimpleRNN`` has a single matrix and does not need this class; the last line of the example
-    is the IRNN of Le, Jaitly and Hinton (2015).
+    shows the IRNN of Le, Jaitly and Hinton (2015).
 
     Args:
-        initializer: The initializer of a block: one of this package without a seed, as an
-            instance, a name or a serialized configuration; see
-            `kerasinit._src.initializers.wrapping.Wrapper`. Defaults to ``"Orthogonal"``.
+        initializer: The initializer of a block: one of this package, or a registered custom
+            subclass, without a seed; as an instance, a name or a configuration. Defaults to
+            ``"Orthogonal"``.
         gates: Number of blocks along the last axis: 4 (default) in the kernel and the recurrent
             kernel of LSTM and ConvLSTM, 3 in those of GRU.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -42,12 +42,14 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
             Defaults to 30. (The weights of the first layer do not depend on it.)
         first: Whether the kernel is that of the first layer, whose inputs are coordinates
             between -1 and 1. Defaults to False.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
         input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
-            default the fans are computed from the shape alone.
-        output_axes: Axes of the kernel that remain in the output of the layer.
+            default (None) the fans are computed from the shape alone.
+        output_axes: Axes of the kernel that remain in the output of the layer; requires
+            ``input_axes``. Defaults to None.
         fans: ``(fan_in, fan_out)``, if they follow neither from the shape nor from axes.
+            Defaults to None.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -114,8 +116,8 @@ class AlexNet(RandomInitializer):
     Formula: ``w ~ N(0, 0.01^2)``.
 
     Args:
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If the seed has the wrong type.

@@ -72,20 +72,20 @@ class Orthogonal(_OrthogonalBase):
 
     Args:
         gain: Multiplicative factor. Defaults to 1.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
         input_axes: Axes of the kernel that the layer sums over, the rows of the matrix;
             requires ``output_axes``. ``[0]`` for the query, key and value kernels of an
             attention layer, ``(dim, heads, head_dim)``, and ``[0, 1]`` for its output kernel,
             ``(heads, head_dim, dim)``. Keras does not pass them, and its
-            ``MultiHeadAttention`` has one initializer for both layouts.
+            ``MultiHeadAttention`` has one initializer for both layouts. Defaults to None.
         output_axes: Axes that remain in the output, the columns: here ``[1, 2]`` and ``[2]``.
             Axes in neither list are batch axes, such as heads or experts, with an orthogonal
-            matrix for each index.
+            matrix for each index. Defaults to None.
         nonlinearity: The activation to compensate for, as in `VarianceScaling`; its gain is
             multiplied with ``gain``. Defaults to None.
         negative_slope: Negative slope of a leaky relu; given alone it means
-            ``nonlinearity="leaky_relu"``.
+            ``nonlinearity="leaky_relu"``. Defaults to None.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -173,12 +173,12 @@ class DeltaOrthogonal(_OrthogonalBase):
 
     Args:
         gain: Multiplicative factor. Defaults to 1.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
         nonlinearity: The activation to compensate for, as in `VarianceScaling`; its gain is
             multiplied with ``gain``. Defaults to None.
         negative_slope: Negative slope of a leaky relu; given alone it means
-            ``nonlinearity="leaky_relu"``.
+            ``nonlinearity="leaky_relu"``. Defaults to None.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -231,12 +231,12 @@ class ConvOrthogonal(_OrthogonalBase):
 
     Args:
         gain: Multiplicative factor. Defaults to 1.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
         nonlinearity: The activation to compensate for, as in `VarianceScaling`; its gain is
             multiplied with ``gain``. Defaults to None.
         negative_slope: Negative slope of a leaky relu; given alone it means
-            ``nonlinearity="leaky_relu"``.
+            ``nonlinearity="leaky_relu"``. Defaults to None.
 
     Raises:
         TypeError: If an argument has the wrong type.

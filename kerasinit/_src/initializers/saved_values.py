@@ -121,7 +121,7 @@ class FromModel(_FromFile):
             file contains the classes of the layers, or the name within a layer that was named
             explicitly (``head/kernel``).
         digest: SHA-256 of the values, with their dtype and shape, as ``"sha256:..."``; verified
-            at every call. By default it is computed from the file immediately. With a digest,
+            at every call. By default (None) it is computed from the file at once. With a digest,
             the constructor does not need the file, so that a saved configuration can be read
             without it. Calls do, except within ``load_model``, which has the weights.
 
@@ -153,7 +153,7 @@ class FromModel(_FromFile):
 
 @registered
 class WinningTicket(_FromFile):
-    """Initializer that reads a variable of a lottery ticket: its initial values, pruned.
+    """Initializer that reads a variable of a winning ticket: its initial values, pruned.
 
     Pruned weights are zero, but remain so in training only with the callback
     ``kerasinit.pruning.HoldMasks({"dense/kernel": initializer.mask()})``. To apply a whole
@@ -167,7 +167,8 @@ class WinningTicket(_FromFile):
             relative path is resolved from the working directory.
         variable: The structural name of the variable, such as ``dense_1/kernel``. One that is
             not pruned, such as a bias, has its initial values.
-        digest: SHA-256 of the values and the mask, as ``"sha256:..."``; see `FromModel`.
+        digest: SHA-256 of the values and the mask, as ``"sha256:..."``. By default it is
+            computed from the file immediately, as in `FromModel`.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -179,9 +180,8 @@ class WinningTicket(_FromFile):
     Example:
     >>> import tempfile
     >>> import numpy as np
-    >>> from kerasinit import lottery
-    >>> from kerasinit._src.mask_arrays import Masks
-    >>> masks = Masks({"dense/kernel": np.array([[True, False], [False, True]])})
+    >>> from kerasinit import lottery, pruning
+    >>> masks = pruning.Masks({"dense/kernel": np.array([[True, False], [False, True]])})
     >>> weights = {"dense/kernel": np.array([[0.5, 0.0], [0.0, -0.25]], "float32")}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lottery.Ticket(masks, weights).save(f"{folder}/ticket.safetensors")

@@ -79,6 +79,10 @@ def serialize(initializer: Any) -> Any:
         initializer: An initializer of this package, Keras 3 or tf_keras, or a function registered
             with Keras; or None, which is returned unchanged.
 
+    Returns:
+        Plain JSON that `deserialize` accepts: for an initializer of this package, a dictionary
+        with ``class_name``, ``config`` and ``registered_name``.
+
     Raises:
         TypeError: If the argument is not an initializer.
 
@@ -106,7 +110,10 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
             name; or None, which is returned unchanged. A name without a module refers to a class
             of this package; with a module of Keras 3, as written by its ``serialize``, to the
             class of Keras 3.
-        custom_objects: Custom classes and functions by name.
+        custom_objects: Custom classes and functions by name. Defaults to None.
+
+    Returns:
+        The initializer, or None for None.
 
     Raises:
         ValueError: If the configuration is of another form, or the name is unknown.

@@ -36,8 +36,8 @@ class Sparse(RandomInitializer):
         num_nonzero: Number of nonzero weights of a unit, at least 1. Defaults to 15.
         stddev: Standard deviation of the nonzero weights, at least 1e-30. Defaults to 1. In
             float16 a weight below 3e-8 is rounded to 0.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If an argument has the wrong type.

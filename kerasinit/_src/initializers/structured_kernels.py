@@ -24,7 +24,8 @@ class Dirac(Initializer):
     For deep networks without residual connections, whose signal then reaches the output at the
     start of training. Generalizes `Identity` to unequal numbers of channels and to groups:
     surplus inputs are ignored, surplus outputs are zero. With ``strides=1`` and
-    ``padding="same"`` the channels are copied exactly, whatever the kernel size.
+    ``padding="same"`` the channels are copied exactly, whatever the kernel size. Also known as
+    ``dirac_`` in PyTorch.
 
     Formula: at the centre tap ``w[i, g * n + i] = gain`` for every group ``g`` and every
     ``i`` below ``inputs`` and ``n = outputs / groups``, else 0. The centre of ``k`` taps is
@@ -174,8 +175,8 @@ class ConvolutionAware(RandomInitializer):
     Args:
         eps_std: Standard deviation of the noise relative to that of the filters, at least 0.
             Defaults to 0.05. With 0 the filters are exactly orthogonal.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -85,12 +85,12 @@ class ICNR(Wrapper):
     that shape.
 
     Args:
-        initializer: The wrapped initializer: one of this package without a seed, as an
-            instance, a name or a configuration; see
-            `kerasinit._src.initializers.wrapping.Wrapper`. Defaults to ``"HeNormal"``.
+        initializer: The wrapped initializer: one of this package, or a registered custom
+            subclass, without a seed; as an instance, a name or a configuration. Defaults to
+            ``"HeNormal"``.
         scale: Upsampling factor of each axis, at least 1. Defaults to 2.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -48,7 +48,8 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
     """Initializer that adapts its variance to the number of inputs or outputs of a unit.
 
     A unit that sums ``fan_in`` signals preserves their variance if its weights have the
-    variance ``1 / fan_in``; scale and gain compensate for the effect of the activation.
+    variance ``1 / fan_in``; scale and gain compensate for the effect of the activation. Glorot's
+    (Xavier), He's (Kaiming) and LeCun's initializers are special cases of this one.
 
     Formula: ``Var(w) = scale gain^2 g^2 / n``, where ``g`` is the gain of the
     ``nonlinearity`` (`kerasinit.gain`; 1 without one) and ``n`` is ``fan_in``, ``fan_out``,
@@ -70,20 +71,21 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             of the gradient), ``"fan_avg"`` or ``"fan_geo"``.
         distribution: ``"truncated_normal"`` (default; ``"normal"`` is the same, as in
             Keras), ``"untruncated_normal"`` or ``"uniform"``.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
         input_axes: Axes of the kernel that the layer sums over; requires ``output_axes``. By
-            default, the fans are computed from the shape alone.
-        output_axes: Axes of the kernel that remain in the output of the layer.
+            default (None), the fans are computed from the shape alone.
+        output_axes: Axes of the kernel that remain in the output of the layer; requires
+            ``input_axes``. Defaults to None.
         gain: Factor applied to the standard deviation, above 0. Defaults to 1.
         nonlinearity: The activation to compensate for, as accepted by `kerasinit.gain` (a
             function must be registered with Keras so that it can be saved). The gain is
             computed to the precision of the backend, so the values for a seed may differ between
-            backends in the last digit of float32.
+            backends in the last digit of float32. Defaults to None, for a gain of 1.
         negative_slope: Slope of a leaky relu for negative inputs; given alone, it implies
-            ``nonlinearity="leaky_relu"``.
+            ``nonlinearity="leaky_relu"``. Defaults to None.
         fans: ``(fan_in, fan_out)``, for when they follow from neither the shape nor the axes;
-            takes precedence over the axes.
+            takes precedence over the axes. Defaults to None.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -145,7 +147,14 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
         return gain_for(self.nonlinearity, self.negative_slope) ** 2
 
     def variance(self, shape: tuple[int, ...]) -> float:
-        """Return the variance of the values of a tensor with this shape."""
+        """Return the variance of the values of a kernel.
+
+        Args:
+            shape: The shape of the kernel; not used if the initializer has ``fans``.
+
+        Raises:
+            ValueError: If an axis of the initializer is out of range for the shape.
+        """
         if self.fans is None:
             fan_in, fan_out = shape_fans(shape, self.input_axes, self.output_axes)
         else:
@@ -204,16 +213,21 @@ class _SpecialCase(VarianceScaling):
 
 @registered
 class GlorotNormal(_SpecialCase):
-    """Glorot normal initializer, also called Xavier normal initializer.
+    """Glorot normal initializer, also known as Xavier normal initializer.
 
     Truncated normal values that balance the variances of signal and gradient. For layers whose
-    activation is nearly linear at 0, such as tanh, and for output layers.
+    activation is nearly linear at 0, such as tanh, and for output layers. Also known as
+    ``xavier_normal_`` in PyTorch, whose values are not truncated.
 
     Formula: ``Var(w) = 2 / (fan_in + fan_out)``; see `VarianceScaling`.
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, which also lists the errors.
+            `VarianceScaling`; by default a plain kernel, without a gain.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> float(round(GlorotNormal(seed=1)((300, 100)).var() * 200, 1))
@@ -229,17 +243,21 @@ class GlorotNormal(_SpecialCase):
 
 @registered
 class GlorotUniform(_SpecialCase):
-    """Glorot uniform initializer, also called Xavier uniform initializer.
+    """Glorot uniform initializer, also known as Xavier uniform initializer.
 
     Uniform values that balance the variances of signal and gradient. The default of Keras
-    layers.
+    layers. Also known as ``xavier_uniform_`` in PyTorch.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(6 / (fan_in + fan_out))``; see
     `VarianceScaling`.
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, which also lists the errors.
+            `VarianceScaling`; by default a plain kernel, without a gain.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -257,16 +275,20 @@ class GlorotUniform(_SpecialCase):
 
 @registered
 class LecunNormal(_SpecialCase):
-    """Lecun normal initializer.
+    """LeCun normal initializer.
 
     Truncated normal values that preserve the variance of the signal through linear layers. Also
-    for selu, whose fixed point requires this variance.
+    for selu, whose fixed point requires this variance. Also known as fan-in scaling.
 
     Formula: ``Var(w) = 1 / fan_in``; see `VarianceScaling`.
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, which also lists the errors.
+            `VarianceScaling`; by default a plain kernel, without a gain.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> float(round(LecunNormal(seed=1)((300, 300)).var() * 300, 1))
@@ -280,15 +302,20 @@ class LecunNormal(_SpecialCase):
 
 @registered
 class LecunUniform(_SpecialCase):
-    """Lecun uniform initializer.
+    """LeCun uniform initializer.
 
-    Uniform values that preserve the variance of the signal through linear layers.
+    Uniform values that preserve the variance of the signal through linear layers. Also known as
+    fan-in scaling.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(3 / fan_in)``; see `VarianceScaling`.
 
     Args:
         seed, input_axes, output_axes, gain, nonlinearity, negative_slope, fans: See
-            `VarianceScaling`, which also lists the errors.
+            `VarianceScaling`; by default a plain kernel, without a gain.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> import numpy as np
@@ -313,21 +340,28 @@ class _He(_SpecialCase):
 
 @registered
 class HeNormal(_He):
-    """He normal initializer, also called Kaiming normal initializer.
+    """He normal initializer, also known as Kaiming normal initializer.
 
     Truncated normal values that preserve the variance of the signal through relu and leaky
     relu. Without ``negative_slope``, the variance of a network of leaky relus with slope 0.3
     grows by a factor of 70 over 50 layers.
 
+    Also known as MSRA initialization, and as ``kaiming_normal_`` in PyTorch, whose values are not
+    truncated.
+
     Formula: ``Var(w) = 2 / ((1 + negative_slope^2) fan_in)``; see `VarianceScaling`.
 
     Args:
-        nonlinearity: An activation other than relu; see `VarianceScaling`.
+        nonlinearity: An activation other than relu, as in `VarianceScaling`. Defaults to None,
+            for relu, or for leaky relu if there is a ``negative_slope``.
         negative_slope: Slope of the activation for negative inputs: None (default) or 0 for
             relu, 1 for a linear layer, otherwise the ``negative_slope`` of
             ``keras.layers.LeakyReLU``.
-        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, which also lists the
-            errors.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> import keras
@@ -342,18 +376,23 @@ class HeNormal(_He):
 
 @registered
 class HeUniform(_He):
-    """He uniform initializer, also called Kaiming uniform initializer.
+    """He uniform initializer, also known as Kaiming uniform initializer.
 
-    Uniform values that preserve the variance of the signal through relu and leaky relu.
+    Uniform values that preserve the variance of the signal through relu and leaky relu. Also known
+    as MSRA initialization, and as ``kaiming_uniform_`` in PyTorch.
 
     Formula: ``w ~ U[-limit, limit)``, ``limit = sqrt(6 / ((1 + negative_slope^2)
     fan_in))``; see `VarianceScaling`.
 
     Args:
-        nonlinearity: An activation other than relu; see `VarianceScaling`.
-        negative_slope: Slope of the activation for negative inputs; see `HeNormal`.
-        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`, which also lists the
-            errors.
+        nonlinearity: An activation other than relu, as in `VarianceScaling`. Defaults to None,
+            for relu, or for leaky relu if there is a ``negative_slope``.
+        negative_slope: See `HeNormal`.
+        seed, input_axes, output_axes, gain, fans: See `VarianceScaling`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range, as in `VarianceScaling`.
 
     Example:
     >>> import numpy as np

@@ -26,8 +26,8 @@ class Wrapper(RandomInitializer):
             subclass of one, as an instance, a name (``"HeNormal"``,
             ``"kerasinit>HeNormal"``, ``"RandomNormal:stddev=0.01"``) or a serialized
             configuration. It must not have a seed; the seed of the wrapper is used.
-        seed: A non-negative integer, None or a ``keras.random.SeedGenerator``; see
-            `kerasinit._src.initializers.base.RandomInitializer`.
+        seed: A non-negative integer, for the same values at every call; None (default), for new
+            ones; or a ``keras.random.SeedGenerator``. See `kerasinit.RandomNormal`.
 
     Raises:
         TypeError: If the initializer is of another kind, such as a built-in one of Keras.

@@ -1,7 +1,7 @@
 """The description of a run: everything that changes a number, declared once.
 
 The command line, TOML files, the file in the run's folder, the folder's name and the
-table in the README all derive from the fields of `Experiment`.
+table in docs/guides/lottery.md all derive from the fields of `Experiment`.
 """
 
 import dataclasses
@@ -88,8 +88,12 @@ class Options:
 class Experiment(Options):
     """A lottery run: train, prune, rewind, retrain, for some levels and trials.
 
+    Also known as iterative magnitude pruning (IMP), with weight rewinding to the initial weights or
+    to those after some iterations. The fields are the options of ``kerasinit lottery run``, and
+    all that a number of the run depends on; the docstring of each field describes it.
+
     Raises:
-        ValueError: If a field is invalid; the message says what is valid.
+        ValueError: If a field is invalid; the message lists what is valid.
 
     Example:
     >>> Experiment(levels=3, rewind="step:100").rewind_step
@@ -100,7 +104,10 @@ class Experiment(Options):
     ValueError: Unknown control 'reinitt'. Did you mean 'reinit'? Choices: ...
 
     Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
+        Frankle and Carbin, 2019, "The lottery ticket hypothesis",
+        https://arxiv.org/abs/1803.03635; Frankle, Dziugaite, Roy and Carbin, 2020, "Linear mode
+        connectivity and the lottery ticket hypothesis", https://arxiv.org/abs/1912.05671
+        (rewinding).
     """
 
     if TYPE_CHECKING:
@@ -206,6 +213,9 @@ class Experiment(Options):
     def branches_at(self, level: int) -> tuple[str, ...]:
         """Return the branches that are trained at a level.
 
+        Args:
+            level: The level; 0 is the dense network.
+
         Example:
         >>> experiment = Experiment(levels=3, control_levels=(2,))
         >>> [experiment.branches_at(level) for level in range(4)]
@@ -216,12 +226,21 @@ class Experiment(Options):
         return ("ticket",)
 
     def first_iteration(self, level: int, branch: str) -> int:
-        """Return the iteration from which the first weights of a training come."""
+        """Return the iteration from which the first weights of a training come.
+
+        Args:
+            level: The level; 0 is the dense network.
+            branch: ``"ticket"`` or the name of a control.
+        """
         fresh = level == 0 or (branch in CONTROLS and CONTROLS[branch].fresh)
         return 0 if fresh else self.rewind_step
 
     def scored_level(self, level: int) -> int:
-        """Return the level whose network is scored to compute the masks of a level."""
+        """Return the level whose network is scored to compute the masks of a level.
+
+        Args:
+            level: The level, at least 1.
+        """
         return 0 if self.one_shot else level - 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -232,6 +251,9 @@ class Experiment(Options):
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Experiment":
         """Return the experiment that `to_dict` described.
+
+        Args:
+            fields: The fields by name; those that are missing have their defaults.
 
         Raises:
             ValueError: If a field is unknown or not valid.
@@ -249,7 +271,11 @@ class Experiment(Options):
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def differences(self, other: "Experiment") -> list[str]:
-        """Return the differences from another experiment, a phrase for each field."""
+        """Return the differences from another experiment, a phrase for each field.
+
+        Args:
+            other: The experiment to compare with.
+        """
         mine, theirs = self.to_dict(), other.to_dict()
         return [
             f"{option(name)} is {theirs[name]!r} there and {mine[name]!r} here"
@@ -270,7 +296,7 @@ def require_experiment(experiment: Any) -> Experiment:
     """Return ``experiment``; raise TypeError if it is not an `Experiment`."""
     if not isinstance(experiment, Experiment):
         raise TypeError(
-            f"Expected as experiment a kerasinit.lottery.Experiment, as in "
+            f"Expected experiment to be a kerasinit.lottery.Experiment, as in "
             f"Experiment(dataset='digits', levels=3); got {experiment!r:.80}."
         )
     return experiment

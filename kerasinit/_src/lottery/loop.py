@@ -6,7 +6,6 @@ stage depends on anything but finished stages and the seed; so repeating a comma
 
 import json
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from kerasinit._src.training.checkpoint import Checkpoint, digest_of, require_se
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import State, optimizer_of, weights_of
+from kerasinit._src.version import __version__
 
 # What decided whether XLA compiles the loop, as stored in the run's folder.
 _BY_RULE, _BY_OPTION = "by the network and the device", "by the options"
@@ -50,6 +50,9 @@ def run(
 ) -> Store:
     """Find lottery tickets: train, prune, rewind the remaining weights, repeat.
 
+    Also known as iterative magnitude pruning (IMP). Every training is saved, an interrupted run is
+    resumed by the same call, and results are reproducible bit for bit on the same machine.
+
     Draws from global random state (Python, NumPy, TensorFlow, Keras) are seeded by the
     experiment while models are built.
 
@@ -59,15 +62,15 @@ def run(
             in the working directory. A run of the same experiment in it is resumed.
         build: A function that returns a compiled model, in place of
             ``experiment.model``. It may take ``input_shape``, ``num_classes`` and
-            ``initializer`` by name.
-        data: Examples, in place of ``experiment.dataset``.
-        watch: Receives the run's events.
-        checkpoint_every: Seconds between two checkpoints of a training; one that was killed
-            resumes from the last. No number of the run depends on it.
-        workers: The number of processes that train independent trials in parallel. No number of
-            the run depends on it. With more than one, ``build``, ``data`` and their modules
-            must be picklable, and a script that calls this needs
-            ``if __name__ == "__main__":``.
+            ``initializer`` by name. Default: None.
+        data: Examples, in place of ``experiment.dataset``. Default: None.
+        watch: Receives the run's events. Default: None.
+        checkpoint_every: Seconds between two checkpoints of a training, 30 by default; a training
+            that was killed resumes from the last. No number of the run depends on it.
+        workers: The number of processes that train independent trials in parallel, 1 by default.
+            No number of the run depends on it. With more than one, ``build``, ``data`` and their
+            modules must be picklable, and a script that calls this needs ``if __name__ ==
+            "__main__":``.
 
     Returns:
         The run's `Store`: ``store.rows()`` has the results, ``store.folder`` the files.
@@ -79,8 +82,23 @@ def run(
         NoSpaceError: If the disk is full. Finished trainings are kept.
         WorkerDiedError: If a worker process was killed. Finished trainings are kept.
 
+    Example:
+    >>> from kerasinit import lottery
+    >>> short = lottery.Experiment(
+    ...     dataset="digits", iterations=40, levels=1, trials=1, evaluate_every=20, xla=False
+    ... )
+    >>> store = lottery.run(short, out="tickets")
+    >>> for row in store.rows():
+    ...     print(row.level, row.branch, round(row.density, 2), row.test_accuracy > 0.5)
+    0 ticket 1.0 True
+    1 ticket 0.8 True
+    1 reinit 0.8 True
+
     Reference:
-        Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635.
+        Frankle and Carbin, 2019, "The lottery ticket hypothesis",
+        https://arxiv.org/abs/1803.03635; Frankle, Dziugaite, Roy and Carbin, 2020, "Linear mode
+        connectivity and the lottery ticket hypothesis", https://arxiv.org/abs/1912.05671
+        (rewinding).
     """
     experiment, watch = require_experiment(experiment or Experiment()), watch or Watch()
     require_seconds(checkpoint_every)
@@ -172,7 +190,7 @@ def _about(data: Dataset, by_rule: bool) -> dict[str, Any]:
         "input_shape": list(data.input_shape),
         # Not from package metadata: TensorFlow is also distributed as tensorflow-cpu.
         "versions": {
-            "kerasinit": metadata.version("kerasinit"),
+            "kerasinit": __version__,
             **{lib.__name__: lib.__version__ for lib in (tf, *compat.imported().values(), np)},
         },
         "xla": _BY_RULE if by_rule else _BY_OPTION,

@@ -94,6 +94,9 @@ def _word(value: Any) -> str:
 def command(experiment: Experiment) -> str:
     """Return the command line that repeats an experiment, without options left at their defaults.
 
+    Args:
+        experiment: The experiment.
+
     Example:
     >>> command(Experiment(levels=2, rewind="step:100", controls=()))
     'kerasinit lottery run --dataset digits --levels 2 --rewind step:100 --controls none'
@@ -109,6 +112,12 @@ def command(experiment: Experiment) -> str:
 
 def to_toml(experiment: Experiment) -> str:
     r"""Return a TOML file that describes an experiment; `read_toml` reads it back.
+
+    Args:
+        experiment: The experiment.
+
+    Returns:
+        The text of the file.
 
     Example:
     >>> print("\n".join(to_toml(Experiment(dataset="mnist")).splitlines()[:2]))
@@ -140,11 +149,24 @@ def _toml(value: Any) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the fields in a TOML file.
+    r"""Return the fields of an experiment in a TOML file.
+
+    Args:
+        path: The file, such as one that `to_toml` returned.
+
+    Returns:
+        The fields by name, for `Experiment`.
 
     Raises:
         ValueError: If the file does not exist, is too large or not TOML, or a key is not a field
             of an experiment.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit import lottery
+    >>> _ = Path("short.toml").write_text("levels = 3\niterations = 500\n")
+    >>> lottery.Experiment(**lottery.read_toml(Path("short.toml"))).levels
+    3
     """
     if not path.is_file():
         raise ValueError(f"No such file: {path}. Pass a TOML file, or a preset with --preset.")
@@ -193,8 +215,11 @@ def preset(name: str) -> Experiment:
     """Return a preset as an experiment.
 
     Args:
-        name: ``digits``, ``lenet-mnist``, ``lenet-mnist-short``, ``conv2``, ``conv4`` or
-            ``conv6``.
+        name: ``"digits"``, ``"lenet-mnist"``, ``"lenet-mnist-short"``, ``"conv2"``, ``"conv4"``
+            or ``"conv6"``.
+
+    Returns:
+        The `Experiment`.
 
     Raises:
         ValueError: If there is no such preset.

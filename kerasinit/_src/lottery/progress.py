@@ -13,25 +13,69 @@ from kerasinit._src.training.outcome import Point
 
 
 class Watch:
-    """Receives the events of `run`; every method may be overridden."""
+    """Receives the events of `run`; every method may be overridden.
+
+    To log a run, or to show its progress.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> class Log(lottery.Watch):
+    ...     def finished(self, row):
+    ...         print(f"level {row.level}, {row.branch}: density {row.density:.2f}")
+    >>> short = lottery.Experiment(
+    ...     iterations=5, levels=1, trials=1, controls=(), evaluate_every=5, xla=False
+    ... )
+    >>> store = lottery.run(short, out="watched", watch=Log())
+    level 0, ticket: density 1.00
+    level 1, ticket: density 0.80
+    """
 
     def began(self, store: Store, missing: list[Place]) -> None:
-        """Called when a run begins or resumes, with the trainings that are missing."""
+        """Called when a run begins or resumes, with the trainings that are missing.
+
+        Args:
+            store: The run.
+            missing: The trainings that are not finished.
+        """
 
     def training(self, place: Place, density: float) -> None:
-        """Called when a training begins."""
+        """Called when a training begins.
+
+        Args:
+            place: The trial, level and branch of the training.
+            density: The fraction of weights that its mask keeps.
+        """
 
     def resumed(self, place: Place, iteration: int) -> None:
-        """Called when a training resumes after an iteration, from its checkpoint."""
+        """Called when a training resumes after an iteration, from its checkpoint.
+
+        Args:
+            place: The trial, level and branch of the training.
+            iteration: The last iteration before the checkpoint.
+        """
 
     def note(self, place: Place, message: str) -> None:
-        """Called with a message about a training."""
+        """Called with a message about a training.
+
+        Args:
+            place: The trial, level and branch of the training.
+            message: A sentence.
+        """
 
     def point(self, place: Place, point: Point) -> None:
-        """Called after a measurement."""
+        """Called after a measurement.
+
+        Args:
+            place: The trial, level and branch of the training.
+            point: The iteration, the losses, and the accuracy on the validation examples.
+        """
 
     def finished(self, row: Row) -> None:
-        """Called when a training is finished and on disk."""
+        """Called when a training is finished and on disk.
+
+        Args:
+            row: Its result.
+        """
 
 
 class ConsoleWatch(Watch):

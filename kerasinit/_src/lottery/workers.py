@@ -23,7 +23,11 @@ from typing import Any
 
 
 class WorkerDiedError(ChildProcessError):
-    """A process ended without reporting a result, as a killed one does."""
+    """A process ended without reporting a result, as a killed one does.
+
+    `kerasinit.lottery.run` raises it with more than one worker. Repeat the call, which resumes the
+    run; if memory was the reason, with fewer workers.
+    """
 
 
 def map_in_processes(

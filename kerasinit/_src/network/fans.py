@@ -51,7 +51,8 @@ def compute_fans(
                                 are summed over            only the output has
     Conv, ``groups``            k inputs / groups          k outputs / (groups s)
     DepthwiseConv               k                          k multiplier / s
-    SeparableConv               as DepthwiseConv, then as a convolution of window 1
+    SeparableConv               as DepthwiseConv, then     as DepthwiseConv, then
+                                as Conv of window 1        as Conv of window 1
     ConvTranspose               k inputs / s               k outputs
     Embedding                   1                          dimension
     SimpleRNN, GRU, LSTM        inputs (units)             units: gate by gate
@@ -66,12 +67,12 @@ def compute_fans(
         kernel: The kernel's shape; or a built layer or model of either Keras, without other
             arguments.
         input_axes: Axes that are summed over; negative ones count from the end.
-            Given together with ``output_axes`` or not at all.
-        output_axes: Axes that the result keeps.
+            Given together with ``output_axes`` or not at all (None, the default).
+        output_axes: Axes that the result keeps. Defaults to None.
         batch_axes: Axes of independent kernels, such as experts. They count in neither fan;
-            if no other axes are given, the remaining ones are read as above.
+            if no other axes are given, the remaining ones are read as above. Defaults to None.
         groups: The number of groups of a convolution, whose kernel has the shape
-            ``(*window, inputs / groups, outputs)``.
+            ``(*window, inputs / groups, outputs)``. Defaults to 1.
 
     Returns:
         For a shape ``(fan_in, fan_out)``; 0 where an axis is empty. For a layer or model a

@@ -31,6 +31,9 @@ class PrunableWeight:
             what the process created before, and is the same in both Kerases.
         layer: The layer of the model that owns the variable.
         variable: The Keras 3 or TensorFlow variable.
+
+    Example:
+        See `prunable_weights`.
     """
 
     name: str
@@ -49,11 +52,11 @@ def prunable_weights(
         model: A built model or layer of Keras 3 or tf_keras. A tf_keras model wrapped
             by tfmot gives the same names as before it was wrapped.
         allow: Called with each layer of the model; layers for which it returns False are left
-            out. Also called with a model that owns weights without a rule. Default: all are
-            allowed.
+            out. Also called with a model that has weights of its own without a rule. Default:
+            all are allowed.
 
     Returns:
-        One :class:`PrunableWeight` per variable, in the order of the model, each variable once
+        One `PrunableWeight` per variable, in the order of the model, each variable once
         even if it is shared. Empty if there is nothing to prune.
 
     Raises:

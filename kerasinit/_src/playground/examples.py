@@ -26,11 +26,14 @@ class Examples:
     Attributes:
         x: Training inputs of shape ``(n, columns)``, float32.
         y: Training labels of shape ``(n,)``, int32.
-        x_test: Test inputs.
-        y_test: Test labels.
+        x_test: Test inputs of shape ``(m, columns)``, float32.
+        y_test: Test labels of shape ``(m,)``, int32.
         classes: The names of the classes.
         columns: The names of the inputs.
         image_side: The width and height of the inputs as an image; 0 if they are not pixels.
+
+    Example:
+        See `TwoNetworks`.
     """
 
     x: np.ndarray

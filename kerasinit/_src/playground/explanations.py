@@ -49,6 +49,9 @@ class Explanation:
         source: The paper; empty if there is none.
         mean: The expected mean of the values; None if it depends on data.
         variance: Their expected variance; None if it depends on data.
+
+    Example:
+        See `explain`.
     """
 
     title: str
@@ -66,7 +69,10 @@ def explain(initializer: Any, shape: tuple[int, ...], activation: str | None = N
             of a method for the whole network.
         shape: The shape of the layer's kernel.
         activation: The activation of the units that the layer takes as inputs, for a comparison
-            with theory; None for the first layer, whose inputs are the examples.
+            with theory; None (default) for the first layer, whose inputs are the examples.
+
+    Returns:
+        An `Explanation`.
 
     Raises:
         ValueError: If there is no such initializer, or it does not support the shape.

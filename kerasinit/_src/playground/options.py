@@ -1,7 +1,6 @@
 """What a page must know before it starts: its form, the lessons, the names of initializers."""
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from kerasinit._src.playground.settings import (
     admitted,
     form,
 )
+from kerasinit._src.version import __version__
 
 
 def options(folders: Iterable[Path] = ()) -> dict[str, Any]:
@@ -35,5 +35,5 @@ def options(folders: Iterable[Path] = ()) -> dict[str, Any]:
         "activations": list(ACTIVATIONS),
         "initializers": [*admitted(), *METHODS],
         "limits": {"cells": MAX_CELLS},
-        "version": version("kerasinit"),
+        "version": __version__,
     }

@@ -7,13 +7,21 @@ import numpy as np
 from kerasinit._src.playground.measuring import Views, bounds
 from kerasinit._src.playground.settings import SIDES
 from kerasinit._src.playground.two_networks import TwoNetworks
-from kerasinit._src.reports.figures import COLORS, FAINT, literal, new_figure, style_axes
+from kerasinit._src.reports.figures import (
+    COLORS,
+    FAINT,
+    literal,
+    new_figure,
+    style_axes,
+    use_log_scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CLASS_COLORS = (COLORS[0], COLORS[1], COLORS[2], COLORS[3], COLORS[4], COLORS[5])
+# Not first those of the two sides, which the curves have.
+_CLASS_COLORS = tuple(COLORS[number] for number in (3, 2, 4, 5, 0, 1))
 _STYLES = ("-", "--")  # left and right differ without colours, too
 
 
@@ -44,6 +52,9 @@ def picture(two: TwoNetworks) -> "Figure":
         else:
             _draw_confusion(axes, view["confusion"], two.examples.classes)
         _draw_layers(top[1][column], view["layers"])
+    low, high = zip(*(axes.get_ylim() for axes in top[1][1:]), strict=True)
+    for axes in top[1][1:]:
+        axes.set_ylim(min(low), max(high))
     return figure
 
 
@@ -63,7 +74,7 @@ def _draw_curves(axes: "Axes", two: TwoNetworks, what: str) -> None:
             )
     finite = rows[:, 1:][np.isfinite(rows[:, 1:])]
     if what == "loss" and finite.size and finite.min() > 0:
-        axes.set_yscale("log")
+        use_log_scale(axes, finite.min(), finite.max())
     for step, _ in two.events:
         axes.axvline(step, color=FAINT, linewidth=0.8)
     axes.set_title(what, fontsize=9)
@@ -120,12 +131,16 @@ def _draw_confusion(axes: "Axes", confusion: list[list[int]], classes: tuple[str
 
 
 def _draw_layers(axes: "Axes", layers: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     numbers = range(1, len(layers) + 1)
-    for what, marker, color in (("activation", "o", COLORS[2]), ("gradient", "s", COLORS[3])):
+    for what, marker, color in (("activation", "o", COLORS[5]), ("gradient", "s", COLORS[4])):
+        # Zeros have no place on a logarithmic scale.
         values = [layer[what] or np.nan for layer in layers]
         axes.plot(numbers, values, marker=marker, color=color, markersize=3, label=f"{what}s")
         if np.isfinite(values).any():
             axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title("root mean square by layer", fontsize=9)
     axes.set_xlabel("layer", fontsize=9)
     axes.legend(fontsize=7, frameon=False)

@@ -62,15 +62,20 @@ class SideSettings:
     Args:
         initializer: The initializer of all kernels, as on the command line,
             ``"RandomNormal:stddev=0.01"``, or a method for the whole network: ``"lsuv"``,
-            ``"weight_norm"``, ``"within_layer"`` or ``"recommend"``.
-        activation: The activation of the hidden layers.
-        bias: The initializer of all biases.
+            ``"weight_norm"``, ``"within_layer"`` or ``"recommend"``. Defaults to ``"HeNormal"``.
+        activation: The activation of the hidden layers; ``"relu"`` by default.
+        bias: The initializer of all biases; ``"Zeros"`` by default.
         survivors: What weights that survive pruning restart from, if there are rounds:
-            ``"rewind"`` to their first values (a lottery ticket), or ``"redraw"`` new ones.
+            ``"rewind"`` (default) to their first values (a lottery ticket), or ``"redraw"`` for
+            new ones.
 
     Raises:
         ValueError: If a name or a value is not one of these.
         TypeError: If a value is not a string.
+
+    Example:
+    >>> SideSettings("RandomNormal:stddev=0.01", activation="tanh").bias
+    'Zeros'
     """
 
     initializer: str = option(
@@ -99,22 +104,24 @@ class Settings:
     Args:
         data: The examples: ``"blobs"``, ``"moons"``, ``"circles"``, ``"xor"``, ``"spirals"``,
             ``"digits"`` (8 x 8 pixels, from scikit-learn) or ``"csv"`` (a file).
-        noise: The standard deviation of the noise of examples in the plane, from 0 to 1.
-        depth: The number of hidden layers, from 1 to 50.
-        width: The number of units of each of them, from 1 to 256; depth times width is at
-            most 3,200.
+        noise: The standard deviation of the noise of examples in the plane, from 0 to 1; 0.1 by
+            default.
+        depth: The number of hidden layers, from 1 to 50; 6 by default.
+        width: The number of units of each hidden layer, from 1 to 256; 16 by default. Depth times
+            width is at most 3,200.
         normalization: ``"none"``, ``"batch"`` or ``"layer"``, between kernel and activation.
-        residual: Whether each hidden layer but the first adds its input to its output.
+        residual: Whether each hidden layer but the first adds its input to its output; False by
+            default.
         optimizer: ``"sgd"``, ``"momentum"`` (SGD with 0.9), ``"adam"`` or ``"rmsprop"``.
-        learning_rate: From 1e-6 to 100.
-        batch_size: Examples per optimizer step, from 1 to 256.
+        learning_rate: The learning rate, from 1e-6 to 100; 0.03 by default.
+        batch_size: Examples per optimizer step, from 1 to 256; 32 by default.
         seed: The seed of data, batches and first weights, from 0.
         rounds: How often the networks are pruned, from 0 to 8; after each round the survivors
             restart from ``survivors`` of each side.
-        round_steps: The optimizer steps of each round.
-        sparsity: The fraction of the weights that each round removes from those left.
-        left: The settings of the left network.
-        right: Those of the right one.
+        round_steps: The optimizer steps of each round; 300 by default.
+        sparsity: The fraction of the remaining weights that each round removes; 0.5 by default.
+        left: The settings of the left network; by default ``SideSettings("HeNormal")``.
+        right: The settings of the right network; by default ``SideSettings("GlorotNormal")``.
 
     Raises:
         ValueError: If a value is outside its range, or not one of its choices.
@@ -178,6 +185,9 @@ class Settings:
     def from_dict(cls, given: Any) -> "Settings":
         """Return the settings in a dictionary as of `to_dict`; what is missing has its default.
 
+        Args:
+            given: The settings by name, with a dictionary for each side.
+
         Raises:
             ValueError: If there is an unknown name, or a value is invalid.
             TypeError: If a value has another type.
@@ -205,6 +215,9 @@ class Settings:
     @classmethod
     def from_address(cls, address: str) -> "Settings":
         """Return the settings in the fragment of an address.
+
+        Args:
+            address: The fragment, as of `to_address`.
 
         Raises:
             ValueError: If there is an unknown name, or a value is invalid.

@@ -63,7 +63,7 @@ class TwoNetworks:
     Args:
         settings: What to train; `Settings` checks it.
         table: The rows of a file, for ``data="csv"``: a mapping with ``x``, ``labels``, ``classes``
-            and ``columns``.
+            and ``columns``; None (default) for other data.
 
     Attributes:
         settings: The settings.
@@ -74,6 +74,7 @@ class TwoNetworks:
         events: What happened at which step, besides training.
 
     Raises:
+        TypeError: If ``settings`` is not a `Settings`.
         ValueError: If a table is missing, or an initializer does not support a kernel.
         ImportError: If the data are the digits and scikit-learn is not installed.
 
@@ -82,11 +83,13 @@ class TwoNetworks:
     >>> two = TwoNetworks(Settings(data="xor", depth=1, right=SideSettings("Zeros")))
     >>> two.advance(20)
     >>> row = dict(zip(two.columns, two.rows[-1]))
-    >>> row["step"], round(row["right loss"], 4), row["left loss"] < row["right loss"]
-    (20.0, 0.6931, True)
+    >>> int(row["step"]), round(float(row["right loss"]), 3)
+    (20, 0.693)
+    >>> bool(row["left loss"] < row["right loss"])
+    True
     >>> two.rewind()
-    >>> len(two.rows)
-    1
+    >>> len(two.rows), two.examples.classes
+    (1, ('0', '1'))
     """
 
     columns = COLUMNS
@@ -139,7 +142,7 @@ class TwoNetworks:
         """Take some steps of both networks.
 
         Args:
-            steps: How many; at least 0.
+            steps: How many, at least 0; 1 by default.
 
         Raises:
             ValueError: If there are fewer than 0.

@@ -24,14 +24,16 @@ class EarlyStopping(keras.callbacks.EarlyStopping, Callback):
     weights, with the epoch in which the schedule reaches its final sparsity.
 
     Args:
-        monitor: As in Keras' ``EarlyStopping``, like all arguments. Default: ``"val_loss"``.
-        min_delta: The smallest change that counts as an improvement.
-        patience: Epochs without an improvement after which training stops.
-        verbose: 1 to print a message when the callback acts.
-        mode: ``"min"``, ``"max"`` or ``"auto"``.
-        baseline: A value that has to be improved on.
+        monitor: The name of the metric or loss to watch. Default: ``"val_loss"``. This and the
+            other arguments are those of Keras' ``EarlyStopping``.
+        min_delta: The smallest change that counts as an improvement. Default: 0.
+        patience: Epochs without an improvement after which training stops. Default: 0.
+        verbose: 1 to print a message when the callback acts. Default: 0.
+        mode: ``"min"``, ``"max"`` or ``"auto"`` (default).
+        baseline: A value that has to be improved on. Default: None.
         restore_best_weights: Whether to restore the weights of the best epoch at the end.
-        start_from_epoch: Epochs to wait, even if the schedule ends earlier.
+            Default: False.
+        start_from_epoch: Epochs to wait, even if the schedule ends earlier. Default: 0.
 
     Raises:
         ValueError: When training begins with a model that is not pruned.

@@ -28,10 +28,11 @@ def prune_low_magnitude(
 ) -> Any:
     """Prune the weights of smallest magnitude while a model trains.
 
-    tfmot's function of this name, for both Kerases. A tf_keras model, layer or list is
-    passed to tfmot. A Keras 3 model, which tfmot rejects, is returned as the same object
-    with the same layers, weights, optimizer and compilation; only its training step is
-    extended. Train it with the callback :class:`~kerasinit.pruning.UpdatePruningStep`.
+    tfmot's function of this name, for both Kerases; also known as gradual magnitude pruning. A
+    tf_keras model, layer or list is passed to tfmot. A Keras 3 model, which tfmot rejects, is
+    returned as the same object with the same layers, weights, optimizer and compilation; only its
+    training step is extended. Train it with the callback
+    :class:`~kerasinit.pruning.UpdatePruningStep`.
 
     At each training step ``t`` at which the schedule fires, for each weight ``w`` with
     ``n`` elements::
@@ -78,9 +79,9 @@ def prune_low_magnitude(
         pruning_policy: A :class:`~kerasinit.pruning.PruningPolicy` or another object with
             ``allow_pruning(layer)``, which returns whether a layer is pruned, and
             ``ensure_model_supports_pruning(model)``, which may raise. It does not apply to
-            individually pruned layers. Without one, frozen layers are pruned with a
-            warning, and a layer whose prunable weights are unknown is an error:
-            see :class:`~kerasinit.pruning.PruneTrainableLayers` and
+            individually pruned layers. Without one (None, the default), frozen layers are pruned
+            with a warning, and a layer whose prunable weights are unknown is an error: see
+            :class:`~kerasinit.pruning.PruneTrainableLayers` and
             :class:`~kerasinit.pruning.PruneKnownLayers`.
         sparsity_m_by_n: ``(m, n)``: ``m`` zeros in every ``n`` consecutive input
             channels, chosen once at the first step. Default: ``None``.
@@ -117,7 +118,10 @@ def prune_low_magnitude(
     8
 
     Reference:
-        [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
+        [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878), "To prune, or not to prune";
+        [Narang, Undersander and Diamos, 2017](https://arxiv.org/abs/1711.02782), "Block-sparse
+        recurrent neural networks"; [Mishra et al., 2021](https://arxiv.org/abs/2104.08378),
+        "Accelerating sparse deep neural networks" (m by n).
     """
     if arguments.kerase_of_all(to_prune) == "tf_keras":
         if initial_step is not None:
@@ -307,8 +311,8 @@ def masks(model: Any) -> dict[str, np.ndarray]:
             that tfmot has wrapped.
 
     Returns:
-        Structural name of each pruned weight (``"dense_1/kernel"``) to a boolean array
-        of its shape, True where the weight is kept. The names of both Kerases agree.
+        For the structural name of each pruned weight (``"dense_1/kernel"``) a boolean array of
+        its shape, True where the weight is kept. The names of both Kerases agree.
 
     Raises:
         TypeError: If ``model`` is not a model or layer.

@@ -90,8 +90,9 @@ class HoldMasks(MaskedFit):
     masks during training, see `prune_low_magnitude`.
 
     Args:
-        masks: Structural name (``"dense/kernel"``) to a boolean array, True where a weight is
-            kept: a ticket's ``masks``, or the result of `kerasinit.pruning.masks`.
+        masks: For each structural name (``"dense/kernel"``) a boolean array of the shape of the
+            weight, True where it is kept: a ticket's ``masks``, or the result of
+            `kerasinit.pruning.masks`.
 
     Raises:
         ValueError: When training begins, if the masks do not fit the model, or if masks have

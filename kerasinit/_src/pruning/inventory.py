@@ -28,7 +28,7 @@ class WeightSummary:
     Attributes:
         name: Structural name such as ``"dense_1/kernel"``, as in `masks` and
             `prunable_weights`.
-        shape: Its shape.
+        shape: The shape of the weight.
         pruned: Whether it has a mask.
         reason: For a pruned weight ``"kernel"``, ``"recurrent kernel"``, ``"embeddings"`` or
             ``"chosen by its class"``, followed by ``", frozen"`` if it is not trained. For
@@ -40,8 +40,11 @@ class WeightSummary:
         sparsity: Fraction currently removed by the mask; without a mask, the fraction of zeros
             in a prunable weight, and 0 for all others.
         schedule: The schedule of its mask, with arguments; empty without a mask.
-        called: Its name by user-given layer names, such as ``"encoder/kernel"``; the
-            structural name if there are none.
+        called: Its name with the layer names that the user set, such as ``"encoder/kernel"``;
+            the structural name if there are none.
+
+    Example:
+        See `weight_summaries`.
     """
 
     name: str
@@ -67,8 +70,8 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> WeightSummaries:
 
     Args:
         model: A built model or layer of either Keras, pruned or not.
-        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
-            for a model that is not pruned yet.
+        pruning_policy: The policy that `prune_low_magnitude` was or will be called with. Only
+            needed for a model that is not pruned yet. Default: none.
 
     Returns:
         A list of one `WeightSummary` for each weight, in the order of the model. Its ``plot()``
@@ -135,8 +138,8 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> Weig
 
     Args:
         model: A built model or layer of either Keras, pruned or not.
-        pruning_policy: The policy that `prune_low_magnitude` got or will get. Only needed
-            for a model that is not pruned yet.
+        pruning_policy: The policy that `prune_low_magnitude` was or will be called with. Only
+            needed for a model that is not pruned yet. Default: none.
         console: A ``rich.console.Console`` to print on. Default: standard output.
 
     Returns:

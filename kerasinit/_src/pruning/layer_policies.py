@@ -65,7 +65,14 @@ class PruneKnownLayers(PruningPolicy):
     """
 
     def allow_pruning(self, layer: Any) -> bool:
-        """Return whether the prunable weights of a layer are known."""
+        """Return whether the prunable weights of a layer are known.
+
+        Args:
+            layer: A layer of the model.
+
+        Raises:
+            TypeError: If it is not a layer of either Keras.
+        """
         if hasattr(layer, "get_prunable_weights"):
             return True
         if compat.kerase_of(layer) == "tf_keras" and not compat.is_model(layer):

@@ -80,6 +80,10 @@ class Blocks(SingleWeights):
     """Weights of a matrix are removed in blocks, ranked by mean or maximum magnitude.
 
     Blocks at the lower and right edge may be partial; their mean is over the existing weights.
+
+    Reference:
+        [Narang, Undersander and Diamos, 2017](https://arxiv.org/abs/1711.02782), "Block-sparse
+        recurrent neural networks".
     """
 
     size: tuple[int, int]
@@ -159,6 +163,10 @@ class MByN(SingleWeights):
 
     The mask is computed once, at the first step, and does not depend on the schedule's sparsity.
     Of equal weights the earlier channel is kept; the last group is padded with zeros.
+
+    Reference:
+        [Mishra et al., 2021](https://arxiv.org/abs/2104.08378), "Accelerating sparse deep neural
+        networks".
     """
 
     m: int

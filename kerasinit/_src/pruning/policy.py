@@ -35,11 +35,22 @@ class PruningPolicy(abc.ABC):
 
     @abc.abstractmethod
     def allow_pruning(self, layer: Any) -> bool:
-        """Return whether a layer is pruned."""
+        """Return whether a layer is pruned.
+
+        Args:
+            layer: A layer of the model.
+        """
 
     @abc.abstractmethod
     def ensure_model_supports_pruning(self, model: Any) -> None:
-        """Raise ValueError if the policy does not support a model."""
+        """Raise ValueError if the policy does not support a model.
+
+        Args:
+            model: The model that is to be pruned.
+
+        Raises:
+            ValueError: If the policy does not support it; the message should say why.
+        """
 
     def __and__(self, other: Any) -> "PruningPolicy":
         """Return a policy that allows what this one and another allow."""
@@ -107,11 +118,19 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
     ['conv2d_1/kernel']
 
     Reference:
-        [Elsen, Dukhan, Gale and Simonyan, 2020](https://arxiv.org/abs/1911.09723)
+        [Elsen, Dukhan, Gale and Simonyan, 2020](https://arxiv.org/abs/1911.09723), "Fast sparse
+        ConvNets".
     """
 
     def allow_pruning(self, layer: Any) -> bool:
-        """Return whether a layer is a 1x1 convolution."""
+        """Return whether a layer is a 1x1 convolution.
+
+        Args:
+            layer: A layer of the model.
+
+        Raises:
+            TypeError: If it is not a layer of either Keras.
+        """
         if compat.kerase_of(layer) == "tf_keras":
             return tfmot().PruneForLatencyOnXNNPack().allow_pruning(layer)
         return isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1)

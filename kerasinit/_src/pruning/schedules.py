@@ -44,6 +44,10 @@ class PruningSchedule(abc.ABC):
 
         Args:
             step: An integer, or a scalar tensor within a graph. The first step is 1.
+
+        Returns:
+            A boolean and the fraction of weights to remove, in [0, 1); both may be scalar
+            tensors.
         """
 
     @abc.abstractmethod
@@ -52,7 +56,11 @@ class PruningSchedule(abc.ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PruningSchedule":
-        """Return a schedule from the ``"config"`` entry of `get_config`."""
+        """Return a schedule from the ``"config"`` entry of `get_config`.
+
+        Args:
+            config: The constructor's arguments by name.
+        """
         return cls(**config)
 
     def _should_prune_in_step(self, step: Any, begin_step: Any, end_step: Any, frequency: Any):
@@ -128,6 +136,8 @@ class _Periodic(PruningSchedule):
 class ConstantSparsity(_Periodic):
     """The same sparsity at every update of the masks.
 
+    For pruning in one shot, or for fine-tuning at a fixed sparsity.
+
     The masks are updated at the steps ``begin_step + i * frequency`` up to ``end_step``. Training
     begins with step 1: with ``begin_step=0`` the first update is at step ``frequency``.
 
@@ -147,7 +157,8 @@ class ConstantSparsity(_Periodic):
     [False, False, True]
 
     Reference:
-        ``tfmot.sparsity.keras.ConstantSparsity``
+        [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878);
+        ``tfmot.sparsity.keras.ConstantSparsity``.
     """
 
     _arguments = ("target_sparsity", "begin_step", "end_step", "frequency")
@@ -171,6 +182,8 @@ class ConstantSparsity(_Periodic):
 
 class PolynomialDecay(_Periodic):
     """A sparsity that rises from one value to another, fast at first and then slowly.
+
+    Also known as gradual magnitude pruning, or, with the default power, as the cubic schedule.
 
     Formula::
 
@@ -200,7 +213,7 @@ class PolynomialDecay(_Periodic):
 
     Reference:
         [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878);
-        ``tfmot.sparsity.keras.PolynomialDecay``
+        ``tfmot.sparsity.keras.PolynomialDecay``.
     """
 
     _arguments = (

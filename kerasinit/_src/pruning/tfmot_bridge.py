@@ -90,6 +90,9 @@ def prune_scope() -> Any:
     they can be loaded inside or outside of the scope. Without tf_keras there is nothing else to
     load, and the scope does nothing.
 
+    Returns:
+        A context manager.
+
     Raises:
         ImportError: If tf_keras is installed, but tfmot is not.
 

@@ -62,7 +62,8 @@ class PageReport(Plotted, Report):
         """Return everything as a self-contained HTML page.
 
         Args:
-            note: A sentence below the title, such as the source of the examples.
+            note: A sentence below the title, such as the source of the examples; None (default)
+                for none.
 
         Raises:
             ImportError: If matplotlib is not installed.
@@ -71,6 +72,10 @@ class PageReport(Plotted, Report):
 
     def save(self, path: str | Path, note: str | None = None) -> None:
         """Write the page of `to_html` to a new file.
+
+        Args:
+            path: The file to write.
+            note: A sentence below the title, as for `to_html`; None (default) for none.
 
         Raises:
             FileExistsError: If the file exists; nothing is overwritten.

@@ -1,1 +1,1 @@
-"""Smaller models: channels that can be taken out, and models without them."""
+"""Smaller models: channels that can be removed, and models without them."""

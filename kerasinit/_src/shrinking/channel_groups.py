@@ -1,4 +1,4 @@
-"""The groups of channels of a model that can be taken out one by one."""
+"""The groups of channels of a model that can be removed one by one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """What the channels of a group are on one axis of a variable.
+    """Where the channels of a group are: positions on one axis of a variable.
 
     Attributes:
         name: The structural name of the variable, such as ``"conv2d/kernel"``.
         variable: The variable.
-        axis: The axis.
-        role: ``"out"`` where the weights make the channels, as the columns of a kernel, a bias or
-            a scale; ``"in"`` where they read them; ``"statistic"`` for those of batches.
-        positions: For each channel its positions on the axis, as an array of (channels, positions).
+        axis: The index of the axis.
+        role: ``"out"`` if the weights produce the channels, such as the columns of a kernel, a
+            bias or a scale; ``"in"`` if they read them; ``"statistic"`` for the moving statistics
+            of a batch normalization.
+        positions: The positions of each channel on the axis, an integer array of shape
+            ``(channels, positions)``.
+
+    Example:
+        See `groups`.
     """
 
     name: str
@@ -38,21 +43,24 @@ class Slice:
     positions: np.ndarray
 
     def values(self) -> np.ndarray:
-        """Return the weights as an array of (channels, weights in each)."""
+        """Return the weights as an array of shape ``(channels, weights of each)``."""
         moved = np.moveaxis(compat.read(self.variable), self.axis, 0)
         return moved[self.positions].reshape(len(self.positions), -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Channels, units or heads of the same variables, each of which can be taken out alone.
+    """Channels, units or heads of the same variables, each of which can be removed alone.
 
     Attributes:
-        name: The names of the layers that make them, such as ``"conv2d + conv2d_2"``.
-        channels: Their numbers in the model.
-        slices: What they are on each variable.
-        reason: Why they are all kept; empty if they can be taken out.
-        minimum: How many are kept at least.
+        name: The names of the layers that produce them, such as ``"conv2d + conv2d_2"``.
+        channels: Their numbers in the model, an integer array of shape ``(size,)``.
+        slices: The variables and axes that they are on.
+        reason: Why all of them are kept; empty if they can be removed.
+        minimum: The min number of channels to keep.
+
+    Example:
+        See `groups`.
     """
 
     name: str
@@ -63,17 +71,17 @@ class Group:
 
     @property
     def size(self) -> int:
-        """How many channels there are."""
+        """The number of channels."""
         return len(self.channels)
 
     def __len__(self) -> int:
         return self.size
 
     def zero(self, channels: Iterable[int]) -> None:
-        """Set all weights of some channels to zero, those that make and those that read them.
+        """Set all weights of some channels to zero, those that produce and those that read them.
 
         Args:
-            channels: Numbers from 0 to ``size - 1``. Statistics of batches stay as they are.
+            channels: Numbers from 0 to ``size - 1``. Moving statistics are not changed.
 
         Raises:
             ValueError: If a number is not whole, or there is no such channel.
@@ -83,7 +91,7 @@ class Group:
         if not is_whole or (given.size and not (given.min() >= 0 and given.max() < self.size)):
             raise ValueError(
                 f"The group {self.name!r} has the channels 0 to {self.size - 1}; got "
-                f"{given.tolist()}. Of a mask, pass numpy.flatnonzero(mask)."
+                f"{given.tolist()}. For a mask, pass numpy.flatnonzero(mask)."
             )
         chosen = given.astype("int64")
         for one in self.slices:
@@ -95,7 +103,21 @@ class Group:
 
 
 class Groups(Sequence[Group]):
-    """The groups of a model; printed, a table of them."""
+    """The groups of a model, a sequence of `Group` that is printed as a table.
+
+    `groups` returns it.
+
+    Args:
+        groups: The groups, in the order of the data.
+        reading: The channels of the model that they were found in.
+
+    Example:
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    >>> found = groups(model)
+    >>> len(found), len(found.free), found.whole
+    (2, 1, ())
+    """
 
     def __init__(self, groups: Sequence[Group], reading: ModelChannels) -> None:
         self._groups, self.reading = tuple(groups), reading
@@ -111,12 +133,12 @@ class Groups(Sequence[Group]):
 
     @cached_property
     def free(self) -> tuple[Group, ...]:
-        """Those that can be taken out."""
+        """The groups whose channels can be removed."""
         return tuple(group for group in self._groups if not group.reason)
 
     @property
     def whole(self) -> tuple[tuple[str, str], ...]:
-        """The layers whose channels are not known, and which are left whole, with the reason."""
+        """The layers that keep all channels, since these are not known, with the reason."""
         return tuple(dict.fromkeys(self.reading.channels.whole))
 
     @property
@@ -165,27 +187,35 @@ class Groups(Sequence[Group]):
 
 
 def groups(model: Any) -> Groups:
-    """Return which channels of a model live and die together.
+    """Return the channels of a model by groups, each with everything that depends on it.
 
-    Two channels belong together if neither can be taken out of the model without the other: the
-    filters of two convolutions whose outputs are added, the batch normalization after them, and
-    what reads their sum. A group lists channels of the same variables, which can be taken out one
-    by one.
+    Removing a channel also removes whatever is tied to it: the same filter of another convolution
+    whose output is added, the batch normalization after them, and the weights that read their
+    sum. A group holds channels of the same variables, which can be removed one by one. Also known
+    as a dependency graph of channels.
 
     Args:
         model: A built functional or sequential model of either Keras. It is not changed.
 
     Returns:
-        The `Groups`, in the order of the data, those that are kept with the reason.
+        The `Groups`, in the order of the data; those that have to be kept state the reason.
 
     Raises:
+        TypeError: If it is not a model.
         ValueError: If the model is not built, is a subclassed one, or has weights that are NaN.
 
     Example:
     >>> import keras
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
-    >>> [(group.size, group.reason) for group in groups(model)]
+    >>> found = groups(model)
+    >>> [(group.size, group.reason) for group in found]
     [(8, ''), (2, 'output of the model')]
+    >>> [(one.name, one.axis, one.role) for one in found.free[0].slices]
+    [('dense/kernel', 1, 'out'), ('dense/bias', 0, 'out'), ('dense_1/kernel', 0, 'in')]
+
+    Reference:
+        [Fang et al., 2023](https://arxiv.org/abs/2301.12900), "DepGraph: towards any structural
+        pruning".
     """
     return groups_of(read_channels(model))
 

@@ -1,7 +1,7 @@
 """Which positions of which axes are one channel, and which channels are kept whole.
 
 Every axis of a signal or of a variable that carries channels has one *label* per position. Coupling
-two labels makes them one channel: it is taken out everywhere or nowhere. After `settle`, the
+two labels makes them one channel: it is removed everywhere or nowhere. After `settle`, the
 positions of an axis are numbered by *channels*; two positions with the same number go together.
 """
 
@@ -71,7 +71,7 @@ class Channels:
     """The labels of a model, and what is known about them.
 
     Attributes:
-        through_statistics: Whether channels may be cut although statistics run over them.
+        through_statistics: Whether channels may be removed although statistics include them.
         bound: For each variable, by its ``id``, its `Bound`.
         steps: What the layers do to channels, in the order of the data; see `steps`.
         edits: For each configuration, by its key, the functions that adapt it to the channels

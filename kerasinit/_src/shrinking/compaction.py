@@ -20,18 +20,18 @@ from kerasinit._src.shrinking.rules.context import as_array
 def compact(model: Any, *, optimizer: bool = False) -> Any:
     """Return a smaller model with the same outputs: without its dead units and channels.
 
-    Pruning leaves zeros, which cost as much as any other numbers. This takes out every unit,
-    filter, channel and attention head whose value cannot reach an output, or is a constant that
-    the next bias can take over, until nothing more is dead. What is left has the weights that it
-    had, in the same order.
+    Pruning leaves zeros, which cost as much as any other numbers. This removes every unit, filter,
+    channel and attention head whose value cannot reach an output, or is a constant that can be
+    added to the next bias, until no more are dead. The remaining weights keep their values and
+    their order.
 
-    Where a constant cannot be taken over, as at borders padded with zeros, or where the statistics
-    of a normalization run over dead channels, they are kept, and a warning names them.
+    Where a constant cannot be added to a bias, as at borders padded with zeros, or where the
+    statistics of a normalization include dead channels, these are kept, and a warning names them.
 
     Args:
         model: A built functional or sequential model of either Keras. It is not changed.
-        optimizer: Whether the optimizer's state is kept, such as the moments of Adam; otherwise it
-            starts anew.
+        optimizer: Whether the optimizer's state is kept, such as the moments of Adam. By default
+            (False) the optimizer is reset.
 
     Returns:
         A new model of the same Keras, of Keras' own layers, with the same names, trainable flags
@@ -98,7 +98,7 @@ def _warn_of_kept(reading: ModelChannels, live: Liveness) -> None:
                 for channel in np.unique(own[known & ~live.removable[own]]):
                     reason = reasons.get(int(channel), "")
                     if reason != OUTPUT:
-                        why = reason or "a constant that no bias can take over"
+                        why = reason or "a constant that cannot be added to a bias"
                         name = getattr(step.layer, "name", "?")
                         kept.setdefault(f"{name} ({why})", set()).add(int(channel))
     if kept:

@@ -24,10 +24,13 @@ class LayerCounts:
     """What one layer costs.
 
     Attributes:
-        name: Its name.
-        parameters: Its weights, trainable or not.
-        nonzeros: Those that are not zero.
-        macs: Multiplications for one example.
+        name: The layer's name.
+        parameters: The number of its weights, trainable or not.
+        nonzeros: The number of its weights that are not zero.
+        macs: Multiplications for one example, each with an addition (multiply-accumulates).
+
+    Example:
+        See `count`.
     """
 
     name: str
@@ -41,7 +44,10 @@ class Counts:
     """What a model costs.
 
     Attributes:
-        layers: Its layers with weights or multiplications, in their order.
+        layers: The layers with weights or multiplications, in the order of the model.
+
+    Example:
+        See `count`.
     """
 
     layers: tuple[LayerCounts, ...]
@@ -63,16 +69,20 @@ class Counts:
 
 
 def count(model: Any, x: Any = None) -> Counts:
-    """Return how many parameters and multiplications a model has.
+    """Return the number of parameters and of multiplications (MACs) of a model.
 
     Zeros count as multiplications: a dense kernel multiplies by them like by any other number.
 
     Args:
         model: A built functional or sequential model of either Keras.
-        x: A batch of examples, whose shape gives axes of unknown size; None: the sizes of the
-            model's inputs, and 64 for those that they leave open.
+        x: A batch of examples, whose shape sets axes of unknown size. None (default): the shapes
+            of the model's inputs, with 64 for unknown sizes.
+
+    Returns:
+        A `Counts`, of the model and of each layer.
 
     Raises:
+        TypeError: If it is not a model.
         ValueError: If the model is not built, or is a subclassed one.
 
     Example:
@@ -81,6 +91,8 @@ def count(model: Any, x: Any = None) -> Counts:
     >>> counts = count(model)
     >>> counts.parameters, counts.macs  # 3*3*3*8 + 8; 4*4 pixels * 3*3*3*8
     (224, 3456)
+    >>> counts.layers[0].name, counts.layers[0].nonzeros  # the bias starts at zero
+    ('conv2d', 216)
     """
     return counts_of(read_channels(model, x))
 

@@ -125,7 +125,7 @@ def _products(model: Any, x: Any, y: Any, number: int) -> Iterator[dict[int, np.
             if not all(np.isfinite(one).all() for one in found.values()):
                 raise ValueError(
                     f"The gradients of {model.name!r} on these examples are not finite (NaN or "
-                    f"infinite), so that they tell nothing of its channels."
+                    f"infinite), so its channels cannot be ranked by them."
                 )
             yield found
 

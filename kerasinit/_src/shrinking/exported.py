@@ -9,13 +9,13 @@ _NAMES = {"keras": "Keras", "litert": "LiteRT", "onnx": "ONNX", "saved_model": "
 
 @dataclass(frozen=True)
 class Export(base.Report):
-    """The result of `shrinking.export`.
+    """The result of `export`: the file, its size, and how far it is from the model.
 
     Attributes:
         path: The file or folder.
         format: ``"keras"``, ``"litert"``, ``"onnx"`` or ``"saved_model"``.
         quantize: What it was quantized to; None if it was not.
-        sparse: Whether tensors with many zeros are stored in a sparse format.
+        sparse: Whether weights with many zeros are stored in a sparse format.
         bytes: The size of the file, or of all files in the folder.
         gzipped: Their size after ``gzip -9``.
         examples: The number of examples that the file was checked on; 0 if it was not.
@@ -24,6 +24,9 @@ class Export(base.Report):
         relative: That difference divided by the largest absolute output of the model.
         runtime: What ran the file for the check; empty if it was not checked.
         not_checked: Why the file was not checked; empty if it was.
+
+    Example:
+        See `export`.
     """
 
     path: str

@@ -47,9 +47,9 @@ def export(
 ) -> Export:
     """Write a model to a file for inference, and check the file against the model.
 
-    A conversion may change what a model computes, by quantization or by a fault of the converter,
-    so the file is run on examples and compared with the model before it gets its name. The model
-    is not changed.
+    A conversion may change what a model computes, by quantization or by a bug of the converter,
+    so the file is run on examples and compared with the model before it is given its final name.
+    The model is not changed.
 
     Args:
         model: A built model of either Keras.
@@ -60,16 +60,17 @@ def export(
         quantize: For LiteRT: ``"float16"`` weights; ``"dynamic"`` for int8 weights whose signals
             are quantized while it runs; ``"int8"`` for int8 weights and signals (operations that
             have no int8 form stay float). Inputs and outputs keep their dtype. Default: None.
-        representative_data: Some hundred typical inputs, for the ranges of signals that
-            ``"int8"`` needs: an array, or a list or dictionary of arrays.
-        sparse: For LiteRT: whether to store tensors with many zeros in a sparse format
-            (TensorFlow's ``EXPERIMENTAL_SPARSITY``). Dense layers pruned in blocks of (4, 1) or
-            (16, 1) then also run faster, as `footprint` shows.
-        check_data: Inputs to check the file on, of which the first 64 count. Default: the
+        representative_data: A few hundred typical inputs, examples first, for the ranges of
+            signals that ``"int8"`` needs: an array, or a list or dictionary of arrays. Default:
+            None.
+        sparse: For LiteRT: whether to store weights with many zeros in a sparse format
+            (TensorFlow's ``EXPERIMENTAL_SPARSITY``). Default: False. Dense layers pruned in blocks
+            of (4, 1) or (16, 1) then also run faster, as `footprint` shows.
+        check_data: Inputs to check the file on, of which the first 64 are used. Default: the
             representative data, or else 16 random examples.
         batch_size: For LiteRT: a fixed number of examples, which recurrent layers need.
             Default: any number.
-        overwrite: Whether an existing file may be replaced.
+        overwrite: Whether an existing file may be replaced. Default: False.
 
     Returns:
         An `Export`: size, gzipped size, and the largest difference from the model. If what runs
@@ -100,8 +101,8 @@ def export(
     chosen = _checked_options(model, path, format, quantize, sparse, batch_size)
     if quantize == "int8" and representative_data is None:
         raise ValueError(
-            "quantize='int8' needs representative_data, some hundred typical inputs, to find the "
-            "ranges of the signals. quantize='dynamic' needs none."
+            "quantize='int8' needs representative_data, a few hundred typical inputs, to find "
+            "the ranges of the signals. quantize='dynamic' needs none."
         )
     _require_place(path, chosen, overwrite)
     representative = None
@@ -312,7 +313,7 @@ class _Check:
             )
         if self._quantize is None and relative > _LIMIT:
             raise ValueError(
-                f"The file computes something else than the model: its outputs differ by "
+                f"The file does not compute what the model does: its outputs differ by "
                 f"{difference:.2g}, {relative:.2g} of the largest. Nothing was written."
             )
         return difference, relative

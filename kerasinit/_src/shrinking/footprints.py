@@ -15,8 +15,11 @@ class FileSize:
 
     Attributes:
         name: ``"keras"``, or the runtime that the file was converted for.
-        bytes: Its size.
-        gzipped: Its size after ``gzip -9``.
+        bytes: The size in bytes.
+        gzipped: The size in bytes after ``gzip -9``.
+
+    Example:
+        See `footprint`.
     """
 
     name: str
@@ -32,14 +35,18 @@ class Latency:
         runtime: The name of the runtime, such as ``"litert-float"``.
         threads: The number of threads.
         seconds: The median time in seconds.
-        low: The lower end of the 95 % interval of the median.
-        high: The upper end.
+        low: The lower end of the 95 % interval of the median, in seconds.
+        high: The upper end, in seconds.
         runs: The number of timed runs.
         reference: Whether the others are compared with this one.
         ratio: The median ratio to the reference, which ran in the same rounds: the first model that
             runs in the same runtime with as many threads, without a sparse format.
         ratio_low: The lower end of the 95 % interval of the ratio.
         ratio_high: The upper end.
+
+    Example:
+    >>> Latency("onnx", 1, 0.008, 0.0079, 0.0082, 90, False, 0.8, 0.78, 0.83).verdict
+    'gains'
     """
 
     runtime: str
@@ -57,9 +64,9 @@ class Latency:
     def verdict(self) -> Verdict:
         """Whether the runtime is faster than the reference, by at least 5 %.
 
-        It gains if the interval of the ratio is below 0.95, and loses if it is above 1.05. The
-        same file loaded twice differs by some per cent, by where its weights lie in memory, which
-        no number of runs evens out.
+        ``"gains"`` if the interval of the ratio is below 0.95, ``"loses"`` if it is above 1.05,
+        otherwise ``"no difference shown"``. The same file loaded twice differs by a few percent,
+        depending on where its weights are in memory, which no number of runs averages out.
 
         Reference:
             Mytkowicz, Diwan, Hauswirth and Sweeney, 2009, "Producing wrong data without doing
@@ -75,7 +82,7 @@ class FootprintRow:
     """The costs of one model.
 
     Attributes:
-        name: Its name.
+        name: The model's name.
         parameters: The number of its weights, trainable or not.
         nonzeros: The number of weights that are not zero.
         macs: The multiplications of weights with signals for one example; None if not known.
@@ -83,6 +90,9 @@ class FootprintRow:
         latencies: One for each runtime and number of threads that was measured.
         not_measured: Why a runtime did not run the model, by its name; and why ``"macs"`` could
             not be counted.
+
+    Example:
+        See `footprint`.
     """
 
     name: str
@@ -98,7 +108,7 @@ class FootprintRow:
 
         Args:
             runtime: The name of the runtime.
-            threads: The number of threads; None for the smallest that was measured.
+            threads: The number of threads; None (default) for the smallest that was measured.
 
         Raises:
             KeyError: If it was not measured.
@@ -113,18 +123,29 @@ class FootprintRow:
         )
 
     def file(self, name: str) -> FileSize:
-        """Return the size of a file by its name, such as ``"litert-float"``."""
+        """Return the size of a file.
+
+        Args:
+            name: ``"keras"``, or the runtime that it was converted for, such as
+                ``"litert-float"``.
+
+        Raises:
+            KeyError: If there is no such file.
+        """
         return base.row_named(self.files, name, "file")
 
 
 @dataclass(frozen=True)
 class Footprint(base.Plotted, base.Report):
-    """The result of `shrinking.footprint`: the costs of some models.
+    """The result of `footprint`: the costs of the models.
 
     Attributes:
         rows: One for each model, in the order given.
         batch: The number of examples that the latencies are for.
         missing: What was not measured for any model and why, by runtime.
+
+    Example:
+        See `footprint`.
     """
 
     rows: tuple[FootprintRow, ...]

@@ -1,4 +1,4 @@
-"""How important the channels of a group are: functions that return a number for each of them.
+"""The importance of the channels of a group: functions that return a number for each.
 
 In the scope ``"global"`` the numbers of all groups are compared with each other.
 """

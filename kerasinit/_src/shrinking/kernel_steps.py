@@ -32,7 +32,7 @@ class KernelStep(Step):
         totals: The sum of the weights between these positions.
         bias: Its bias, for the dimensions with a target, in their order.
         activation: A function of arrays; None if what it does to channels is not known.
-        zero_only: Whether only zero can be taken out of the input, since the borders are padded.
+        zero_only: Whether only zeros can be removed from the input, since the borders are padded.
         on_fold: Called with what to add to the bias, for the dimensions with a target.
     """
 
@@ -60,7 +60,7 @@ class KernelStep(Step):
         return values.reshape([-1 if d == place else 1 for d in range(self._links.ndim)])
 
     def _given(self, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the input is a number that the bias can take over, and the number."""
+        """Return where the input is a constant that can be added to the bias, and the constant."""
         known, numbers = np.zeros((1,) * self._links.ndim, bool), np.zeros((1,) * self._links.ndim)
         for place, one in enumerate(self._dimensions):
             if one.source is None or self.sources[0].axes[one.source] is None:

@@ -1,4 +1,4 @@
-"""Which channels of a model can be taken out without a change of its outputs."""
+"""Which channels of a model can be removed without changing its outputs."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Liveness:
 
     Attributes:
         facts: Which positions are constant, and which are needed.
-        removable: For each channel whether it can be taken out.
+        removable: For each channel whether it can be removed.
     """
 
     facts: Facts
@@ -25,8 +25,8 @@ class Liveness:
 def liveness(reading: ModelChannels) -> Liveness:
     """Find the channels that are constant or cannot reach an output.
 
-    A channel whose value is a number everywhere adds to the next bias and can be taken out; one
-    that is multiplied by zeros, or by weights of channels that are taken out, is not needed.
+    A channel whose value is the same everywhere is added to the next bias and can be removed; one
+    that is multiplied by zeros, or by weights of removed channels, is not needed.
     """
     channels, facts = reading.channels, Facts()
     for step in channels.steps:

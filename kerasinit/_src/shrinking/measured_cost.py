@@ -34,12 +34,12 @@ class Latency:
         self._known: dict[bytes, tuple[float, float]] = {}
 
     def fraction_of(self, kept: np.ndarray) -> float:
-        """Return the latency of what is left as a fraction of the dense model's."""
+        """Return the latency of the remaining model as a fraction of the dense model's."""
         dense, left = self.measured(kept)
         return left / dense
 
     def measured(self, kept: np.ndarray) -> tuple[float, float]:
-        """Return the seconds of the dense model and of what is left."""
+        """Return the latency of the dense and of the remaining model, in seconds."""
         key = np.packbits(kept).tobytes()
         if key not in self._known:
             small = without(self._reading, ~kept)

@@ -45,14 +45,14 @@ def footprint(
       XNNPACK kernels; with ``-sparse`` added, converted with ``EXPERIMENTAL_SPARSITY``;
     * ``onnx``, ONNX Runtime.
 
-    The models run in turn within one process, each once per round after an untimed run. Where a
-    file happens to lie in memory makes it up to a quarter faster or slower as long as it is loaded,
-    so all files are loaded six times. The latency is the median of the loads' median times, a ratio
-    that of their median ratios within a round; the 95 % intervals, from the smallest to the largest
-    load, assume nothing about the distribution of the times.
+    The models run in turn within one process, each once per round after an untimed run. Depending
+    on where a file is placed in memory, it is up to a quarter faster or slower until it is loaded
+    again, so all files are loaded six times. The latency is the median of the loads' median times,
+    a ratio that of their median ratios within a round; the 95 % intervals, from the smallest to the
+    largest load, assume nothing about the distribution of the times.
 
     Args:
-        models: Built models of either Keras, and, last, a batch of examples unless ``x`` is given:
+        *models: Built models of either Keras, and, last, a batch of examples unless ``x`` is given:
             an array, or a list or dictionary of arrays. All models take the same inputs.
         x: The batch; its size is the batch size of the latencies. Default: one random example.
         names: A name for each model. Default: their own names, numbered where they are equal.
@@ -61,9 +61,11 @@ def footprint(
             sparse ones if a weight has 30 % zeros; the others are listed in the result.
         threads: The numbers of threads for LiteRT and ONNX Runtime. Default: one, and as many as
             there are processors. Keras runs with the threads it was started with.
-        latency: Whether to measure times; otherwise only weights and files.
-        seconds: For how long, besides conversion and warm-up. There are at least 12 rounds.
-        representative_data: Some hundred examples, to calibrate int8 with.
+        latency: Whether to measure times (default), besides weights and files.
+        seconds: How long to measure, besides conversion and warm-up; 10 by default. There are at
+            least 12 rounds.
+        representative_data: A few hundred examples, of the shapes of the batch, for the
+            calibration of int8. Default: none, and int8 is not measured.
 
     Returns:
         A `Footprint`: one row for each model, printed as tables.
@@ -72,7 +74,7 @@ def footprint(
         TypeError: If something is not a model.
         ValueError: If a model is not built, has weights that are NaN, or does not take ``x``; or
             for an unknown runtime.
-        ImportError: If a runtime that is asked for by name is not installed.
+        ImportError: If a runtime that is requested by name is not installed.
 
     Example:
     >>> import keras
@@ -80,6 +82,8 @@ def footprint(
     >>> found = footprint(dense, latency=False)
     >>> found[0].parameters, found[0].nonzeros
     (36, 32)
+    >>> found[0].file("keras").bytes > 0, found.gains
+    (True, ())
 
     Reference:
         Georges, Buytaert and Eeckhout, 2007, "Statistically rigorous Java performance evaluation";
@@ -161,7 +165,7 @@ def _names(models: Sequence[Any], names: Sequence[str] | None) -> list[str]:
             for index, name in enumerate(given)
         ]
     if isinstance(names, str) or len(names) != len(models) or len(set(names)) != len(names):
-        raise ValueError(f"Expected as names {len(models)} different ones; got {names!r}.")
+        raise ValueError(f"Expected {len(models)} different names; got {names!r}.")
     return [str(name) for name in names]
 
 
@@ -170,7 +174,7 @@ def _thread_numbers(threads: Iterable[int] | None) -> tuple[int, ...]:
         return tuple(sorted({1, runners.available_threads()}))
     given = (threads,) if isinstance(threads, int) else tuple(threads)
     if not given:
-        raise ValueError("Expected as threads at least one number.")
+        raise ValueError("Expected threads to have at least one number.")
     return tuple(sorted({checked_count("threads", one) for one in given}))
 
 

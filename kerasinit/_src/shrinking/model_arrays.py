@@ -118,8 +118,8 @@ def model_inputs(model: Any, x: Any = None, *, examples: int = 1, what: str = "x
     lengths = sorted({len(array) for array in arrays})
     if len(lengths) != 1 or not lengths[0]:
         raise ValueError(
-            f"Expected as {what} the same number of examples, at least one, for each input; got "
-            f"{', '.join(map(str, lengths))}."
+            f"Expected {what} to have the same number of examples, at least one, for each input; "
+            f"got {', '.join(map(str, lengths))}."
         )
     shapes = tuple(tuple(tensor.shape)[1:] for tensor in tensors)
     return Inputs(wanted, _names(tensors), shapes, arrays)
@@ -167,7 +167,7 @@ def _fitting(model: Any, leaf: Any, tensor: Any, what: str) -> np.ndarray:
     """Return an array that fits an input, in its dtype."""
     if not (compat.is_array(leaf) or hasattr(leaf, "__array__")):
         raise TypeError(
-            f"Expected as {what} an array, or a list or dictionary of arrays; got a "
+            f"Expected {what} to be an array, or a list or dictionary of arrays; got a "
             f"{type(leaf).__name__}. Take a batch of a data set: x, y = next(iter(dataset))."
         )
     array = _as_numpy(leaf)

@@ -27,8 +27,8 @@ def copy_state(reading: ModelChannels, small: Any, kept: np.ndarray) -> None:
     if len(state) != len(new):
         raise ValueError(
             f"optimizer=True, but the state of {type(model.optimizer).__name__} has {len(new)} "
-            f"variables for the smaller model instead of {len(state)}, since a layer got a bias. "
-            f"Use optimizer=False."
+            f"variables for the smaller model instead of {len(state)}, since a bias was added to "
+            f"a layer. Use optimizer=False."
         )
     owners = _owners(model, state)
     for old, other in zip(state, new, strict=True):

@@ -39,15 +39,17 @@ def checked_target(target: Any, ratios: Any) -> dict[str, float]:
             raise ValueError("Expected a target, such as {'macs': 0.5}, or ratios.")
         return {}
     if not isinstance(target, Mapping) or not target:
-        raise TypeError(f"Expected as target a dictionary such as {{'macs': 0.5}}; got {target!r}.")
+        raise TypeError(
+            f"Expected target to be a dictionary such as {{'macs': 0.5}}; got {target!r}."
+        )
     for name, fraction in target.items():
         if name not in COSTS:
             raise errors.unknown("cost in target", name, COSTS)
         if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
-            raise TypeError(f"Expected as target of {name} a fraction; got {fraction!r}.")
+            raise TypeError(f"Expected the target of {name} to be a fraction; got {fraction!r}.")
         if not 0 < float(fraction) <= 1:
             raise ValueError(
-                f"Expected as target of {name} the fraction that is left, in (0, 1]; got "
+                f"Expected the target of {name} to be the fraction to keep, in (0, 1]; got "
                 f"{fraction!r}.{_as_percentage(fraction)}"
             )
     return {name: float(fraction) for name, fraction in target.items()}
@@ -56,10 +58,10 @@ def checked_target(target: Any, ratios: Any) -> dict[str, float]:
 def checked_ratio(name: str, ratio: Any) -> float:
     """Return the fraction to remove from a layer, after checking it."""
     if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real):
-        raise TypeError(f"Expected as ratio of {name!r} a fraction; got {ratio!r}.")
+        raise TypeError(f"Expected the ratio of {name!r} to be a fraction; got {ratio!r}.")
     if not 0 <= float(ratio) < 1:
         raise ValueError(
-            f"Expected as ratio of {name!r} the fraction to remove, in [0, 1); got "
+            f"Expected the ratio of {name!r} to be the fraction to remove, in [0, 1); got "
             f"{ratio!r}.{_as_percentage(ratio)}"
         )
     return float(ratio)

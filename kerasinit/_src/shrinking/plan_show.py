@@ -44,7 +44,7 @@ def _text(plan: Plan) -> str:
             ("cost", "dense", "left", "fraction left", "target"), costs, 1,
             box=box.SIMPLE_HEAD, pad_edge=False,
         ),
-        *([f"Inexact: statistics of {', '.join(plan.inexact)} run over removed channels."]
+        *([f"Inexact: statistics of {', '.join(plan.inexact)} include removed channels."]
           if plan.inexact else []),
     )  # fmt: skip
 

@@ -51,16 +51,17 @@ def structured(
 ) -> Plan:
     """Plan which units, filters, channels and heads of a model to remove.
 
-    The least important channels go, each from all layers that make or read it, until the model
-    costs no more than the target. The plan changes nothing: `Plan.apply` sets the channels to zero
-    at once, `StructuredPruning` while the model trains, and `kerasinit.shrinking.compact` takes
-    channels out that are zero.
+    The least important channels are removed, each from all layers that produce or read it, until
+    the model costs no more than the target. The plan changes nothing: `Plan.apply` sets the
+    channels to zero at once, `StructuredPruning` while the model trains, and
+    `kerasinit.shrinking.compact` removes channels that are zero. Also known as structured pruning,
+    channel pruning or filter pruning.
 
     The importance of a channel is one of
 
-    * ``"magnitude"``: the mean of ``|w|^2`` over the kernels and scales ``w`` that make or read the
-      channel, divided by its mean over the group (DepGraph's group norm);
-    * ``"l1"``, ``"l2"``: the norm of the kernels that make it (Li et al.), normalized by their
+    * ``"magnitude"``: the mean of ``|w|^2`` over the kernels and scales ``w`` that produce or read
+      the channel, divided by its mean over the group (DepGraph's group norm);
+    * ``"l1"``, ``"l2"``: the norm of the kernels that produce it (Li et al.), normalized by their
       size, divided by its mean over the group;
     * ``"batch_norm"``: ``|gamma|`` of its batch normalization (network slimming);
     * ``"taylor"``: ``mean over batches of (sum of w dL/dw over all weights of the channel)^2``, in
@@ -70,42 +71,45 @@ def structured(
     * ``"random"``: uniform, a control;
     * a function that takes a `Group` and returns a number for each of its channels.
 
-    A group of which an importance says nothing, such as ``"batch_norm"`` of one without batch
-    normalization, or a function that returns None, is kept whole, with the reason in the plan.
+    A group to which an importance does not apply, such as ``"batch_norm"`` to one without batch
+    normalization, or for which a function returns None, is not changed, with the reason in the
+    plan.
 
     Args:
         model: A built functional or sequential model of either Keras. It is not changed.
-        target: The fractions of the dense model's costs that are left, such as ``{"macs": 0.5}``
-            for half of the multiplications; in (0, 1]. Costs are ``"macs"``, ``"parameters"``,
+        target: The fractions of the dense model's costs to keep, such as ``{"macs": 0.5}`` for
+            half of the multiplications; in (0, 1]. Costs are ``"macs"``, ``"parameters"``,
             ``"bytes"`` (of weights in memory) and ``"latency"`` (measured). All targets are met.
-            None: only what ``ratios`` removes.
-        importance: A name or a function, see above.
-        scope: ``"global"``: one ranking of all groups, so that their widths are found, too;
-            ``"local"``: the same fraction of every group.
+            None (default) to remove only what ``ratios`` specifies.
+        importance: A name or a function, see above; ``"magnitude"`` by default.
+        scope: ``"global"`` (default): one ranking of all groups, which also determines their
+            widths; ``"local"``: the same fraction of every group.
         ratios: The fraction to remove from some groups, in [0, 1), by the name of a layer that
-            makes their channels or of the group. Targets are met with the other groups.
-        round_to: The width that a cut layer is left with is a multiple of this; 8 suits most
-            kernels of runtimes, 16 those of LiteRT on processors with AVX-512. Layers that are
-            narrower are kept whole. Each part of a concatenation is rounded by itself; the number
-            of attention heads is not rounded.
-        ignore: Names of layers, or layers, whose outputs keep their width.
-        min_width: The smallest width that a layer is cut to.
-        through_statistics: Whether to remove channels that statistics of a layer or group
-            normalization run over. This changes what the others compute, which `compact` doesn't
-            do: take them out with `Plan.cut`, and fine-tune.
-        x: Examples, for ``"taylor"``, ``"activation"`` and the target ``"latency"`` (default
-            there: one random example).
-        y: Labels of ``x``, for ``"taylor"``.
-        seed: For ``"random"``.
-        latency: A function that measures a model, in seconds, for the target ``"latency"``. None:
-            the median of interleaved calls of both compiled models on this machine.
+            produces their channels or of the group; none by default. Targets are met with the
+            other groups.
+        round_to: The width of a layer that loses channels becomes a multiple of this; 1 by
+            default. 8 suits most kernels of runtimes, 16 those of LiteRT on processors with
+            AVX-512. Narrower layers are not changed. Each part of a concatenation is rounded
+            separately; the number of attention heads is not rounded.
+        ignore: Layers, or their names, whose outputs keep their width; none by default.
+        min_width: The min width of a layer that loses channels; 1 by default.
+        through_statistics: Whether to remove channels that the statistics of a layer or group
+            normalization include; False by default. This changes what the other channels compute,
+            which `compact` never does: remove them with `Plan.cut`, and fine-tune.
+        x: Examples as the model takes them, for ``"taylor"``, ``"activation"`` and the target
+            ``"latency"`` (one random example by default).
+        y: Labels of ``x``, for ``"taylor"``; None by default.
+        seed: The seed of ``"random"``; 0 by default.
+        latency: A function that measures a model, in seconds, for the target ``"latency"``. By
+            default (None), the median of interleaved calls of both compiled models on this
+            machine.
 
     Returns:
         The `Plan`: widths, costs, and the channels to remove.
 
     Raises:
         ValueError: If a target cannot be met (the message says what can), a fraction is out of its
-            range, a name is unknown, a layer in ``ratios`` must be kept whole, the data don't fit,
+            range, a name is unknown, a layer in ``ratios`` must be kept whole, the data do not fit,
             or the model is not built, a subclassed one, or has weights that are NaN or infinite.
 
     Example:
@@ -116,6 +120,8 @@ def structured(
     >>> plan = structured(model, {"macs": 0.5}, round_to=4)
     >>> plan.widths["hidden"], plan.cost("macs").ratio
     ((16, 8), 0.5)
+    >>> plan.groups[0].name, len(plan.groups[0].removed), plan.groups[1].reason
+    ('hidden', 8, 'output of the model')
 
     Reference:
         [Fang et al., 2023](https://arxiv.org/abs/2301.12900) (DepGraph);
@@ -353,7 +359,7 @@ def _checked_scores(group: Group, scores: Any) -> np.ndarray:
     scores = np.asarray(scores, dtype="float64")
     if scores.shape != (group.size,):
         raise ValueError(
-            f"Expected of the importance one number for each of the {group.size} channels of "
+            f"Expected the importance to be a number for each of the {group.size} channels of "
             f"{group.name!r}; got shape {scores.shape}."
         )
     if not np.isfinite(scores).all():

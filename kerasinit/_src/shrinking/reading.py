@@ -120,7 +120,7 @@ def calls_of(model: Any) -> TensorCalls:
             name = compat.variable_path(variable)
             raise ValueError(
                 f"The variable {name!r} of {model.name!r} has values that are not finite (NaN or "
-                f"infinite). Load weights from before they became so."
+                f"infinite). Load weights from before that."
             )
     return calls
 

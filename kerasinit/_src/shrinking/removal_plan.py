@@ -1,4 +1,4 @@
-"""A plan of structured pruning: which channels are removed, and what is left."""
+"""A plan of structured pruning: which channels are removed, and which costs remain."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,16 +20,20 @@ from kerasinit._src.shrinking.rules.context import as_array
 
 @dataclass(frozen=True)
 class PlannedGroup:
-    """What is removed of one group.
+    """The channels that are removed from one group.
 
     Attributes:
-        name: Its name, unique in the plan: that of the group, with a number if several have it.
-        layers: The name of the group, made of the layers that make its channels.
+        name: The name of the group, with a number if several groups of the plan have it.
+        layers: The names of the layers that produce its channels, as in `Group`.
         size: The number of its channels.
         removed: The channels that are removed, numbers from 0 to ``size - 1``.
-        positions: How many positions of a layer's output each channel has; 1 for a filter.
-        reason: Why it is kept whole; empty if it may be cut.
+        positions: The number of positions of a layer's output that a channel takes; 1 for a
+            filter.
+        reason: Why no channel is removed; empty if channels may be removed.
         slices: The variables and axes that its channels are on, such as ``"conv2d/kernel:3"``.
+
+    Example:
+        See `structured`.
     """
 
     name: str
@@ -48,13 +52,16 @@ class PlannedGroup:
 
 @dataclass(frozen=True)
 class PlannedCost:
-    """What one cost is before and after.
+    """One cost of a model, before and after.
 
     Attributes:
         name: ``"macs"``, ``"parameters"``, ``"bytes"`` or ``"latency"``.
         dense: The cost of the whole model; a latency is in seconds.
-        left: The cost of what is left.
-        target: The fraction that may be left; None if there is no target for it.
+        left: The cost that remains.
+        target: The max fraction to remain; None if there is no target for it.
+
+    Example:
+        See `structured`.
     """
 
     name: str
@@ -64,23 +71,26 @@ class PlannedCost:
 
     @property
     def ratio(self) -> float:
-        """The fraction that is left."""
+        """The fraction that remains."""
         return self.left / self.dense if self.dense else 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Plan(base.Plotted, base.Report):
-    """Which channels of a model are removed, and what is left; printed, a table.
+    """Which channels of a model are removed, and what remains; printed as a table.
 
     Attributes:
         groups: One `PlannedGroup` for each group of the model, in the order of the data.
         costs: One `PlannedCost` for MACs, parameters and bytes, and for the latency if it has a
             target.
-        inexact: The normalizations whose statistics run over removed channels, so that a model
-            without them doesn't compute what the masked one computes; only with
+        inexact: The normalizations whose statistics include removed channels, so that a model
+            without them does not compute what the masked one computes; only with
             ``through_statistics=True``.
-        through_statistics: Whether such channels might be removed.
-        settings: What `structured` was called with, from which `StructuredPruning` plans anew.
+        through_statistics: Whether such channels could be removed.
+        settings: The arguments of `structured`, with which `StructuredPruning` plans again.
+
+    Example:
+        See `structured`.
     """
 
     groups: tuple[PlannedGroup, ...]
@@ -96,11 +106,18 @@ class Plan(base.Plotted, base.Report):
 
     @property
     def removed(self) -> dict[str, tuple[int, ...]]:
-        """The channels that are removed from each group, by its name; only groups that lose any."""
+        """The channels that are removed, by the name of the group; only groups that lose any."""
         return {one.name: one.removed for one in self.groups if one.removed}
 
     def cost(self, name: str) -> PlannedCost:
-        """Return a cost by its name."""
+        """Return one of the costs.
+
+        Args:
+            name: ``"macs"``, ``"parameters"``, ``"bytes"`` or ``"latency"``.
+
+        Raises:
+            ValueError: If the plan has no such cost.
+        """
         found = {one.name: one for one in self.costs}
         if name not in found:
             raise errors.unknown("cost", name, found)
@@ -117,16 +134,16 @@ class Plan(base.Plotted, base.Report):
     def apply(self, model: Any) -> None:
         """Set all weights of the removed channels to zero: one-shot pruning.
 
-        These are the weights that make a channel and those that read it. Afterwards
-        `kerasinit.shrinking.compact` takes the channels out. Use `StructuredPruning` to train in
-        between: the optimizer would revive them.
+        These are the weights that produce a channel and those that read it. Afterwards
+        `kerasinit.shrinking.compact` removes the channels. Use `StructuredPruning` to train in
+        between: otherwise the optimizer would change the zeros.
 
         Args:
             model: The model that was planned for, or another of the same structure, such as a
                 clone. It is changed.
 
         Raises:
-            ValueError: If the groups of the model are others than those of the plan.
+            ValueError: If the groups of the model differ from those of the plan.
         """
         for group, planned in self._matched(self._groups(model)):
             group.zero(planned.removed)
@@ -134,11 +151,10 @@ class Plan(base.Plotted, base.Report):
     def cut(self, model: Any, x: Any = None) -> Any:
         """Return a model without the removed channels, also where that changes its outputs.
 
-        `kerasinit.shrinking.compact` of a model whose channels are zero keeps those that the
-        statistics of a normalization run over. This takes them out, too; the normalization then
-        has other statistics, and a warning reports how far the outputs are from those of the
-        model with these channels at zero. Fine-tune the result, and compare its accuracy with the
-        model's::
+        `kerasinit.shrinking.compact` keeps zero channels that the statistics of a normalization
+        include. This removes them, too; the normalization then has other statistics, and a
+        warning reports how far the outputs are from those of the model with these channels at
+        zero. Fine-tune the result, and compare its accuracy with the model's::
 
             small = plan.cut(model, x)
             small.fit(...)
@@ -147,13 +163,13 @@ class Plan(base.Plotted, base.Report):
         Args:
             model: The model that was planned for, or another of the same structure. It is not
                 changed. After `StructuredPruning` use that callback's ``plan``.
-            x: Examples on which outputs are compared; None: random numbers.
+            x: Examples on which outputs are compared; None (default) for random numbers.
 
         Returns:
             A new model of the same Keras.
 
         Raises:
-            ValueError: If the groups of the model are others than those of the plan.
+            ValueError: If the groups of the model differ from those of the plan.
         """
         groups = self._groups(model)
         removed = np.zeros(groups.reading.channels.number, bool)
@@ -168,7 +184,14 @@ class Plan(base.Plotted, base.Report):
         return groups_of(read_channels(model, through_statistics=self.through_statistics))
 
     def require_fit(self, groups: Sequence[Group]) -> None:
-        """Raise a ValueError unless these are the groups of the plan."""
+        """Raise a ValueError unless these are the groups of the plan.
+
+        Args:
+            groups: The groups of a model.
+
+        Raises:
+            ValueError: If they differ from those of the plan.
+        """
         found = [(one.size, slices_of(one)) for one in groups]
         planned = [(one.size, one.slices) for one in self.groups]
         for place, (theirs, ours) in enumerate(zip(found, planned, strict=False)):
@@ -207,7 +230,7 @@ class Plan(base.Plotted, base.Report):
         if self.inexact:
             errors.warn(
                 f"The cut of {model.name!r} is inexact: statistics of {', '.join(self.inexact)} "
-                f"run over removed channels. Its outputs differ by up to {difference:.3g} from "
+                f"include removed channels. Its outputs differ by up to {difference:.3g} from "
                 f"those of the model with these channels at zero, whose largest is {largest:.3g}. "
                 f"Fine-tune it, and compare its accuracy."
             )

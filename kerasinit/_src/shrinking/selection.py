@@ -27,12 +27,12 @@ _CLOSE, _HELD = 0.95, 16
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A cost, and the fraction of it that may be left.
+    """A cost, and the max fraction of it to remain.
 
     Attributes:
         name: Its name.
-        fraction: What may be left of the dense model's, in (0, 1].
-        of: Returns what is left, given which channels are kept.
+        fraction: The max fraction of the dense model's cost to remain, in (0, 1].
+        of: Returns the cost that remains, given which channels are kept.
         measured: Whether it is measured, so that evaluating it takes long.
     """
 
@@ -42,7 +42,7 @@ class Target:
     measured: bool = False
 
     def is_met(self, kept: np.ndarray) -> bool:
-        """Return whether no more is left than may be."""
+        """Return whether the cost that remains is within the target."""
         return self.of(kept) <= self.fraction * (1 + 1e-9)
 
 
@@ -53,7 +53,7 @@ class Candidate:
     Attributes:
         group: The group.
         scores: The importance of each of its channels.
-        sizes: The numbers of channels that it may be left with, the smallest first.
+        sizes: The numbers of channels that may remain, the smallest first.
         present: Which of its channels have not been removed before.
         ratio: The fraction to remove, if it is given; its channels then do not compete.
     """

@@ -76,7 +76,7 @@ class Step:
             facts.need_all(source)
 
     def fold(self, facts: Facts, removed: Callable[[Signal, int], np.ndarray]) -> None:
-        """Add the constants that are taken out to the next bias; see `kernel_steps`."""
+        """Add the constants of removed channels to the next bias; see `kernel_steps`."""
 
 
 class Whole(Step):

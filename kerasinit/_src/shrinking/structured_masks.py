@@ -19,42 +19,43 @@ _CONTINUE = "A further fit with the same callback continues the schedule."
 class StructuredPruning(MaskedFit):
     """Removes the channels of a plan step by step in ``fit``, and keeps them at zero.
 
-    At each step ``t`` at which the schedule fires, channels are chosen anew by their importance
-    for the current weights, under the conditions of the plan (importance, scope, widths, ignored
-    layers), so that of each cost::
+    At each step ``t`` at which the schedule fires, channels are chosen again by their importance
+    for the current weights, with the settings of the plan (importance, scope, widths, ignored
+    layers), so that the fraction of each cost that remains is::
 
         1 - s(t) / s_final * (1 - target)
 
-    is left, where ``s`` is the sparsity of the schedule and ``s_final`` its final one. Only how
-    fast ``s`` rises counts: with any final sparsity, training ends at the targets of the plan. The
-    fractions of ``ratios`` grow in the same way. A channel that was removed stays so, as in gradual
+    where ``s`` is the sparsity of the schedule and ``s_final`` its final one. Only the shape of
+    the rise matters: with any final sparsity, training ends at the targets of the plan. The
+    fractions of ``ratios`` grow in the same way. A removed channel remains removed, as in gradual
     pruning (Zhu and Gupta): its weights are zero in every forward pass, evaluation and saved file,
     whatever the optimizer does.
 
     The masks are applied as by `kerasinit.pruning.HoldMasks`: in the compiled step of a Keras 3
-    model, where they may change without a new trace, between steps in tf_keras and with a custom
+    model, where they can change without retracing, between steps in tf_keras and with a custom
     training step or optimizer. Where a model takes several steps at a time
     (``steps_per_execution``), the update follows the call in which the schedule fires. Steps are
     updates of the weights, counted from 1, and continued by further calls of ``fit`` with the same
-    callback, also at an ``initial_epoch`` with a loaded model, whose zero channels are taken to be
+    callback, also at an ``initial_epoch`` with a loaded model, whose zero channels are considered
     removed. In a custom training loop, call ``set_model`` and ``on_train_begin`` before the loop
     and ``on_train_batch_end(batch)`` after each step.
 
-    To restore the best weights of a training, let it begin after the schedule has ended: weights of
-    an earlier epoch have more channels. Afterwards `kerasinit.shrinking.compact` takes the channels
-    out, or `Plan.cut` of this callback's ``plan``.
+    To restore the best weights of a training, compare only epochs after the end of the schedule:
+    weights of an earlier epoch have more channels. Afterwards remove the channels with
+    `kerasinit.shrinking.compact`, or with `Plan.cut` of this callback's ``plan``.
 
     Args:
-        plan: What `structured` returned for this model, or one of the same structure.
+        plan: The `Plan` that `structured` returned for this model, or one of the same structure.
         schedule: A schedule of `kerasinit.pruning`, such as ``PolynomialDecay``.
 
     Attributes:
-        plan: The plan; once channels were removed, that of those.
+        plan: The plan; once channels have been removed, the plan of their removal.
 
     Raises:
-        TypeError: If the plan is none, or the schedule doesn't return what schedules do.
+        TypeError: If the plan is not a `Plan`, or the result of the schedule is not that of a
+            schedule.
         ValueError: If the final sparsity of the schedule is 0; when training begins, if the plan
-            doesn't fit the model, or if masks have to be applied between steps and
+            does not fit the model, or if masks have to be applied between steps and
             ``steps_per_execution`` is not 1.
 
     Example:
@@ -143,7 +144,7 @@ class StructuredPruning(MaskedFit):
             )
 
     def _update(self, sparsity: float) -> None:
-        """Choose channels anew, as many as the schedule asks for."""
+        """Choose channels again, as many as the schedule requires."""
         if sparsity <= 0:
             return
         progress = min(sparsity / self._final_sparsity(), 1.0)

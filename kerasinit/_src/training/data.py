@@ -30,9 +30,10 @@ class Dataset:
             point is used unchanged.
         y_train: Labels: integers of shape ``(n,)`` or ``(n, 1)``, or one row of class
             probabilities per example, which add up to 1 and have a single maximum.
-        x_test: Inputs that are only used to measure accuracy.
-        y_test: Their labels.
-        name: The name of the data set in reports.
+        x_test: Inputs that are only used to measure accuracy, of the shape of ``x_train`` but
+            for their number.
+        y_test: Their labels, of shape ``(n,)`` or ``(n, 1)``, or one row per example.
+        name: The name of the data set in reports; ``"arrays"`` by default.
 
     Raises:
         ValueError: If lengths differ, an array is empty, values are not finite or
@@ -102,7 +103,7 @@ class Dataset:
 
     @property
     def num_validation(self) -> int:
-        """The default number of validation examples: a sixth, at most 5,000."""
+        """The default number of validation examples, a sixth of all, at most 5,000."""
         return min(5000, len(self.x_train) // 6)
 
     def split(
@@ -168,16 +169,24 @@ def load(name: str) -> Dataset:
     """Load a data set by name, or from an ``.npz`` file.
 
     Args:
-        name: ``"digits"`` (8 x 8 pixels, 1,797 images; included in scikit-learn,
-            needs no network), ``"mnist"`` (28 x 28, 70,000 images) or ``"cifar10"``
-            (32 x 32 in colour, 60,000 images), which Keras downloads once, or the path
-            of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test`` and
-            ``y_test``.
+        name: ``"digits"`` (1,797 images of 8 x 8 pixels, each an array of shape ``(64,)``;
+            included in scikit-learn, needs no network), ``"mnist"`` (70,000 images of 28 x 28
+            pixels) or ``"cifar10"`` (60,000 images of 32 x 32 pixels in colour), which Keras
+            downloads once, or the path of an ``.npz`` file with the arrays ``x_train``,
+            ``y_train``, ``x_test`` and ``y_test``, examples first, as `Dataset` takes them.
+
+    Returns:
+        The `Dataset`.
 
     Raises:
         ValueError: If there is no such data set or file, or the file is invalid.
         OSError: If the data set cannot be downloaded.
         ImportError: If scikit-learn, which contains the digits, is not installed.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> lottery.load("digits")
+    <Dataset digits: 1438 and 359 examples of shape (64,), 10 classes>
     """
     if name == "digits":
         return _digits()
@@ -196,8 +205,9 @@ def require_dataset(data: Any, argument: str = "data") -> Dataset:
     kind = type(data)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     raise TypeError(
-        f"Expected as {argument} a kerasinit.lottery.Dataset; got a {module}{kind.__qualname__}. A "
-        f"lottery takes arrays in memory: Dataset(x_train, y_train, x_test, y_test). Name a "
+        f"Expected {argument} to be a kerasinit.lottery.Dataset; got a "
+        f"{module}{kind.__qualname__}. A lottery takes arrays in memory: "
+        f"Dataset(x_train, y_train, x_test, y_test). Name a "
         f'built-in data set or a file in the experiment: Experiment(dataset="FILE.npz").'
     )
 

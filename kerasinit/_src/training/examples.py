@@ -68,7 +68,7 @@ def examples_of(data: Any) -> Examples:
         return Examples(data.x_train, data.y_train, data.name)
     if not isinstance(data, tuple) or len(data) != 2:
         raise TypeError(
-            f"Expected as data (x, y), arrays in memory, or a kerasinit.lottery.Dataset or the "
+            f"Expected data to be (x, y), arrays in memory, or a kerasinit.lottery.Dataset or the "
             f"name of one; got {type(data).__name__}."
         )
     x, y = (tf.nest.map_structure(_checked, part) for part in data)

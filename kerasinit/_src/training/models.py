@@ -241,7 +241,7 @@ def require_build(build: Any) -> None:
     """Raise TypeError unless ``build`` is a function that may build a model."""
     if compat.is_model(build) or not callable(build):
         raise TypeError(
-            f"Expected as build a function that returns a compiled model, since every trial and "
+            f"Expected build to be a function that returns a compiled model, since every trial and "
             f"control needs a new one; got {build!r:.80}."
         )
 

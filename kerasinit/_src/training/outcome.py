@@ -10,7 +10,11 @@ State = dict[str, np.ndarray]
 
 
 class DivergedError(ArithmeticError):
-    """The loss of a training is not a finite number."""
+    """The loss of a training is not a finite number.
+
+    `kerasinit.lottery.run` raises it. Trainings that are finished are kept; lower the learning rate
+    in a new run.
+    """
 
 
 @dataclass(frozen=True)

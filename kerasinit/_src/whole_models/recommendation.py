@@ -141,7 +141,7 @@ def recommend(model: Any) -> Recommendation:
         model: A built model of either Keras: sequential, functional, subclassed or nested.
 
     Returns:
-        A `Recommendation`: a sequence of rules, printed as a table. Its notes list what no
+        A sequence of `Rule`, printed as a table with the reasons. Its notes list what no
         initializer can fix, as far as the model shows it; only `kerasinit.diagnose` can see
         problems of the data, such as inputs that are not scaled.
 

@@ -122,8 +122,8 @@ def reinitialize(
         model: A built model or layer of either Keras.
         rules: The first rule that matches a variable applies:
 
-            * None: every variable by the initializer that its layer was built with. What a
-              layer passes to ``add_weight`` is found by building a second one from its
+            * None (default): every variable by the initializer that its layer was built with. What
+              a layer passes to ``add_weight`` is found by building a second one from its
               configuration. What ``adapt`` computed from data stays.
             * A dictionary from targets to initializers (see `Rule`). A target is a role
               (``"kernel"``, ``"bias"``), a name with ``*`` or ``/`` (``"*/query/kernel"``,
@@ -135,10 +135,11 @@ def reinitialize(
 
             Variables that no rule matches keep their values; ``{..., "*": "own"}`` gives
             them what their layers were built with.
-        seed: A non-negative integer; None draws one, which the report holds.
+        seed: A non-negative integer; None (default) draws one, which the report holds.
 
     Returns:
-        A `ReinitializeReport`, printed as a table.
+        A report, printed as a table: for each variable its fans and initializer, or that it was
+        kept.
 
     Raises:
         TypeError: If the model or a rule is of a wrong type, or the optimizer is a legacy

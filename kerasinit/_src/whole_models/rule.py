@@ -26,17 +26,19 @@ class Rule:
             such as ``"HeNormal"`` or ``"RandomNormal:stddev=0.01"``; an array, a list or a
             tensor, for variables of exactly its shape; ``"own"`` for the initializer that the
             layer was built with; None to keep the variable's values.
-        name: Structural name (see `network.parts.parts`), with ``*`` and ``?`` as wildcards:
-            ``"*/query/kernel"``. It may contain layer names that the user set:
-            ``"encoder/kernel"`` is the kernel of ``Dense(16, name="encoder")``, in whichever
-            nested model it is.
+        name: Structural name, with ``*`` and ``?`` as wildcards: ``"*/query/kernel"``. It may
+            contain layer names that the user set: ``"encoder/kernel"`` is the kernel of
+            ``Dense(16, name="encoder")``, in whichever nested model it is. None (default) for
+            any name.
         layer: Class of the layer that owns the variable, or of one around it, such as
             ``keras.layers.MultiHeadAttention`` (subclasses match, too), or the exact name of
-            the class, ``"Conv2D"``.
-        role: The variable's role: one of `network.parts.ROLES`.
+            the class, ``"Conv2D"``. None (default) for any layer.
+        role: The variable's role: ``"kernel"``, ``"recurrent_kernel"``, ``"embeddings"``,
+            ``"bias"``, ``"scale"`` and ``"offset"`` (of a normalization), ``"statistic"`` or
+            ``"other"``. None (default) for any role.
 
     Raises:
-        TypeError: If an argument is of a wrong type.
+        TypeError: If an argument has the wrong type.
         ValueError: If the role or the initializer is unknown, or the initializer has a
             seed.
 
@@ -63,7 +65,11 @@ class Rule:
         object.__setattr__(self, "initializer", _checked_initializer(self.initializer))
 
     def fits(self, part: Part) -> bool:
-        """Return whether the rule matches a variable."""
+        """Return whether the rule matches a variable.
+
+        Args:
+            part: The variable, with its names, its role and the layers around it.
+        """
         return (
             (self.role is None or part.role == self.role)
             and (self.name is None or self._matching_name(part) is not None)
@@ -80,7 +86,14 @@ class Rule:
         return type(layer).__name__ == self.layer
 
     def require_one_meaning(self, found: Iterable[Part]) -> None:
-        """Raise ValueError, with the full names, if several layers of a model match the name."""
+        """Raise ValueError, with the full names, if several layers of a model match the name.
+
+        Args:
+            found: The variables of the model.
+
+        Raises:
+            ValueError: If the name has no wildcard and matches variables of several layers.
+        """
         if self.name is None or any(sign in self.name.split("/")[0] for sign in "*?["):
             return
         by_path: dict[str, str] = {}  # from a layer's path to one of its variables

@@ -71,21 +71,31 @@ def next_masks(
 def prune(weights: Mapping[str, np.ndarray], masks: Masks, rates: Mapping[str, float]) -> Masks:
     """Remove the smallest-magnitude weights of each layer's remaining ones.
 
-    Of ``n`` remaining weights, ``round(n * (1 - rate))`` are kept, at least one. Among equal
-    magnitudes the first in memory are kept.
+    The pruning step of a lottery run (iterative magnitude pruning, IMP), layer by layer.
+
+    Formula: of ``n`` remaining weights, the ``max(round(n * (1 - rate)), 1)`` with the largest
+    ``|w|`` are kept. Among equal magnitudes the first in memory are kept.
 
     Args:
-        weights: Trained values, by name.
+        weights: Trained values, an array of the shape of each mask by name.
         masks: Which weights remain so far.
-        rates: The fraction of remaining weights to remove, by name.
+        rates: The fraction of remaining weights to remove, between 0 and 1, by name.
 
     Returns:
-        The new masks.
+        The new masks, which keep a subset of the weights.
+
+    Raises:
+        ValueError: If a weight is not finite, or a mask has another shape than its weight.
 
     Example:
+    >>> from kerasinit.pruning import Masks
     >>> masks = Masks({"kernel": np.array([True, True, True, False])})
     >>> prune({"kernel": np.array([-3.0, 0.1, 2.0, 0.0])}, masks, {"kernel": 0.3})["kernel"]
     array([ True, False,  True, False])
+
+    Reference:
+        Frankle and Carbin, 2019, "The lottery ticket hypothesis",
+        https://arxiv.org/abs/1803.03635, section 1.
     """
     target = {
         name: max(1, round(int(np.count_nonzero(mask)) * (1 - rates[name])))

@@ -55,7 +55,9 @@ def result_matches_curve(here: Evidence, experiment: Experiment) -> CheckResults
     ):
         claimed = getattr(row, name)
         problem = f"it is {claimed}; in the curve it is {value}"
-        yield check("early stops are the curve's least", "result", name, claimed != value, problem)
+        yield check(
+            "early stops are at the curve's minimum", "result", name, claimed != value, problem
+        )
 
 
 def metadata_match_place(here: Evidence, experiment: Experiment) -> CheckResults:
@@ -67,7 +69,7 @@ def metadata_match_place(here: Evidence, experiment: Experiment) -> CheckResults
     ):
         found = here.ticket_metadata.get(key)
         problem = f"its {key} is {found!r}; at its place in the run it is {value!r}"
-        yield check("tickets say where they are from", "ticket", "", found != value, problem)
+        yield check("tickets name the place they are from", "ticket", "", found != value, problem)
 
 
 def ends_finite(here: Evidence) -> CheckResults:

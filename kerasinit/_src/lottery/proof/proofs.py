@@ -116,7 +116,7 @@ def level_0_is_dense(first: Evidence, experiment: Experiment) -> CheckResults:
     rewind = first.rewind or {}
     missing = sorted(set(first.start) - set(rewind))
     problem = f"it lacks {', '.join(missing)}"
-    yield check("the rewind point is whole", "rewind", "", missing, problem)
+    yield check("the rewind point is complete", "rewind", "", missing, problem)
     if experiment.rewind_step:
         same = all(same_bits(rewind.get(name), first.start[name]) for name in first.masks)
         # Counted steps may have moved nothing yet: gradients are accumulated, or a scaled loss

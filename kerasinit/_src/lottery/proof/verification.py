@@ -43,11 +43,14 @@ class Finding:
     Attributes:
         claim: The claim that was checked.
         trial: The trial; None for the whole run.
-        level: The level; None likewise.
-        branch: ``ticket`` or a control; None likewise.
+        level: The level; None for the whole run.
+        branch: ``"ticket"`` or the name of a control; None for the whole run.
         weight: The variable (or the field of a result), empty for a whole file.
         file: The name of the file.
         problem: What is wrong with it.
+
+    Example:
+        See `verify`.
     """
 
     claim: str
@@ -75,6 +78,9 @@ class Proof(base.Report):
         findings: The checks that failed; empty for a valid run.
         notes: What the claims do not cover, because there is nothing to compare: which
             variables Keras does not save, and what only another training could contradict.
+
+    Example:
+        See `verify`.
     """
 
     trainings: int
@@ -110,15 +116,14 @@ def _text(proof: Proof) -> str:
 def verify(run: Run) -> Proof:
     """Verify the integrity of a run from its files alone.
 
-    The checks: every file is unchanged, none is missing and none was added; masks are
-    nested, and recomputing them from the weights trained before gives them bit for bit;
-    kept weights start from the rewind point, bit for bit; removed weights are zero at the start
-    and the end, as are their moments in the optimizer; controls keep what they should
-    and change what they should; results agree with the curves, curves are complete and
-    finite; optimizers counted every iteration and are finite; tickets name their place in the run;
-    saved models hold the trained weights and the optimizer, as far as Keras saves them, and are
-    configured alike. Masks of the criteria snip, grasp and synflow, which use the network
-    and its data, are checked only for their counts and nesting.
+    The checks: every file is unchanged, none is missing and none was added; masks are nested, and
+    recomputing them from the weights trained before gives them bit for bit; kept weights start from
+    the rewind point, bit for bit; removed weights are zero at the start and the end, as are their
+    moments in the optimizer; controls keep and change what they should; results agree with the
+    curves, curves are complete and finite; optimizers counted every iteration and are finite;
+    tickets name their place in the run; saved models hold the trained weights and the optimizer, as
+    far as Keras saves them, and are configured alike. Masks of the criteria snip, grasp and
+    synflow, which use the network and its data, are checked only for their counts and nesting.
 
     What only training again could contradict rests on the digests in the manifests, which
     anyone who changes a file could change as well: a loss, an accuracy, and the kept moments of a
@@ -138,12 +143,15 @@ def verify(run: Run) -> Proof:
         ValueError: If the folder holds no run.
 
     Example:
-    >>> import tempfile
-    >>> from kerasinit._src.lottery.experiment import Experiment
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     begun = Store.open(Path(folder) / "run", Experiment(levels=0), {"data": ""})
-    ...     print(verify(begun.folder).findings[0])
-    trial 0, level 0, ticket: it is not finished, or was removed (no training is missing or added)
+    >>> from pathlib import Path
+    >>> from kerasinit import lottery
+    >>> proof = lottery.verify("RUN")
+    >>> proof.holds, proof.trainings
+    (True, 6)
+    >>> Path("RUN/trial-0/level-01/reinit/result.json").unlink()
+    >>> finding = lottery.verify("RUN").findings[0]
+    >>> finding.level, finding.branch, finding.file
+    (1, 'reinit', 'result.json')
     """
     # Even of a Store, only the files count.
     folder = folder_of(run)

@@ -28,13 +28,16 @@ class Condition:
         trials: The number of pairs.
         difference: Ticket minus the other, mean over the trials.
         low: Lower one-sided 95 % confidence bound; None if there are too few trials.
-        high: Upper bound, likewise. Together they are a 90 % interval.
+        high: Upper bound; None if there are too few trials. Both are a 90 % interval.
         threshold: The value on one side of which the difference must lie.
         p_met: The p-value of the test that the condition is met.
         p_refuted: The p-value of the test of the contrary.
         state: ``"met"``, ``"refuted"`` or ``"open"``.
         trials_needed: The number of trials that would settle an open condition, with a power of
             0.8; None if it is settled, or if no number would.
+
+    Example:
+        See `verdict`.
     """
 
     name: str
@@ -62,6 +65,9 @@ class Verdict:
         note: Why it is inconclusive; empty otherwise.
         trials_needed: The number of trials that would settle an inconclusive verdict; None if it
             is settled, or no number would.
+
+    Example:
+        See `verdict`.
     """
 
     level: int
@@ -73,7 +79,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The reasons in one line: each difference with its interval and state."""
+        """The reasons in one line, each difference with its interval and state."""
         parts = [self.note] if self.note else []
         for condition in self.conditions:
             _, difference, interval, must, _, state = _cells(condition)
@@ -115,8 +121,9 @@ def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tu
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
-        margin: How much lower an accuracy may be, as a fraction: 0.002 is 0.2 points.
-        stop_margin: How much later a ticket may stop, as a fraction of the iterations.
+        margin: How much lower an accuracy may be, as a fraction: 0.002 (default) is 0.2 points.
+        stop_margin: How much later a ticket may stop, as a fraction of the iterations; 0.02 by
+            default.
 
     Returns:
         One verdict for each pruned level with a finished ticket, in order.
@@ -126,20 +133,15 @@ def verdict(run: Run, *, margin: float = 0.002, stop_margin: float = 0.02) -> tu
             network to compare one with.
 
     Example:
-    >>> from pathlib import Path
-    >>> from kerasinit._src.lottery.experiment import Experiment
-    >>> class Imagined(Store):
-    ...     def rows(self):
-    ...         accuracy = {"ticket": 0.98, "reinit": 0.97}
-    ...         return [
-    ...             Row(p.trial, p.level, p.branch, 0.8, 500, 0.1, accuracy[p.branch], 0.9)
-    ...             for p in self.places()
-    ...         ]
-    >>> for trials in (4, 5):
-    ...     run = Imagined(Path("RUN"), Experiment(levels=1, trials=trials), {})
-    ...     print(verdict(run)[0].outcome)
-    INCONCLUSIVE
-    WINNING
+    >>> from kerasinit import lottery
+    >>> found = lottery.verdict("RUN")[0]
+    >>> found.level, found.outcome, found.note.partition(";")[0]
+    (1, 'INCONCLUSIVE', 'fewer than 5 trials prove nothing')
+    >>> for condition in found.conditions:
+    ...     print(condition.name, condition.trials)
+    accuracy against dense 2
+    early stop against dense 2
+    accuracy against reinit 2
 
     Reference:
         Berger, 1982, "Multiparameter hypothesis testing and acceptance sampling"

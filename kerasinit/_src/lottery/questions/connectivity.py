@@ -48,9 +48,7 @@ STABLE_BELOW = 0.02
 def barrier(errors: Sequence[float]) -> float:
     """Return how far the error rises between two networks.
 
-    ::
-
-        barrier = max over alpha of error(alpha) - (error(0) + error(1)) / 2
+    Formula: ``barrier = max over alpha of error(alpha) - (error(0) + error(1)) / 2``.
 
     Args:
         errors: Error rates along the line, including both ends, as fractions.
@@ -64,6 +62,10 @@ def barrier(errors: Sequence[float]) -> float:
     Example:
     >>> barrier([0.25, 0.5, 0.125])
     0.3125
+
+    Reference:
+        Frankle, Dziugaite, Roy and Carbin, 2020, "Linear mode connectivity and the lottery ticket
+        hypothesis", https://arxiv.org/abs/1912.05671, section 2.
     """
     if len(errors) < 2:
         raise ValueError(f"A line has two ends; got {len(errors)} errors.")
@@ -98,6 +100,9 @@ class Line:
         train_errors: The same, on the training examples.
         recomputed: Whether the model has batch normalization, whose statistics were
             then recomputed at every point, including the ends.
+
+    Example:
+        See `lmc`.
     """
 
     trial: int
@@ -120,7 +125,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """The result of `lmc`: a line for each trial and level."""
+    """The result of `lmc`: a line for each trial and level.
+
+    Attributes:
+        lines: The lines.
+
+    Example:
+        See `lmc`.
+    """
 
     lines: tuple[Line, ...]
 
@@ -135,7 +147,7 @@ class Connectivity:
         }
 
     def stable(self) -> dict[int, bool]:
-        """Return, by level, whether the mean barrier on the test examples is below 2 points."""
+        """Return whether the mean barrier on the test examples is below 2 points, by level."""
         return {level: test < STABLE_BELOW for level, (test, _) in self.barriers().items()}
 
     def _at(self, level: int) -> list[Line]:
@@ -208,6 +220,8 @@ def lmc(
 ) -> Connectivity:
     """Measure whether tickets are stable to the order of their data.
 
+    Also known as linear mode connectivity, or instability analysis.
+
     For each trial and level, two copies are trained from the ticket (level 0: from the
     rewind point of the dense network) on two orders of the examples that no other
     training uses, and the error is measured on the line between them, at the last
@@ -217,17 +231,28 @@ def lmc(
         run: A run, its folder or what `kerasinit.lottery.run` returned; it is not changed.
         levels: The levels of the tickets, by default the last finished one. The dense
             network, level 0, is always included.
-        points: The number of points on the line, including both ends; at least 3. The
-            paper uses 30.
+        points: The number of points on the line, including both ends; at least 3, 11 by default.
+            The paper uses 30.
         out: The folder for the answers, by default the run's name and ``-lmc``. Finished
             trainings in it are reused; more levels may be added later.
-        build: The run's function that builds a model, if it cannot be imported.
-        data: The run's examples, if they cannot be loaded by name.
-        say: Called with a line for each finished training.
+        build: The run's function that builds a model, if it cannot be imported. Default: None.
+        data: The run's examples, if they cannot be loaded by name. Default: None.
+        say: Called with a line for each finished training. Default: no messages.
+
+    Returns:
+        A `Connectivity`: the errors on each line, and its barrier.
 
     Raises:
         ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
+
+    Example:
+    >>> from kerasinit.lottery import questions
+    >>> found = questions.lmc("RUN", points=3)
+    >>> [(line.trial, line.level, len(line.test_errors)) for line in found.lines]
+    [(0, 0, 3), (0, 1, 3), (1, 0, 3), (1, 1, 3)]
+    >>> found.stable()
+    {0: True, 1: True}
 
     Reference:
         Frankle, Dziugaite, Roy and Carbin, 2020, "Linear Mode Connectivity and the

@@ -58,10 +58,15 @@ def mask_distance(first: Masks, second: Masks) -> float:
         ValueError: If the masks are of other weights.
 
     Example:
+    >>> from kerasinit.pruning import Masks
     >>> a = Masks({"kernel": np.array([True, True, False, False])})
     >>> b = Masks({"kernel": np.array([True, False, True, False])})
     >>> mask_distance(a, b)
     0.5
+
+    Reference:
+        You, Li, Xu, Fu, Wang, Chen, Baraniuk, Wang and Lin, 2020, "Drawing early-bird tickets",
+        https://arxiv.org/abs/1909.11957, section 3.2.
     """
     second.require_fit({name: mask.shape for name, mask in first.items()}, "the first masks")
     other = sum(int(np.count_nonzero(mask != second[name])) for name, mask in first.items())
@@ -102,12 +107,16 @@ class Check:
     """A check of the mask while the dense network trains.
 
     Attributes:
-        iteration: The iteration.
+        iteration: The iteration of the check.
         distance: The distance from the mask of the previous check; None at the first.
         farthest: The largest distance from a mask of the window; None where there
             were too few.
         to_last: The distance from the mask of the last check.
-        validation_accuracy: Of the dense network, a fraction.
+        validation_accuracy: The accuracy of the dense network on the validation examples, a
+            fraction.
+
+    Example:
+        See `earlybird`.
     """
 
     iteration: int
@@ -119,7 +128,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Flight:
-    """One trial: its checks, and the iteration of the early bird (None if there was none)."""
+    """The checks of one trial, and its early bird.
+
+    Attributes:
+        trial: The trial, from 0.
+        iteration: The iteration of the early bird; None if there was none.
+        checks: The checks, in the order of iterations.
+
+    Example:
+        See `earlybird`.
+    """
 
     trial: int
     iteration: int | None
@@ -137,6 +155,9 @@ class EarlyBirds:
         iterations: The length of the trainings.
         flights: The trials.
         folder: The folder in which each trial with an early bird has its ``ticket.safetensors``.
+
+    Example:
+        See `earlybird`.
     """
 
     density: float
@@ -210,26 +231,27 @@ def earlybird(
     data: Dataset | None = None,
     say: MessageCallback = ignore,
 ) -> EarlyBirds:
-    """Track the mask of the largest weights while a dense network trains.
+    """Find how early in training the mask of the largest weights can be drawn.
 
-    The mask is drawn every ``experiment.evaluate_every`` iterations (the paper: every
-    epoch), from all layers together, and compared with those shortly before. The early
-    bird is the first mask for which the ``window - 1`` masks before it are all less than
+    The mask is drawn every ``experiment.evaluate_every`` iterations (the paper: every epoch), from
+    all layers together, and compared with those shortly before. The early bird (early-bird ticket,
+    EB ticket) is the first mask for which the ``window - 1`` masks before it are all less than
     ``epsilon`` away. The paper draws channels by the scales of their batch normalization; here
     single weights are drawn by magnitude, as the tickets of a run are.
 
     Args:
-        experiment: What to train. Fields that apply only to pruning, rewinding or controls
-            must have their defaults.
-        density: The fraction of weights that the mask keeps.
-        window: The number of masks that are compared, at least 2.
-        epsilon: The limit on the distances from the newest mask: a fraction of all
-            weights.
+        experiment: What to train; ``Experiment()`` by default. Fields that apply only to pruning,
+            rewinding or controls must have their defaults.
+        density: The fraction of weights that the mask keeps, between 0 and 1; 0.3 by default.
+        window: The number of masks that are compared, at least 2; 5 by default.
+        epsilon: The limit on the distances from the newest mask, a fraction of all weights; 0.1
+            by default.
         out: The folder for the answers, by default one named after the question.
             Finished trials in it are reused.
         build: A function that returns a compiled model, in place of ``experiment.model``.
-        data: Examples, in place of ``experiment.dataset``.
-        say: Called with a line for each finished training.
+            Default: None.
+        data: Examples, in place of ``experiment.dataset``. Default: None.
+        say: Called with a line for each finished training. Default: no messages.
 
     Returns:
         The checks of every trial. The mask of an early bird is saved in the folder, as a
@@ -238,6 +260,15 @@ def earlybird(
     Raises:
         ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> from kerasinit.lottery import questions
+    >>> short = lottery.Experiment(iterations=60, trials=1, evaluate_every=10, xla=False)
+    >>> found = questions.earlybird(short)
+    >>> flight = found.flights[0]
+    >>> flight.iteration, len(flight.checks), flight.checks[-1].to_last
+    (50, 6, 0.0)
 
     Reference:
         You, Li, Xu, Fu, Wang, Chen, Baraniuk, Wang and Lin, 2020, "Drawing early-bird

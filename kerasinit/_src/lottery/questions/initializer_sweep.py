@@ -35,6 +35,9 @@ class Sweep:
     Attributes:
         rows: The rows of each run, by initializer, in the given order.
         folder: The folder of the runs.
+
+    Example:
+        See `sweep`.
     """
 
     rows: dict[str, tuple[Row, ...]]
@@ -118,17 +121,31 @@ def sweep(
     Args:
         initializers: Values of `Experiment.initializer`, such as ``"HeNormal"`` or
             ``"RandomNormal:stddev=0.01"``; at least one, without duplicates.
-        experiment: The runs except for their initializer, which must be None.
+        experiment: The runs except for their initializer, which must be None;
+            ``Experiment()`` by default.
         out: The folder for the runs, by default one named after the experiment.
         build: A function that returns a compiled model, in place of
-            ``experiment.model``; it must take ``initializer`` by name.
-        data: Examples, in place of ``experiment.dataset``.
+            ``experiment.model``; it must take ``initializer`` by name. Default: None.
+        data: Examples, in place of ``experiment.dataset``. Default: None.
         watching: Called with the initializer before its run, returns a context manager
-            whose value receives the run's events.
+            whose value receives the run's events. Default: None.
+
+    Returns:
+        A `Sweep`: the results of each run.
 
     Raises:
         ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> from kerasinit.lottery import questions
+    >>> short = lottery.Experiment(
+    ...     iterations=20, levels=1, trials=1, controls=(), evaluate_every=10, xla=False
+    ... )
+    >>> found = questions.sweep(["HeNormal", "GlorotNormal"], short)
+    >>> [(name, len(rows)) for name, rows in found.rows.items()]
+    [('HeNormal', 2), ('GlorotNormal', 2)]
 
     Reference:
         Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635; its appendices try

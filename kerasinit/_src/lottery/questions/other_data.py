@@ -41,6 +41,9 @@ class Transfer:
         new_head: Whether the output layers differ in shape, so that the output layer's
             values were redrawn and its mask drawn at random.
         rows: A row for each training on the other data; level 0 is the dense network.
+
+    Example:
+        See `transfer`.
     """
 
     found_on: str
@@ -125,18 +128,32 @@ def transfer(
     Args:
         run: A run, its folder or what `kerasinit.lottery.run` returned; it is not changed.
         to: The other data: a name or file as for `kerasinit.lottery.load`, or a data
-            set. Its examples must have the shape of the run's; classes may differ.
+            set. Its examples must have the same shape as the run's; classes may differ.
         levels: The levels of the tickets, by default the last finished one.
         iterations: Optimizer steps of each training; by default as many as in the run.
         out: The folder for the answers, by default the run's name, ``-on-`` and the
             other data's name. Finished trainings in it are reused; more levels may be added
             later.
-        build: The run's function that builds a model, if it cannot be imported.
-        say: Called with a line for each finished training.
+        build: The run's function that builds a model, if it cannot be imported. Default: None.
+        say: Called with a line for each finished training. Default: no messages.
+
+    Returns:
+        A `Transfer`: the results on the other data.
 
     Raises:
         ValueError: Before any training, if an argument does not fit.
         DivergedError: If the loss of a training is not finite.
+
+    Example:
+    >>> import numpy as np
+    >>> from kerasinit import lottery
+    >>> from kerasinit.lottery import questions
+    >>> draw = np.random.default_rng(0).random
+    >>> labels = np.arange(120) % 10
+    >>> other = lottery.Dataset(draw((120, 8, 8)), labels, draw((60, 8, 8)), labels[:60], "noise")
+    >>> found = questions.transfer("RUN", other, iterations=10)
+    >>> found.trained_on, found.new_head, len(found.rows)
+    ('noise', False, 6)
 
     Reference:
         Morcos, Yu, Paganini and Tian, 2019, "One ticket to win them all",

@@ -29,6 +29,14 @@ def rows(run: Run) -> list[dict[str, object]]:
 
     Raises:
         ValueError: If the folder holds no run.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> for row in lottery.rows("RUN")[:3]:
+    ...     print(row["trial"], row["level"], row["branch"], round(row["density"], 2))
+    0 0 ticket 1.0
+    0 1 ticket 0.8
+    0 1 reinit 0.8
     """
     return [dataclasses.asdict(row) for row in Store.of(run).rows()]
 
@@ -44,6 +52,13 @@ def write_csv(run: Run, path: str | Path) -> None:
 
     Raises:
         FileExistsError: If the file exists; nothing is overwritten.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> report.write_csv("RUN", "run.csv")
+    >>> Path("run.csv").read_text().partition(",best")[0]
+    'trial,level,branch,density'
     """
     _write(Path(path), [field.name for field in dataclasses.fields(Row)], rows(run))
 
@@ -60,6 +75,13 @@ def write_curves(run: Run, path: str | Path) -> None:
 
     Raises:
         FileExistsError: If the file exists; nothing is overwritten.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> report.write_curves("RUN", "curves.csv")
+    >>> len(Path("curves.csv").read_text().splitlines())  # six trainings, each measured twice
+    13
     """
     store = Store.of(run)
     lines = (
@@ -93,6 +115,13 @@ def write_tensorboard(run: Run, folder: str | Path) -> None:
     Raises:
         FileExistsError: If the folder exists; nothing is overwritten or added.
         ImportError: If tensorboard is not installed.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> report.write_tensorboard("RUN", "logs")
+    >>> sorted(folder.name for folder in Path("logs").iterdir())
+    ['trial-0', 'trial-1']
     """
     store = Store.of(run)
     if importlib.util.find_spec("tensorboard") is None:
@@ -162,6 +191,13 @@ def write_outputs(run: Run, wanted: dict[str, Path | None]) -> dict[str, Path]:
     Raises:
         FileExistsError: If one of the files exists, before any is written.
         ValueError: If a file name is invalid, before any is written.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> written = report.write_outputs("RUN", {"csv": Path("run.csv"), "html": None})
+    >>> [(name, path.name) for name, path in written.items()]
+    [('csv', 'run.csv')]
     """
     store = Store.of(run)
     chosen = atomic.new_outputs(wanted)

@@ -130,6 +130,17 @@ def table(run: Run) -> Table:
 
     Args:
         run: The run, finished or not: its folder, or what `kerasinit.lottery.run` returned.
+
+    Returns:
+        A table of rich; print it with ``rich.print``.
+
+    Raises:
+        ValueError: If the folder holds no run.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> [str(column.header).split(":")[0] for column in lottery.table("RUN").columns][2::2]
+    ['ticket', 'reinit']
     """
     store = Store.of(run)
     found = summaries(store.rows())

@@ -47,6 +47,13 @@ def plot(run: Run, path: str | Path) -> None:
 
     Raises:
         ImportError: If matplotlib is not installed.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit import lottery
+    >>> lottery.plot("RUN", "run.png")
+    >>> Path("run.png").exists()
+    True
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.partial{path.suffix}")
@@ -67,6 +74,13 @@ def write_plot(run: Run, path: str | Path, what: str = "accuracy") -> None:
         FileExistsError: If the file exists; nothing is overwritten.
         ImportError: If matplotlib is not installed.
         ValueError: If the name has another suffix, or there is no such figure.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> report.write_plot("RUN", "run.svg")
+    >>> Path("run.svg").exists()
+    True
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
@@ -90,6 +104,11 @@ def figure(run: Run) -> "Figure":
 
     Raises:
         ImportError: If matplotlib is not installed.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> len(lottery.figure("RUN").axes)
+    2
     """
     store = Store.of(run)
     plot = new_figure(10, 4.4)

@@ -40,13 +40,21 @@ def write_page(run: Run, path: str | Path) -> None:
     Raises:
         FileExistsError: If the file exists; nothing is overwritten.
         ImportError: If matplotlib is not installed.
+        ValueError: If a file of the run is damaged; the message has its name.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit.lottery import report
+    >>> report.write_page("RUN", "run.html")
+    >>> Path("run.html").exists()
+    True
     """
     # Paths may not be valid text.
     atomic.write_new(Path(path), page(run).encode(errors="backslashreplace"))
 
 
 def page(run: Run) -> str:
-    """Return a run as an HTML page, reproducibly.
+    """Return a run as a self-contained HTML page, the same bytes for the same run.
 
     It shows accuracy and early stop against density for ticket and controls, the verdict, the
     training curves, the masks as images, the density of each layer, and the specification with
@@ -58,6 +66,11 @@ def page(run: Run) -> str:
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If a file of the run is damaged; the message has its name.
+
+    Example:
+    >>> from kerasinit.lottery import report
+    >>> report.page("RUN") == report.page("RUN")
+    True
     """
     store = Store.of(run)
     rows = store.rows()

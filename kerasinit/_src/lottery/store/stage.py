@@ -40,7 +40,21 @@ class Place:
 
 @dataclass(frozen=True)
 class Row:
-    """The result of one training; accuracies and density are fractions."""
+    """The result of one training; accuracies and density are fractions.
+
+    Attributes:
+        trial: The trial, from 0.
+        level: The level; 0 is the dense network.
+        branch: ``"ticket"`` or the name of a control.
+        density: The fraction of weights that are kept.
+        best_iteration: The iteration with the lowest validation loss, the early stop.
+        best_validation_loss: The validation loss there.
+        test_accuracy: The accuracy on the test examples at the early stop.
+        final_test_accuracy: The accuracy on the test examples after the last iteration.
+
+    Example:
+        See `kerasinit.lottery.run`.
+    """
 
     trial: int
     level: int
@@ -53,7 +67,13 @@ class Row:
 
     @classmethod
     def of(cls, place: Place, density: float, outcome: Outcome) -> "Row":
-        """Return the row of a finished training."""
+        """Return the row of a finished training.
+
+        Args:
+            place: The trial, level and branch of the training.
+            density: The fraction of weights that its mask keeps.
+            outcome: What the training returned.
+        """
         return cls(
             place.trial,
             place.level,

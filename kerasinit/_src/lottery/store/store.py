@@ -33,13 +33,25 @@ _MAX_TRAININGS = 10**6
 
 
 class Store:
-    """The folder of a run.
+    """The folder of a run, with its experiment and its results.
+
+    `run` returns it. ``Store.read`` opens a folder; `kerasinit.lottery.rows` and the other
+    functions accept a store or its folder.
 
     Args:
         folder: The path of the folder, which may not exist yet.
         experiment: The experiment that is run there.
-        about: What else must match when a run is resumed: the data's digest and
-            the versions of the libraries that compute.
+        about: What else must match when a run is resumed: ``"data"``, the digest of the data, and
+            ``"versions"``, of the libraries that compute.
+
+    Example:
+    >>> from pathlib import Path
+    >>> from kerasinit import lottery
+    >>> store = lottery.Store.read(Path("RUN"))
+    >>> store.is_finished(), store.missing(), store.experiment.levels
+    (True, [], 1)
+    >>> print(store.places()[-1])
+    trial 1, level 1, reinit
     """
 
     def __init__(self, folder: Path, experiment: Experiment, about: dict[str, Any]) -> None:
@@ -48,6 +60,14 @@ class Store:
     @classmethod
     def open(cls, folder: Path, experiment: Experiment, about: dict[str, Any]) -> "Store":
         """Begin a run in a folder, or open the run that it holds.
+
+        Args:
+            folder: The path of the folder, which is created if it does not exist.
+            experiment: The experiment to run, or the one that is there.
+            about: The digest of the data and the versions, as for the constructor.
+
+        Returns:
+            The store.
 
         Raises:
             ValueError: If the folder holds something else (it is then left unchanged), or
@@ -84,6 +104,9 @@ class Store:
     def held(self) -> Iterator[None]:
         """Lock the folder against other processes, and explain what to do if the disk gets full.
 
+        Returns:
+            A context manager that holds the lock within its block.
+
         Raises:
             BusyError: If another process works on it.
             ValueError: If it holds something else, or cannot be written to.
@@ -104,6 +127,9 @@ class Store:
     @classmethod
     def read(cls, folder: Path) -> "Store":
         """Return the run in a folder.
+
+        Args:
+            folder: The path of the folder.
 
         Raises:
             ValueError: If the folder holds no run, or one of a later format.
@@ -133,6 +159,9 @@ class Store:
     @classmethod
     def of(cls, run: "Store | str | os.PathLike[str]") -> "Store":
         """Return a run given by its folder, or as what `kerasinit.lottery.run` returned.
+
+        Args:
+            run: The folder or the store.
 
         Raises:
             TypeError: If it is neither.
@@ -172,26 +201,49 @@ class Store:
         return [place for place in self.places() if not self.has(place)]
 
     def path(self, place: Place) -> Path:
-        """Return the folder of a training, whether it exists or not."""
+        """Return the folder of a training, whether it exists or not.
+
+        Args:
+            place: The trial, level and branch of the training.
+        """
         return self.folder / f"trial-{place.trial}" / f"level-{place.level:02d}" / place.branch
 
     def checkpoint_path(self, place: Place) -> Path:
-        """Return the checkpoint file of a training."""
+        """Return the checkpoint file of a training.
+
+        Args:
+            place: The trial, level and branch of the training.
+        """
         return self.path(place).with_name(f".{place.branch}.checkpoint.safetensors")
 
     def has(self, place: Place) -> bool:
-        """Return whether a training is finished."""
+        """Return whether a training is finished.
+
+        Args:
+            place: The trial, level and branch of the training.
+        """
         return self.path(place).is_dir()
 
     @contextmanager
     def new(self, place: Place) -> Iterator["Stage"]:
-        """Create a stage; it is finished when the block ends without an error."""
+        """Create a stage; it is finished when the block ends without an error.
+
+        Args:
+            place: The trial, level and branch of the training.
+
+        Returns:
+            A context manager whose value writes the files of the training.
+        """
         with atomic.new_folder(self.path(place)) as folder:
             yield Stage(folder)
             manifest.write(folder, self.folder / _RECORD)
 
     def stage(self, place: Place) -> "Stage":
-        """Return a finished stage."""
+        """Return a finished stage.
+
+        Args:
+            place: The trial, level and branch of the training.
+        """
         return Stage(self.path(place))
 
     def rows(self) -> list[Row]:

@@ -28,21 +28,29 @@ from kerasinit._src.mask_arrays import NAMING, Masks
 class Ticket:
     """A sparse network before it is trained: masks and initial (or rewound) weights.
 
+    A winning ticket is one that reaches the accuracy of the dense network in as many iterations;
+    `verdict` decides that for the tickets of a run.
+
     Args:
-        masks: Which weights are kept, by structural name.
-        weights: The values of all the model's variables, by structural name; what
-            the masks remove is zero.
-        about: Where the ticket comes from, as text by key; saved in the file.
+        masks: Which weights are kept: a `kerasinit.pruning.Masks`.
+        weights: The values of all variables of the model, an array of the shape of each by its
+            structural name; weights that the masks remove are zero.
+        about: Where the ticket comes from, as text by key; saved in the file. Empty by default.
 
     Raises:
         ValueError: If a mask has no weights of its shape, or a weight that the mask
             removes is not zero.
 
     Example:
+    >>> from kerasinit.pruning import Masks
     >>> ticket = Ticket(Masks({"dense/kernel": np.array([[True, False]])}),
     ...                 {"dense/kernel": np.array([[0.5, 0.0]], "float32")})
     >>> ticket
     <Ticket, 1 of 2 weights kept (50.00 %)>
+
+    Reference:
+        Frankle and Carbin, 2019, "The lottery ticket hypothesis",
+        https://arxiv.org/abs/1803.03635.
     """
 
     masks: Masks
@@ -80,6 +88,9 @@ class Ticket:
         """Return the ticket with the current names of a model's variables.
 
         This is the ticket itself, unless it was read from a file of the first format.
+
+        Args:
+            model: A built model of the ticket's architecture.
         """
         if self.masks.naming == NAMING:
             return self
@@ -88,16 +99,20 @@ class Ticket:
         return self.renamed(old_names(model))
 
     def renamed(self, names: Mapping[str, str]) -> "Ticket":
-        """Return the ticket with other names for some variables."""
+        """Return the ticket with other names for some variables.
+
+        Args:
+            names: The new name of each variable to rename, by its present one.
+        """
         masks = Masks({names.get(name, name): mask for name, mask in self.masks.items()})
         weights = {names.get(name, name): value for name, value in self.weights.items()}
         return Ticket(masks, weights, self.about)
 
     def apply(self, model: Any) -> Any:
-        """Assign the ticket's weights to a freshly built model; the removed ones are zero.
+        """Assign the ticket's weights to a newly built model; the removed ones are zero.
 
-        The zeros stay until something trains them. To train the sparse network, pass ``fit`` the
-        callback ``kerasinit.pruning.HoldMasks(ticket.masks)``.
+        Training would change the zeros. To train the sparse network, pass ``fit`` the callback
+        ``kerasinit.pruning.HoldMasks(ticket.masks)``.
 
         Args:
             model: A built model of either Keras, of the ticket's architecture.
@@ -118,6 +133,9 @@ class Ticket:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ticket to a new file.
 
+        Args:
+            path: The file, by convention ``ticket.safetensors``.
+
         Raises:
             FileExistsError: If the file exists; nothing is overwritten.
         """
@@ -133,10 +151,21 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
     Args:
         path: A file that `Ticket.save` or a lottery run wrote.
 
+    Returns:
+        The `Ticket`.
+
     Raises:
         ValueError: If the file is not a ticket, damaged, or of a later format; the message names
             the file, and the weight that is wrong.
         FileNotFoundError: If the file does not exist.
+
+    Example:
+    >>> from kerasinit import lottery
+    >>> ticket = lottery.load_ticket("RUN/trial-0/level-01/ticket/ticket.safetensors")
+    >>> ticket
+    <Ticket, 40260 of 50200 weights kept (80.20 %)>
+    >>> ticket.masks["dense/kernel"].shape
+    (64, 300)
     """
     masks, weights, about = read_ticket(path)
     for name, mask in masks.items():

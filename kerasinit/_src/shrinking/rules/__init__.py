@@ -1,1 +1,1 @@
-"""How channels go through each kind of layer and operation."""
+"""How channels pass through each kind of layer and operation."""

@@ -27,7 +27,7 @@ def multi_head(context: Context) -> list[Signal]:
     if not set(names) <= set(dense) or any(
         dense[name].weights and type(dense[name]).__name__ != "EinsumDense" for name in names
     ):
-        raise UnknownChannelsError(f"{context.name} has other layers than those of Keras")
+        raise UnknownChannelsError(f"{context.name} has layers other than those of Keras")
     query, value, key, others = _arguments(context)
     for other in others:
         context.pin(other, f"{context.name} takes it as a mask")
@@ -186,7 +186,7 @@ def weightless(context: Context) -> list[Signal]:
     query, value, *rest = context.sources
     key = rest[0] if rest else value
     context.channels.couple(
-        query.axes[-1], key.axes[-1], f"{context.name} compares it with what has no channels"
+        query.axes[-1], key.axes[-1], f"{context.name} compares it with a signal without channels"
     )
     for one in (query, key, value):
         context.pin_places(one)

@@ -121,7 +121,7 @@ class Context:
         own = signal.last if axis is None else axis
         places = [one for one in range(len(signal.shape)) if one != own]
         labelled = [one for one in places if signal.axes[one] is not None]
-        self.pin(signal, f"{self.name} runs over them as over places", labelled)
+        self.pin(signal, f"{self.name} treats them as positions", labelled)
         return places
 
     def whole(self, reason: str) -> list[Signal]:
@@ -141,7 +141,7 @@ class Context:
         return targets
 
     def _bind_whole(self, variable: Any, reason: str) -> None:
-        """Show a kernel of a layer that is left whole among the groups."""
+        """List a kernel of a layer that keeps all channels among the groups."""
         shape = tuple(variable.shape)
         axes: list[Labels | None] = [None] * len(shape)
         if len(shape) > 1:

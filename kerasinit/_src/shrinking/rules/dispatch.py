@@ -88,24 +88,24 @@ _WORDS: dict[str, Rule] = {"passes": wrappers.custom}
 
 
 def register_layer(layer_class: Any, like: Any = "passes") -> Any:
-    """Declare how channels go through a custom layer, or that a function takes each number alone.
+    """Declare how channels pass a custom layer, or that a function is elementwise.
 
-    Without it a custom layer is left whole, and so is everything that it reads.
+    Without it, no channel of a custom layer is removed, nor of anything that it reads.
 
     Args:
-        layer_class: A class of layers of either Keras; or a function that is used as an
-            activation and that computes each number from that number alone.
-        like: ``"passes"``: each channel of the output, on the last axis, depends on the same
-            channel of the input alone, and a weight whose last axis is as long as that of the
-            input has one position for each channel. Or the class of layers of Keras that it works
-            like: its variables have the same names and axes and its configuration the same keys.
-            Not used for a function.
+        layer_class: A layer class of either Keras; or an elementwise function that is used as an
+            activation.
+        like: ``"passes"`` (default): each channel of the output, on the last axis, depends only on
+            the same channel of the input, and a weight whose last axis is as long as that of the
+            input has one position for each channel. Or the layer class of Keras that it behaves
+            like: its variables have the same names and axes, and its configuration the same keys.
+            Ignored for a function.
 
     Returns:
         ``layer_class``, so that ``@register_layer`` decorates a class.
 
     Raises:
-        TypeError: If it is neither a class of layers nor a function.
+        TypeError: If it is neither a layer class nor a function.
         ValueError: If ``like`` is neither ``"passes"`` nor a class whose channels are known.
 
     Example:
@@ -120,13 +120,13 @@ def register_layer(layer_class: Any, like: Any = "passes") -> Any:
     if not isinstance(layer_class, type):
         if not callable(layer_class) or compat.is_layer(layer_class):
             raise TypeError(
-                f"Expected a class of layers or a function; got {layer_class!r} of type "
+                f"Expected a layer class or a function; got {layer_class!r} of type "
                 f"{type(layer_class).__qualname__}."
             )
         activations.register_function(layer_class)
         return layer_class
     if not issubclass(layer_class, compat.layer_classes("Layer")):
-        raise TypeError(f"Expected a class of layers; got {layer_class.__qualname__}.")
+        raise TypeError(f"Expected a layer class; got {layer_class.__qualname__}.")
     if isinstance(like, type):
         rule = _CLASSES.get(like.__name__) if exact_row(like) is not UNKNOWN else None
     else:
@@ -134,7 +134,7 @@ def register_layer(layer_class: Any, like: Any = "passes") -> Any:
     if rule is None:
         known = ", ".join(sorted(_CLASSES))
         raise ValueError(
-            f"Expected like='passes', or one of the layers of Keras whose channels are followed "
+            f"Expected like='passes', or a layer class of Keras whose channels are known "
             f"({known}); got {like!r}."
         )
     _CUSTOM[layer_class] = rule

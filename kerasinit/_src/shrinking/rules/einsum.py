@@ -167,9 +167,11 @@ def product(context: Context, one: Signal, other: Signal, equation: tuple[str, s
     by_letter = {**dict(zip(second, other.axes, strict=True))}
     for letter, labels in zip(first, one.axes, strict=True):
         if letter in second:
-            # Coupled: taken out on both sides or on neither.
+            # Coupled: removed on both sides or on neither.
             labels = context.channels.couple(
-                labels, by_letter[letter], f"{context.name} multiplies it with what has no channels"
+                labels,
+                by_letter[letter],
+                f"{context.name} multiplies it with a signal without channels",
             )
         by_letter[letter] = labels
     # One sum over channels is followed; more are kept.

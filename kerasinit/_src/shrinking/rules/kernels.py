@@ -21,7 +21,7 @@ def activation_of(context: Context, target: Signal, axes: Sequence[int]) -> Any:
 
 
 def folder(context: Context, bias: Any, labels: Labels) -> Callable[[np.ndarray], None] | None:
-    """Return what takes over a constant of the input: the bias, which is made if there is none."""
+    """Return the bias, to which constants of the input are added; it is created if missing."""
     if context.often:
         return None
     if bias is not None:
@@ -48,7 +48,7 @@ def matrix(
         axis: The axis of the channels.
         weights: The kernel; the axes before the last two are taps.
         bias: The bias, or None.
-        zero_only: Whether only zero can be taken out of the input.
+        zero_only: Whether only zeros can be removed from the input.
     """
     taps = tuple(range(weights.ndim - 2))
     labels = target.axes[axis]

@@ -28,7 +28,7 @@ def joined(context: Context, shape: tuple[int, ...]) -> tuple[Signal, list[list[
 
     Also returns for each source the axis that each axis of the result comes from.
     """
-    why = f"{context.name} joins it with what has no channels"
+    why = f"{context.name} joins it with a signal without channels"
     maps = []
     for source in context.sources:
         shift = len(shape) - len(source.shape)

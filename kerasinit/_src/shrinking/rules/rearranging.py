@@ -149,7 +149,8 @@ def _place(
         new = context.channels.new(int(unknown.sum()))
         made[unknown] = new
     if stranger.any():
-        context.channels.pin(made[stranger], f"{context.name} joins it with what has no channels")
+        why = f"{context.name} joins it with a signal without channels"
+        context.channels.pin(made[stranger], why)
         strangers[id(target), axis] = stranger
     target.axes[axis] = made
     for source, own, first in owners:

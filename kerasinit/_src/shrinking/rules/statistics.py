@@ -1,4 +1,4 @@
-"""Channels through normalizations whose statistics run over them."""
+"""Channels through normalizations whose statistics include them."""
 
 from collections.abc import Sequence
 
@@ -67,5 +67,5 @@ def _with_statistics(context: Context, axes: list[int], others: Sequence[int] = 
         if context.channels.through_statistics:
             context.channels.inexact.append((labels, context.name))
         else:
-            context.channels.pin(labels, f"the statistics of {context.name} run over it")
+            context.channels.pin(labels, f"the statistics of {context.name} include it")
     return pointwise(context, unknown, mixed=[*axes, *others])

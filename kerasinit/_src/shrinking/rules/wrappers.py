@@ -12,7 +12,7 @@ def time_distributed(context: Context) -> list[Signal]:
     """A layer that is called on each step: the steps are examples of it."""
     source, (shape,) = context.source, context.shapes
     if source.axes[1] is not None:
-        raise UnknownChannelsError(f"{context.name} takes the channels for steps")
+        raise UnknownChannelsError(f"{context.name} treats the channels as steps")
     inner = context.layer.layer
     steps = source.shape[0] * source.shape[1]
     merged = Signal((steps, *source.shape[2:]), [None, *source.axes[2:]])

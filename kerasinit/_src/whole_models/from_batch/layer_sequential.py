@@ -35,10 +35,12 @@ def lsuv(
     measured instead, on the data and after the layers in front of it, so any activation, branches
     and preprocessing are taken into account.
 
-    Each kernel of the layer is drawn as an orthogonal matrix by the layer's own axes (gate by
-    gate, head by head), biases are zeroed. Then, layer by layer in the
-    order of the data: with ``z`` all outputs of the layer before its activation, over examples,
-    positions and units, ``w <- w / sqrt(Var[z])``, until ``|Var[z] - 1| <= tolerance``.
+    Also known as LSUV, layer-sequential unit-variance initialization.
+
+    Formula: each kernel of the layer is drawn as an orthogonal matrix by the layer's own axes
+    (gate by gate, head by head), and biases are set to zero. Then, layer by layer in the order of
+    the data: with ``z`` all outputs of the layer before its activation, over examples, positions
+    and units, ``w <- w / sqrt(Var[z])``, until ``|Var[z] - 1| <= tolerance``.
 
     Before a sigmoid, or another activation that makes all examples alike (softplus,
     hard_sigmoid), the biases subtract each unit's mean over the batch, and z is the rest.
@@ -64,16 +66,16 @@ def lsuv(
             a variance of about ``1 +- 2 / sqrt(B r)``, since both batches are samples. For 10% in
             layers of ten units and more use 500 examples; twice as many for half as many units.
         tolerance: How far from 1 the variance may be; 0.1 by default.
-        iterations: How often a layer is scaled at most. Once is enough if the output is linear
-            in the kernel, as in every layer of Keras.
-        seed: A non-negative integer; None draws one, which the report holds.
-        keep: Structural names of layers to leave unchanged, with ``*`` and ``?``.
+        iterations: The max number of times that a layer is scaled; 10 by default. Once is enough
+            if the output is linear in the kernel, as in every layer of Keras.
+        seed: A non-negative integer; None (default) draws one, which the report holds.
+        keep: Structural names of layers to leave unchanged, with ``*`` and ``?``; none by default.
         training: Whether batch normalizations use the statistics of the batch, as in
             training. By default they use their moving statistics, as in ``model.predict``.
             Either way these do not change, and dropout is off.
 
     Returns:
-        A `ScalingReport`, printed as a table.
+        A report, printed as a table: for each layer its variance before and after, and the scale.
 
     Raises:
         TypeError: If the model, the batch or an argument is of a wrong type.

@@ -48,13 +48,14 @@ def propagate_moments(
 
     Args:
         model: A built functional or sequential model of either Keras.
-        mean: Mean of its inputs.
-        variance: Their variance.
+        mean: Mean of its inputs. Defaults to 0.
+        variance: Their variance, above 0. Defaults to 1.
         assume: The ``(mean, variance)`` of the outputs of layers by their names; their kernels
-            are not changed.
+            are not changed. None (default) assumes nothing.
 
     Returns:
-        A `ScalingReport` of predicted variances before the activations; `lsuv` measures instead.
+        A report, printed as a table, of the predicted variances before the activations; `lsuv`
+        measures them instead.
 
     Raises:
         TypeError: If ``variance`` is not a number.

@@ -30,7 +30,7 @@ def within_layer(
 
     So no unit is inactive for the whole batch, and none dominates the others, wherever the
     weights come from: a distribution, clusters of patches, another network. The weights
-    keep their directions.
+    keep their directions. Also known as data-dependent initialization.
 
     Formula: with ``z_k`` the outputs of unit k before the activation over the batch (and
     over all positions of a convolution), ``w_k <- w_k / std(z_k)`` and ``b_k <- (b_k -
@@ -46,13 +46,15 @@ def within_layer(
 
     Args:
         model: A built model of either Keras and of any kind.
-        batch: The model's input: an array, or a list or dictionary of arrays.
-        tolerance: How far from 1 each unit's variance, and from 0 its mean, may end.
+        batch: The model's input, examples first: an array, or a list or dictionary of arrays.
+        tolerance: How far from 1 each unit's variance, and from 0 its mean, may end; 0.01 by
+            default.
         keep: See `lsuv`.
         training: See `lsuv`.
 
     Returns:
-        A `ScalingReport`, with the mean and variance farthest from 0 and 1 for each layer.
+        A report, printed as a table, with the mean and variance farthest from 0 and 1 for each
+        layer.
 
     Raises:
         TypeError: If the model, the batch or an argument is of a wrong type.
@@ -96,21 +98,21 @@ def weight_norm(
 
     Args:
         model: A built model of either Keras and of any kind.
-        batch: The model's input: an array, or a list or dictionary of arrays.
-        stddev: Standard deviation of ``v``. It cancels, except for rounding and for kernels in
-            front of the scaled one: the depthwise kernel of a separable convolution and recurrent
-            kernels are drawn with it and keep it.
+        batch: The model's input, examples first: an array, or a list or dictionary of arrays.
+        stddev: Standard deviation of ``v``; 0.05 by default. It cancels, except for rounding and
+            for kernels in front of the scaled one: the depthwise kernel of a separable convolution
+            and recurrent kernels are drawn with it and keep it.
         tolerance: See `within_layer`.
-        seed: A non-negative integer; None draws one, which the report holds.
+        seed: A non-negative integer; None (default) draws one, which the report holds.
         keep: See `lsuv`.
         training: See `lsuv`.
 
     Returns:
-        A `ScalingReport`, see `within_layer`.
+        A report as of `within_layer`, with the lengths ``g`` in each row.
 
     Raises:
-        TypeError: See `within_layer`.
-        ValueError: See `within_layer`.
+        TypeError: If the model, the batch or an argument has the wrong type.
+        ValueError: As `within_layer`, or if ``stddev`` is not above 0.
 
     Example:
     >>> import keras, numpy as np

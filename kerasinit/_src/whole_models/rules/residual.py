@@ -93,7 +93,9 @@ def zero_last(model: Any, *, branches: Branches = None) -> list[Rule]:
     """Return the rules that start each residual branch at zero, and change nothing else.
 
     The network starts as its shortcuts alone, which is shallow and easy to train. Used for large
-    batches, and wherever a residual network is slow to start.
+    batches, and wherever a residual network is slow to start. Also known as zero gamma, and as
+    ``zero_init_residual`` in torchvision. SkipInit and ReZero start in the same way, with a scalar
+    multiplier of the branch, which is part of the architecture.
 
     Formula: of the last layer with weights in a branch, gamma and beta are 0 if it is a
     normalization, else the kernel and the bias. The biases of a recurrent layer, which

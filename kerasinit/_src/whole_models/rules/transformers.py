@@ -38,10 +38,10 @@ def t_fixup(model: Any, *, encoder: Blocks = None, decoder: Blocks = None) -> li
     Args:
         model: A built model of either Keras, whose attentions are
             ``MultiHeadAttention`` or ``GroupQueryAttention``.
-        encoder: The blocks of the encoder, each a layer, its name or a list of such; by
-            default they are read from the model's graph.
-        decoder: Those of the decoder. If only one of the two is given, the model has no blocks of
-            the other kind.
+        encoder: The blocks of the encoder, each a layer, its name or a list of such. By default
+            (None) they are read from the model's graph.
+        decoder: Those of the decoder, None by default. If only one of the two is given, the model
+            has no blocks of the other kind.
 
     Raises:
         TypeError: If an argument is of a wrong type.
@@ -96,6 +96,9 @@ class DeepNormScales:
         encoder_beta: Gain of their kernels.
         decoder_alpha: Factor of the shortcut in the decoder's blocks.
         decoder_beta: Gain of their kernels.
+
+    Example:
+        See `deepnorm_scales`.
     """
 
     encoder_alpha: float | None
@@ -113,8 +116,11 @@ def deepnorm_scales(num_encoder_blocks: int = 0, num_decoder_blocks: int = 0) ->
     (3M)^(1/4)``, ``beta = (12M)^(-1/4)``.
 
     Args:
-        num_encoder_blocks: N, 0 if there is no encoder.
-        num_decoder_blocks: M, 0 if there is no decoder.
+        num_encoder_blocks: N; 0 (default) if there is no encoder.
+        num_decoder_blocks: M; 0 (default) if there is no decoder.
+
+    Returns:
+        A `DeepNormScales`, whose factors are None for a part that is not there.
 
     Raises:
         TypeError: If a number is not whole.

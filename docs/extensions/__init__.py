@@ -1,0 +1,1 @@
+"""What the pages need of Sphinx besides its own extensions."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasinit._src.initializers.centred import CentredNormal
 from kerasinit._src.initializers.identifiers import CLASSES
-from kerasinit._src.initializers.networks import ALEXNET_STDDEV, AlexNet, Siren
+from kerasinit._src.initializers.networks import ALEXNET_STDDEV, AlexNet, Siren, siren_limit
 from kerasinit._src.initializers.random import (
     RandomNormal,
     RandomUniform,
@@ -164,7 +164,8 @@ def _scaled(made: VarianceScaling, shape: tuple[int, ...]) -> Law:
 
 
 def _siren(made: Siren, shape: tuple[int, ...]) -> Law:
-    return Uniform(-made.limit(shape), made.limit(shape))
+    limit = siren_limit(made, shape)
+    return Uniform(-limit, limit)
 
 
 def _alexnet(made: AlexNet, shape: tuple[int, ...]) -> Law:

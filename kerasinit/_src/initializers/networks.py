@@ -94,14 +94,15 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
         self.fans = checked_fans(self, fans)
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        limit = self.limit(shape)
+        limit = siren_limit(self, shape)
         return sampling.uniform(stream, shape, dtype, -limit, limit)
 
-    def limit(self, shape: tuple[int, ...]) -> float:
-        """Return the bound of the values of a tensor with this shape."""
-        fans = self.fans or shape_fans(shape, self.input_axes, self.output_axes)
-        fan_in = max(1, fans[0])
-        return 1 / fan_in if self.first else math.sqrt(6 / fan_in) / self.omega
+
+def siren_limit(made: Siren, shape: tuple[int, ...]) -> float:
+    """Return the bound of the values of a kernel with this shape."""
+    fans = made.fans or shape_fans(shape, made.input_axes, made.output_axes)
+    fan_in = max(1, fans[0])
+    return 1 / fan_in if made.first else math.sqrt(6 / fan_in) / made.omega
 
 
 @registered

@@ -62,7 +62,22 @@ class WeightSummary:
 
 
 class WeightSummaries(list[WeightSummary], base.Plotted):
-    """A list of one `WeightSummary` for each weight of a model, with a figure."""
+    """The summaries of a model's weights: a list that can be drawn, from `weight_summaries`.
+
+    Args:
+        iterable: One `WeightSummary` for each weight; none by default.
+
+    Raises:
+        TypeError: If ``iterable`` is not iterable.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> rows = pruning.weight_summaries(model)
+    >>> len(rows), len(rows.plot().axes)
+    (2, 1)
+    """
 
 
 def weight_summaries(model: Any, pruning_policy: Any = None) -> WeightSummaries:

@@ -160,7 +160,7 @@ class Groups(Sequence[Group]):
 
         Args:
             after: The groups of a smaller model, such as ``groups(compact(model))``, whose channels
-                are drawn beside these.
+                are drawn beside these; None (default) for these alone.
 
         Raises:
             TypeError: If ``after`` is not the groups of a model.

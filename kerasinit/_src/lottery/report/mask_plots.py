@@ -33,6 +33,11 @@ def mask_figure(run: Run) -> "Figure":
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If no ticket of the run is finished.
+
+    Example:
+    >>> from kerasinit.lottery import report
+    >>> report.mask_figure("RUN").axes[0].get_title()
+    'level 0: 100 %'
     """
     store = Store.of(run)
     found = ticket_masks(store)

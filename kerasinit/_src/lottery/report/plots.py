@@ -135,6 +135,11 @@ def curve_figure(run: Run) -> "Figure":
 
     Raises:
         ImportError: If matplotlib is not installed.
+
+    Example:
+    >>> from kerasinit.lottery import report
+    >>> [axes.get_title() for axes in report.curve_figure("RUN").axes]
+    ['validation loss', 'validation accuracy (%)']
     """
     store = Store.of(run)
     plot = new_figure(10, 4.8)

@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "myst_nb",
+    "docs.extensions.colab_links",
     "docs.extensions.docstrings",
     "docs.extensions.links",
     "docs.extensions.mathml",

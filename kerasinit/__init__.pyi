@@ -9,6 +9,9 @@ from kerasinit import pruning as pruning
 from kerasinit import rules as rules
 from kerasinit import shrinking as shrinking
 from kerasinit._src.comparison.entry import compare as compare
+from kerasinit._src.comparison.initializer_histograms import (
+    plot_initializers as plot_initializers,
+)
 from kerasinit._src.diagnosis.entry import diagnose as diagnose
 from kerasinit._src.diagnosis.monitor import SignalMonitor as SignalMonitor
 from kerasinit._src.files.keras_variables import variables_in as variables_in

@@ -28,7 +28,12 @@ from kerasinit._src.pruning.entry import (
     strip_pruning,
 )
 from kerasinit._src.pruning.hold import HoldMasks
-from kerasinit._src.pruning.inventory import WeightSummary, summary, weight_summaries
+from kerasinit._src.pruning.inventory import (
+    WeightSummaries,
+    WeightSummary,
+    summary,
+    weight_summaries,
+)
 from kerasinit._src.pruning.layer_policies import PruneKnownLayers, PruneTrainableLayers
 from kerasinit._src.pruning.policy import PruneForLatencyOnXNNPack, PruningPolicy
 from kerasinit._src.pruning.schedules import (
@@ -54,6 +59,7 @@ __all__ = [
     "PruningSchedule",
     "PruningSummaries",
     "UpdatePruningStep",
+    "WeightSummaries",
     "WeightSummary",
     "apply_masks",
     "begin_step",

@@ -58,6 +58,7 @@ AREAS = (
             "Biases": (_I + "bias",),
             "Particular networks": (_I + "networks",),
             "From a file": (_I + "saved_values", "files."),
+            "Pictures": ("comparison.initializer_histograms",),
             "Base class, names and configurations": (_I + "base", _I + "serialization", _I),
         },
         ("kerasinit", "kerasinit.initializers"),

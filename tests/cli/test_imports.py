@@ -74,6 +74,7 @@ def typed(tmp_path):
                 "playground",
                 "lottery run",
                 "lottery report",
+                "lottery plot",
                 "lottery verdict",
                 "lottery digest",
                 "lottery verify",
@@ -88,6 +89,7 @@ def typed(tmp_path):
         ("lottery run --datset mine.npz", 2),
         ("lottery run --preset digts", 2),
         ("lottery run --rate 2", 2),
+        ("lottery plot any --what picture", 2),
         ("diagnose", 2),
         ("compare --seeds x", 2),
         ("footprint", 2),
@@ -103,6 +105,14 @@ def test_help_and_wrong_words_are_answered_without_a_framework(typed, words, cod
     assert ended.returncode == code
     assert (ended.stdout if code == 0 else ended.stderr).strip()
     assert imported & SLOW == set()
+
+
+@pytest.mark.parametrize("what", ["accuracy", "curves", "masks"])
+def test_a_run_is_drawn_without_a_framework(run, typed, what):
+    ended, imported = typed("lottery", "plot", run, "--what", what)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert imported & FRAMEWORKS == set()
 
 
 READING = ("report", "report --json", "verdict", "verdict --json", "verify", "verify --json")

@@ -9,6 +9,7 @@ import statistics
 import sys
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,9 @@ from kerasinit import lottery
 from kerasinit._src import cli
 from kerasinit._src.lottery.method.controls import CONTROLS
 from kerasinit._src.lottery.report.exports import WRITERS
-from kerasinit._src.lottery.report.means import Mean, spread
+from kerasinit._src.lottery.report.means import Mean
 from kerasinit._src.lottery.store.stage import Place
+from kerasinit._src.reports.figures import spread
 from kerasinit.lottery import report
 
 from .synthetic import RESULTS, store_of
@@ -369,3 +371,80 @@ def test_a_run_is_its_folder_or_its_object(store, tmp_path):
                 function(thing)
         with pytest.raises(ValueError, match="holds no lottery run"):
             function(tmp_path / "nothing")
+
+
+def test_masks_are_drawn_level_by_level(tmp_path):
+    def mask(place):
+        kept = np.ones((4, 3), bool)
+        kept[: place.level * (1 + place.trial)] = False
+        return kept
+
+    store = store_of(tmp_path / "run", RESULTS, mask=mask)
+
+    dense, pruned, scale, below = report.mask_figure(store).axes
+
+    # The images are those of the first trial: what leaves each of 2 x 2 inputs, on one scale.
+    assert dense.images[0].get_array().tolist() == [[3, 3], [3, 3]]
+    assert pruned.images[0].get_array().tolist() == [[0, 3], [3, 3]]
+    assert dense.images[0].get_clim() == pruned.images[0].get_clim() == (0, 3)
+    assert pruned.get_title() == "level 1: 75 %"
+    lines = {line.get_label(): list(line.get_ydata()) for line in below.lines}
+    assert lines["dense/kernel"] == pytest.approx([100, 100 * (0.75 + 0.5) / 2])
+    assert lines["dense_1/kernel"] == [100, 100]
+    assert lines["all weights"] == pytest.approx([100, 100 * (15 + 12) / 36])
+    assert scale.get_ylim() == (0, 3)
+
+
+def test_masks_of_a_convolution_are_drawn_as_fractions(tmp_path):
+    store = store_of(tmp_path / "run", RESULTS, shapes=(3, 3, 2, 5))
+
+    first, *_ = report.mask_figure(store).axes
+
+    assert first.images[0].get_array().shape == (2, 5)
+    assert first.images[0].get_clim() == (0, 1)
+
+
+def test_a_run_without_tickets_has_no_masks_to_draw(tmp_path):
+    with pytest.raises(ValueError, match="run has no finished ticket yet"):
+        report.mask_figure(store_of(tmp_path / "run", {}))
+
+
+def test_curves_are_drawn_as_means_over_the_trials(store):
+    loss, accuracy = report.curve_figure(store).axes
+
+    lines = {line.get_label(): line for line in accuracy.lines}
+    assert list(lines) == ["100 %", "80 %"]
+    # Both dense trials were measured at step 100 only; the others at step 200 or later, alone.
+    np.testing.assert_allclose(lines["100 %"].get_xydata(), [(100, 82)])
+    assert loss.lines[0].get_ydata()[0] == pytest.approx(0.4)
+    assert loss.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("what", ["accuracy", "curves", "masks"])
+def test_a_plot_is_written_to_a_new_file(store, tmp_path, what, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def plot(*words):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["lottery", "plot", str(store.folder), "--what", what, *words])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    assert plot() == (0, f"Wrote run-{what}.svg\n", "")
+    content = (tmp_path / f"run-{what}.svg").read_bytes()
+    assert ET.fromstring(content).tag.endswith("svg")
+    assert plot("--out", "a.png") == (0, "Wrote a.png\n", "")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert plot("--out", "b.svg")[0] == 0
+    assert (tmp_path / "b.svg").read_bytes() == content
+
+    code, _, error = plot("--out", "a.png")
+    assert (code, "a.png already exists" in error) == (2, True)
+    code, _, error = plot("--out", "a.pdf")
+    assert (code, "ends in .png or .svg" in error) == (2, True)
+    assert not (tmp_path / "a.pdf").exists()
+
+
+def test_a_figure_that_there_is_not_is_refused(store, tmp_path):
+    with pytest.raises(ValueError, match=r"Unknown figure 'mask'\. Did you mean 'masks'"):
+        report.write_plot(store, tmp_path / "a.svg", "mask")

@@ -1,4 +1,4 @@
-"""The commands of ``kerasinit lottery`` on a run: run, report, verdict, digest, verify.
+"""The commands of ``kerasinit lottery`` on a run: run, report, plot and others.
 
 The options of a run are declared as the fields of `kerasinit.lottery.Experiment`.
 """
@@ -6,7 +6,7 @@ The options of a run are declared as the fields of `kerasinit.lottery.Experiment
 import json
 import typing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -152,6 +152,33 @@ def _report(
         console.print(f"{missing} of {len(store.places())} trainings are not finished yet.")
     for what, path in outputs.items():
         terminal.write(console, f"{what + ':':12s} {path}")
+    return 0
+
+
+@app.command(name="plot")
+def _plot(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    what: Literal["accuracy", "curves", "masks"] = "accuracy",
+    out: Path | None = None,
+) -> int:
+    """Draw a run into a new SVG or PNG file.
+
+    Args:
+        folder: the folder of the run
+        what: accuracy and early stop against density, the training curves of the tickets, or
+            their masks level by level
+        out: the file, which ends in .svg or .png; if not given, an SVG file in the current folder,
+            named after the run and the figure
+    """
+    from kerasinit._src.files.atomic import new_outputs
+    from kerasinit._src.lottery.report.plots import write_plot
+    from kerasinit._src.lottery.store.store import Store
+
+    store = Store.read(folder)
+    path = Path(f"{store.folder.resolve().name}-{what}.svg") if out is None else out
+    new_outputs({"out": path})
+    write_plot(store, path, what)
+    terminal.write(terminal.console(), f"Wrote {path}")
     return 0
 
 

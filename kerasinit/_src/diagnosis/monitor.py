@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from kerasinit._src.diagnosis.entry import require_model
 from kerasinit._src.diagnosis.flow import Flow
 from kerasinit._src.diagnosis.judge import judge
 from kerasinit._src.diagnosis.measure import flow_for, measure
+from kerasinit._src.diagnosis.monitor_figure import monitor_figure
 from kerasinit._src.diagnosis.monitor_files import SignalEvents, SignalTable
 from kerasinit._src.diagnosis.next_update import NextUpdate
 from kerasinit._src.diagnosis.objective import loss_for
 from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.network.model import read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Snapshots may cost 5 % in total: the rest is for overhead that is not timed here.
 _BUDGET = 0.03
@@ -161,6 +165,16 @@ class SignalMonitor(Callback):
         self._epoch = self._base = 0  # the epoch, and the number of steps before it
         self._batch: int | None = None  # the last one started in it
         self._previous = self._next = 0  # the last step started, and the next one to check
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure of ``history``: signal, gradient and update of each layer.
+
+        Of more than eight layers with weights, eight are drawn, evenly spread.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        return monitor_figure([(one.step, one.diagnosis) for one in self.history])
 
     def set_model(self, model: Any) -> None:
         """Set the model to monitor; called by Keras."""

@@ -124,7 +124,8 @@ def _figure(diagnosis: Diagnosis) -> "Figure":
         found = {place: shown[place] for place in shown if rows[place].layer in marked}
         style = figures.line_style(1)
         axes.plot(list(found), list(found.values()), linestyle="", label="in a finding", **style)
-        axes.set_yscale("log")
+        if shown:
+            figures.use_log_scale(axes, min(shown.values()), max(shown.values()))
         axes.set_ylabel(label)
         figures.style_axes(axes)
     if marked:

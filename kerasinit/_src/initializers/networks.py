@@ -19,6 +19,8 @@ from kerasinit._src.initializers.base import (
 from kerasinit._src.initializers.sampling import Stream
 from kerasinit._src.theory.fans import shape_fans
 
+ALEXNET_STDDEV = 0.01
+
 
 # Keras 3 passes the axes of a kernel only to its VarianceScaling and subclasses of it.
 @registered
@@ -92,10 +94,15 @@ class Siren(RandomInitializer, keras.initializers.VarianceScaling):
         self.fans = checked_fans(self, fans)
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        fans = self.fans or shape_fans(shape, self.input_axes, self.output_axes)
-        fan_in = max(1, fans[0])
-        limit = 1 / fan_in if self.first else math.sqrt(6 / fan_in) / self.omega
+        limit = siren_limit(self, shape)
         return sampling.uniform(stream, shape, dtype, -limit, limit)
+
+
+def siren_limit(made: Siren, shape: tuple[int, ...]) -> float:
+    """Return the bound of the values of a kernel with this shape."""
+    fans = made.fans or shape_fans(shape, made.input_axes, made.output_axes)
+    fan_in = max(1, fans[0])
+    return 1 / fan_in if made.first else math.sqrt(6 / fan_in) / made.omega
 
 
 @registered
@@ -132,4 +139,4 @@ class AlexNet(RandomInitializer):
     """
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        return sampling.normal(stream, shape, dtype, stddev=0.01)
+        return sampling.normal(stream, shape, dtype, stddev=ALEXNET_STDDEV)

@@ -127,23 +127,11 @@ class TruncatedNormal(_Normal):
         self.absolute = checked_flag(self, "absolute", absolute)
         self.bounds = _checked_bounds(self, bounds)
         if self.stddev or not absolute:
-            require_mass(*self._relative())
-
-    def _relative(self) -> tuple[float, float]:
-        """Return the bounds in standard deviations from the mean."""
-        ends = (-math.inf, math.inf)
-        low, high = (
-            end if bound is None else bound for bound, end in zip(self.bounds, ends, strict=True)
-        )
-        if not self.absolute:
-            return low, high
-        if not self.stddev:  # all values equal the mean, whatever the bounds
-            return ends
-        return (low - self.mean) / self.stddev, (high - self.mean) / self.stddev
+            require_mass(*relative_bounds(self))
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return sampling.truncated_normal(
-            stream, shape, dtype, self.mean, self.stddev, self._relative()
+            stream, shape, dtype, self.mean, self.stddev, relative_bounds(self)
         )
 
 
@@ -198,6 +186,19 @@ class RandomUniform(RandomInitializer):
 
     def _draw(self, stream: Stream, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return sampling.uniform(stream, shape, dtype, self.minval, self.maxval)
+
+
+def relative_bounds(made: TruncatedNormal) -> tuple[float, float]:
+    """Return the bounds in standard deviations from the mean."""
+    ends = (-math.inf, math.inf)
+    low, high = (
+        end if bound is None else bound for bound, end in zip(made.bounds, ends, strict=True)
+    )
+    if not made.absolute:
+        return low, high
+    if not made.stddev:  # all values equal the mean, whatever the bounds
+        return ends
+    return (low - made.mean) / made.stddev, (high - made.mean) / made.stddev
 
 
 def _checked_bounds(owner: object, bounds: Any) -> list[float | None]:

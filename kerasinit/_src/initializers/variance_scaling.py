@@ -40,7 +40,7 @@ _SHARED_ARGUMENTS = (
 )
 
 # Standard deviation of the standard normal distribution truncated at -2 and 2.
-_TRUNCATED_STDDEV = 0.87962566103423978
+TRUNCATED_STDDEV = 0.87962566103423978
 
 
 @registered
@@ -174,7 +174,7 @@ class VarianceScaling(RandomInitializer, keras.initializers.VarianceScaling):
             return sampling.uniform(stream, shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
             return sampling.normal(stream, shape, dtype, stddev=math.sqrt(variance))
-        stddev = math.sqrt(variance) / _TRUNCATED_STDDEV
+        stddev = math.sqrt(variance) / TRUNCATED_STDDEV
         return sampling.truncated_normal(stream, shape, dtype, stddev=stddev)
 
 

@@ -1,7 +1,7 @@
 """A table of the weights of a model: which are pruned, and why."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +14,11 @@ from kerasinit._src.network.prunable import NoRuleError, own_weights, prunable_b
 from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.composition import Composition
 from kerasinit._src.pruning.tfmot_bridge import policy_of, wrappers
-from kerasinit._src.reports import terminal
+from kerasinit._src.reports import base, figures, terminal
 from kerasinit._src.reports.base import both_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,26 @@ class WeightSummary:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSummary]:
+class WeightSummaries(list[WeightSummary], base.Plotted):
+    """The summaries of a model's weights: a list that can be drawn, from `weight_summaries`.
+
+    Args:
+        iterable: One `WeightSummary` for each weight; none by default.
+
+    Raises:
+        TypeError: If ``iterable`` is not iterable.
+
+    Example:
+    >>> import keras
+    >>> from kerasinit import pruning
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> rows = pruning.weight_summaries(model)
+    >>> len(rows), len(rows.plot().axes)
+    (2, 1)
+    """
+
+
+def weight_summaries(model: Any, pruning_policy: Any = None) -> WeightSummaries:
     """Return which weights of a model are pruned, which are not, and why.
 
     Args:
@@ -67,7 +89,8 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
             needed for a model that is not pruned yet. Default: none.
 
     Returns:
-        One `WeightSummary` for each weight, in the order of the model.
+        A list of one `WeightSummary` for each weight, in the order of the model. Its ``plot()``
+        draws the sparsity of each.
 
     Raises:
         TypeError: If ``model`` is neither a model nor a layer.
@@ -85,7 +108,7 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
     found = parts(model)  # checks that the model is built
     masks, schedules, wrapper_variables = _pruned(model)
     chosen = _Choice(model, pruning_policy)
-    rows = []
+    rows = WeightSummaries()
     for part in found:
         key = _key(part.variable)
         if key in wrapper_variables:
@@ -111,7 +134,21 @@ def weight_summaries(model: Any, pruning_policy: Any = None) -> list[WeightSumma
     return rows
 
 
-def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list[WeightSummary]:
+@base.figure.register(WeightSummaries)
+def _figure(rows: WeightSummaries) -> "Figure":
+    """Draw the sparsity of the weights that are pruned; of all if none is."""
+    shown = [row for row in rows if row.pruned or row.sparsity] or list(rows)
+    plot = figures.new_figure(6.4, 0.9 + 0.28 * max(2, len(shown)))
+    axes = plot.subplots()
+    names = [f"{row.called}, {_shape(row)}" for row in shown]
+    percent = {"sparsity": [100 * row.sparsity for row in shown]}
+    figures.draw_bars(axes, names, percent, numbers=".3g")
+    axes.set_xlim(0, 108)
+    axes.set_xlabel("weights removed (%)")
+    return plot
+
+
+def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> WeightSummaries:
     """Print which weights of a model are pruned, which are not, and why.
 
     Args:
@@ -152,11 +189,10 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
         table.add_column(heading, overflow="fold")
     table.add_column("sparsity", justify="right")
     for row in rows:
-        shape = "x".join(map(str, row.shape)) or "scalar"
         # Zeros in a bias were not removed.
         sparsity = f"{row.sparsity:.4f}" if row.pruned or row.sparsity else "-"
         pruned = "yes" if row.pruned else "no"
-        table.add_row(both_names(row), shape, pruned, row.reason, sparsity)
+        table.add_row(both_names(row), _shape(row), pruned, row.reason, sparsity)
     console = console or Console()
     console.print(table, markup=False, emoji=False)
     under = [row for row in rows if row.pruned]
@@ -170,6 +206,10 @@ def summary(model: Any, pruning_policy: Any = None, console: Any = None) -> list
     for schedule in dict.fromkeys(row.schedule for row in under):
         terminal.write(console, f"Schedule: {schedule}")
     return rows
+
+
+def _shape(row: WeightSummary) -> str:
+    return "x".join(map(str, row.shape)) or "scalar"
 
 
 class _Choice:

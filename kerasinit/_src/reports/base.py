@@ -43,8 +43,8 @@ class Report:
         return element("pre", text(self))
 
 
-class PageReport(Report):
-    """A report that also has a figure and a page."""
+class Plotted:
+    """A result that has a figure."""
 
     def plot(self) -> "Figure":
         """Return a matplotlib figure; save it with ``savefig``.
@@ -53,6 +53,10 @@ class PageReport(Report):
             ImportError: If matplotlib is not installed.
         """
         return figure(self)
+
+
+class PageReport(Plotted, Report):
+    """A report that also has a figure and a page."""
 
     def to_html(self, note: str | None = None) -> str:
         """Return everything as a self-contained HTML page.
@@ -93,8 +97,8 @@ def table(report: Report) -> "Table":
 
 
 @functools.singledispatch
-def figure(report: Report) -> "Figure":
-    """Return the figure of a report."""
+def figure(report: Plotted) -> "Figure":
+    """Return the figure of a result."""
     raise NotImplementedError(type(report))
 
 

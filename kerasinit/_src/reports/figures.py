@@ -2,7 +2,8 @@
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kerasinit._src.reports.html import Markup, element, joined
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_T = TypeVar("_T")
 # Distinguishable with the common kinds of colour blindness: those of Okabe and Ito, darkened where
 # too pale on white. The markers distinguish them without colour.
 COLORS = ("#0072b2", "#d55e00", "#008060", "#b8578f", "#8f6f00", "#52606d")
@@ -37,12 +39,14 @@ def literal(text: str) -> str:
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure of a size in inches."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'."
         ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    from kerasinit._src.reports.shown_figure import ShownFigure
+
+    return ShownFigure(figsize=(width, height), layout="constrained")
 
 
 def line_style(number: int, size: float = 5) -> dict[str, Any]:
@@ -63,21 +67,82 @@ def style_axes(axes: "Axes") -> None:
         spine.set_color(FAINT)
 
 
+def spread(items: Sequence[_T], count: int) -> list[_T]:
+    """Return at most ``count`` of some levels, layers or ticks, evenly, with both ends."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
 def draw_band(axes: "Axes", x: Any, low: Any, high: Any, color: str) -> None:
     """Fill between two lines, transparently."""
     # Borders distinguish overlapping bands.
     axes.fill_between(x, low, high, facecolor=(color, 0.13), edgecolor=(color, 0.6), linewidth=0.7)
 
 
-def use_log_scale(axes: "Axes", low: float, high: float) -> None:
-    """Use a logarithmic y axis with few, plain tick labels, suited to values from low to high."""
+def bar_style(number: int) -> dict[str, Any]:
+    """Return the fill of bars: pale for the first, which others are compared with, then solid.
+
+    Colour, lightness and hatching distinguish them.
+    """
+    if not number:
+        return {"facecolor": (FAINT, 0.35), "edgecolor": FAINT, "linewidth": 0.8}
+    color = COLORS[(number - 1) % len(COLORS)]
+    hatch = ("", "////", "....", "xxxx")[(number - 1) % 4]
+    return {"facecolor": (color, 0.35) if hatch else color, "edgecolor": color, "hatch": hatch}
+
+
+def draw_bars(
+    axes: "Axes",
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    numbers: str = "",
+) -> None:
+    """Draw horizontal bars, for each name one from each series, the first at the top.
+
+    Values that are None have no bar. The format ``numbers``, if any, is for the value at the end
+    of each bar.
+    """
+    height = 0.8 / len(series)
+    for place, (label, values) in enumerate(series.items()):
+        there = [(number, value) for number, value in enumerate(values) if value is not None]
+        middles = [number + (place + 0.5) * height - 0.4 for number, _ in there]
+        lengths = [value for _, value in there]
+        style = bar_style(place if len(series) > 1 else 1)
+        bars = axes.barh(middles, lengths, height, label=literal(label), **style)
+        if numbers:
+            axes.bar_label(bars, [f"{value:{numbers}}" for value in lengths], padding=2, fontsize=7)
+    axes.set_yticks(range(len(names)), [literal(shortened(name)) for name in names], fontsize=8)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    style_axes(axes)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    axes.set_axisbelow(True)
+
+
+MAX_NAME = 36
+
+
+def shortened(name: str) -> str:
+    """Return a name without its middle if it is too long for a label.
+
+    Example:
+    >>> shortened("conv2d + conv2d_1 + conv2d_2 + conv2d_3 + conv2d_4")
+    'conv2d + conv2d_1 …conv2d_3 + conv2d_4'
+    """
+    half = MAX_NAME // 2
+    return name if len(name) <= MAX_NAME + 3 else f"{name[:half]}…{name[-half - 2 :]}"
+
+
+def use_log_scale(axes: "Axes", low: float, high: float, which: str = "y") -> None:
+    """Use a logarithmic axis, y or x, with few, plain tick labels, for values from low to high."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    axes.set_yscale("log")
-    ticks = LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6)
-    axes.yaxis.set_major_locator(ticks)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 # Small enough for the text in a plot to be legible on a phone.

@@ -36,7 +36,15 @@ def show(where: Console, table: Table) -> None:
 
 def as_text(width: int, *content: object) -> str:
     """Return tables and lines of text, one below the other, as plain text of a max width."""
-    printed = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    printed = Console(
+        width=width,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        # In a notebook rich would also show what is captured, as an empty output.
+        force_jupyter=False,
+    )
     with printed.capture() as capture:
         for part in content:
             printed.print(part)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from kerasinit._src import compat
 from kerasinit._src.network.parts import variables_of
 from kerasinit._src.shrinking.channels import Role
 from kerasinit._src.shrinking.reading import ModelChannels, read_channels
+from kerasinit._src.shrinking.width_figure import width_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,40 @@ class Groups(Sequence[Group]):
     def whole(self) -> tuple[tuple[str, str], ...]:
         """The layers that keep all channels, since these are not known, with the reason."""
         return tuple(dict.fromkeys(self.reading.channels.whole))
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The number of channels that each kernel makes, by its name such as ``"conv2d/kernel"``.
+
+        Layers that the user named have these names.
+        """
+        names = {id(one.variable): one.called for one in variables_of(self.reading.model)}
+        found: dict[str, int] = {}
+        for one in (one for group in self._groups for one in group.slices):
+            if one.role == "out" and len(one.variable.shape) > 1:
+                name = names[id(one.variable)]
+                found[name] = found.get(name, 0) + one.positions.size
+        return found
+
+    def plot(self, after: "Groups | None" = None) -> "Figure":
+        """Return a matplotlib figure of the channels that each kernel makes.
+
+        Args:
+            after: The groups of a smaller model, such as ``groups(compact(model))``, whose channels
+                are drawn beside these; None (default) for these alone.
+
+        Raises:
+            TypeError: If ``after`` is not the groups of a model.
+            ImportError: If matplotlib is not installed.
+        """
+        if not isinstance(after, Groups | None):
+            raise TypeError(
+                f"Expected as after the groups of a model, shrinking.groups(small); got {after!r}."
+            )
+        widths = {"channels": self.widths}
+        if after is not None:
+            widths = {"before": self.widths, "after": after.widths}
+        return width_figure(widths)
 
     def __str__(self) -> str:
         lines = [f"{'size':>6}  group"]

@@ -136,7 +136,7 @@ class FootprintRow:
 
 
 @dataclass(frozen=True)
-class Footprint(base.Report):
+class Footprint(base.Plotted, base.Report):
     """The result of `footprint`: the costs of the models.
 
     Attributes:

@@ -1,9 +1,15 @@
-"""A footprint as text: a table of the models, a table of the latencies, and what gained."""
+"""A footprint as text (tables of the models and the latencies, what gained) and as a figure."""
+
+from typing import TYPE_CHECKING
 
 from rich import box
 
-from kerasinit._src.reports import base, terminal
+from kerasinit._src.reports import base, figures, terminal
 from kerasinit._src.shrinking.footprints import Footprint, FootprintRow, Latency
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 100
 _TABLE = {"box": box.SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
@@ -111,3 +117,86 @@ def _with_ratio(value: int | None, reference: int | None) -> tuple[str, str]:
         return "-", ""
     ratio = f"{value / reference:.3f}" if reference else ""
     return f"{value:,}", ratio
+
+
+@base.figure.register(Footprint)
+def _figure(found: Footprint) -> "Figure":
+    """Draw what each model costs as a fraction of the first, and the latencies."""
+    sizes = _sizes(found)
+    keys = list(
+        dict.fromkeys((one.runtime, one.threads) for r in found.rows for one in r.latencies)
+    )
+    rows = len(found.rows)
+    height = 1.2 + max(0.3, 0.19 * rows) * max(len(sizes), len(keys), 2)
+    plot = figures.new_figure(10.5 if keys else 6, height)
+    left, *others = plot.subplots(1, 2 if keys else 1, squeeze=False)[0]
+    series = {
+        row.name: [_fraction(line[place], line[0]) for line in sizes.values()]
+        for place, row in enumerate(found.rows)
+    }
+    figures.draw_bars(left, list(sizes), series)
+    for container, place in zip(left.containers, range(rows), strict=True):
+        counts = [line[place] for line in sizes.values() if line[place] is not None]
+        left.bar_label(container, [f"{count:,}" for count in counts], padding=2, fontsize=7)
+    left.margins(x=0.15)
+    left.set_xlabel(figures.literal(f"fraction of {found.rows[0].name}"))
+    left.set_title("Size", fontsize=10)
+    for axes in others:
+        _draw_latencies(axes, found, keys)
+    handles, labels = left.get_legend_handles_labels()
+    plot.legend(handles, labels, loc="outside upper center", ncols=min(rows, 3), frameon=False)
+    return plot
+
+
+def _fraction(value: int | None, of: int | None) -> float | None:
+    return value / of if value is not None and of else None
+
+
+def _sizes(found: Footprint) -> dict[str, list[int | None]]:
+    """Return the costs that the first model has, and those of the others beside it."""
+    first, sizes = found.rows[0], {}
+    for what in ("parameters", "nonzeros", "macs"):
+        name = {"nonzeros": "non-zero", "macs": "MACs"}.get(what, what)
+        sizes[name] = [getattr(row, what) for row in found.rows]
+    for file in first.files:
+        by_row = [{one.name: one for one in row.files} for row in found.rows]
+        for what, name in (("bytes", file.name), ("gzipped", f"{file.name}, gzipped")):
+            sizes[f"{name} (bytes)"] = [getattr(one.get(file.name), what, None) for one in by_row]
+    return {name: line for name, line in sizes.items() if line[0]}
+
+
+def _draw_latencies(axes: "Axes", found: Footprint, keys: list[tuple[str, int]]) -> None:
+    """Draw the median and its interval of each model in each runtime."""
+    height = 0.8 / len(found.rows)
+    for number, row in enumerate(found.rows):
+        there = {(one.runtime, one.threads): one for one in row.latencies}
+        shown = [(place, there[key]) for place, key in enumerate(keys) if key in there]
+        places = [place + (number + 0.5) * height - 0.4 for place, _ in shown]
+        axes.errorbar(
+            [1000 * one.seconds for _, one in shown],
+            places,
+            xerr=[
+                [1000 * (one.seconds - one.low) for _, one in shown],
+                [1000 * (one.high - one.seconds) for _, one in shown],
+            ],
+            # In the colours of the bars, of which the first model's are grey.
+            **figures.line_style(number - 1 if number else 5, 4),
+            linestyle="",
+            capsize=2,
+            linewidth=1,
+            label=figures.literal(row.name),
+        )
+    ends = [
+        1000 * end for row in found.rows for one in row.latencies for end in (one.low, one.high)
+    ]
+    figures.use_log_scale(axes, min(ends), max(ends), "x")
+    threads = len({count for _, count in keys}) > 1
+    names = [f"{name}, {count} thr." if threads else name for name, count in keys]
+    axes.set_yticks(range(len(keys)), names)
+    axes.set_ylim(len(keys) - 0.4, -0.6)
+    examples = f"{found.batch} example{'s' if found.batch > 1 else ''}"
+    axes.set_xlabel("median and its 95 % interval (ms)")
+    axes.set_title(f"Latency of {examples}", fontsize=10)
+    figures.style_axes(axes)
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    axes.legend(frameon=False, fontsize=8)

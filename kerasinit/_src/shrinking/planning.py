@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasinit._src import compat, errors
 from kerasinit._src.network.parts import variables_of
-from kerasinit._src.shrinking import named_importance
+from kerasinit._src.shrinking import named_importance, plan_show  # noqa: F401 (registers)
 from kerasinit._src.shrinking.channel_groups import Group, groups_of
 from kerasinit._src.shrinking.costs import Costs
 from kerasinit._src.shrinking.measured_cost import Latency

@@ -1,18 +1,17 @@
 """A plan of structured pruning: which channels are removed, and which costs remain."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
-from rich import box
 
 from kerasinit._src import errors
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.network.sample_batch import random_batch
-from kerasinit._src.reports import base, terminal
+from kerasinit._src.reports import base
 from kerasinit._src.shrinking.channel_groups import Group, Groups, groups_of
 from kerasinit._src.shrinking.compaction import tolerance_of, without
 from kerasinit._src.shrinking.reading import read_channels
@@ -77,7 +76,7 @@ class PlannedCost:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan(base.Report):
+class Plan(base.Plotted, base.Report):
     """Which channels of a model are removed, and what remains; printed as a table.
 
     Attributes:
@@ -261,41 +260,3 @@ def unique_names(groups: Sequence[Group]) -> list[str]:
         number = counts[group.name]
         found.append(group.name if number == 1 else f"{group.name} ({number})")
     return found
-
-
-_UNITS: Mapping[str, str] = {"macs": "MACs", "bytes": "bytes of weights"}
-
-
-@base.text.register(Plan)
-def _text(plan: Plan) -> str:
-    heads = ("group", "kept whole because", "width", "left", "removed")
-    lines = [
-        (
-            one.name,
-            one.reason,
-            one.width[0],
-            one.width[1],
-            f"{len(one.removed) / one.size:.0%}" if one.removed else "",
-        )
-        for one in plan.groups
-    ]
-    costs = [
-        (
-            _UNITS.get(one.name, one.name),
-            *(f"{n * 1000:.3g} ms" if one.name == "latency" else f"{n:,.0f}"
-              for n in (one.dense, one.left)),
-            f"{one.ratio:.3f}",
-            "" if one.target is None else f"{one.target:g}",
-        )
-        for one in plan.costs
-    ]  # fmt: skip
-    return terminal.as_text(
-        100,
-        terminal.table(heads, lines, 2, box=box.SIMPLE_HEAD, pad_edge=False),
-        terminal.table(
-            ("cost", "dense", "left", "fraction left", "target"), costs, 1,
-            box=box.SIMPLE_HEAD, pad_edge=False,
-        ),
-        *([f"Inexact: statistics of {', '.join(plan.inexact)} include removed channels."]
-          if plan.inexact else []),
-    )  # fmt: skip

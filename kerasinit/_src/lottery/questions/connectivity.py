@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ from kerasinit._src.lottery.questions.answers import (
     write_json,
 )
 from kerasinit._src.lottery.questions.batch_statistics import normalizations, recompute
+from kerasinit._src.lottery.questions.question_plots import line_figure
 from kerasinit._src.lottery.report.means import over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
@@ -36,6 +37,9 @@ from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import State, weights_of
 from kerasinit._src.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STABLE_BELOW = 0.02
 """The paper's margin: a lower barrier is noise, from it on the network is unstable."""
@@ -168,6 +172,21 @@ class Connectivity:
             rows.append((level, *shown, "stable" if stable[level] else "unstable"))
         title = f"Linear mode connectivity, {over_trials(trials)}"
         return terminal.table(heads, rows, title=title, caption=caption)
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure: the test error on the line, by level.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        labels = {
+            line.level: f"level {line.level}, {100 * line.density:.3g} % left"
+            for line in sorted(self.lines, key=lambda one: one.level)
+        }
+        errors = {
+            label: [line.test_errors for line in self._at(level)] for level, label in labels.items()
+        }
+        return line_figure(errors, STABLE_BELOW)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -17,6 +17,7 @@ from kerasinit._src.lottery.questions.answers import (
     read_json,
     write_json,
 )
+from kerasinit._src.lottery.questions.question_plots import distance_figure
 from kerasinit._src.lottery.store.ticket import Ticket
 from kerasinit._src.lottery.trial import Setup, Trial
 from kerasinit._src.mask_arrays import Masks, keep_largest
@@ -24,6 +25,9 @@ from kerasinit._src.reports import base, terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.outcome import Point, weights_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # The fields of an experiment that apply to training a dense network once per trial.
 _APPLICABLE = (
@@ -192,6 +196,18 @@ class EarlyBirds:
             caption=f"{'; '.join(results)}. The early bird is the first mask for which the "
             f"{self.window - 1} masks before it are all less than {self.epsilon:g} away.",
         )
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure: the distance of the masks against the iteration.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        flights = [
+            (one.trial, one.iteration, [(c.iteration, c.farthest) for c in one.checks])
+            for one in self.flights
+        ]
+        return distance_figure(flights, self.epsilon)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,7 @@ from kerasinit._src.initializers import identifiers
 from kerasinit._src.lottery.experiment import Experiment, require_experiment
 from kerasinit._src.lottery.loop import run
 from kerasinit._src.lottery.progress import Watch
+from kerasinit._src.lottery.questions.question_plots import ticket_figure
 from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Store
@@ -22,6 +23,9 @@ from kerasinit._src.lottery.trial import Setup
 from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,14 @@ class Sweep:
         for column in shown.columns:
             column.no_wrap = False
         return shown
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure: tickets against density, a line per initializer.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        return ticket_figure(self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -15,6 +15,7 @@ from kerasinit._src.lottery.questions.answers import (
     chosen_levels,
     ignore,
 )
+from kerasinit._src.lottery.questions.question_plots import transfer_figure
 from kerasinit._src.lottery.report.means import accuracy_text, means_over_trials, over_trials
 from kerasinit._src.lottery.store.stage import Place, Row, Stage
 from kerasinit._src.lottery.store.store import Run, Store
@@ -25,6 +26,9 @@ from kerasinit._src.reports import terminal
 from kerasinit._src.training import models
 from kerasinit._src.training.data import Dataset, load, require_dataset
 from kerasinit._src.training.outcome import weights_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,15 @@ class Transfer:
             title=terminal.literal(title),
             caption=terminal.literal(caption + "."),
         )
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure: the networks on the other data, against density.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        title = f"Tickets of {self.found_on}, trained on {self.trained_on}"
+        return transfer_figure(self.rows, title)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from kerasinit._src.lottery.report.means import spread
 from kerasinit._src.lottery.store.stage import Place
 from kerasinit._src.lottery.store.store import Store
 from kerasinit._src.mask_arrays import Masks
+from kerasinit._src.reports.figures import spread
 from kerasinit._src.reports.html import Markup, element, grid, joined
 
 _MAX_IMAGES = 8
@@ -76,9 +76,14 @@ def masks_section(store: Store, masks: dict[Place, Masks]) -> Markup:
     return joined(*parts)
 
 
+def input_image(mask: np.ndarray, store: Store) -> np.ndarray | None:
+    """Return the `surviving_inputs` of the first kernel of a run."""
+    return surviving_inputs(mask, _input_shape(store))
+
+
 def _input_image(what: str, masks: Masks, store: Store) -> Markup | None:
     mask = next(iter(masks.values()))
-    counts = surviving_inputs(mask, _input_shape(store))
+    counts = input_image(mask, store)
     if counts is None:
         return None
     highest, unused = int(counts.max()), int((counts == 0).sum())

@@ -5,7 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -14,7 +14,6 @@ from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import terminal
 
-_T = TypeVar("_T")
 # More branches do not fit into 80 characters with two columns each.
 _MAX_BESIDE = 2
 CONFIDENCE = 0.95
@@ -121,13 +120,6 @@ def accuracy_text(mean: dict[str, Any]) -> str:
 def over_trials(trials: int) -> str:
     """Return the number of trials in words."""
     return f"mean of {trials} trials" if trials > 1 else "one trial"
-
-
-def spread(levels: Sequence[_T], count: int) -> list[_T]:
-    """Return at most ``count`` of some levels or ticks, evenly, with the first and the last."""
-    if len(levels) <= count:
-        return list(levels)
-    return [levels[round(i * (len(levels) - 1) / (count - 1))] for i in range(count)]
 
 
 def table(run: Run) -> Table:

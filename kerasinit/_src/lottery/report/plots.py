@@ -2,21 +2,26 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerasinit._src import errors
 from kerasinit._src.files import atomic
-from kerasinit._src.lottery.report.means import Summary, spread, summaries
+from kerasinit._src.lottery.report.mask_plots import mask_figure
+from kerasinit._src.lottery.report.means import Summary, summaries
+from kerasinit._src.lottery.store.stage import Place, Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports.figures import (
+    COLORS,
     FAINT,
     draw_band,
     line_style,
     new_figure,
     rendered,
+    spread,
     style_axes,
     use_log_scale,
 )
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 ACCURACY = "test accuracy at the early stop (%)"
 STOP = "early stop (iteration with the lowest validation loss)"
 _MAX_TICKS = 7
+MAX_CURVES = len(COLORS)
 
 
 def plot(run: Run, path: str | Path) -> None:
@@ -55,17 +61,19 @@ def plot(run: Run, path: str | Path) -> None:
     beside.replace(path)
 
 
-def write_plot(run: Run, path: str | Path) -> None:
-    """Write the `figure` of a run to a new file, reproducibly byte for byte.
+def write_plot(run: Run, path: str | Path, what: str = "accuracy") -> None:
+    """Write a figure of a run to a new file, reproducibly byte for byte.
 
     Args:
         run: The run: its folder, or what `kerasinit.lottery.run` returned.
         path: A new ``.png`` or ``.svg`` file.
+        what: ``"accuracy"`` for `figure` (default), ``"curves"`` for `curve_figure`, ``"masks"``
+            for `mask_figure`.
 
     Raises:
         FileExistsError: If the file exists; nothing is overwritten.
         ImportError: If matplotlib is not installed.
-        ValueError: If the name has another suffix.
+        ValueError: If the name has another suffix, or there is no such figure.
 
     Example:
     >>> from pathlib import Path
@@ -77,7 +85,9 @@ def write_plot(run: Run, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
         raise ValueError(f"Expected a path that ends in .png or .svg; got {path}.")
-    atomic.write_new(path, rendered(figure(run), path.suffix[1:]))
+    if what not in _FIGURES:
+        raise errors.unknown("figure", what, _FIGURES)
+    atomic.write_new(path, rendered(_FIGURES[what](run), path.suffix[1:]))
 
 
 def figure(run: Run) -> "Figure":
@@ -110,6 +120,56 @@ def figure(run: Run) -> "Figure":
         axes.set_title(title, fontsize=10)
         axes.legend(frameon=False)
     return plot
+
+
+def curve_figure(run: Run) -> "Figure":
+    """Plot the validation loss and accuracy of a run's tickets while they are trained.
+
+    Lines are means over the trials, for at most six levels including the first and the last.
+
+    Args:
+        run: The run: its folder, or what `kerasinit.lottery.run` returned.
+
+    Returns:
+        A matplotlib figure with two axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+
+    Example:
+    >>> from kerasinit.lottery import report
+    >>> [axes.get_title() for axes in report.curve_figure("RUN").axes]
+    ['validation loss', 'validation accuracy (%)']
+    """
+    store = Store.of(run)
+    plot = new_figure(10, 4.8)
+    curves = branch_curves(store, store.rows(), "ticket")
+    panels = plot.subplots(1, 2)
+    titles = {
+        "validation_loss": "validation loss",
+        "validation_accuracy": "validation accuracy (%)",
+    }
+    for axes, (measure, title) in zip(panels, titles.items(), strict=True):
+        draw_curves(axes, curves, measure, store.experiment.iterations // 10)
+        axes.set_title(title, fontsize=10)
+    handles, labels = panels[0].get_legend_handles_labels()
+    where = {"loc": "outside lower center", "ncols": MAX_CURVES, "title": "weights left"}
+    plot.legend(handles, labels, frameon=False, **where)
+    return plot
+
+
+def branch_curves(
+    store: Store, rows: Iterable[Row], branch: str
+) -> dict[str, list[tuple[Point, ...]]]:
+    """Return the curves of a branch, those of its trials by the fraction of weights left."""
+    rows = [row for row in rows if row.branch == branch]
+    levels = spread(sorted({row.level for row in rows}), MAX_CURVES)
+    curves: dict[str, list[tuple[Point, ...]]] = {}
+    for row in rows:
+        if row.level in levels:
+            curve = store.stage(Place(row.trial, row.level, branch)).curve()
+            curves.setdefault(f"{100 * row.density:.3g} %", []).append(curve)
+    return curves
 
 
 def draw_densities(
@@ -185,3 +245,10 @@ def _limit(axes: "Axes", values: Sequence[Sequence[float]], measure: str) -> Non
     room = 0.25 * (high - low) or 0.05 * high or 1
     low, high = low - room, high + room
     axes.set_ylim(max(low, 0), min(high, 100.2) if measure == "accuracy" else high)
+
+
+_FIGURES: dict[str, Callable[[Run], "Figure"]] = {
+    "accuracy": figure,
+    "curves": curve_figure,
+    "masks": mask_figure,
+}

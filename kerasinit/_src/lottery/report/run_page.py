@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kerasinit._src.files import atomic
 from kerasinit._src.lottery import options
@@ -17,16 +16,14 @@ from kerasinit._src.lottery.report.means import (
     Mean,
     Summary,
     over_trials,
-    spread,
     summaries,
 )
-from kerasinit._src.lottery.store.stage import Place, Row
+from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.reports import figures
 from kerasinit._src.reports.figures import INCHES, inline
 from kerasinit._src.reports.html import Markup, document, element, grid, joined
 
-_MAX_CURVES = len(figures.COLORS)
 _EARLY_STOP = (
     "The early stop is the iteration with the lowest validation loss, determined after training; "
     "the test accuracy is taken there."
@@ -193,12 +190,7 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
     drawn = []
     begin = store.experiment.iterations // 10
     for branch in store.experiment.branches:
-        levels = spread(sorted({row.level for row in rows if row.branch == branch}), _MAX_CURVES)
-        curves: dict[str, list[Any]] = {}
-        for row in rows:
-            if row.branch == branch and row.level in levels:
-                curve = store.stage(Place(row.trial, row.level, branch)).curve()
-                curves.setdefault(f"{100 * row.density:.3g} %", []).append(curve)
+        curves = plots.branch_curves(store, rows, branch)
         for measure, title in (
             ("validation_loss", "validation loss"),
             ("validation_accuracy", "validation accuracy (%)"),
@@ -211,7 +203,7 @@ def _curves(store: Store, rows: list[Row]) -> Markup:
             description = f"Lines for {', '.join(curves)} of the weights left."
             drawn.append(inline(figure, f"{branch}-{measure}", f"{branch}: {title}", description))
     note = (
-        f"Means over the trials, for at most {_MAX_CURVES} levels including the first and the "
+        f"Means over the trials, for at most {plots.MAX_CURVES} levels including the first and the "
         "last. The first tenth of an accuracy curve may be below the frame."
     )
     return joined(

@@ -3,9 +3,13 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kerasinit._src.reports import base, terminal
+from kerasinit._src.reports import base, figures, terminal
 from kerasinit._src.whole_models.from_batch.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class ScaledLayer:
 
 
 @dataclass(frozen=True)
-class ScalingReport(base.Report):
+class ScalingReport(base.Plotted, base.Report):
     """The result of a method.
 
     Attributes:
@@ -71,6 +75,34 @@ def _text(report: ScalingReport) -> str:
     end = "" if report.seed is None else f", seed {report.seed}"
     table = terminal.table(heads, lines, len(heads))
     return terminal.as_text(140, table, f"{report.method}{end}")
+
+
+@base.figure.register(ScalingReport)
+def _figure(report: ScalingReport) -> "Figure":
+    """Draw the variance of each layer's output before and after."""
+    rows = [row for row in report.layers if row.variance is not None]
+    plot = figures.new_figure(min(12, max(5, 1.6 + 0.3 * len(rows))), 3.8)
+    axes = plot.subplots()
+    axes.axhline(1, color=figures.FAINT, dashes=(4, 3), zorder=0)
+    values = [1.0]
+    for number, (what, label) in enumerate((("before", "before"), ("variance", "after"))):
+        # A logarithmic axis has no zero.
+        shown = {place: getattr(row, what) for place, row in enumerate(rows)}
+        shown = {place: value for place, value in shown.items() if value and value > 0}
+        style = figures.line_style(1 - number)
+        axes.plot(list(shown), list(shown.values()), label=label, **style)
+        values += shown.values()
+    figures.use_log_scale(axes, min(values), max(values))
+    axes.set_xlabel("layer")
+    axes.set_ylabel("variance of the output")
+    every = max(1, len(rows) // 20)
+    names = [figures.literal(figures.shortened(row.name)) for row in rows[::every]]
+    axes.set_xticks(range(0, len(rows), every), names, rotation=90)
+    axes.set_title(figures.literal(report.method), fontsize=10)
+    figures.style_axes(axes)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.legend(frameon=False)
+    return plot
 
 
 def completed_rows(

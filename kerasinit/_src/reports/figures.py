@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kerasinit._src.reports.html import Markup, element, joined
+from kerasinit._src.troubleshooting import see
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,8 @@ def new_figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'."
+            f"Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'. "
+            f"{see('missing-extra')}"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

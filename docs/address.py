@@ -59,6 +59,8 @@ def colab(notebook: str, address: str) -> str:
 
 
 def _urls(address: str) -> str:
+    if not address:
+        return ""
     urls = {
         "Documentation": site(address),
         "Source": address,
@@ -69,6 +71,8 @@ def _urls(address: str) -> str:
 
 
 def _badges(address: str) -> str:
+    if not address:
+        return ""
     workflows = f"{address}/actions/workflows"
     badges = [
         f"[![{label}]({workflows}/{name}.yml/badge.svg?branch=main)]({workflows}/{name}.yml)"
@@ -83,15 +87,20 @@ def _badges(address: str) -> str:
 
 
 def _citation(address: str) -> str:
-    return f'repository-code: "{address}"\nurl: "{site(address)}"\n'
+    return f'repository-code: "{address}"\nurl: "{site(address)}"\n' if address else ""
+
+
+def _messages(address: str) -> str:
+    return f'SITE = "{site(address)}"\n'
 
 
 PLACES: dict[str, Callable[[str], str]] = {
     "CITATION.cff": _citation,
     "README.md": _badges,
+    "kerasinit/_src/troubleshooting.py": _messages,
     "pyproject.toml": _urls,
 }
-"""The files with marked lines, and what stands between these for an address."""
+"""The files with marked lines, and what stands between these for an address, or for none."""
 
 
 def rewritten(text: str, lines: str) -> str:
@@ -117,7 +126,7 @@ def write(root: Path = ROOT) -> list[str]:
     for name, lines in PLACES.items():
         path = root / name
         old = path.read_text("utf-8")
-        new = rewritten(old, lines(address) if address else "")
+        new = rewritten(old, lines(address))
         if new != old:
             path.write_text(new, "utf-8")
             changed.append(name)

@@ -13,8 +13,8 @@ PACKAGE = "kerasinit"
 
 # A room imports from those above it and, within itself, from every file that does not import it.
 LEVELS = (
-    ("errors", "keras_naming", "lazy", "streams", "version", "mask_arrays"),
-    ("compat",),
+    ("errors", "keras_naming", "streams", "troubleshooting", "version"),
+    ("lazy", "mask_arrays", "compat"),
     ("theory", "files"),
     ("network", "initializers", "reports"),
     ("whole_models", "pruning", "training"),

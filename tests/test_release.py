@@ -1,6 +1,7 @@
 """What a release consists of: one version, one address, and an sdist with what its tests need."""
 
 import re
+import runpy
 import shutil
 import tomllib
 from pathlib import Path
@@ -58,9 +59,14 @@ def test_the_sdist_names_what_is_there():
     assert [name for name in names if not (ROOT / name.lstrip("/")).exists()] == []
 
 
-def test_links_to_the_repository_are_those_of_its_address(tmp_path):
+def copy_places(folder):
     for name in address.PLACES:
-        shutil.copy(ROOT / name, tmp_path)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+
+
+def test_links_to_the_repository_are_those_of_its_address(tmp_path):
+    copy_places(tmp_path)
 
     assert address.write(tmp_path) == []
 
@@ -68,8 +74,7 @@ def test_links_to_the_repository_are_those_of_its_address(tmp_path):
 @pytest.fixture
 def published(tmp_path):
     """Return a folder in which the address is that of somebody."""
-    for name in address.PLACES:
-        shutil.copy(ROOT / name, tmp_path)
+    copy_places(tmp_path)
     project = tmp_path / "pyproject.toml"
     text = re.sub(r"(?m)^repository = .*$", f'repository = "{HERE}"', project.read_text(), count=1)
     project.write_text(text)
@@ -89,6 +94,10 @@ def test_an_address_that_is_set_is_written_everywhere(published):
     }
     assert f"[![gate]({HERE}/actions/workflows/gate.yml/" in (published / "README.md").read_text()
     assert f'repository-code: "{HERE}"' in (published / "CITATION.cff").read_text()
+    messages = runpy.run_path(str(published / "kerasinit/_src/troubleshooting.py"))
+    assert messages["see"]("unbuilt-model") == (
+        "See https://somebody.github.io/kerasinit-of-tests/troubleshooting.html#unbuilt-model"
+    )
 
 
 def test_an_address_that_is_removed_leaves_no_link(published):

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kerasinit._src.troubleshooting import see
+
 
 def exports(
     public: str, file: str
@@ -47,7 +49,8 @@ def exports(
                 raise
             raise ImportError(
                 f"{public}.{name} runs on TensorFlow, which is not installed. Install it with "
-                f"`pip install tensorflow`. Initializers work without it."
+                f"`pip install tensorflow`. Initializers work without it. "
+                f"{see('missing-tensorflow')}"
             ) from error
         # Found without this function from now on.
         setattr(sys.modules[public], name, value)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasinit._src.troubleshooting import see
+
 NAMING = "2"
 """The current naming of variables, as a version of the ticket format."""
 
@@ -130,7 +132,9 @@ class Masks(Mapping[str, np.ndarray]):
             if name in self and tuple(shapes[name]) != self[name].shape
         ]
         if wrong:
-            raise ValueError(f"The masks do not fit {what}: " + "; ".join(wrong) + ".")
+            raise ValueError(
+                f"The masks do not fit {what}: {'; '.join(wrong)}. {see('masks-do-not-fit')}"
+            )
 
 
 def keep_largest(scores: Any, count: int, among: Any = None) -> np.ndarray:

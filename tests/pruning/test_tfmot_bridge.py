@@ -139,7 +139,7 @@ def test_without_tfmot_an_error_says_why_it_is_needed_and_how_it_is_installed(mo
     with pytest.raises(
         ImportError,
         match=r"^tf_keras models are pruned by tensorflow-model-optimization itself, which is not "
-        r"installed .*\. Install it by: pip install tensorflow-model-optimization$",
+        r"installed .*\. Install it by: pip install tensorflow-model-optimization\. ",
     ):
         call(layer)
     pruning.prune_low_magnitude(keras.layers.Dense(3), pruning.ConstantSparsity(0.5, 0))
@@ -148,9 +148,9 @@ def test_without_tfmot_an_error_says_why_it_is_needed_and_how_it_is_installed(mo
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("tf_keras.src", r"needs tf_keras, which is not installed .*: pip install tf_keras$"),
-        ("distutils.version", r"needs setuptools, which is not installed .* install setuptools$"),
-        ("mock", r"cannot be imported \(No module named 'mock'\).* tf_keras setuptools$"),
+        ("tf_keras.src", r"needs tf_keras, which is not installed .*: pip install tf_keras\. "),
+        ("distutils.version", r"needs setuptools, which is not installed .* install setuptools\. "),
+        ("mock", r"cannot be imported \(No module named 'mock'\).* tf_keras setuptools\. "),
     ],
 )
 def test_what_tfmot_lacks_is_named_with_the_line_that_installs_it(monkeypatch, module, message):

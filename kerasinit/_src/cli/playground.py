@@ -8,6 +8,7 @@ import tyro
 
 from kerasinit._src import errors
 from kerasinit._src.reports import terminal
+from kerasinit._src.troubleshooting import see
 
 
 def add_to(commands: tyro.extras.SubcommandApp) -> None:
@@ -69,8 +70,8 @@ def _check_installed() -> None:
             importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"The playground needs the extra `playground`: pip install 'kerasinit[playground]'. "
-            f"{error}"
+            f"The playground needs the extra `playground`: pip install 'kerasinit[playground]' "
+            f"({error}). {see('missing-extra')}"
         ) from error
 
 

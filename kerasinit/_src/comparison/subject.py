@@ -17,6 +17,7 @@ from kerasinit._src.training import models
 from kerasinit._src.training.examples import Examples
 from kerasinit._src.training.keras_steps import KerasLoop
 from kerasinit._src.training.loop import Loop
+from kerasinit._src.troubleshooting import see
 
 Tensors = dict[str, tf.Tensor]
 
@@ -72,7 +73,7 @@ class Subject:
         if compat.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
             raise ValueError(
                 f"compare requires TensorFlow; Keras uses {keras.backend.backend()}. "
-                f"Set KERAS_BACKEND=tensorflow."
+                f"Set KERAS_BACKEND=tensorflow. {see('tensorflow-backend')}"
             )
         if self._optimizer is not None:
             optimizers.replace_optimizer(model, *identifiers.split(self._optimizer))

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src import compat
+from kerasinit._src.troubleshooting import see
 
 _COMPUTE_ERRORS = (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError)
 
@@ -37,7 +38,7 @@ class FitLoss:
         if compiled and not compat.is_compiled(model):
             raise ValueError(
                 "There are labels y but no loss: the model is not compiled with one. Give loss=, "
-                "such as loss='mse', or leave y out."
+                f"such as loss='mse', or leave y out. {see('uncompiled-model')}"
             )
         self._model = model
         self.loss = getattr(model, "loss", None) if compiled else loss
@@ -56,7 +57,7 @@ class FitLoss:
         if not self._custom and self.loss is None and not self._model.losses:
             raise ValueError(
                 "There are labels y but no loss: the model is compiled without one. Give loss=, "
-                "such as loss='mse', or leave y out."
+                f"such as loss='mse', or leave y out. {see('uncompiled-model')}"
             )
         try:
             loss = compat.loss_of(self._loss_model, x, y, outputs, sample_weight, training=training)

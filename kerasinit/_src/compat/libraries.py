@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar
 import keras
 import wrapt
 
+from kerasinit._src.troubleshooting import see
+
 Kerase = Literal["keras", "tf_keras"]
 _Class = TypeVar("_Class")
 KERASES: tuple[Kerase, ...] = ("keras", "tf_keras")
@@ -38,7 +40,7 @@ def library(name: Kerase) -> Any:
         raise ImportError(
             f"tf_keras (Keras 2) is needed here, but cannot be imported: {error}. Install it in "
             f"the version of TensorFlow, such as `pip install 'tf_keras==2.21.*'`, or use a model "
-            f"of Keras 3."
+            f"of Keras 3. {see('missing-tf-keras')}"
         ) from error
 
 

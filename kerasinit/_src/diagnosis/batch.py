@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasinit._src.compat import fit_loss
+from kerasinit._src.troubleshooting import see
 
 _FEWEST = 2  # the similarity between examples needs two
 
@@ -66,7 +67,9 @@ def batch_of(
     lengths = sorted({length for lengths in counts.values() for length in lengths})
     if len(lengths) > 1:
         listed = ", ".join(f"{name} {' and '.join(map(str, n))}" for name, n in counts.items())
-        raise ValueError(f"Expected as many labels as examples; got {lengths}: {listed}.")
+        raise ValueError(
+            f"Expected as many labels as examples; got {lengths}: {listed}. {see('label-count')}"
+        )
     if counts["x"][0] < _FEWEST:
         raise ValueError(
             f"Expected at least {_FEWEST} examples, better 64; got {counts['x'][0]}. Pass more of "
@@ -92,17 +95,18 @@ def _checked(name: str, leaf: Any) -> Any:
     if isinstance(leaf, tf.data.Dataset | keras.utils.PyDataset):
         raise TypeError(
             f"Expected arrays as {name}; got a {type(leaf).__name__}. Take a batch of it: "
-            f"x, y = next(iter(dataset))."
+            f"x, y = next(iter(dataset)). {see('arrays-expected')}"
         )
     if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor) or hasattr(leaf, "tocsr"):
         raise TypeError(
             f"Expected dense arrays as {name}; got a {type(leaf).__name__}. Convert it with "
-            f"its to_tensor(), tf.sparse.to_dense or toarray()."
+            f"its to_tensor(), tf.sparse.to_dense or toarray(). {see('arrays-expected')}"
         )
     if not (tf.is_tensor(leaf) or hasattr(leaf, "__array__")):
         raise TypeError(
             f"Expected {name} to be an array, or a list or dictionary of arrays; it contains a "
-            f"{type(leaf).__name__}. Convert lists of numbers: {name} = numpy.asarray({name})."
+            f"{type(leaf).__name__}. Convert lists of numbers: {name} = numpy.asarray({name}). "
+            f"{see('arrays-expected')}"
         )
     array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") else np.asarray(leaf)
     if len(array.shape) < 1:
@@ -118,12 +122,12 @@ def _first(name: str, count: int, array: Any) -> Any:
     if name == "x" and dtype is None:
         raise TypeError(
             f"Expected numbers as x; got an array of Python objects of shape "
-            f"{tuple(array.shape)}. Do its rows have different lengths?"
+            f"{tuple(array.shape)}. Do its rows have different lengths? {see('arrays-expected')}"
         )
     if name != "x" and dtype in (None, tf.string):
         raise TypeError(
             f"Expected numbers as {name}; got an array of {first.dtype}. Convert words to "
-            f"indices: numpy.unique({name}, return_inverse=True)[1]."
+            f"indices: numpy.unique({name}, return_inverse=True)[1]. {see('arrays-expected')}"
         )
     return first
 

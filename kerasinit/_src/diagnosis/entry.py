@@ -20,6 +20,7 @@ from kerasinit._src.diagnosis.result import Diagnosis
 from kerasinit._src.errors import checked_count, checked_seed
 from kerasinit._src.network.model import Network, read
 from kerasinit._src.network.parts import KERNELS
+from kerasinit._src.troubleshooting import see
 from kerasinit._src.whole_models.binding import own_initializer
 from kerasinit._src.whole_models.redraw import redraw_variables
 
@@ -156,7 +157,7 @@ def require_model(model: Any) -> None:
     if compat.kerase_of(model) == "keras" and keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"A diagnosis requires TensorFlow; Keras uses {keras.backend.backend()}. "
-            f"Set KERAS_BACKEND=tensorflow."
+            f"Set KERAS_BACKEND=tensorflow. {see('tensorflow-backend')}"
         )
     if not compat.is_model(model):
         raise TypeError(f"Expected a model; got the layer {model!r}. Put it in a keras.Sequential.")

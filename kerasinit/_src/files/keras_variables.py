@@ -18,6 +18,7 @@ import numpy as np
 from kerasinit._src import errors
 from kerasinit._src.files import keras_archives, keras_names, tensors
 from kerasinit._src.files.stored import OTHER_GROUPS, Path, Stored, name_ends, numbers
+from kerasinit._src.troubleshooting import see
 
 # The errors of the readers of zip, HDF5 and safetensors for damaged files.
 _DAMAGED = (
@@ -79,10 +80,12 @@ def read_variable(path: Path, name: str) -> np.ndarray:
             listed = ", ".join(f"{full} {shapes[full]}" for full in sorted(matches))
             raise ValueError(
                 f"{name!r} matches several variables in {path}: {listed}. Give the full name of "
-                f"one of them."
+                f"one of them. {see('saved-variable')}"
             )
         if not matches:
-            raise errors.unknown(f"variable of {path}", name, shapes, notes=shapes)
+            raise errors.unknown(
+                f"variable of {path}", name, shapes, see("saved-variable"), notes=shapes
+            )
         return stored[matches[0]].read()
 
 

@@ -18,6 +18,7 @@ import safetensors.numpy
 from kerasinit._src import errors
 from kerasinit._src.files import atomic
 from kerasinit._src.mask_arrays import NAMING, Masks
+from kerasinit._src.troubleshooting import see
 
 TICKET = "kerasinit-ticket"
 # The versions differ in the names of variables; `network.old_names` has those of version 1.
@@ -61,7 +62,9 @@ def read_ticket_weight(path: _Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         names = _names(file, "weight/")
         if name not in names:
             shapes = {n: tuple(file.get_slice(f"weight/{n}").get_shape()) for n in names}
-            raise errors.unknown(f"weight of the ticket {path}", name, names, notes=shapes)
+            raise errors.unknown(
+                f"weight of the ticket {path}", name, names, see("saved-variable"), notes=shapes
+            )
         weight = _weight(path, file, name, name in masked)
         if name not in masked:
             return weight, np.ones(weight.shape, bool)

@@ -6,6 +6,7 @@ from typing import Any
 
 from kerasinit._src import errors
 from kerasinit._src.initializers.base import Initializer
+from kerasinit._src.troubleshooting import see
 
 CLASSES: dict[str, type[Initializer]] = {}
 """Classes by name; filled by `kerasinit.initializers`."""
@@ -19,7 +20,7 @@ def parse(text: str) -> Initializer:
     """
     name, arguments = split(text.removeprefix("kerasinit>"))
     if name not in CLASSES:
-        raise errors.unknown("initializer", name, CLASSES)
+        raise errors.unknown("initializer", name, CLASSES, see("unknown-initializer"))
     try:
         return CLASSES[name](**arguments)
     except TypeError as error:

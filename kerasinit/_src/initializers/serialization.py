@@ -11,6 +11,7 @@ from kerasinit._src.initializers import identifiers
 from kerasinit._src.initializers.base import PACKAGE
 from kerasinit._src.initializers.constant import Constant
 from kerasinit._src.keras_naming import snake_case
+from kerasinit._src.troubleshooting import see
 
 # The names that Keras accepts besides those of classes.
 _SHORT = {
@@ -169,4 +170,4 @@ def _ours(name: str) -> Callable[..., Any] | None:
 
 
 def _unknown(name: str) -> ValueError:
-    return errors.unknown("initializer", name, initializers.__all__)
+    return errors.unknown("initializer", name, initializers.__all__, see("unknown-initializer"))

@@ -24,6 +24,7 @@ from kerasinit._src.training.data import Dataset, Order, load, require_dataset
 from kerasinit._src.training.keras_steps import KerasTrainer
 from kerasinit._src.training.outcome import DivergedError, Outcome, State, weights_of
 from kerasinit._src.training.trainer import Trainer
+from kerasinit._src.troubleshooting import see
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +268,7 @@ class Trial:
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
                 f"Keras runs on {keras.backend.backend()}; a lottery needs TensorFlow. Set "
-                f"KERAS_BACKEND=tensorflow."
+                f"KERAS_BACKEND=tensorflow. {see('tensorflow-backend')}"
             )
         scopes.counts(self.experiment, self.trainer.shapes, self.experiment.levels)
         for name, value in weights_of(self.first).items():

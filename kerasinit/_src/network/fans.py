@@ -11,6 +11,7 @@ from kerasinit._src import compat
 from kerasinit._src.network.parts import Kernel, parts
 from kerasinit._src.network.walk import walk
 from kerasinit._src.theory.fans import Fans, shape_fans
+from kerasinit._src.troubleshooting import see
 
 
 @overload
@@ -107,7 +108,7 @@ def compute_fans(
         if (input_axes, output_axes, batch_axes, groups) != (None, None, None, 1):
             raise TypeError(
                 f"{kernel.name!r} is a layer, which knows its axes and groups; pass it alone, or "
-                f"pass the shape of a kernel with axes and groups."
+                f"pass the shape of a kernel with axes and groups. {see('fans-of-a-kernel')}"
             )
         prefix = "" if compat.is_model(kernel) else f"{next(walk(kernel))[0]}/"
         read = [part for part in parts(kernel) if isinstance(part, Kernel)]
@@ -122,7 +123,8 @@ def compute_fans(
         raise TypeError(
             f"Expected a layer, a model or the shape of a kernel; got a {type(kernel).__name__} of "
             f"shape {tuple(kernel.shape)}. The fans depend on how the layer uses the kernel: pass "
-            f"the layer, compute_fans(layer), or the shape, compute_fans(kernel.shape)."
+            f"the layer, compute_fans(layer), or the shape, compute_fans(kernel.shape). "
+            f"{see('fans-of-a-kernel')}"
         )
     return shape_fans(kernel, input_axes, output_axes, batch_axes, groups)
 

@@ -21,6 +21,7 @@ from kerasinit._src.network.catalogue import ROLE_BY_NAME, row_of
 from kerasinit._src.network.readings import Reading, by_shape_alone
 from kerasinit._src.network.variable_uses import use_of
 from kerasinit._src.network.walk import LocatedLayer, NamesOnPath, located_layers
+from kerasinit._src.troubleshooting import see
 
 # Kernels multiply signals; scale, offset and statistic belong to normalizations; "other" has no
 # rule, such as a class token, a gate or the factors of LoRA, which must start at zero together.
@@ -98,7 +99,7 @@ def parts(model: Any) -> list[Part]:
     if not (compat.is_built(model) if compat.is_model(model) else model.built):
         raise ValueError(
             f"{model.name!r} has no weights yet. Build it first: give a model a keras.Input or "
-            f"call it on a batch; call a layer's build(input_shape)."
+            f"call it on a batch; call a layer's build(input_shape). {see('unbuilt-model')}"
         )
     order = {id(variable): place for place, variable in enumerate(model.weights)}
     found = [_part(one) for one in variables_of(model) if id(one.variable) in order]

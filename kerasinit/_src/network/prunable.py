@@ -16,6 +16,7 @@ from kerasinit._src import compat
 from kerasinit._src.network.catalogue import Row, exact_row
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.walk import inner_layers, walk
+from kerasinit._src.troubleshooting import see
 
 
 class NoRuleError(ValueError):
@@ -76,7 +77,8 @@ def prunable_weights(
         kind = "model" if compat.is_model(model) else "layer"
         raise ValueError(
             f"The {kind} {model.name!r} has no weights yet, so there is nothing to prune. Build it "
-            "first: give it a keras.Input, call it on a batch, or call build(input_shape)."
+            f"first: give it a keras.Input, call it on a batch, or call build(input_shape). "
+            f"{see('unbuilt-model')}"
         )
 
     found: list[PrunableWeight] = []
@@ -192,7 +194,8 @@ def _no_rule(layer: Any, state: str) -> NoRuleError:
         f"The layer {layer.name!r} of class {kind.__module__}.{kind.__qualname__} {state}, and it "
         "is not known which of its weights may be pruned. Give its class a method "
         "`get_prunable_weights(self)` that returns the list of variables to prune, [] for none; "
-        "or exclude it with a pruning_policy whose `allow_pruning(layer)` returns False for it."
+        "or exclude it with a pruning_policy whose `allow_pruning(layer)` returns False for it. "
+        f"{see('no-pruning-rule')}"
     )
 
 
@@ -268,5 +271,6 @@ def own_weights(model: Any) -> list[Any]:
     raise NoRuleError(
         f"The model {model.name!r} of class {type(model).__name__} owns weights besides those of "
         f"its layers ({names}), and it is not known which of them may be pruned. Give the class a "
-        "method `get_prunable_weights(self)` that returns the list of those to prune, [] for none."
+        "method `get_prunable_weights(self)` that returns the list of those to prune, [] for none. "
+        f"{see('no-pruning-rule')}"
     )

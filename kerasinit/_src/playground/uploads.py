@@ -9,6 +9,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from kerasinit._src.troubleshooting import see
+
 MAX_BYTES = 1_000_000
 ROWS = (20, 5000)
 FEATURES = (2, 64)
@@ -93,6 +95,13 @@ def parse(content: bytes, name: str) -> Table:
     if len(content) > MAX_BYTES:
         raise too_large(name)
     try:
+        return _parse(content, name)
+    except ValueError as error:
+        raise ValueError(f"{error} {see('csv-refused')}") from None
+
+
+def _parse(content: bytes, name: str) -> Table:
+    try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -117,7 +126,7 @@ def too_large(name: str) -> ValueError:
     """Return the error for a file above the limit, for the caller to raise."""
     return ValueError(
         f"{name} has more than {MAX_BYTES // 1000:,} kB, the limit of an upload. Keep fewer rows "
-        f"or columns."
+        f"or columns. {see('csv-refused')}"
     )
 
 

@@ -15,6 +15,7 @@ from kerasinit._src.pruning import changes, pruned_models
 from kerasinit._src.pruning.optimizers import steps_of
 from kerasinit._src.pruning.tfmot_bridge import tfmot
 from kerasinit._src.pruning.tfmot_session import TfmotSession
+from kerasinit._src.troubleshooting import see
 
 
 class UpdatePruningStep(Callback):
@@ -180,7 +181,7 @@ class PruningSummaries(Callback):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
                 "PruningSummaries requires TensorBoard, which is not installed: "
-                "pip install 'kerasinit[tensorboard]'."
+                f"pip install 'kerasinit[tensorboard]'. {see('missing-extra')}"
             )
         self.log_dir = os.fspath(log_dir)
         self._arguments = {"log_dir": self.log_dir, "update_freq": update_freq, **kwargs}

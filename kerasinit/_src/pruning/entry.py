@@ -14,6 +14,7 @@ from kerasinit._src.pruning.patterns import make_pattern
 from kerasinit._src.pruning.pruner import Rule
 from kerasinit._src.pruning.schedules import as_tfmots
 from kerasinit._src.pruning.tfmot_bridge import remember_policy, tfmot, wrappers
+from kerasinit._src.troubleshooting import see
 
 
 def prune_low_magnitude(
@@ -221,7 +222,8 @@ def begin_step(model: Any) -> None:
         raise ValueError(
             f"Something to prune in the model {model.name!r} has no weights yet, so that no masks "
             "can be created. Build it before the first step: give it a keras.Input, call it on a "
-            "batch, or call build(input_shape). (In fit this is not needed.)"
+            f"batch, or call build(input_shape). (In fit this is not needed.) "
+            f"{see('unbuilt-model')}"
         )
     if not session.composition.has_same_layers(model):
         changes.warn_of_changes(model)
@@ -334,7 +336,7 @@ def masks(model: Any) -> dict[str, np.ndarray]:
     if not by_weight:
         raise ValueError(
             f"The model {model.name!r} is not pruned: none of its layers is wrapped. Use the model "
-            "that `prune_low_magnitude(model)` returned."
+            f"that `prune_low_magnitude(model)` returned. {see('not-pruned')}"
         )
     # Skips layers without masks, whose prunable weights may be unknown.
     found = prunable_weights(model, lambda layer: any(id(w) in by_weight for w in layer.weights))

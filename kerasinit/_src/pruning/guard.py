@@ -14,6 +14,7 @@ import keras
 from kerasinit._src import compat
 from kerasinit._src.pruning import attach
 from kerasinit._src.pruning.pruner import Pruner
+from kerasinit._src.troubleshooting import see
 
 
 class _Guard(keras.constraints.Constraint):  # any callable only from Keras 3.15 on
@@ -34,7 +35,8 @@ class _Guard(keras.constraints.Constraint):  # any callable only from Keras 3.15
                 f"Weights of {self._owner!r} are pruned, and are trained here without their "
                 "masks. In fit, use callbacks=[kerasinit.pruning.UpdatePruningStep()]; in a custom "
                 "loop, call kerasinit.pruning.begin_step(model) with the trained model before each "
-                "forward pass. To train without pruning, call strip_pruning first."
+                f"forward pass. To train without pruning, call strip_pruning first. "
+                f"{see('pruning-callback')}"
             )
         return value if self.original is None else self.original(value)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kerasinit._src import errors
 from kerasinit._src.pruning.schedules import ConstantSparsity, PolynomialDecay, is_standard
+from kerasinit._src.troubleshooting import see
 
 NEVER = 2**62  # a step that no training reaches
 # Sparsities nearer than this are the same in a message.
@@ -269,7 +270,7 @@ def _check_sparsity(schedule: Any, steps: np.ndarray, sparsities: np.ndarray) ->
         raise ValueError(
             f"Expected sparsities in [0, 1), the fraction to remove; the schedule {schedule!r} "
             f"asks for {sparsities[outside][0]:.6g} at step {steps[outside][0]}."
-            + _as_percentage(sparsities[outside][0])
+            + f"{_as_percentage(sparsities[outside][0])} {see('sparsity-range')}"
         )
 
 

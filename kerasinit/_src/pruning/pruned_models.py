@@ -26,6 +26,7 @@ from kerasinit._src.pruning.composition import Composition, find_weights
 from kerasinit._src.pruning.optimizers import steps_of, was_trained
 from kerasinit._src.pruning.pruner import Pruner, Rule
 from kerasinit._src.pruning.session import Session
+from kerasinit._src.troubleshooting import see
 
 _SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 _MARKS: weakref.WeakKeyDictionary[Any, Rule] = weakref.WeakKeyDictionary()
@@ -59,7 +60,9 @@ def _prune_whole(model: Any, rule: Rule, allow: Callable[[Any], bool] | None) ->
     weights = prunable_weights(model, allow)
     if not weights:
         reason = "its layers have none" if allow is None else "the pruning_policy allows none"
-        raise ValueError(f"The model {model.name!r} has no weights to prune: {reason}.")
+        raise ValueError(
+            f"The model {model.name!r} has no weights to prune: {reason}. {see('nothing-to-prune')}"
+        )
     inside = _rules_inside(model)
     rules = [(weight, inside.get(id(weight.variable), rule)) for weight in weights]
     _set_up(model, rules, Composition(model, allow))
@@ -171,7 +174,7 @@ def session_of(model: Any) -> Session:
         known = f" Currently pruned models: {', '.join(others)}." if others else ""
         raise ValueError(
             f"The model {model.name!r} is not pruned, or was stripped since. Call "
-            f"`prune_low_magnitude(model)` on this model object first.{known}"
+            f"`prune_low_magnitude(model)` on this model object first.{known} {see('not-pruned')}"
         )
     return _SESSIONS[model]
 
@@ -352,5 +355,5 @@ def _require_tensorflow() -> None:
     if backend != "tensorflow":
         raise ValueError(
             f"Pruning requires TensorFlow, but Keras uses the {backend!r} backend. Set "
-            "KERAS_BACKEND=tensorflow before importing keras."
+            f"KERAS_BACKEND=tensorflow before importing keras. {see('tensorflow-backend')}"
         )

@@ -9,6 +9,7 @@ import abc
 from typing import Any
 
 from kerasinit._src.pruning.tfmot_bridge import loaded_class, tfmot
+from kerasinit._src.troubleshooting import see
 
 
 class PruningSchedule(abc.ABC):
@@ -106,7 +107,7 @@ class PruningSchedule(abc.ABC):
                 hint = f" If that is a percentage, {sparsity / 100:.6g} would be the fraction."
             raise ValueError(
                 f"{variable_name}, the fraction to remove, must be in range [0,1); got "
-                f"{sparsity!r}.{hint}"
+                f"{sparsity!r}.{hint} {see('sparsity-range')}"
             )
 
 

@@ -23,6 +23,7 @@ from kerasinit._src.pruning.writers import (
     is_keras_method,
     may_write_weights,
 )
+from kerasinit._src.troubleshooting import see
 
 
 class Session:
@@ -246,7 +247,8 @@ class Session:
                 "This model is pruned, and its masks are only updated by the callback "
                 "UpdatePruningStep, which is missing in this training. Use "
                 "fit(..., callbacks=[kerasinit.pruning.UpdatePruningStep()]), or "
-                "strip_pruning(model) first to train without pruning."
+                "strip_pruning(model) first to train without pruning. "
+                f"{see('pruning-callback')}"
             )
 
     def _resume(self, epoch: int, batches: int | None, every: int) -> None:

@@ -16,6 +16,7 @@ import weakref
 from typing import Any
 
 from kerasinit._src.network.prunable_layer import PrunableLayer
+from kerasinit._src.troubleshooting import see
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 # The distributions that provide what tfmot imports. Python has no `distutils` from 3.12 on.
@@ -78,7 +79,8 @@ def _explain(error: ImportError) -> str:
         state = "is not installed" if is_tfmot else f"needs {what}, which is not installed"
     return (
         f"tf_keras models are pruned by tensorflow-model-optimization itself, which {state} "
-        f"({error}). Keras 3 models are pruned without it. Install it by: pip install {what}"
+        f"({error}). Keras 3 models are pruned without it. Install it by: pip install {what}. "
+        f"{see('missing-tf-keras')}"
     )
 
 

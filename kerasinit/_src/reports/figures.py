@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kerasinit._src.reports.html import Markup, element, joined
+from kerasinit._src.troubleshooting import see
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,8 @@ def new_figure(width: float, height: float) -> "Figure":
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'."
+            f"Figures need matplotlib, which is not installed: pip install 'kerasinit[examples]'. "
+            f"{see('missing-extra')}"
         ) from error
     from kerasinit._src.reports.shown_figure import ShownFigure
 

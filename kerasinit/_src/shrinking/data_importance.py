@@ -16,6 +16,7 @@ from kerasinit._src.shrinking.channels import Channels
 from kerasinit._src.shrinking.importance import Importance, relative
 from kerasinit._src.shrinking.reading import ModelChannels, calls_of
 from kerasinit._src.shrinking.rules.context import as_array
+from kerasinit._src.troubleshooting import see
 
 _BATCH = 32
 
@@ -26,7 +27,10 @@ def make(name: str, reading: ModelChannels, x: Any, y: Any) -> Importance:
     if name == "activation":
         return _activation(reading, inputs)
     if y is None:
-        raise ValueError("importance='taylor' needs the labels of the examples: pass them as y.")
+        raise ValueError(
+            f"importance='taylor' needs the labels of the examples: pass them as y. "
+            f"{see('importance-data')}"
+        )
     labels = [np.asarray(one) for one in keras.tree.flatten(y)]
     wrong = [len(one) for one in labels if len(one) != len(inputs[0])]
     if wrong:

@@ -19,6 +19,7 @@ from kerasinit._src.shrinking.exported import Export
 from kerasinit._src.shrinking.formats import FORMATS, QUANTIZE, Format, Quantize
 from kerasinit._src.shrinking.measuring import size_of
 from kerasinit._src.shrinking.model_arrays import Inputs, checked_model, model_inputs, outputs
+from kerasinit._src.troubleshooting import see
 
 _SUFFIXES: dict[str, Format] = {
     "": "saved_model",
@@ -177,7 +178,8 @@ def _checked_options(
     if chosen != "keras" and kerase == "keras" and backend != "tensorflow":
         raise ValueError(
             f"The format {chosen!r} is made with Keras' TensorFlow backend; this is {backend}. "
-            f"Export a .keras file and load it with KERAS_BACKEND=tensorflow."
+            f"Export a .keras file and load it with KERAS_BACKEND=tensorflow. "
+            f"{see('tensorflow-backend')}"
         )
     return chosen
 

@@ -19,6 +19,7 @@ from kerasinit._src import compat
 from kerasinit._src.compat.calls import replaced
 from kerasinit._src.compat.restore import restored
 from kerasinit._src.shrinking.model_arrays import Inputs
+from kerasinit._src.troubleshooting import see
 
 Format = Literal["keras", "litert", "onnx", "saved_model"]
 Quantize = Literal["dynamic", "float16", "int8"]
@@ -58,7 +59,8 @@ def write_onnx(model: Any, path: Path) -> None:
             model.export(str(path), format="onnx", verbose=False)
         except ImportError as error:
             raise ImportError(
-                f"ONNX files need the extra `onnx`: pip install 'kerasinit[onnx]'. {error}"
+                f"ONNX files need the extra `onnx`: pip install 'kerasinit[onnx]' ({error}). "
+                f"{see('missing-extra')}"
             ) from error
         except Exception as error:  # tf2onnx raises any
             raise ValueError(

@@ -10,6 +10,7 @@ import numpy as np
 from kerasinit._src import compat
 from kerasinit._src.compat import dtypes
 from kerasinit._src.network.sample_batch import inputs_of, random_batch
+from kerasinit._src.troubleshooting import see
 
 _SEED = 0
 
@@ -76,7 +77,7 @@ def checked_model(model: Any) -> Any:
     if not compat.is_built(model):
         raise ValueError(
             f"The model {model.name!r} is not built, so it has no weights yet. Call it once on a "
-            f"batch, or begin it with keras.Input."
+            f"batch, or begin it with keras.Input. {see('unbuilt-model')}"
         )
     for variable in model.weights:
         if dtypes.kind_of(compat.dtype_of(variable)) != "floating":

@@ -6,6 +6,7 @@ from kerasinit._src import errors, streams
 from kerasinit._src.shrinking.channel_groups import Group
 from kerasinit._src.shrinking.importance import Importance, WeightScores
 from kerasinit._src.shrinking.reading import ModelChannels
+from kerasinit._src.troubleshooting import see
 
 UNDEFINED = {
     "batch_norm": "no batch normalization has a scale for it",
@@ -33,7 +34,9 @@ def make_importance(
         from kerasinit._src.shrinking import data_importance
 
         if x is None:
-            raise ValueError(f"importance={name!r} needs examples: pass them as x.")
+            raise ValueError(
+                f"importance={name!r} needs examples: pass them as x. {see('importance-data')}"
+            )
         return data_importance.make(name, reading, x, y)
     if name == "random":
         return lambda group: _random(group, seed)

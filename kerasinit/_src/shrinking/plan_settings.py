@@ -8,6 +8,7 @@ from typing import Any, get_args
 from kerasinit._src import errors
 from kerasinit._src.shrinking.channel_groups import Group
 from kerasinit._src.shrinking.selection import Scope
+from kerasinit._src.troubleshooting import see
 
 COSTS = ("bytes", "latency", "macs", "parameters")
 
@@ -36,21 +37,27 @@ def checked_target(target: Any, ratios: Any) -> dict[str, float]:
     """Return the fractions of costs that may be left, after checking them."""
     if target is None:
         if not ratios:
-            raise ValueError("Expected a target, such as {'macs': 0.5}, or ratios.")
+            raise ValueError(
+                f"Expected a target, such as {{'macs': 0.5}}, or ratios. {see('shrinking-target')}"
+            )
         return {}
     if not isinstance(target, Mapping) or not target:
         raise TypeError(
-            f"Expected target to be a dictionary such as {{'macs': 0.5}}; got {target!r}."
+            f"Expected target to be a dictionary such as {{'macs': 0.5}}; got {target!r}. "
+            f"{see('shrinking-target')}"
         )
     for name, fraction in target.items():
         if name not in COSTS:
-            raise errors.unknown("cost in target", name, COSTS)
+            raise errors.unknown("cost in target", name, COSTS, see("shrinking-target"))
         if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real):
-            raise TypeError(f"Expected the target of {name} to be a fraction; got {fraction!r}.")
+            raise TypeError(
+                f"Expected the target of {name} to be a fraction; got {fraction!r}. "
+                f"{see('shrinking-target')}"
+            )
         if not 0 < float(fraction) <= 1:
             raise ValueError(
                 f"Expected the target of {name} to be the fraction to keep, in (0, 1]; got "
-                f"{fraction!r}.{_as_percentage(fraction)}"
+                f"{fraction!r}.{_as_percentage(fraction)} {see('shrinking-target')}"
             )
     return {name: float(fraction) for name, fraction in target.items()}
 
@@ -62,7 +69,7 @@ def checked_ratio(name: str, ratio: Any) -> float:
     if not 0 <= float(ratio) < 1:
         raise ValueError(
             f"Expected the ratio of {name!r} to be the fraction to remove, in [0, 1); got "
-            f"{ratio!r}.{_as_percentage(ratio)}"
+            f"{ratio!r}.{_as_percentage(ratio)} {see('shrinking-target')}"
         )
     return float(ratio)
 

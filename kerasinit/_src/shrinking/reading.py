@@ -21,6 +21,7 @@ from kerasinit._src.network.trace import raised
 from kerasinit._src.shrinking.channels import Channels, Signal
 from kerasinit._src.shrinking.rules.context import Context
 from kerasinit._src.shrinking.rules.dispatch import targets_of
+from kerasinit._src.troubleshooting import see
 
 # For axes of any size: images that survive five halvings, then shorter ones, then sequences.
 _SIZES = (64, 96, 32, 16, 8, 4, 1)
@@ -103,7 +104,7 @@ def calls_of(model: Any) -> TensorCalls:
     if not compat.is_built(model):
         raise ValueError(
             f"The model {model.name!r} is not built, so its channels are not known. Give it a "
-            f"keras.Input, or call it on a batch."
+            f"keras.Input, or call it on a batch. {see('unbuilt-model')}"
         )
     calls = tensor_calls(model) if getattr(model, "inputs", None) else None
     if calls is None:
@@ -111,7 +112,7 @@ def calls_of(model: Any) -> TensorCalls:
             f"The model {model.name!r} of class {type(model).__qualname__} has no graph: its call "
             f"is code, which does not show how its layers are connected. Build it as a functional "
             f"model, keras.Model(inputs, outputs), of the same layers; those have the trained "
-            f"weights already."
+            f"weights already. {see('subclassed-model')}"
         )
     for variable in model.weights:
         if dtypes.kind_of(variable.dtype) != "floating":

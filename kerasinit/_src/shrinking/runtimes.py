@@ -10,6 +10,7 @@ from kerasinit._src import compat
 from kerasinit._src.errors import unknown
 from kerasinit._src.shrinking import runners
 from kerasinit._src.shrinking.formats import Quantize
+from kerasinit._src.troubleshooting import see
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def choose(
                 continue
             why = _why_not(one, lacking)
             if why and (name == one.name or one.family in lacking):
-                error = ImportError if "not installed" in why else ValueError
-                raise error(f"{name} cannot be measured: {why}")
+                if "not installed" in why:
+                    raise ImportError(f"{name} cannot be measured: {why} {see('missing-extra')}")
+                raise ValueError(f"{name} cannot be measured: {why}")
             if why:
                 missing[one.plain or one.name] = why
             else:

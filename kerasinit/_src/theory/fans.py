@@ -7,6 +7,8 @@ respect to its inputs (Glorot and Bengio, 2010).
 import math
 from collections.abc import Iterable, Sequence
 
+from kerasinit._src.troubleshooting import see
+
 Fans = tuple[float, float]
 
 
@@ -24,7 +26,7 @@ def shape_fans(
     if (input_axes is None) != (output_axes is None):
         raise ValueError(
             f"input_axes and output_axes must be given together or not at all; got "
-            f"input_axes={input_axes!r}, output_axes={output_axes!r}."
+            f"input_axes={input_axes!r}, output_axes={output_axes!r}. {see('fans-of-a-kernel')}"
         )
     seen: dict[int, str] = {}
     inputs = _positions(shape, "input_axes", input_axes, seen)
@@ -48,7 +50,7 @@ def _divided(outputs: int, groups: int) -> int:
     if groups < 1 or outputs % groups:
         raise ValueError(
             f"Expected groups to divide the number of outputs; got groups={groups} for {outputs} "
-            f"outputs."
+            f"outputs. {see('fans-of-a-kernel')}"
         )
     return outputs // groups
 
@@ -70,17 +72,14 @@ def _positions(
     positions = []
     for axis in axes or ():
         if not -len(shape) <= axis < len(shape):
-            raise ValueError(
-                f"{name} names axis {axis}, but the shape {shape} has only the axes 0 to "
-                f"{len(shape) - 1}."
-                if shape
-                else f"{name} names axis {axis}, but a scalar has no axes."
-            )
+            there = f"the shape {shape} has only the axes 0 to {len(shape) - 1}"
+            there = there if shape else "a scalar has no axes"
+            raise ValueError(f"{name} names axis {axis}, but {there}. {see('fans-of-a-kernel')}")
         position = axis % len(shape)
         if position in seen:
             raise ValueError(
                 f"Axis {position} of the shape {shape} is named twice, in {seen[position]} and "
-                f"in {name}; every axis has one role."
+                f"in {name}; every axis has one role. {see('fans-of-a-kernel')}"
             )
         seen[position] = name
         positions.append(position)

@@ -13,6 +13,7 @@ import numpy as np
 from kerasinit._src import errors, streams
 from kerasinit._src.files import npz
 from kerasinit._src.training.classes import inputs, labels, plain_array, require_fit
+from kerasinit._src.troubleshooting import see
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _BUILT_IN = ("cifar10", "digits", "mnist")
@@ -194,7 +195,8 @@ def load(name: str) -> Dataset:
         return _downloaded(name)
     path = Path(name)
     if path.suffix != ".npz" and not path.exists():
-        raise errors.unknown("data set", name, _BUILT_IN, "Or give the path of an .npz file.")
+        hint = f"Or give the path of an .npz file. {see('unknown-data-set')}"
+        raise errors.unknown("data set", name, _BUILT_IN, hint)
     return _npz(path)
 
 
@@ -208,7 +210,8 @@ def require_dataset(data: Any, argument: str = "data") -> Dataset:
         f"Expected {argument} to be a kerasinit.lottery.Dataset; got a "
         f"{module}{kind.__qualname__}. A lottery takes arrays in memory: "
         f"Dataset(x_train, y_train, x_test, y_test). Name a "
-        f'built-in data set or a file in the experiment: Experiment(dataset="FILE.npz").'
+        f'built-in data set or a file in the experiment: Experiment(dataset="FILE.npz"). '
+        f"{see('unknown-data-set')}"
     )
 
 
@@ -218,7 +221,7 @@ def _digits() -> Dataset:
     except ImportError as error:
         raise ImportError(
             "The data set 'digits' is part of scikit-learn, which is not installed: "
-            "pip install 'kerasinit[examples]'."
+            f"pip install 'kerasinit[examples]'. {see('missing-extra')}"
         ) from error
     pixels, numbers = load_digits(return_X_y=True)
     # The split is part of what "digits" means, whatever a run's seed.

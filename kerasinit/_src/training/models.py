@@ -15,6 +15,7 @@ from kerasinit._src.compat import optimizers
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.training.data import Dataset
 from kerasinit._src.training.paper_networks import BUILT_IN
+from kerasinit._src.troubleshooting import see
 
 Build = Callable[..., Any]
 
@@ -22,7 +23,7 @@ _SCRIPTS = ("__main__", "__mp_main__")
 _FROM_A_SCRIPT = (
     "The model {name!r} was built by a function of a script, or by a nested function, which "
     "cannot be imported from here. Move the function to a module and pass "
-    "--model module:{function}, or pass build={function} from Python."
+    "--model module:{function}, or pass build={function} from Python. " + see("model-function")
 )
 # Enough to recognize a loss of classes.
 _MAX_CLASSES_TRIED = 4
@@ -36,7 +37,10 @@ def find(name: str) -> Build:
     if ":" not in name:
         if name not in BUILT_IN:
             raise errors.unknown(
-                "model", name, BUILT_IN, "Or pass a custom function, package.module:function."
+                "model",
+                name,
+                BUILT_IN,
+                f"Or pass a custom function, package.module:function. {see('model-function')}",
             )
         return BUILT_IN[name]
     module_name, _, function_name = name.partition(":")
@@ -54,12 +58,14 @@ def find(name: str) -> Build:
     except ModuleNotFoundError as error:
         raise ValueError(
             f"Cannot import the module of model {name!r}: {error}. Install it, or put it in the "
-            f"working directory ({here})."
+            f"working directory ({here}). {see('model-function')}"
         ) from error
     for part in function_name.split("."):
         if not hasattr(found, part):
             functions = [key for key, value in vars(found).items() if callable(value)]
-            raise errors.unknown(f"function in {module_name}", function_name, functions)
+            raise errors.unknown(
+                f"function in {module_name}", function_name, functions, see("model-function")
+            )
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"{name} is {found!r}; expected a function that returns a compiled model.")
@@ -228,12 +234,13 @@ def require_compiled(model: Any, label: str) -> None:
     if not compat.is_built(model):
         raise ValueError(
             f"{label} returned a model that is not built: it has no weights to save yet. Start it "
-            f"with keras.Input(shape), or call model.build(...) before returning it."
+            f"with keras.Input(shape), or call model.build(...) before returning it. "
+            f"{see('unbuilt-model')}"
         )
     if not compat.is_compiled(model):
         raise ValueError(
             f"{label} returned a model that is not compiled. Call "
-            f"model.compile(optimizer, loss) before returning it."
+            f"model.compile(optimizer, loss) before returning it. {see('uncompiled-model')}"
         )
 
 

@@ -18,6 +18,7 @@ from kerasinit._src.compat import optimizers
 from kerasinit._src.errors import warn
 from kerasinit._src.initializers.base import PACKAGE, Initializer
 from kerasinit._src.network.parts import named_variables
+from kerasinit._src.troubleshooting import see
 from kerasinit._src.whole_models import keras_equivalents
 from kerasinit._src.whole_models.keras_equivalents import ADVICE, Slot
 
@@ -121,7 +122,10 @@ def _require_savable(model: Any) -> None:
                 f"Sequential and functional models. {ADVICE}"
             )
     if not compat.is_built(model):
-        raise ValueError(f"The model {model.name!r} is not built. Call it once, or `build` it.")
+        raise ValueError(
+            f"The model {model.name!r} is not built. Call it once, or `build` it. "
+            f"{see('unbuilt-model')}"
+        )
     owners: dict[int, Any] = {}
     for one in _models(model):
         for layer in one.layers:

@@ -12,6 +12,7 @@ from kerasinit._src import compat, errors
 from kerasinit._src.initializers import identifiers
 from kerasinit._src.initializers.base import RandomInitializer
 from kerasinit._src.network.parts import ROLES, Part
+from kerasinit._src.troubleshooting import see
 from kerasinit._src.whole_models.binding import OWN, GivenValues
 
 
@@ -210,15 +211,16 @@ def require_use(rules: list[Rule], found: list[Part]) -> None:
                 "layer class or role",
                 rule.layer.__name__ if isinstance(rule.layer, type) else rule.layer,
                 kinds | {part.role for part in found},
-                f"No variable of the model matches {rule!r}.",
+                f"No variable of the model matches {rule!r}. {see('unmatched-rule')}",
             )
         elif rule.name:
             names = {part.name for part in found} | {part.called for part in found}
-            raise errors.unknown("variable", rule.name, names, f"No variable matches {rule!r}.")
+            hint = f"No variable matches {rule!r}. {see('unmatched-rule')}"
+            raise errors.unknown("variable", rule.name, names, hint)
         elif rule.role:
             raise ValueError(
                 f"No variable of the model has the role {rule.role!r} of {rule!r}. Its variables "
-                f"have the roles {_roles(found)}. Leave the rule out."
+                f"have the roles {_roles(found)}. Leave the rule out. {see('unmatched-rule')}"
             )
 
 

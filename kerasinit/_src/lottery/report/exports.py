@@ -13,6 +13,7 @@ from kerasinit._src.lottery.report.run_page import write_page
 from kerasinit._src.lottery.store.stage import Row
 from kerasinit._src.lottery.store.store import Run, Store
 from kerasinit._src.training.outcome import Point
+from kerasinit._src.troubleshooting import see
 
 
 def rows(run: Run) -> list[dict[str, object]]:
@@ -127,7 +128,7 @@ def write_tensorboard(run: Run, folder: str | Path) -> None:
     if importlib.util.find_spec("tensorboard") is None:
         raise ImportError(
             "Scalars for TensorBoard need tensorboard, which is not installed: "
-            "pip install 'kerasinit[tensorboard]'."
+            f"pip install 'kerasinit[tensorboard]'. {see('missing-extra')}"
         )
     import tensorflow as tf
 

@@ -27,6 +27,7 @@ from kerasinit._src.files import atomic, json_files, lock
 from kerasinit._src.lottery.experiment import Experiment
 from kerasinit._src.lottery.store import manifest
 from kerasinit._src.lottery.store.stage import Place, Row, Stage, wrong_in
+from kerasinit._src.troubleshooting import see
 
 _RECORD, _FORMAT = "experiment.json", "kerasinit-lottery-1"
 _MAX_TRAININGS = 10**6
@@ -184,7 +185,8 @@ class Store:
         if different:
             raise ValueError(
                 f"{self.folder} holds a run with other settings: {'; '.join(different)}. Choose "
-                f"another folder, or repeat the command with the settings of that run."
+                f"another folder, or repeat the command with the settings of that run. "
+                f"{see('run-settings')}"
             )
 
     def places(self) -> list[Place]:

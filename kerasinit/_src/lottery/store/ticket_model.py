@@ -10,6 +10,7 @@ from kerasinit._src.files.tensors import is_floating
 from kerasinit._src.mask_arrays import Masks
 from kerasinit._src.network.parts import named_variables
 from kerasinit._src.network.prunable import prunable_weights
+from kerasinit._src.troubleshooting import see
 
 
 def assign(model: Any, masks: Masks, weights: Mapping[str, np.ndarray]) -> None:
@@ -34,7 +35,9 @@ def assign(model: Any, masks: Masks, weights: Mapping[str, np.ndarray]) -> None:
         if tuple(variable.shape) != value.shape
     ]
     if wrong:
-        raise ValueError("The ticket does not fit the model: " + "; ".join(wrong) + ".")
+        raise ValueError(
+            f"The ticket does not fit the model: {'; '.join(wrong)}. {see('masks-do-not-fit')}"
+        )
     masks.require_fit(
         {weight.name: tuple(weight.variable.shape) for weight in prunable_weights(model)},
         "the model",

@@ -15,6 +15,7 @@ import pytest
 from kerasinit._src import cli
 from kerasinit._src.playground import lesson_files, lesson_replays, server, uploads
 from kerasinit._src.playground.worker_pool import Limits
+from kerasinit._src.troubleshooting import see
 from tests.playground.conftest import FAKE, TOKEN, eventually, hear, is_running, running_in, tell
 from tests.playground.test_uploads import GOOD
 
@@ -295,7 +296,8 @@ def test_an_upload_of_100_mb_is_refused_before_it_has_arrived(served):
         assert status in (413, 400)
         if status == 413:
             assert json.loads(answer)["text"] == (
-                "my.csv has more than 1,000 kB, the limit of an upload. Keep fewer rows or columns."
+                "my.csv has more than 1,000 kB, the limit of an upload. Keep fewer rows or columns. "
+                f"{see('csv-refused')}"
             )
             assert found["Connection"] == "close"
         assert len(sent) < 50

@@ -137,8 +137,8 @@ def test_they_refuse_what_tfmots_refuse_and_have_their_configuration(described):
         (NAMES[0], (50, 0), r"target_sparsity.* got 50\. If that is a percentage, 0\.5 would"),
         (NAMES[1], (0.0, 0.5, 0, -1), "step at which the schedule ends; got -1"),
         (NAMES[1], (0.0, 0.5, 5, 4), "at least begin_step; got end_step=4 and begin_step=5"),
-        (NAMES[1], (-0.5, 0.5, 0, 9), r"initial_sparsity.* got -0\.5\.$"),
-        (NAMES[1], (0.0, 1.0, 0, 9), r"final_sparsity.* got 1\.0\.$"),
+        (NAMES[1], (-0.5, 0.5, 0, 9), r"initial_sparsity.* got -0\.5\. See"),
+        (NAMES[1], (0.0, 1.0, 0, 9), r"final_sparsity.* got 1\.0\. See"),
     ],
 )
 def test_a_refusal_names_the_argument_and_its_value(name, arguments, message):

@@ -123,9 +123,9 @@ def test_wrong_input_is_refused_in_words(arguments, error, message):
 
 
 def test_wrong_numbers_of_bars_and_values_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="bins an integer of at least 1; got 0"):
+    with pytest.raises(ValueError, match="bins to be an integer of at least 1; got 0"):
         kerasinit.plot_initializers("HeNormal", SHAPE, bins=0)
-    with pytest.raises(TypeError, match=r"bins an integer of at least 1; got 2\.5"):
+    with pytest.raises(TypeError, match=r"bins to be an integer of at least 1; got 2\.5"):
         kerasinit.plot_initializers("HeNormal", SHAPE, bins=2.5)
     broken = {"broken": lambda shape, dtype=None: np.full(shape, np.nan)}
     with pytest.raises(ValueError, match="broken drew values that are NaN or infinite"):

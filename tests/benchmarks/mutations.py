@@ -262,6 +262,27 @@ BEST = (
         "0.0 if one == another or one == float('inf') else another - one",
         ("tests/comparison/test_verdict.py",),
     ),
+    Mutant(
+        "the law of a truncated normal has the standard deviation after truncation",
+        "kerasinit/_src/initializers/laws.py",
+        "Normal(0.0, stddev / TRUNCATED_STDDEV, -2.0, 2.0)",
+        "Normal(0.0, stddev, -2.0, 2.0)",
+        ("tests/initializers/test_laws.py",),
+    ),
+    Mutant(
+        "a histogram shows counts",
+        "kerasinit/_src/comparison/initializer_histograms.py",
+        "np.histogram(values, number, density=True)",
+        "np.histogram(values, number)",
+        ("tests/comparison/test_initializer_histograms.py",),
+    ),
+    Mutant(
+        "a plan is drawn with its widths swapped",
+        "kerasinit/_src/shrinking/plan_show.py",
+        '"after": [one for _, one in widths]',
+        '"after": [one for one, _ in widths]',
+        ("tests/reports/test_plots.py",),
+    ),
 )
 
 VERIFY = (

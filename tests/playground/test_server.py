@@ -296,8 +296,8 @@ def test_an_upload_of_100_mb_is_refused_before_it_has_arrived(served):
         assert status in (413, 400)
         if status == 413:
             assert json.loads(answer)["text"] == (
-                "my.csv has more than 1,000 kB, the limit of an upload. Keep fewer rows or columns. "
-                f"{see('csv-refused')}"
+                "my.csv has more than 1,000 kB, the limit of an upload. Keep fewer rows or "
+                f"columns. {see('csv-refused')}"
             )
             assert found["Connection"] == "close"
         assert len(sent) < 50

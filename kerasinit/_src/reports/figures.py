@@ -130,7 +130,7 @@ def shortened(name: str) -> str:
 
     Example:
     >>> shortened("conv2d + conv2d_1 + conv2d_2 + conv2d_3 + conv2d_4")
-    'conv2d + conv2d_1 …conv2d_3 + conv2d_4'
+    'conv2d + conv2d_1 … conv2d_3 + conv2d_4'
     """
     half = MAX_NAME // 2
     return name if len(name) <= MAX_NAME + 3 else f"{name[:half]}…{name[-half - 2 :]}"

@@ -78,9 +78,9 @@ def _badges(address: str) -> str:
         f"[![{label}]({workflows}/{name}.yml/badge.svg?branch=main)]({workflows}/{name}.yml)"
         for name, label in _BADGES.items()
     ]
-    package = "https://pypi.org/project/kerasinit/"
+    releases = f"{address}/releases"
     badges += [
-        f"[![{label}](https://img.shields.io/pypi/{kind}/kerasinit)]({package})"
+        f"[![{label}](https://img.shields.io/pypi/{kind}/kerasinit)]({releases})"
         for kind, label in {"v": "version", "pyversions": "versions of Python"}.items()
     ]
     return "\n".join(badges) + "\n"

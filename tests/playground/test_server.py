@@ -244,9 +244,9 @@ def test_the_browser_is_opened_and_other_machines_are_warned_of(monkeypatch, cap
     out, error = capsys.readouterr()
     assert eventually(lambda: opened)
     assert opened == [out.split()[4]]
-    assert error.count("Warning: --host 0.0.0.0 is not only for this machine") == (
-        2 if host == "0.0.0.0" else 0
-    )
+    assert error.count(
+        "Warning: --host 0.0.0.0 makes the playground reachable from other machines"
+    ) == (2 if host == "0.0.0.0" else 0)
     assert [TOKEN in line for line in out.splitlines()] == [False, False]
 
 

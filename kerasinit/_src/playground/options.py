@@ -13,6 +13,7 @@ from kerasinit._src.playground.settings import (
     admitted,
     form,
 )
+from kerasinit._src.playground.uploads import MAX_BYTES
 from kerasinit._src.version import __version__
 
 
@@ -34,6 +35,6 @@ def options(folders: Iterable[Path] = ()) -> dict[str, Any]:
         "lessons": [lesson.to_dict() for lesson in lessons],
         "activations": list(ACTIVATIONS),
         "initializers": [*admitted(), *METHODS],
-        "limits": {"cells": MAX_CELLS},
+        "limits": {"cells": MAX_CELLS, "upload_bytes": MAX_BYTES},
         "version": __version__,
     }

@@ -216,8 +216,8 @@ def _print_address(address: ServedAddress) -> None:
     print(f"The playground is at {address.url} (Ctrl-C ends it).", flush=True)
     if not address.is_loopback:
         print(
-            f"Warning: --host {address.host} is not only for this machine: whoever has the "
-            f"address, with this machine's name in it, can use the playground.",
+            f"Warning: --host {address.host} makes the playground reachable from other machines. "
+            f"Anyone who knows its URL, with the name of this machine, can use it.",
             file=sys.stderr,
         )
 

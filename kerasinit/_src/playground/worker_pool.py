@@ -117,7 +117,7 @@ class Worker:
         transport = self.process.stdin.transport
         if transport.get_write_buffer_size() > MAX_WAITING:
             return False
-        # One that ended is noticed by whoever reads its messages.
+        # That the process ended is noticed where its messages are read.
         if not transport.is_closing():
             self.process.stdin.write(json.dumps(command, allow_nan=False).encode() + b"\n")
         return True

@@ -1,11 +1,9 @@
 /** A CSV of the user's, which stays on the machine of the server. */
 import { byId, setText } from "playground/elements";
 
-const LARGEST = 1_000_000;
-
 /** Build the choice of a file; return `{show(visible), ask(csv)}`. `on.file(csv)`, `on.failed`. */
 export function buildUpload(limits, on) {
-  const largest = limits?.upload_bytes ?? LARGEST;
+  const largest = limits.upload_bytes;
   const input = byId("csv");
   const note = byId("csv-note");
   const hint = note.textContent.trim().replace(/\s+/g, " ");

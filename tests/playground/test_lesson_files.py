@@ -1,11 +1,14 @@
 """Files of lessons: read whole, checked by the settings, refused with the file and the key."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from kerasinit._src.playground import lesson_files
 from kerasinit._src.playground.lesson_files import built_in, read_file, read_folder
+from kerasinit.playground import TwoNetworks
 
 TEXT = """
 title = "Dropout"
@@ -144,3 +147,20 @@ def test_the_lessons_of_the_package_are_read():
     for lesson in built_in():
         for number in range(len(lesson.attempts)):
             assert lesson.patched(number) != lesson.settings
+
+
+def test_the_lesson_of_the_page_for_teachers_is_read_and_true(write):
+    page = Path(__file__).parents[2] / "docs" / "playground.md"
+    text = re.search(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)[1]
+    lesson = read_file(write(text))
+
+    as_it_is, with_residuals = (
+        TwoNetworks(settings) for settings in (lesson.settings, lesson.patched(0))
+    )
+    for two in (as_it_is, with_residuals):
+        two.advance(lesson.steps)
+
+    left, right = as_it_is.columns.index("left loss"), as_it_is.columns.index("right loss")
+    assert as_it_is.rows[:, left].min() > 0.6
+    assert as_it_is.rows[:, right].min() < 0.1
+    assert with_residuals.rows[:, left].min() < 0.1
